@@ -1,0 +1,2 @@
+//! wonder-signer
+pub mod signing;

@@ -1,0 +1,263 @@
+//! RSA keys: read, checked, used. The only file that names a crate for asymmetric cryptography.
+//!
+//! `rsa` reads, checks and makes keys and verifies with the public ones. The private-key operation is done by
+//! aws-lc-rs alone: it is constant-time and several times faster, where `rsa` is open to timing (RUSTSEC-2023-0071).
+
+use std::fmt;
+
+use aws_lc_rs::{rand::SystemRandom, signature::RSA_PKCS1_SHA256};
+use rsa::{
+    RsaPrivateKey, RsaPublicKey,
+    pkcs1::{self, DecodeRsaPrivateKey as _, DecodeRsaPublicKey as _, EncodeRsaPrivateKey as _, UintRef},
+    pkcs1v15,
+    pkcs8::{
+        EncodePrivateKey as _, EncodePublicKey as _, LineEnding, PrivateKeyInfo,
+        spki::{AlgorithmIdentifierRef, SubjectPublicKeyInfoRef},
+    },
+    rand_core::CryptoRngCore,
+    signature::Verifier as _,
+    traits::PublicKeyParts as _,
+};
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+use super::{
+    SignError,
+    pem::{self, Found},
+};
+
+/// The smallest modulus accepted.
+pub const MIN_BITS: usize = 2048;
+/// The largest modulus accepted.
+pub const MAX_BITS: usize = 4096;
+
+/// A private key, ready to sign.
+pub struct SigningKey {
+    pair: aws_lc_rs::rsa::KeyPair,
+    public: VerifyingKey,
+}
+
+impl SigningKey {
+    /// Reads a private key from PEM text: PKCS#8 or PKCS#1, any line ends, any text around the block.
+    ///
+    /// # Errors
+    /// A [`KeyError`] that says what was found instead of an RSA private key of 2048 to 4096 bits.
+    pub fn from_pem(pem: &[u8]) -> Result<Self, KeyError> {
+        let block = pem::find(pem, &PRIVATE_LABELS).map_err(|found| KeyError::instead_of_private(&found))?;
+        match block.label {
+            "PRIVATE KEY" => {
+                let outer = PrivateKeyInfo::try_from(&block.der[..]).map_err(|_| KeyError::Damaged)?;
+                check_algorithm(&outer.algorithm)?;
+                Self::from_pkcs1_der(outer.private_key)
+            }
+            _ => Self::from_pkcs1_der(&block.der),
+        }
+    }
+
+    fn from_pkcs1_der(der: &[u8]) -> Result<Self, KeyError> {
+        let key = rsa::pkcs1::RsaPrivateKey::try_from(der).map_err(|_| KeyError::Damaged)?;
+        check_bits(bits(&key.modulus))?;
+        Self::from_rsa(&RsaPrivateKey::from_pkcs1_der(der).map_err(|_| KeyError::Inconsistent)?)
+    }
+
+    /// Makes a new key of `bits` bits (2048 to 4096), a matter of up to seconds.
+    ///
+    /// # Errors
+    /// [`KeyError::Size`] for any other size.
+    pub fn generate(random: &mut impl CryptoRngCore, bits: usize) -> Result<(Self, Zeroizing<String>), KeyError> {
+        check_bits(bits)?;
+        let key = RsaPrivateKey::new(random, bits).map_err(|_| KeyError::Damaged)?;
+        let pem = key.to_pkcs8_pem(LineEnding::LF).map_err(|_| KeyError::Damaged)?;
+        Ok((Self::from_rsa(&key)?, pem))
+    }
+
+    fn from_rsa(key: &RsaPrivateKey) -> Result<Self, KeyError> {
+        check_bits(key.n().bits())?;
+        key.validate().map_err(|_| KeyError::Inconsistent)?;
+        let der = key.to_pkcs1_der().map_err(|_| KeyError::Inconsistent)?;
+        let pair = aws_lc_rs::rsa::KeyPair::from_der(der.as_bytes()).map_err(|_| KeyError::Inconsistent)?;
+        Ok(Self { pair, public: VerifyingKey::from_rsa(key.to_public_key())? })
+    }
+
+    /// The public half.
+    #[must_use]
+    pub fn verifying_key(&self) -> &VerifyingKey {
+        &self.public
+    }
+
+    /// Signs `message` with RSASSA-PKCS1-v1_5 and SHA-256 (RFC 8017 §8.2); as many bytes as the modulus has.
+    pub(super) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
+        let mut signature = vec![0; self.pair.public_modulus_len()];
+        self.pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature).map_err(|_| SignError)?;
+        Ok(signature)
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SigningKey({})", self.public)
+    }
+}
+
+/// A public key.
+#[derive(Clone)]
+pub struct VerifyingKey {
+    key: pkcs1v15::VerifyingKey<Sha256>,
+    bits: usize,
+    fingerprint: String,
+}
+
+impl VerifyingKey {
+    /// Reads a public key from PEM text: SPKI (`BEGIN PUBLIC KEY`) or PKCS#1 (`BEGIN RSA PUBLIC KEY`).
+    ///
+    /// # Errors
+    /// A [`KeyError`] that says what was found instead of an RSA public key of 2048 to 4096 bits.
+    pub fn from_pem(pem: &[u8]) -> Result<Self, KeyError> {
+        let block = pem::find(pem, &PUBLIC_LABELS).map_err(|found| KeyError::instead_of_public(&found))?;
+        match block.label {
+            "PUBLIC KEY" => {
+                let outer = SubjectPublicKeyInfoRef::try_from(&block.der[..]).map_err(|_| KeyError::Damaged)?;
+                check_algorithm(&outer.algorithm)?;
+                Self::from_pkcs1_der(outer.subject_public_key.raw_bytes())
+            }
+            _ => Self::from_pkcs1_der(&block.der),
+        }
+    }
+
+    fn from_pkcs1_der(der: &[u8]) -> Result<Self, KeyError> {
+        let key = rsa::pkcs1::RsaPublicKey::try_from(der).map_err(|_| KeyError::Damaged)?;
+        check_bits(bits(&key.modulus))?;
+        Self::from_rsa(RsaPublicKey::from_pkcs1_der(der).map_err(|_| KeyError::Inconsistent)?)
+    }
+
+    fn from_rsa(key: RsaPublicKey) -> Result<Self, KeyError> {
+        let bits = key.n().bits();
+        check_bits(bits)?;
+        let der = key.to_public_key_der().map_err(|_| KeyError::Damaged)?;
+        let digest = Sha256::digest(der.as_bytes());
+        let fingerprint = digest[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self { key: pkcs1v15::VerifyingKey::new(key), bits, fingerprint })
+    }
+
+    /// The SPKI PEM text, as Wonder's portal takes it.
+    ///
+    /// # Errors
+    /// None that a key which was read can meet.
+    pub fn to_pem(&self) -> Result<String, KeyError> {
+        let key: &RsaPublicKey = self.key.as_ref();
+        key.to_public_key_pem(LineEnding::LF).map_err(|_| KeyError::Damaged)
+    }
+
+    /// Size of the modulus in bits.
+    #[must_use]
+    pub fn bits(&self) -> usize {
+        self.bits
+    }
+
+    /// The first 8 hex digits of SHA-256 over the SPKI DER: enough to tell keys apart, of no use to anyone else.
+    #[must_use]
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    /// Whether `signature` is a RSASSA-PKCS1-v1_5 SHA-256 signature over `message` by this key's other half.
+    pub(super) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
+        pkcs1v15::Signature::try_from(signature).is_ok_and(|signature| self.key.verify(message, &signature).is_ok())
+    }
+}
+
+impl fmt::Display for VerifyingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RSA {} bits, fingerprint {}", self.bits, self.fingerprint)
+    }
+}
+
+impl fmt::Debug for VerifyingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "VerifyingKey({self})")
+    }
+}
+
+/// Why a text is not a usable key, and what to do about it. No part of the text is repeated.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// Not a byte, or white space alone.
+    #[error("is empty")]
+    Empty,
+    /// No `-----BEGIN` line.
+    #[error("holds no PEM block (no \"-----BEGIN\" line)")]
+    NoPem,
+    /// A `BEGIN` line without its `END` line.
+    #[error("is cut short: the PEM block has no \"-----END\" line")]
+    Cut,
+    /// The block is not base64, or not the structure that its label names.
+    #[error("is damaged: the PEM block cannot be decoded")]
+    Damaged,
+    /// Modulus, exponents and primes do not belong together.
+    #[error("is damaged: the parts of the RSA key do not belong together")]
+    Inconsistent,
+    /// A public key in place of a private one.
+    #[error("is a public key, a private key is needed")]
+    PublicKey,
+    /// A private key in place of a public one.
+    #[error("is a private key, a public key is needed")]
+    PrivateKey,
+    /// A private key under a passphrase.
+    #[error("is encrypted with a passphrase; decrypt it first (openssl pkey -in key.pem -out plain.pem)")]
+    Encrypted,
+    /// A key of another algorithm, such as EC.
+    #[error("is a key of another algorithm, an RSA key is needed")]
+    NotRsa,
+    /// A PEM block that is no key of a known form: certificate, OpenSSH key, parameters.
+    #[error("holds a PEM block \"{0}\", which is not a key in PKCS#8 or PKCS#1 form")]
+    OtherBlock(String),
+    /// Modulus too small or too large.
+    #[error("has a modulus of {0} bits, {MIN_BITS} to {MAX_BITS} are accepted")]
+    Size(usize),
+}
+
+impl KeyError {
+    fn instead_of_private(found: &Found) -> Self {
+        match found {
+            Found::Label(label) if PUBLIC_LABELS.contains(&&label[..]) => Self::PublicKey,
+            other => Self::instead_of_key(other),
+        }
+    }
+
+    fn instead_of_public(found: &Found) -> Self {
+        match found {
+            Found::Label(label) if PRIVATE_LABELS.contains(&&label[..]) => Self::PrivateKey,
+            other => Self::instead_of_key(other),
+        }
+    }
+
+    fn instead_of_key(found: &Found) -> Self {
+        match found {
+            Found::Nothing => Self::Empty,
+            Found::NoBlock => Self::NoPem,
+            Found::Cut => Self::Cut,
+            Found::Damaged => Self::Damaged,
+            Found::Encrypted => Self::Encrypted,
+            Found::Label(label) if label == "ENCRYPTED PRIVATE KEY" => Self::Encrypted,
+            Found::Label(label) if label.starts_with("EC ") || label.starts_with("DSA ") => Self::NotRsa,
+            Found::Label(label) => Self::OtherBlock(label.clone()),
+        }
+    }
+}
+
+const PRIVATE_LABELS: [&str; 2] = ["PRIVATE KEY", "RSA PRIVATE KEY"];
+const PUBLIC_LABELS: [&str; 2] = ["PUBLIC KEY", "RSA PUBLIC KEY"];
+
+fn check_algorithm(algorithm: &AlgorithmIdentifierRef<'_>) -> Result<(), KeyError> {
+    if algorithm.oid == pkcs1::ALGORITHM_OID { Ok(()) } else { Err(KeyError::NotRsa) }
+}
+
+fn check_bits(bits: usize) -> Result<(), KeyError> {
+    if (MIN_BITS..=MAX_BITS).contains(&bits) { Ok(()) } else { Err(KeyError::Size(bits)) }
+}
+
+/// Bits of a big-endian number without leading zero bytes.
+fn bits(modulus: &UintRef<'_>) -> usize {
+    let bytes = modulus.as_bytes();
+    bytes.first().map_or(0, |first| bytes.len() * 8 - first.leading_zeros() as usize)
+}

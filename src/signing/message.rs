@@ -1,0 +1,87 @@
+//! What is signed: the pre-sign string and the HMAC chain over it (`wonder-api.md` §2.4).
+
+use hmac::{Hmac, Mac as _, digest::Output};
+use sha2::Sha256;
+
+use super::{ALGORITHM, Stamp};
+
+type HmacSha256 = Hmac<Sha256>;
+
+/// The 64 lower-case hex characters that the RSA signature is made over ("signature message").
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct SignatureMessage([u8; 64]);
+
+impl SignatureMessage {
+    /// The 64 ASCII bytes, as RSA signs them.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 64] {
+        &self.0
+    }
+
+    /// The same as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+/// It is an HMAC over the body under a key that anyone can compute, so a guess at the body could be checked with it.
+impl std::fmt::Debug for SignatureMessage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SignatureMessage(..)")
+    }
+}
+
+/// Feeds the pre-sign string to `sink`, piece by piece, so that a body is never copied together.
+///
+/// For `post`, `/svc/x?a=1` and a body of `{}` the pieces join to `POST\n/svc/x?a=1\n{}`. A body without a single byte
+/// leaves out its line end too.
+pub fn pre_sign<B: AsRef<[u8]>>(method: &str, target: &str, body: &[B], mut sink: impl FnMut(&[u8])) {
+    if method.bytes().any(|b| b.is_ascii_lowercase()) {
+        sink(method.to_ascii_uppercase().as_bytes());
+    } else {
+        sink(method.as_bytes());
+    }
+    sink(b"\n");
+    sink(target.as_bytes());
+    if body.iter().any(|chunk| !chunk.as_ref().is_empty()) {
+        sink(b"\n");
+        for chunk in body {
+            sink(chunk.as_ref());
+        }
+    }
+}
+
+/// Computes the signature message of a request: the HMAC chain over [`pre_sign`].
+#[must_use]
+pub fn signature_message<B: AsRef<[u8]>>(stamp: &Stamp, method: &str, target: &str, body: &[B]) -> SignatureMessage {
+    let k1 = hmac(stamp.nonce.as_str().as_bytes(), stamp.request_time.to_text().as_bytes());
+    let k2 = hmac(&k1, ALGORITHM.as_bytes());
+    let mut mac = keyed(&k2);
+    pre_sign(method, target, body, |piece| mac.update(piece));
+    SignatureMessage(hex(&mac.finalize().into_bytes().into()))
+}
+
+fn hmac(key: &[u8], message: &[u8]) -> Output<HmacSha256> {
+    let mut mac = keyed(key);
+    mac.update(message);
+    mac.finalize().into_bytes()
+}
+
+fn keyed(key: &[u8]) -> HmacSha256 {
+    // `new_from_slice` fails for no key length: longer ones are hashed, shorter ones padded (RFC 2104 §2).
+    match HmacSha256::new_from_slice(key) {
+        Ok(mac) => mac,
+        Err(_) => unreachable!("HMAC takes a key of any length"),
+    }
+}
+
+fn hex(bytes: &[u8; 32]) -> [u8; 64] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = [0; 64];
+    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
+    }
+    text
+}

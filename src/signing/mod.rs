@@ -1,0 +1,117 @@
+//! Wonder-RSA-SHA256, the signature scheme of the Wonder gateway, as a pure library: bytes in, bytes out.
+//!
+//! Nothing in here reads a clock, a file, a socket or the environment; time, nonce and key are handed in.
+//!
+//! # The scheme (`wonder-api.md` §2.4)
+//!
+//! ```text
+//! k1  = HMAC-SHA256(key = nonce, message = request time)
+//! k2  = HMAC-SHA256(key = k1,    message = "Wonder-RSA-SHA256")
+//! pre = METHOD \n TARGET [ \n BODY, when the body has at least one byte ]
+//! m   = lower-case hex of HMAC-SHA256(key = k2, message = pre)
+//! signature = base64(RSASSA-PKCS1-v1_5-SHA256(private key, m as 64 ASCII bytes))
+//! ```
+//!
+//! `TARGET` is path and query exactly as they stand on the request line. The AppID, the host and all other
+//! headers are not covered.
+//!
+//! # Layout
+//!
+//! * [`credential`]: the words of the three headers: AppID, request time, nonce, credential.
+//! * [`message`]: what is signed, built by one function for both directions.
+//! * [`key`]: the keys; the only file that names a crypto crate for RSA.
+
+pub mod credential;
+pub mod key;
+pub mod message;
+mod pem;
+
+pub use credential::{AppId, Credential, Nonce, RequestTime, Stamp};
+pub use key::{KeyError, SigningKey, VerifyingKey};
+pub use message::{SignatureMessage, signature_message};
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+
+/// The algorithm name: third part of the credential and message of the second HMAC.
+pub const ALGORITHM: &str = "Wonder-RSA-SHA256";
+
+/// The values of the three signature headers of one attempt.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Signed {
+    /// Value of the `Credential` header: `<AppID>/<request time>/Wonder-RSA-SHA256`.
+    pub credential: String,
+    /// Value of the `Nonce` header: 16 ASCII letters and digits.
+    pub nonce: String,
+    /// Value of the `Signature` header: padded standard base64 in one line, 344 to 684 characters.
+    pub signature: String,
+}
+
+/// A pair of nonce and signature is a secret until it has been used, so only the credential is shown.
+impl std::fmt::Debug for Signed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Signed").field("credential", &self.credential).finish_non_exhaustive()
+    }
+}
+
+/// Signs one request.
+///
+/// `method` is upper-cased, `target` is path and query as sent, `body` is the body as sent in any number of
+/// chunks. PKCS#1 v1.5 is deterministic: the same arguments give the same result.
+///
+/// # Errors
+/// When the private-key operation fails, which a key that was read successfully does not do.
+pub fn sign<B: AsRef<[u8]>>(
+    key: &SigningKey,
+    app_id: &AppId,
+    stamp: &Stamp,
+    method: &str,
+    target: &str,
+    body: &[B],
+) -> Result<Signed, SignError> {
+    let message = signature_message(stamp, method, target, body);
+    let signature = key.sign(message.as_bytes())?;
+    Ok(Signed {
+        credential: Credential { app_id: app_id.clone(), request_time: stamp.request_time }.to_string(),
+        nonce: stamp.nonce.to_string(),
+        signature: BASE64_STANDARD.encode(signature),
+    })
+}
+
+/// Says whether `signature` (the header's text) was made over this request by the holder of `key`.
+///
+/// Checks nothing but the signature: whose AppID it is, and whether time and nonce are fresh, is for the caller to
+/// decide.
+///
+/// # Errors
+/// [`VerifyError::Encoding`] when the text is not base64, [`VerifyError::Mismatch`] when the signature is not right.
+pub fn verify<B: AsRef<[u8]>>(
+    key: &VerifyingKey,
+    stamp: &Stamp,
+    method: &str,
+    target: &str,
+    body: &[B],
+    signature: &str,
+) -> Result<(), VerifyError> {
+    let signature = BASE64_STANDARD.decode(signature).map_err(|_| VerifyError::Encoding)?;
+    let message = signature_message(stamp, method, target, body);
+    if key.verify(message.as_bytes(), &signature) { Ok(()) } else { Err(VerifyError::Mismatch) }
+}
+
+/// The private-key operation failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the private-key operation failed")]
+pub struct SignError;
+
+/// Why a signature was not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum VerifyError {
+    /// Not padded standard base64.
+    #[error("signature is not padded standard base64 in one line")]
+    Encoding,
+    /// The signature belongs to another request, another stamp or another key.
+    #[error("signature does not match the request and the key")]
+    Mismatch,
+}
+
+#[cfg(test)]
+mod tests;
