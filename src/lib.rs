@@ -1,6 +1,24 @@
-//! wonder-signer
-/// Configuration: raw layers in, finished types out.
+//! A sidecar that signs, forwards and verifies calls to the Wonder payment gateway.
+//!
+//! # Layout
+//!
+//! Arrows between the modules point downwards only.
+//!
+//! ```text
+//! 5   main.rs → cli
+//! 4   app
+//! 3   proxy   admin   simulator                 strangers to one another
+//! 2   net   keystore   telemetry
+//! 1   config   metrics
+//! 0   signing   operations                      pure: no I/O, clock, randomness, async, logging
+//! ```
+//!
+//! A request's way through [`proxy`] is the main road; [`signing`] is what it exists for.
+
 pub mod config;
-/// The signing keys by name.
 pub mod keystore;
+pub mod metrics;
+pub mod net;
+pub mod operations;
+pub mod proxy;
 pub mod signing;

@@ -2,49 +2,19 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
+use crate::metrics::Stripped;
+
 /// Prefix of the headers that are between the service and us.
 const OURS: &str = "x-wonder-signer-";
-
-/// Why a header was taken off a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// `Credential`, `Nonce`, `Signature`: they are ours to set.
-    Signature,
-    /// `X-Skip-Signature`, which an early SDK sent (`wonder-api.md` §2.1).
-    SkipSignature,
-    /// Meant for one connection only, or named in `Connection` (RFC 9110 §7.6.1).
-    HopByHop,
-    /// `Forwarded`, `X-Forwarded-*`: says who called us, which is nobody's business upstream.
-    Forwarded,
-    /// `Cookie`.
-    Cookie,
-    /// `Proxy-*`.
-    Proxy,
-}
-
-impl Kind {
-    /// The kind as it stands in metrics.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Signature => "signature",
-            Self::SkipSignature => "skip_signature",
-            Self::HopByHop => "hop_by_hop",
-            Self::Forwarded => "forwarded",
-            Self::Cookie => "cookie",
-            Self::Proxy => "proxy",
-        }
-    }
-}
 
 /// Makes a caller's headers fit to be sent upstream; `stripped` hears of each kind of header taken off.
 ///
 /// What is left carries no framing, no routing, no signature and nothing that the caller nominated in `Connection`;
 /// the caller of this function sets `Content-Length`, `Host` and the signature headers after it, so that no nomination
 /// can take those away. A missing `Content-Type` becomes `application/json` (`wonder-api.md` §2.1).
-pub fn to_upstream(headers: &mut HeaderMap, mut stripped: impl FnMut(Kind)) {
+pub fn to_upstream(headers: &mut HeaderMap, mut stripped: impl FnMut(Stripped)) {
     remove_nominated(headers, &mut stripped);
-    let unwanted: Vec<(HeaderName, Option<Kind>)> =
+    let unwanted: Vec<(HeaderName, Option<Stripped>)> =
         headers.keys().filter_map(|name| Some((name.clone(), unwanted_upstream(name)?))).collect();
     for (name, kind) in unwanted {
         headers.remove(&name);
@@ -71,20 +41,20 @@ pub fn to_downstream(headers: &mut HeaderMap) {
 }
 
 /// `None` keeps it; `Some(None)` drops it as a matter of course, `Some(Some(kind))` drops and reports it.
-fn unwanted_upstream(name: &HeaderName) -> Option<Option<Kind>> {
+fn unwanted_upstream(name: &HeaderName) -> Option<Option<Stripped>> {
     let kind = match name.as_str() {
         // Set again from what is known here: the origin and the length of the body in hand.
         "host" | "content-length" | "expect" => None,
         // What every HTTP/1.1 client sends about its own connection is not worth a report.
         "connection" | "keep-alive" | "transfer-encoding" => None,
-        "credential" | "nonce" | "signature" => Some(Kind::Signature),
-        "x-skip-signature" => Some(Kind::SkipSignature),
-        "forwarded" | "x-real-ip" => Some(Kind::Forwarded),
-        "cookie" => Some(Kind::Cookie),
-        text if text.starts_with("x-forwarded-") => Some(Kind::Forwarded),
-        text if text.starts_with("proxy-") => Some(Kind::Proxy),
+        "credential" | "nonce" | "signature" => Some(Stripped::Signature),
+        "x-skip-signature" => Some(Stripped::SkipSignature),
+        "forwarded" | "x-real-ip" => Some(Stripped::Forwarded),
+        "cookie" => Some(Stripped::Cookie),
+        text if text.starts_with("x-forwarded-") => Some(Stripped::Forwarded),
+        text if text.starts_with("proxy-") => Some(Stripped::Proxy),
         text if text.starts_with(OURS) => None,
-        _ if is_hop_by_hop(name) => Some(Kind::HopByHop),
+        _ if is_hop_by_hop(name) => Some(Stripped::HopByHop),
         _ => return None,
     };
     Some(kind)
@@ -106,7 +76,7 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
     )
 }
 
-fn remove_nominated(headers: &mut HeaderMap, stripped: &mut impl FnMut(Kind)) {
+fn remove_nominated(headers: &mut HeaderMap, stripped: &mut impl FnMut(Stripped)) {
     if !headers.contains_key(header::CONNECTION) {
         return;
     }
@@ -119,7 +89,7 @@ fn remove_nominated(headers: &mut HeaderMap, stripped: &mut impl FnMut(Kind)) {
         .collect();
     for name in nominated {
         if headers.remove(&name).is_some() {
-            stripped(Kind::HopByHop);
+            stripped(Stripped::HopByHop);
         }
     }
 }
@@ -136,7 +106,7 @@ mod tests {
         headers
     }
 
-    fn upstream(lines: &[(&str, &str)]) -> (Vec<String>, Vec<Kind>) {
+    fn upstream(lines: &[(&str, &str)]) -> (Vec<String>, Vec<Stripped>) {
         let (mut headers, mut kinds) = (map(lines), Vec::new());
         to_upstream(&mut headers, |kind| kinds.push(kind));
         let mut left: Vec<String> =
@@ -149,20 +119,20 @@ mod tests {
     fn strips_what_is_not_for_wonder_and_says_what_it_was() {
         let json = "content-type: application/json".to_owned();
         for (name, value, kind) in [
-            ("credential", "x", Some(Kind::Signature)),
-            ("nonce", "x", Some(Kind::Signature)),
-            ("signature", "x", Some(Kind::Signature)),
-            ("x-skip-signature", "True", Some(Kind::SkipSignature)),
-            ("forwarded", "for=1", Some(Kind::Forwarded)),
-            ("x-forwarded-for", "1", Some(Kind::Forwarded)),
-            ("x-forwarded-anything", "1", Some(Kind::Forwarded)),
-            ("cookie", "a=b", Some(Kind::Cookie)),
-            ("proxy-authorization", "Basic x", Some(Kind::Proxy)),
-            ("proxy-connection", "keep-alive", Some(Kind::Proxy)),
-            ("te", "trailers", Some(Kind::HopByHop)),
-            ("upgrade", "h2c", Some(Kind::HopByHop)),
-            ("http2-settings", "x", Some(Kind::HopByHop)),
-            ("trailer", "x", Some(Kind::HopByHop)),
+            ("credential", "x", Some(Stripped::Signature)),
+            ("nonce", "x", Some(Stripped::Signature)),
+            ("signature", "x", Some(Stripped::Signature)),
+            ("x-skip-signature", "True", Some(Stripped::SkipSignature)),
+            ("forwarded", "for=1", Some(Stripped::Forwarded)),
+            ("x-forwarded-for", "1", Some(Stripped::Forwarded)),
+            ("x-forwarded-anything", "1", Some(Stripped::Forwarded)),
+            ("cookie", "a=b", Some(Stripped::Cookie)),
+            ("proxy-authorization", "Basic x", Some(Stripped::Proxy)),
+            ("proxy-connection", "keep-alive", Some(Stripped::Proxy)),
+            ("te", "trailers", Some(Stripped::HopByHop)),
+            ("upgrade", "h2c", Some(Stripped::HopByHop)),
+            ("http2-settings", "x", Some(Stripped::HopByHop)),
+            ("trailer", "x", Some(Stripped::HopByHop)),
             ("keep-alive", "timeout=5", None),
             ("transfer-encoding", "chunked", None),
             ("content-length", "3", None),
@@ -200,7 +170,7 @@ mod tests {
             ("x-three", "3"),
         ]);
         assert_eq!(left, ["content-type: application/json", "x-three: 3"]);
-        assert_eq!(kinds, [Kind::HopByHop; 3]);
+        assert_eq!(kinds, [Stripped::HopByHop; 3]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use http::{HeaderValue, Method, Request, StatusCode};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
+    keystore::Entry,
     metrics::{InFlight, Metrics, Responder, Sent},
     net::{
         respond::{Code, Failure},
@@ -31,7 +32,7 @@ pub(super) struct Exchange {
 #[derive(Default)]
 struct Facts {
     slot: Option<OwnedSemaphorePermit>,
-    credential: Option<Arc<str>>,
+    signer: Option<Arc<Entry>>,
     attempts: u32,
     handover: Option<Handover>,
     status: Option<StatusCode>,
@@ -80,13 +81,15 @@ impl Exchange {
         self.facts().slot = Some(slot);
     }
 
-    pub(super) fn signing_as(&self, credential: &Arc<str>) {
-        self.facts().credential = Some(Arc::clone(credential));
+    pub(super) fn signing_as(&self, signer: &Arc<Entry>) {
+        self.facts().signer = Some(Arc::clone(signer));
     }
 
     pub(super) fn body_taken(&self, bytes: u64, took: Duration) {
         let mut facts = self.facts();
         (facts.request_bytes, facts.body) = (bytes, took);
+        drop(facts);
+        self.metrics.body_read(took.as_secs_f64(), bytes);
     }
 
     pub(super) fn signed(&self, took: Duration) {
@@ -118,6 +121,7 @@ impl Exchange {
     /// Wonder has answered.
     pub(super) fn answered(&self, status: StatusCode) {
         self.facts().status = Some(status);
+        self.metrics.upstream_responded(status);
     }
 
     /// We answer in its place.
@@ -164,7 +168,7 @@ impl Drop for Exchange {
             self.metrics.request_finished(self.operation, &self.method, status, by, total.as_secs_f64());
         }
         if cancelled {
-            self.metrics.request_cancelled(sent);
+            self.metrics.cancelled(sent);
         }
         tracing::info!(
             request_id = self.id.to_str().unwrap_or_default(),
@@ -176,7 +180,7 @@ impl Drop for Exchange {
             error = facts.code.map(Code::as_str),
             cause = facts.cause.as_deref(),
             cancelled = cancelled.then_some(true),
-            credential = facts.credential.as_deref(),
+            credential = facts.signer.as_ref().map(|signer| signer.name.as_str()),
             attempts = facts.attempts,
             body_ms = milliseconds(facts.body),
             sign_ms = milliseconds(facts.sign),

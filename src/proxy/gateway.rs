@@ -51,10 +51,10 @@ impl Gateway {
         let (head, incoming) = request.into_parts();
         let target = head::check(&head, &self.parts.hosts)?;
         let entry = self.credential(&head.headers)?;
-        exchange.signing_as(&entry.name);
+        exchange.signing_as(&entry);
         let body = self.take_body(&head.headers, incoming, &exchange).await?;
         let mut headers = head.headers;
-        headers::to_upstream(&mut headers, |kind| exchange.metrics().header_stripped(kind.as_str()));
+        headers::to_upstream(&mut headers, |kind| exchange.metrics().stripped(kind));
         if !body.is_empty() || matches!(head.method, Method::POST | Method::PUT | Method::PATCH) {
             let length: usize = body.iter().map(Bytes::len).sum();
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));

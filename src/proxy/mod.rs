@@ -73,13 +73,16 @@ pub fn stack(
         // Outermost: everything below is timed, counted and logged, and every failure becomes a response.
         .layer(observe)
         // A fault of ours ends one request with the contract's answer, not the connection without one.
-        .map_future(|work| AssertUnwindSafe(work).catch_unwind().map(|done| done.unwrap_or_else(|_| Err(panicked()))))
+        .map_future(caught)
         // Sheds what would only wait, before any of its body is read.
         .layer(slots)
         .service_fn(move |request| Arc::clone(&gateway).handle(request))
 }
 
-/// The panic hook has written where and why; the caller learns only that it was us.
-fn panicked() -> Failure {
-    Failure::new(Code::Internal, "a fault inside wonder-signer")
+/// The panic hook writes where and why; the caller learns only that it was us.
+async fn caught<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    match AssertUnwindSafe(work).catch_unwind().await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(Failure::new(Code::Internal, "a fault inside wonder-signer")),
+    }
 }

@@ -17,7 +17,7 @@ use tower::{Layer, Service, layer::layer_fn};
 use super::{answer::Answer, exchange::Exchange};
 use crate::{
     config::Timeouts,
-    metrics::Metrics,
+    metrics::{Metrics, Sent},
     net::{
         headers,
         respond::{Code, Failure, REQUEST_ID},
@@ -85,8 +85,7 @@ fn pass_on(
 
 fn refuse(failure: Failure, exchange: Arc<Exchange>) -> Response<Answer> {
     // What the layers below know of the failure may be less than what the exchange knows of the request.
-    let sent = exchange.sent().max(failure.sent);
-    let failure = failure.with_sent(sent);
+    let failure = if exchange.sent() == Sent::Maybe { failure.with_sent(Sent::Maybe) } else { failure };
     let response = failure.respond(exchange.id());
     exchange.failed(&failure);
     response.map(|body| Answer::our_own(body, exchange))
