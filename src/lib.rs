@@ -15,6 +15,8 @@
 //!
 //! A request's way through [`proxy`] is the main road; [`signing`] is what it exists for.
 
+pub mod admin;
+pub mod app;
 pub mod config;
 pub mod keystore;
 pub mod metrics;
@@ -22,3 +24,4 @@ pub mod net;
 pub mod operations;
 pub mod proxy;
 pub mod signing;
+pub mod simulator;
