@@ -227,6 +227,8 @@ impl KeyError {
     fn instead_of_public(found: &Found) -> Self {
         match found {
             Found::Label(label) if PRIVATE_LABELS.contains(&&label[..]) => Self::PrivateKey,
+            // Not `Encrypted`: to decrypt it would be no remedy.
+            Found::Label(label) if label == ENCRYPTED_LABEL => Self::PrivateKey,
             other => Self::instead_of_key(other),
         }
     }
@@ -238,7 +240,7 @@ impl KeyError {
             Found::Cut => Self::Cut,
             Found::Damaged => Self::Damaged,
             Found::Encrypted => Self::Encrypted,
-            Found::Label(label) if label == "ENCRYPTED PRIVATE KEY" => Self::Encrypted,
+            Found::Label(label) if label == ENCRYPTED_LABEL => Self::Encrypted,
             Found::Label(label) if label.starts_with("EC ") || label.starts_with("DSA ") => Self::NotRsa,
             Found::Label(label) => Self::OtherBlock(label.clone()),
         }
@@ -246,6 +248,7 @@ impl KeyError {
 }
 
 const PRIVATE_LABELS: [&str; 2] = ["PRIVATE KEY", "RSA PRIVATE KEY"];
+const ENCRYPTED_LABEL: &str = "ENCRYPTED PRIVATE KEY";
 const PUBLIC_LABELS: [&str; 2] = ["PUBLIC KEY", "RSA PUBLIC KEY"];
 
 fn check_algorithm(algorithm: &AlgorithmIdentifierRef<'_>) -> Result<(), KeyError> {
@@ -261,3 +264,6 @@ fn bits(modulus: &UintRef<'_>) -> usize {
     let bytes = modulus.as_bytes();
     bytes.first().map_or(0, |first| bytes.len() * 8 - first.leading_zeros() as usize)
 }
+
+#[cfg(test)]
+mod tests;
