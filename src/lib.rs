@@ -1,2 +1,4 @@
 //! wonder-signer
 pub mod signing;
+/// A strict local stand-in for the Wonder gateway.
+pub mod simulator;
