@@ -38,9 +38,10 @@ impl FromIterator<(String, String)> for Sources {
 pub fn explain(config: &Config, out: &mut dyn io::Write) -> io::Result<()> {
     for (key, value) in config.entries() {
         let source = match config.sources.0.get(&key) {
-            Some(source) => source,
-            None if key == "upstream.origin" => "upstream.environment",
-            None => DEFAULT,
+            Some(source) => source.clone(),
+            None if key == "upstream.origin" => "upstream.environment".to_owned(),
+            // An AppID shows as such, also when it came from `app_id_file`.
+            None => config.sources.of(&format!("{key}_file")).to_owned(),
         };
         writeln!(out, "{key} = {value}  # {source}")?;
     }
@@ -82,7 +83,6 @@ impl Config {
             ("upstream.max_connection_age".to_owned(), duration(upstream.max_connection_age)),
         ]);
         for (name, credential) in &self.credentials {
-            // From `app_id_file` it is shown under that name's source, but as the AppID that it is.
             entries.push((format!("credentials.{name}.app_id"), json!(credential.app_id.as_str())));
             entries.push(match &credential.private_key {
                 KeySource::File(file) => (format!("credentials.{name}.private_key_file"), path(file)),

@@ -95,14 +95,14 @@ impl Layers {
         for path in files {
             figment = figment.merge(Layer::from_file(path)?);
         }
-        let environment = environment::read(environment)?;
-        for layer in environment.layers {
+        let variables = environment::read(environment)?;
+        for layer in variables.layers {
             figment = figment.merge(layer);
         }
         for (flag, key, value) in flags.given() {
             figment = figment.merge(Layer::of_one(format!("flag {flag}"), key, value?));
         }
-        Ok(Self { figment, secrets: environment.secrets })
+        Ok(Self { figment, secrets: variables.secrets })
     }
 
     /// The value of `key`, finished by `parse`.
@@ -156,17 +156,26 @@ impl Layers {
     /// Where each key came from.
     pub(super) fn into_sources(self) -> Sources {
         let credentials = self.credential_names();
-        let keys = keys::KEYS.iter().flat_map(|key| match key.contains('*') {
-            true => credentials.iter().map(|name| key.replace('*', name)).collect(),
-            false => vec![(*key).to_owned()],
+        let keys = keys::KEYS.iter().flat_map(|key| {
+            if key.contains('*') {
+                credentials.iter().map(|name| key.replace('*', name)).collect()
+            } else {
+                vec![(*key).to_owned()]
+            }
         });
-        keys.filter(|key| self.has(key)).map(|key| (key.clone(), self.source(&key))).collect()
+        let with_source = |key: String| {
+            let metadata = self.figment.find_metadata(&key)?;
+            let kind = if metadata.source.is_some() { "file " } else { "" };
+            Some((key, format!("{kind}{}", metadata.name)))
+        };
+        keys.filter_map(with_source).collect()
     }
 }
 
 /// One layer: a checked dictionary and what to call it.
 struct Layer {
     name: String,
+    file: Option<PathBuf>,
     dict: Dict,
 }
 
@@ -177,7 +186,8 @@ impl Layer {
         let content = file::read(path, FILE_CAP).map_err(|error| refused(error.to_string()))?;
         let text = std::str::from_utf8(&content.bytes).map_err(|_| refused("is not UTF-8".to_owned()))?;
         // Windows editors put a byte order mark first; TOML does not know it.
-        Self::from_toml(name.clone(), text.strip_prefix('\u{feff}').unwrap_or(text))
+        let layer = Self::from_toml(name.clone(), text.strip_prefix('\u{feff}').unwrap_or(text))?;
+        Ok(Self { file: Some(path.to_owned()), ..layer })
     }
 
     fn from_toml(name: String, text: &str) -> Result<Self, ConfigError> {
@@ -185,14 +195,13 @@ impl Layer {
         let dict: Dict = Toml::from_str(text).map_err(|error| {
             let mut layer = name.clone();
             if let Some(span) = error.span() {
-                let line =
-                    text.as_bytes()[..span.start.min(text.len())].iter().filter(|byte| **byte == b'\n').count() + 1;
+                let line = text.get(..span.start).unwrap_or(text).matches('\n').count() + 1;
                 let _ = write!(layer, " line {line}");
             }
             let reason = format!("not valid TOML: {}", printable(&error.message().trim().replace('\n', ", ")));
             ConfigError::Layer { layer, reason }
         })?;
-        let layer = Self { name, dict };
+        let layer = Self { name, file: None, dict };
         layer.check(&layer.dict, &mut Vec::new())?;
         Ok(layer)
     }
@@ -203,7 +212,7 @@ impl Layer {
         let innermost = Dict::from([(last.to_owned(), Value::from(value))]);
         let dict =
             tables.rsplit('.').fold(innermost, |dict, table| Dict::from([(table.to_owned(), Value::from(dict))]));
-        Self { name, dict }
+        Self { name, file: None, dict }
     }
 
     /// Refuses what is in no table of keys, and inline keys.
@@ -242,7 +251,11 @@ impl Layer {
 
 impl Provider for Layer {
     fn metadata(&self) -> Metadata {
-        Metadata::named(self.name.clone())
+        let metadata = Metadata::named(self.name.clone());
+        match &self.file {
+            Some(file) => metadata.source(file.as_path()),
+            None => metadata,
+        }
     }
 
     fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {

@@ -161,15 +161,17 @@ fn is_label(label: &str) -> bool {
 }
 
 fn split_port(authority: &str) -> Result<(&str, Option<u16>), OriginError> {
-    let after_host = match authority.find(']') {
-        Some(bracket) => bracket + 1,
-        None => authority.find(':').unwrap_or(authority.len()),
+    let after_host = match (authority.starts_with('['), authority.find(']')) {
+        (true, Some(bracket)) => bracket + 1,
+        (true, None) => return Err(OriginError::Host),
+        (false, _) => authority.find(':').unwrap_or(authority.len()),
     };
     let (host, port) = authority.split_at(after_host);
     if port.is_empty() {
         return Ok((host, None));
     }
-    let digits = port.strip_prefix(':').ok_or(OriginError::Host)?;
+    // A second colon is most likely that of an IPv6 address without brackets.
+    let digits = port.strip_prefix(':').filter(|digits| !digits.contains(':')).ok_or(OriginError::Host)?;
     // `u16` parses "+443" too.
     if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(OriginError::Port);

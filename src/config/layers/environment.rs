@@ -12,7 +12,7 @@ use crate::config::{
 };
 
 /// What the environment sets.
-pub(super) struct Environment {
+pub(super) struct Variables {
     /// One per variable.
     pub(super) layers: Vec<Layer>,
     /// Inline keys by the credential's name.
@@ -20,8 +20,8 @@ pub(super) struct Environment {
 }
 
 /// Takes the variables that start with `WONDER_SIGNER_`; refuses those that mean nothing.
-pub(super) fn read(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Environment, ConfigError> {
-    let mut environment = Environment { layers: Vec::new(), secrets: BTreeMap::new() };
+pub(super) fn read(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Variables, ConfigError> {
+    let mut found = Variables { layers: Vec::new(), secrets: BTreeMap::new() };
     let mut seen: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in variables {
         let Some(name) = ours(&name) else { continue };
@@ -48,14 +48,14 @@ pub(super) fn read(variables: impl IntoIterator<Item = (OsString, OsString)>) ->
                 return Err(refused("a credential's name is 1 to 64 of a-z, 0-9, \"_\" and \"-\"".to_owned()));
             }
             if last == "private_key" {
-                environment.secrets.insert(credential.to_owned(), Secret::with_line_ends(&value));
-                environment.layers.push(Layer::of_one(layer, &key, String::new()));
+                found.secrets.insert(credential.to_owned(), Secret::with_line_ends(&value));
+                found.layers.push(Layer::of_one(layer, &key, String::new()));
                 continue;
             }
         }
-        environment.layers.push(Layer::of_one(layer, &key, value.to_string()));
+        found.layers.push(Layer::of_one(layer, &key, value.to_string()));
     }
-    Ok(environment)
+    Ok(found)
 }
 
 /// The name as printable text, when it starts with our prefix.

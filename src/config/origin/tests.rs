@@ -91,7 +91,7 @@ fn says_what_is_wrong() {
         ("https://a.example:0", OriginError::Port),
         ("https://a.example:65536", OriginError::Port),
         ("https://a.example:+443", OriginError::Port),
-        ("https://a.example:80:80", OriginError::Port),
+        ("https://a.example:80:80", OriginError::Host),
         ("https://::1", OriginError::Host),
     ] {
         assert_eq!(text.parse::<Origin>(), Err(error), "{text}");

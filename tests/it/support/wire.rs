@@ -1,7 +1,7 @@
 //! Bytes on a socket, and the little HTTP that is needed to talk about them.
 
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
 
@@ -58,7 +58,7 @@ impl Message {
 }
 
 /// Reads one message whose body has a `Content-Length`, is chunked (decoded here), or has none. `None` at the end.
-pub(crate) async fn read_message(stream: &mut (impl AsyncReadExt + Unpin), head_only: bool) -> Option<Message> {
+pub(crate) async fn read_message(stream: &mut (impl AsyncRead + Unpin), head_only: bool) -> Option<Message> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
@@ -90,7 +90,7 @@ pub(crate) async fn read_message(stream: &mut (impl AsyncReadExt + Unpin), head_
     Some(message)
 }
 
-async fn read_line(stream: &mut (impl AsyncReadExt + Unpin)) -> Option<String> {
+async fn read_line(stream: &mut (impl AsyncRead + Unpin)) -> Option<String> {
     let mut line = Vec::new();
     while !line.ends_with(b"\r\n") {
         let mut byte = [0];

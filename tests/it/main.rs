@@ -1,0 +1,5 @@
+//! The program from the outside: real sockets, real keys, doubles only for what stands at the other end.
+
+mod contract;
+mod support;
+mod wire;
