@@ -1,8 +1,11 @@
 //! A running simulator, its clock, and a client that writes requests byte by byte.
 
-use std::sync::{
-    Arc, LazyLock,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    fmt::Write as _,
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use serde_json::Value;
@@ -164,10 +167,10 @@ impl Call {
     pub fn bytes(&self) -> Vec<u8> {
         let mut head = format!("{} {} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n", self.method, self.target);
         for (name, value) in &self.headers {
-            head += &format!("{name}: {value}\r\n");
+            write!(head, "{name}: {value}\r\n").unwrap();
         }
         if !self.body.is_empty() {
-            head += &format!("Content-Length: {}\r\n", self.body.len());
+            write!(head, "Content-Length: {}\r\n", self.body.len()).unwrap();
         }
         [head.as_bytes(), b"\r\n", &self.body].concat()
     }
