@@ -17,7 +17,6 @@
 
 pub mod admin;
 pub mod app;
-pub mod cli;
 pub mod config;
 pub mod keystore;
 pub mod metrics;
