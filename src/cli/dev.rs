@@ -62,7 +62,7 @@ async fn serve(args: &DevArgs, out: &mut dyn Write) -> Result<()> {
     let flags = Flags {
         app_id: Some(APP_ID.to_owned()),
         environment: Some("custom".to_owned()),
-        origin: Some(simulator.origin().to_owned()),
+        origin: Some(simulator.origin().clone()),
         ca_file: Some(trusted.path().to_owned()),
         listen: Some(args.listen.to_string()),
         admin: Some(args.admin.to_string()),

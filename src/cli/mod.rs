@@ -5,6 +5,7 @@
 //!
 //! A further command is one variant of [`Command`] and one arm of its `run`.
 
+mod check;
 mod configuration;
 mod dev;
 mod input;
@@ -42,6 +43,7 @@ enum Command {
     Run(run::RunArgs),
     Dev(dev::DevArgs),
     Simulate(simulate::SimulateArgs),
+    Check(check::CheckArgs),
     Sign(sign::SignArgs),
     Verify(verify::VerifyArgs),
     Keygen(keygen::KeygenArgs),
@@ -54,6 +56,7 @@ impl Command {
             Self::Run(args) => args.run(),
             Self::Dev(args) => args.run(out),
             Self::Simulate(args) => args.run(),
+            Self::Check(args) => args.run(out),
             Self::Sign(args) => args.run(out),
             Self::Verify(args) => args.run(out),
             Self::Keygen(args) => args.run(out),

@@ -121,13 +121,10 @@ impl Gateway {
         let limit = self.parts.timeouts.response_head;
         let pending = self.parts.upstream.start(taken.method.clone(), taken.target.clone(), headers, body)?;
         exchange.attempt(pending.handover());
-        let response = match timeout(limit, pending.head()).await {
-            Ok(outcome) => outcome,
-            Err(_) => {
-                let failure =
-                    Failure::new(Code::UpstreamTimeout, "the origin did not answer in time (timeouts.response_head)");
-                return Err(failure.with_sent(exchange.sent()).into());
-            }
+        let Ok(response) = timeout(limit, pending.head()).await else {
+            let failure =
+                Failure::new(Code::UpstreamTimeout, "no answer from the origin in time (timeouts.response_head)");
+            return Err(failure.with_sent(exchange.sent()).into());
         };
         match response {
             Ok(response) => {
