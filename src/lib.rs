@@ -1,4 +1,27 @@
-//! wonder-signer
+//! A sidecar that signs, forwards and verifies calls to the Wonder payment gateway.
+//!
+//! # Layout
+//!
+//! Arrows between the modules point downwards only.
+//!
+//! ```text
+//! 5   main.rs → cli
+//! 4   app
+//! 3   proxy   admin   simulator                 strangers to one another
+//! 2   net   keystore   telemetry
+//! 1   config   metrics
+//! 0   signing   operations                      pure: no I/O, clock, randomness, async, logging
+//! ```
+//!
+//! A request's way through [`proxy`] is the main road; [`signing`] is what it exists for.
+
+pub mod admin;
+pub mod app;
+pub mod config;
+pub mod keystore;
+pub mod metrics;
+pub mod net;
+pub mod operations;
+pub mod proxy;
 pub mod signing;
-/// A strict local stand-in for the Wonder gateway.
 pub mod simulator;

@@ -1,12 +1,6 @@
-//! Integration tests over real sockets, in one binary.
-#![allow(
-    missing_docs,
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking, and its support is read by nobody but its tests; clippy's own exceptions \
-              end at `#[test]` functions"
-)]
+//! The program from the outside: real sockets, real keys, doubles only for what stands at the other end.
 
+mod contract;
 mod simulator;
+mod support;
+mod wire;

@@ -1,0 +1,341 @@
+//! The one place where every metric has its name, its help, its labels and its buckets.
+//!
+//! Handles are resolved here once, at the start, so that counting is an array index and an atomic addition, and so that every
+//! series is there at zero before anything happened. HELP texts say what to do with the number.
+
+use std::sync::{Mutex, PoisonError};
+
+use prometheus::{
+    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    core::Collector,
+};
+
+use super::labels::{Closed, CodeClass, Label, Phase, Responder, Sent, Stripped, Verb};
+use crate::operations::CATALOGUE;
+
+/// Seconds, 0.05 ms to 50 ms: from a quarter of an RSA-2048 signature to a starved processor.
+const SIGNING_SECONDS: &[f64] = &[0.000_05, 0.000_1, 0.000_2, 0.000_3, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05];
+/// Seconds, 1 ms to the 60 s that a request may take by default.
+const REQUEST_SECONDS: &[f64] =
+    &[0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+/// Bytes, 256 B to 16 MiB in steps of four.
+const BODY_BYTES: &[f64] =
+    &[256.0, 1024.0, 4096.0, 16_384.0, 65_536.0, 262_144.0, 1_048_576.0, 4_194_304.0, 16_777_216.0];
+
+/// One counter for each answer a request can get: upstream's four classes, then our own two.
+pub(super) type Answers = [IntCounter; 6];
+
+/// Every handle, and the registry that they are gathered from.
+pub(super) struct Families {
+    pub(super) registry: Registry,
+    /// By operation, each under its own method; all but `other`.
+    pub(super) requests: Vec<Answers>,
+    /// Those of operation `other`, by method.
+    pub(super) other_requests: Vec<Answers>,
+    pub(super) request_duration: Vec<Histogram>,
+    pub(super) in_flight: IntGauge,
+    pub(super) in_flight_limit: IntGauge,
+    pub(super) body_read_duration: Histogram,
+    pub(super) added_duration: Histogram,
+    pub(super) signatures_ok: IntCounter,
+    pub(super) signatures_failed: IntCounter,
+    pub(super) signing_duration: Histogram,
+    pub(super) upstream_duration: Vec<Histogram>,
+    /// By code class; 401 and 403 go to `upstream_rejected`.
+    pub(super) upstream_accepted: Vec<IntCounter>,
+    pub(super) upstream_rejected: IntCounter,
+    pub(super) connections_open: IntGauge,
+    pub(super) connections_opened: IntCounter,
+    pub(super) connections_closed: Vec<IntCounter>,
+    pub(super) connect_retries: IntCounter,
+    /// Each reason with its counters by `sent`; the last is `other`, for a reason that is in no list.
+    pub(super) errors: Vec<(&'static str, [IntCounter; 2])>,
+    pub(super) stripped: Vec<IntCounter>,
+    pub(super) request_body: Histogram,
+    pub(super) response_body: Histogram,
+    pub(super) buffered: IntGauge,
+    pub(super) draining: IntGauge,
+    pub(super) drain_cut: [IntCounter; 2],
+    pub(super) cancelled: [IntCounter; 2],
+    pub(super) keys: Table,
+    pub(super) config: Table,
+    pub(super) clock_skew: Gauge,
+}
+
+impl Families {
+    pub(super) fn new(reasons: &[&'static str]) -> Self {
+        let make = Make(Registry::new());
+        let requests = make.counters(
+            "wonder_signer_requests_total",
+            "Requests answered, by operation and by who made the answer. A rise of origin=\"signer\" is our own trouble: see \
+             wonder_signer_proxy_errors_total; of origin=\"upstream\" 4xx the service's; of origin=\"upstream\" 5xx Wonder's.",
+            &["operation", "method", "code_class", "origin"],
+        );
+        let durations = make.histograms(
+            "wonder_signer_request_duration_seconds",
+            "From the request's head to the last byte of its answer. When it rises, compare with \
+             wonder_signer_upstream_duration_seconds (Wonder), _body_read_ (the service) and _added_ (this program).",
+            &["origin"],
+            REQUEST_SECONDS,
+        );
+        let signatures = make.counters(
+            "wonder_signer_signatures_total",
+            "Signatures made. Any result=\"failed\" means that the key cannot be used: page, and run `wonder-signer check`.",
+            &["result"],
+        );
+        let upstream_durations = make.histograms(
+            "wonder_signer_upstream_duration_seconds",
+            "Time spent on Wonder: connect (look-up, TCP, TLS; only for new connections), head (until the answer begins), body. \
+             A rise here is the network (connect) or Wonder (head).",
+            &["phase"],
+            REQUEST_SECONDS,
+        );
+        let upstream_responses = make.counters(
+            "wonder_signer_upstream_responses_total",
+            "Answers from Wonder. auth=\"rejected\" counts 401 and 403: Wonder does not accept the signature or the AppID. When most \
+             are rejected, look at the clock, the key and the egress address.",
+            &["code_class", "auth"],
+        );
+        let connections = make.gauges(
+            "wonder_signer_upstream_connections",
+            "Connections to Wonder that are open now. Zero under traffic means that Wonder cannot be reached.",
+            &["state"],
+        );
+        let closed = make.counters(
+            "wonder_signer_upstream_connections_closed_total",
+            "Connections to Wonder that ended. Much \"error\" points to the network or an egress proxy; much \"peer\" to a time-out \
+             of theirs that is shorter than upstream.pool_idle.",
+            &["reason"],
+        );
+        let errors = make.counters(
+            "wonder_signer_proxy_errors_total",
+            "Errors answered by this program, by code. With sent=\"maybe\" Wonder may have carried the request out: query before \
+             repeating it, above all for payments. reason=\"other\" is a defect of this program.",
+            &["reason", "sent"],
+        );
+        let stripped = make.counters(
+            "wonder_signer_stripped_headers_total",
+            "Headers of the caller that were not sent on. \"signature\" means that the service still signs by itself; \
+             \"skip_signature\" that it carries a test shortcut: correct the service.",
+            &["kind"],
+        );
+        let drain_cut = make.counters(
+            "wonder_signer_drain_cut_requests_total",
+            "Requests cut off because the grace period ended. More than zero: lengthen shutdown.grace; with sent=\"maybe\" query \
+             Wonder for their outcome.",
+            &["sent"],
+        );
+        let cancelled = make.counters(
+            "wonder_signer_cancelled_requests_total",
+            "Requests that the service gave up before it had its answer. When it rises, the service's time-out is too short; with \
+             sent=\"maybe\" the outcome at Wonder is unknown to it.",
+            &["sent"],
+        );
+        let build = make.gauges(
+            "wonder_signer_build_info",
+            "Always 1; the labels say what is running. More than one version across pods for long means that a rollout is stuck.",
+            &["version", "revision", "rustc"],
+        );
+        let version = env!("CARGO_PKG_VERSION");
+        let revision = option_env!("WONDER_SIGNER_REVISION").unwrap_or("unknown");
+        build.with_label_values(&[version, revision, env!("CARGO_PKG_RUST_VERSION")]).set(1);
+        make.process();
+
+        let answers = |operation: &str, method: &str| -> Answers {
+            let one = |class: CodeClass, by: Responder| {
+                requests.with_label_values(&[operation, method, class.text(), by.text()])
+            };
+            [
+                one(CodeClass::Success, Responder::Upstream),
+                one(CodeClass::Redirection, Responder::Upstream),
+                one(CodeClass::ClientError, Responder::Upstream),
+                one(CodeClass::ServerError, Responder::Upstream),
+                one(CodeClass::ClientError, Responder::Signer),
+                one(CodeClass::ServerError, Responder::Signer),
+            ]
+        };
+        let sent =
+            |family: &IntCounterVec| [Sent::No, Sent::Maybe].map(|sent| family.with_label_values(&[sent.text()]));
+        Self {
+            requests: CATALOGUE
+                .iter()
+                .filter(|operation| !operation.is_other())
+                .map(|operation| answers(operation.name(), operation.method()))
+                .collect(),
+            other_requests: Verb::ALL.iter().map(|verb| answers("other", verb.text())).collect(),
+            request_duration: one_each::<Responder, _>(|by| durations.with_label_values(&[by])),
+            in_flight: make.gauge(
+                "wonder_signer_requests_in_flight",
+                "Requests under way, until the last byte of their answer. Near wonder_signer_requests_in_flight_limit new ones are \
+                 refused: Wonder is slow, or the limit is too low.",
+            ),
+            in_flight_limit: make.gauge(
+                "wonder_signer_requests_in_flight_limit",
+                "limits.requests_in_flight as configured; divide wonder_signer_requests_in_flight by it for saturation.",
+            ),
+            body_read_duration: make.histogram(
+                "wonder_signer_body_read_duration_seconds",
+                "From the request's head to the last byte of its body. A rise is the service's: it is slow to send.",
+                REQUEST_SECONDS,
+            ),
+            added_duration: make.histogram(
+                "wonder_signer_added_duration_seconds",
+                "Time a request spent in this program's own hands: queueing, signing, copying; not the service's nor Wonder's. A rise \
+                 means too little processor: see wonder_signer_signing_duration_seconds and the container's limits.",
+                SIGNING_SECONDS,
+            ),
+            signatures_ok: signatures.with_label_values(&["ok"]),
+            signatures_failed: signatures.with_label_values(&["failed"]),
+            signing_duration: make.histogram(
+                "wonder_signer_signing_duration_seconds",
+                "Time for one signature, waiting for a processor included. When it rises with constant traffic, the container has too \
+                 little processor; more replicas or a higher limit help.",
+                SIGNING_SECONDS,
+            ),
+            upstream_duration: one_each::<Phase, _>(|phase| upstream_durations.with_label_values(&[phase])),
+            upstream_accepted: one_each::<CodeClass, _>(|class| {
+                upstream_responses.with_label_values(&[class, "accepted"])
+            }),
+            upstream_rejected: upstream_responses.with_label_values(&[CodeClass::ClientError.text(), "rejected"]),
+            connections_open: connections.with_label_values(&["open"]),
+            connections_opened: make.counter(
+                "wonder_signer_upstream_connections_opened_total",
+                "Connections to Wonder that were opened. Near the rate of requests means that they are not reused: look at the \
+                 reasons in wonder_signer_upstream_connections_closed_total.",
+            ),
+            connections_closed: one_each::<Closed, _>(|reason| closed.with_label_values(&[reason])),
+            connect_retries: make.counter(
+                "wonder_signer_upstream_connect_retries_total",
+                "Second attempts, made only when no byte of a request was written and signed afresh. A steady rate means that pooled \
+                 connections die unnoticed: shorten upstream.pool_idle.",
+            ),
+            errors: reasons
+                .iter()
+                .copied()
+                .filter(|reason| *reason != "other")
+                .chain(["other"])
+                .map(|reason| (reason, [Sent::No, Sent::Maybe].map(|sent| errors.with_label_values(&[reason, sent.text()]))))
+                .collect(),
+            stripped: one_each::<Stripped, _>(|kind| stripped.with_label_values(&[kind])),
+            request_body: make.histogram(
+                "wonder_signer_request_body_bytes",
+                "Size of the requests' bodies. Near limits.body the next one may be refused with 413: raise the limit.",
+                BODY_BYTES,
+            ),
+            response_body: make.histogram(
+                "wonder_signer_response_body_bytes",
+                "Size of the answers' bodies as passed on. Large lists are better paged by the service with limit and offset.",
+                BODY_BYTES,
+            ),
+            buffered: make.gauge(
+                "wonder_signer_buffered_bytes",
+                "Bytes of request bodies held in memory now. Compare with the container's memory limit; the most there can be is \
+                 limits.body times limits.requests_in_flight.",
+            ),
+            draining: make.gauge(
+                "wonder_signer_draining",
+                "1 while the program finishes its last requests before it exits. Longer than shutdown.grace: a request hangs.",
+            ),
+            drain_cut: sent(&drain_cut),
+            cancelled: sent(&cancelled),
+            keys: Table::new(make.gauges(
+                "wonder_signer_key_loaded_timestamp_seconds",
+                "When each signing key was loaded, seconds since 1970. Pods with different fingerprints for one credential sign \
+                 differently: finish the rotation.",
+                &["credential", "fingerprint"],
+            )),
+            config: Table::new(make.gauges(
+                "wonder_signer_config_info",
+                "Always 1; environment and a hash of the effective configuration without its secrets. Pods that differ need a \
+                 restart or a finished rollout.",
+                &["environment", "hash"],
+            )),
+            clock_skew: make.registered(Gauge::new(
+                "wonder_signer_clock_skew_seconds",
+                "How far this host's clock is ahead of Wonder's, estimated from its Date header; 0 until the first answer. Wonder \
+                 refuses requests more than 1800 s off: correct the host's clock long before.",
+            )),
+            registry: make.0,
+        }
+    }
+}
+
+/// Series that come and go together when the configuration or a key is loaded anew.
+pub(super) struct Table {
+    family: IntGaugeVec,
+    present: Mutex<Vec<[String; 2]>>,
+}
+
+impl Table {
+    fn new(family: IntGaugeVec) -> Self {
+        Self { family, present: Mutex::new(Vec::new()) }
+    }
+
+    /// Sets these rows and removes those that are not among them. New ones come first, so that a scrape never finds none.
+    pub(super) fn replace(&self, rows: &[([&str; 2], i64)]) {
+        let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+        for (labels, value) in rows {
+            self.family.with_label_values(labels).set(*value);
+        }
+        for gone in present.iter().filter(|old| rows.iter().all(|(labels, _)| old[..] != labels[..])) {
+            // The one error is that it is gone already.
+            let _ = self.family.remove_label_values(&[gone[0].as_str(), gone[1].as_str()]);
+        }
+        *present = rows.iter().map(|(labels, _)| labels.map(str::to_owned)).collect();
+    }
+}
+
+/// Makes a metric and registers it.
+struct Make(Registry);
+
+impl Make {
+    fn counter(&self, name: &str, help: &str) -> IntCounter {
+        self.registered(IntCounter::new(name, help))
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+        self.registered(IntCounterVec::new(Opts::new(name, help), labels))
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> IntGauge {
+        self.registered(IntGauge::new(name, help))
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+        self.registered(IntGaugeVec::new(Opts::new(name, help), labels))
+    }
+
+    fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Histogram {
+        self.registered(Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec())))
+    }
+
+    fn histograms(&self, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> HistogramVec {
+        self.registered(HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels))
+    }
+
+    fn process(&self) {
+        #[cfg(target_os = "linux")]
+        self.register(prometheus::process_collector::ProcessCollector::for_self());
+    }
+
+    fn registered<C: Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> C {
+        let metric = constant(made);
+        self.register(metric.clone());
+        metric
+    }
+
+    fn register(&self, collector: impl Collector + 'static) {
+        constant(self.0.register(Box::new(collector)));
+    }
+}
+
+/// The handle of each value of a closed set, in its order.
+fn one_each<L: Label, T>(handle: impl Fn(&'static str) -> T) -> Vec<T> {
+    L::ALL.iter().map(|value| handle(value.text())).collect()
+}
+
+/// Names, labels and buckets are constants of this file, so a test that builds them once has tried all that can go wrong.
+#[expect(clippy::expect_used, reason = "fails for the constants above or not at all")]
+fn constant<T>(made: prometheus::Result<T>) -> T {
+    made.expect("metric names and buckets are well formed and used once")
+}

@@ -1,0 +1,143 @@
+//! The closed sets that metric labels are made of. A label value comes from here, from the catalogue of operations or from the
+//! configuration; never from a request.
+
+/// A closed set of label values, in the order of its variants.
+pub(super) trait Label: Copy + 'static {
+    /// Every value.
+    const ALL: &'static [Self];
+    /// How it is written in a label.
+    fn text(self) -> &'static str;
+    /// The place in [`Self::ALL`].
+    fn place(self) -> usize;
+}
+
+macro_rules! label {
+    ($(#[$doc:meta])* $vis:vis $name:ident { $($(#[$of:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        $vis enum $name { $($(#[$of])* $variant),+ }
+
+        impl $name {
+            /// How it is written in labels, headers and log lines.
+            #[must_use]
+            $vis fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+        }
+
+        impl Label for $name {
+            const ALL: &'static [Self] = &[$(Self::$variant),+];
+            fn text(self) -> &'static str { self.as_str() }
+            fn place(self) -> usize { self as usize }
+        }
+    };
+}
+
+label! {
+    /// Who made the answer that the caller got (label `origin`).
+    pub Responder {
+        /// Wonder's answer, passed on.
+        Upstream = "upstream",
+        /// An answer of our own, always an error.
+        Signer = "signer",
+    }
+}
+
+label! {
+    /// Whether a request that failed may have reached Wonder (label `sent`).
+    pub Sent {
+        /// No byte of it was written to an upstream connection.
+        No = "no",
+        /// Some of it was written; what Wonder did with it is unknown.
+        Maybe = "maybe",
+    }
+}
+
+label! {
+    /// A part of the time spent on upstream (label `phase`).
+    pub Phase {
+        /// Name look-up, TCP and TLS; only for a request that needed a new connection.
+        Connect = "connect",
+        /// From the first byte of the request written to the head of the answer.
+        Head = "head",
+        /// From the head of the answer to its last byte passed on.
+        Body = "body",
+    }
+}
+
+label! {
+    /// Why an upstream connection ended (label `reason`).
+    pub Closed {
+        /// Unused for as long as the pool keeps one, or let go by the pool for another reason of its own.
+        Idle = "idle",
+        /// Older than a connection may get.
+        Age = "age",
+        /// An error while reading or writing.
+        Error = "error",
+        /// Upstream closed it.
+        Peer = "peer",
+        /// The program is stopping.
+        Drain = "drain",
+    }
+}
+
+label! {
+    /// Which of the caller's headers did not go upstream (label `kind`).
+    pub Stripped {
+        /// `Credential`, `Nonce` or `Signature`: the caller tried to sign.
+        Signature = "signature",
+        /// `X-Skip-Signature`: the caller tried to do without.
+        SkipSignature = "skip_signature",
+        /// Meant for this hop only (RFC 9110 §7.6.1).
+        HopByHop = "hop_by_hop",
+        /// `Forwarded` and `X-Forwarded-*`.
+        Forwarded = "forwarded",
+        /// `Cookie`.
+        Cookie = "cookie",
+        /// `Proxy-*`, meant for a proxy.
+        Proxy = "proxy",
+    }
+}
+
+label! {
+    /// The method of a request that is in no row of the catalogue (label `method`).
+    pub(super) Verb {
+        Get = "GET",
+        Post = "POST",
+        Put = "PUT",
+        Delete = "DELETE",
+        Patch = "PATCH",
+        Head = "HEAD",
+        Options = "OPTIONS",
+        Other = "OTHER",
+    }
+}
+
+impl Verb {
+    pub(super) fn of(method: &http::Method) -> Self {
+        let written = method.as_str();
+        Self::ALL.iter().copied().find(|verb| verb.as_str() == written).unwrap_or(Self::Other)
+    }
+}
+
+label! {
+    /// The first digit of a status code (label `code_class`).
+    pub(super) CodeClass {
+        Success = "2xx",
+        Redirection = "3xx",
+        ClientError = "4xx",
+        ServerError = "5xx",
+    }
+}
+
+impl CodeClass {
+    /// A status that no final answer may have counts as `5xx`, as RFC 9110 §15 asks for invalid ones.
+    pub(super) fn of(status: http::StatusCode) -> Self {
+        match status.as_u16() {
+            200..=299 => Self::Success,
+            300..=399 => Self::Redirection,
+            400..=499 => Self::ClientError,
+            _ => Self::ServerError,
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! The few numbers that the status page shows, taken at one moment. Two of them make a rate.
+
+use prometheus::{Histogram, core::Metric};
+
+use super::{
+    families::{Answers, Families},
+    labels::{Label, Phase, Responder},
+};
+
+/// Totals since the start, except where a field says that it is a state.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Snapshot {
+    /// Answers by upstream: 2xx, 3xx, 4xx, 5xx.
+    pub upstream: [u64; 4],
+    /// Answers of our own: 4xx, 5xx.
+    pub signer: [u64; 2],
+    /// Answers of upstream that reject our authentication: 401 and 403.
+    pub rejected: u64,
+    /// Errors answered: reason, then how many with `sent` *no* and *maybe*. Always all reasons, in one order.
+    pub errors: Vec<(&'static str, [u64; 2])>,
+    /// Signatures that could not be made.
+    pub signatures_failed: u64,
+    /// Seconds from a request's head to the end of upstream's answer.
+    pub duration: Distribution,
+    /// Seconds for a signature.
+    pub signing: Distribution,
+    /// Seconds until upstream's answer began.
+    pub upstream_head: Distribution,
+    /// State: requests under way.
+    pub in_flight: i64,
+    /// State: the configured limit of `in_flight`; 0 when it was not told.
+    pub in_flight_limit: i64,
+    /// State: open connections to upstream.
+    pub connections: i64,
+    /// State: seconds that our clock is ahead of upstream's; 0 until the first answer.
+    pub clock_skew: f64,
+}
+
+impl Snapshot {
+    pub(super) fn of(from: &Families) -> Self {
+        let rows = || from.requests.iter().chain(&from.other_requests);
+        let sum = |place: usize| rows().map(|answers: &Answers| answers[place].get()).sum::<u64>();
+        Self {
+            upstream: [0, 1, 2, 3].map(sum),
+            signer: [4, 5].map(sum),
+            rejected: from.upstream_rejected.get(),
+            errors: from
+                .errors
+                .iter()
+                .map(|(reason, counters)| (*reason, [counters[0].get(), counters[1].get()]))
+                .collect(),
+            signatures_failed: from.signatures_failed.get(),
+            duration: Distribution::of(&from.request_duration[Responder::Upstream.place()]),
+            signing: Distribution::of(&from.signing_duration),
+            upstream_head: Distribution::of(&from.upstream_duration[Phase::Head.place()]),
+            in_flight: from.in_flight.get(),
+            in_flight_limit: from.in_flight_limit.get(),
+            connections: from.connections_open.get(),
+            clock_skew: from.clock_skew.get(),
+        }
+    }
+
+    /// What happened after `earlier`; states stay as they are now.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        Self {
+            upstream: less(self.upstream, earlier.upstream),
+            signer: less(self.signer, earlier.signer),
+            rejected: self.rejected.saturating_sub(earlier.rejected),
+            errors: self
+                .errors
+                .iter()
+                .map(|(reason, now)| {
+                    let then =
+                        earlier.errors.iter().find(|(other, _)| other == reason).map_or([0, 0], |(_, then)| *then);
+                    (*reason, less(*now, then))
+                })
+                .collect(),
+            signatures_failed: self.signatures_failed.saturating_sub(earlier.signatures_failed),
+            duration: self.duration.since(&earlier.duration),
+            signing: self.signing.since(&earlier.signing),
+            upstream_head: self.upstream_head.since(&earlier.upstream_head),
+            ..*self
+        }
+    }
+
+    /// All answers.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.upstream.iter().chain(&self.signer).sum()
+    }
+}
+
+/// How a histogram's observations fall into its buckets.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Distribution {
+    /// Upper bounds, rising, without the infinite one, each with the number of observations up to it.
+    buckets: Vec<(f64, u64)>,
+    count: u64,
+}
+
+impl Distribution {
+    fn of(histogram: &Histogram) -> Self {
+        let metric = histogram.metric();
+        let found = metric.get_histogram();
+        Self {
+            buckets: found
+                .get_bucket()
+                .iter()
+                .map(|bucket| (bucket.upper_bound(), bucket.cumulative_count()))
+                .filter(|(bound, _)| bound.is_finite())
+                .collect(),
+            count: found.get_sample_count(),
+        }
+    }
+
+    fn since(&self, earlier: &Self) -> Self {
+        let then = |at: usize| earlier.buckets.get(at).map_or(0, |(_, count)| *count);
+        Self {
+            buckets: self
+                .buckets
+                .iter()
+                .enumerate()
+                .map(|(at, (bound, count))| (*bound, count.saturating_sub(then(at))))
+                .collect(),
+            count: self.count.saturating_sub(earlier.count),
+        }
+    }
+
+    /// The number of observations.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The value that a share of `per_mille` of the observations does not exceed, interpolated within its bucket as Prometheus does.
+    /// `None` without observations; the last finite bound when it lies above that.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "an estimate between two bounds")]
+    pub fn quantile(&self, per_mille: u16) -> Option<f64> {
+        if self.count == 0 {
+            return None;
+        }
+        let rank = self.count as f64 * f64::from(per_mille) / 1000.0;
+        let (mut below, mut under) = (0.0, 0);
+        for (bound, count) in &self.buckets {
+            if *count as f64 >= rank && *count > under {
+                let share = (rank - under as f64) / (count - under) as f64;
+                return Some(below + (bound - below) * share);
+            }
+            (below, under) = (*bound, *count);
+        }
+        Some(below)
+    }
+}
+
+fn less<const N: usize>(now: [u64; N], then: [u64; N]) -> [u64; N] {
+    std::array::from_fn(|at| now[at].saturating_sub(then[at]))
+}

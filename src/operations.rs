@@ -1,0 +1,210 @@
+//! The catalogue of Wonder's named operations: method and path template become `customers.create`.
+//!
+//! Metric labels, log lines and policy all take their names from this one table, so no raw path (which may carry a merchant's
+//! own reference number) ever becomes a label. A request that is in no row is [`OTHER`]. Source: `wonder-api.md` §5.
+//!
+//! ```
+//! use wonder_signer::operations::find;
+//! assert_eq!(find("GET", "/svc/payment/api/v1/openapi/customers/ref/KTR-0042").name(), "customers.get_by_reference");
+//! assert_eq!(find("GET", "/svc/payment/api/v9/unheard/of").name(), "other");
+//! ```
+
+use std::fmt;
+
+/// One named operation. All there are stand in [`CATALOGUE`].
+#[derive(Clone, Copy)]
+pub struct Operation {
+    name: &'static str,
+    method: &'static str,
+    templates: &'static [&'static str],
+    confirmed: bool,
+    index: usize,
+}
+
+impl Operation {
+    const fn confirmed(name: &'static str, method: &'static str, templates: &'static [&'static str]) -> Self {
+        Self { name, method, templates, confirmed: true, index: 0 }
+    }
+
+    const fn guessed(name: &'static str, method: &'static str, templates: &'static [&'static str]) -> Self {
+        Self { name, method, templates, confirmed: false, index: 0 }
+    }
+
+    /// The name: lower case, `resource.verb`, except for `echo` and `other`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The method in upper case; empty for [`OTHER`], which takes any.
+    #[must_use]
+    pub fn method(&self) -> &'static str {
+        self.method
+    }
+
+    /// The paths it answers to; `{…}` stands for one segment. `echo` has two, [`OTHER`] none.
+    #[must_use]
+    pub fn templates(&self) -> &'static [&'static str] {
+        self.templates
+    }
+
+    /// Whether documentation or public code shows this method and path; false for a guess, and for [`OTHER`].
+    #[must_use]
+    pub fn is_confirmed(&self) -> bool {
+        self.confirmed
+    }
+
+    /// The place in [`CATALOGUE`]: dense from 0, fit to index an array.
+    #[must_use]
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Whether this is [`OTHER`], the operation of every request that is in no row.
+    #[must_use]
+    pub fn is_other(&self) -> bool {
+        self.templates.is_empty()
+    }
+}
+
+/// Shows the name; the row behind it is in this file.
+impl fmt::Debug for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Operation({})", self.name)
+    }
+}
+
+/// Two operations are the same when they stand in the same row.
+impl PartialEq for Operation {
+    fn eq(&self, other: &Self) -> bool {
+        self.index == other.index
+    }
+}
+
+impl Eq for Operation {}
+
+/// Names the operation of a request. `path` is the raw path as it came, percent-encoding left alone, without its query.
+///
+/// The method is compared without regard to case, because Wonder's scheme signs it in upper case whatever was sent. Takes time but no memory.
+#[must_use]
+pub fn find(method: &str, path: &str) -> &'static Operation {
+    ROWS.iter()
+        .find(|row| {
+            row.method.eq_ignore_ascii_case(method) && row.templates.iter().any(|template| matches(template, path))
+        })
+        .unwrap_or(OTHER)
+}
+
+fn matches(template: &str, path: &str) -> bool {
+    // Everything up to the first placeholder is compared at once: most rows end here.
+    let literal = template.find('{').unwrap_or(template.len());
+    let Some(rest) = path.strip_prefix(&template[..literal]) else { return false };
+    if literal == template.len() {
+        return rest.is_empty();
+    }
+    let mut found = rest.split('/');
+    let fits = template[literal..].split('/').all(|wanted| {
+        found.next().is_some_and(|segment| match wanted {
+            "{ref}" => is_value(segment),
+            _ if wanted.starts_with('{') => is_value(segment) && !has_encoded_slash(segment),
+            _ => segment == wanted,
+        })
+    });
+    fits && found.next().is_none()
+}
+
+/// A placeholder takes no empty segment and no dot segment, plain or percent-encoded: upstream may resolve those into another path,
+/// and a request must not bear the name of an operation that it is not.
+fn is_value(segment: &str) -> bool {
+    let mut dots = 0;
+    let mut rest = segment.as_bytes();
+    loop {
+        rest = match rest {
+            [] => return !(segment.is_empty() || (1..=2).contains(&dots)),
+            [b'.', rest @ ..] | [b'%', b'2', b'e' | b'E', rest @ ..] => rest,
+            _ => return true,
+        };
+        dots += 1;
+    }
+}
+
+/// Wonder's ids hold no slash, so an encoded one is an attempt at another path. A merchant's reference number may hold one.
+fn has_encoded_slash(segment: &str) -> bool {
+    segment.as_bytes().windows(3).any(|three| three.eq_ignore_ascii_case(b"%2f"))
+}
+
+/// The operation of every request that is in no row.
+pub static OTHER: &Operation = &ROWS[ROWS.len() - 1];
+
+/// Every operation in the order of matching, literal segments before placeholders; the last is [`OTHER`].
+pub static CATALOGUE: &[Operation] = &ROWS;
+
+macro_rules! payment {
+    ($path:literal) => {
+        concat!("/svc/payment/api/v1/openapi/", $path)
+    };
+}
+
+macro_rules! issuing {
+    ($path:literal) => {
+        concat!("/svc/ts/api/v1/openapi/", $path)
+    };
+}
+
+static ROWS: [Operation; 35] = numbered([
+    // §1, §5.11
+    Operation::confirmed("echo", "POST", &["/svc/payment/api/v1/echo", payment!("echo")]),
+    // §5.1 customers
+    Operation::confirmed("customers.list", "GET", &[payment!("customers")]),
+    Operation::confirmed("customers.create", "POST", &[payment!("customers")]),
+    Operation::confirmed("customers.get_by_reference", "GET", &[payment!("customers/ref/{ref}")]),
+    Operation::confirmed("customers.get_by_token", "POST", &[payment!("customers/by/token")]),
+    Operation::confirmed("customers.update", "PUT", &[payment!("customers/{id}")]),
+    Operation::guessed("customers.get", "GET", &[payment!("customers/{id}")]),
+    Operation::guessed("customers.delete", "DELETE", &[payment!("customers/{id}")]),
+    // §5.2 payment tokens; a client may send the literal word `uuid` in place of the customer's, which a placeholder takes too
+    Operation::confirmed("payment_tokens.check", "POST", &[payment!("customers/{id}/payment_tokens/check")]),
+    Operation::guessed("payment_tokens.create", "POST", &[payment!("customers/{id}/payment_tokens")]),
+    Operation::guessed("payment_tokens.list", "GET", &[payment!("customers/{id}/payment_tokens")]),
+    Operation::guessed("payment_tokens.delete", "DELETE", &[payment!("customers/{id}/payment_tokens/{token}")]),
+    // §5.3 orders
+    Operation::confirmed("orders.create", "POST", &[payment!("orders")]),
+    Operation::confirmed("orders.check", "POST", &[payment!("orders/check")]),
+    Operation::confirmed("orders.list", "GET", &[payment!("orders/list")]),
+    Operation::confirmed("orders.void", "POST", &[payment!("orders/void")]),
+    Operation::confirmed("orders.refund", "POST", &[payment!("orders/refund")]),
+    Operation::guessed("orders.close", "POST", &[payment!("orders/close")]),
+    // §5.4 transactions and direct payments
+    Operation::confirmed("transactions.void", "POST", &[payment!("transactions/void")]),
+    Operation::confirmed("transactions.check", "POST", &[payment!("transactions/check")]),
+    Operation::confirmed("open_payments.create", "POST", &[payment!("open_payments")]),
+    // §5.5 recurring payments
+    Operation::confirmed("plans.list", "GET", &[payment!("recurring_payments/plan")]),
+    Operation::guessed("plans.create", "POST", &[payment!("recurring_payments/plan")]),
+    Operation::confirmed("plans.calculate", "POST", &[payment!("recurring_payments/plan/calculate")]),
+    Operation::confirmed("plans.get", "GET", &[payment!("recurring_payments/plan/{id}")]),
+    Operation::guessed("plans.update", "PUT", &[payment!("recurring_payments/plan/{id}")]),
+    Operation::confirmed("plans.cancel", "PUT", &[payment!("recurring_payments/plan/{id}/cancel")]),
+    Operation::confirmed("plans.recover", "PUT", &[payment!("recurring_payments/plan/{id}/recover")]),
+    Operation::confirmed("billing_configs.create", "POST", &[payment!("recurring_payments/billing_configs")]),
+    Operation::confirmed("items.create", "POST", &[payment!("recurring_payments/items")]),
+    // §5.7 issuing, a service of its own
+    Operation::confirmed("cards.create", "POST", &[issuing!("cards")]),
+    Operation::guessed("cards.list", "GET", &[issuing!("cards")]),
+    Operation::confirmed("cards.limit_history", "GET", &[issuing!("cards/{id}/limit/history")]),
+    Operation::confirmed("card_transactions.list", "GET", &[issuing!("transactions")]),
+    // §5.9 the encrypted terminal relay, §5.6 and §5.8 to §5.10: known by title only, no path to match
+    Operation::guessed("other", "", &[]),
+]);
+
+const fn numbered<const N: usize>(mut rows: [Operation; N]) -> [Operation; N] {
+    let mut at = 0;
+    while at < N {
+        rows[at].index = at;
+        at += 1;
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests;
