@@ -25,3 +25,4 @@ pub mod operations;
 pub mod proxy;
 pub mod signing;
 pub mod simulator;
+pub mod telemetry;
