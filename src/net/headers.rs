@@ -30,11 +30,8 @@ pub fn to_upstream(headers: &mut HeaderMap, mut stripped: impl FnMut(Stripped)) 
 /// Makes Wonder's response headers fit to be passed on. Headers of our own name space can only be ours.
 pub fn to_downstream(headers: &mut HeaderMap) {
     remove_nominated(headers, &mut |_| ());
-    let unwanted: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| is_hop_by_hop(name) || name.as_str().starts_with(OURS))
-        .cloned()
-        .collect();
+    let unwanted: Vec<HeaderName> =
+        headers.keys().filter(|name| is_hop_by_hop(name) || name.as_str().starts_with(OURS)).cloned().collect();
     for name in unwanted {
         headers.remove(&name);
     }

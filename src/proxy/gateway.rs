@@ -111,7 +111,8 @@ impl Gateway {
         let signed = self.sign(taken, entry, exchange)?;
         let mut headers = taken.headers.clone();
         for (name, value) in [(CREDENTIAL, signed.credential), (NONCE, signed.nonce), (SIGNATURE, signed.signature)] {
-            let mut value = HeaderValue::try_from(value).map_err(|error| Failure::new(Code::SignFailed, "the signature is no header value").because(&error))?;
+            let mut value = HeaderValue::try_from(value)
+                .map_err(|error| Failure::new(Code::SignFailed, "the signature is no header value").because(&error))?;
             value.set_sensitive(true);
             headers.insert(name, value);
         }
@@ -123,7 +124,8 @@ impl Gateway {
         let response = match timeout(limit, pending.head()).await {
             Ok(outcome) => outcome,
             Err(_) => {
-                let failure = Failure::new(Code::UpstreamTimeout, "the origin did not answer in time (timeouts.response_head)");
+                let failure =
+                    Failure::new(Code::UpstreamTimeout, "the origin did not answer in time (timeouts.response_head)");
                 return Err(failure.with_sent(exchange.sent()).into());
             }
         };
@@ -147,14 +149,8 @@ impl Gateway {
     fn sign(&self, taken: &Taken, entry: &Entry, exchange: &Exchange) -> Result<signing::Signed, Failure> {
         let stamp = Stamp { request_time: (self.parts.clock)(), nonce: Nonce::generate(&mut rand::thread_rng()) };
         let began = Instant::now();
-        let signed = signing::sign(
-            &entry.key,
-            &entry.app_id,
-            &stamp,
-            taken.method.as_str(),
-            taken.target.as_str(),
-            &taken.body,
-        );
+        let signed =
+            signing::sign(&entry.key, &entry.app_id, &stamp, taken.method.as_str(), taken.target.as_str(), &taken.body);
         match signed {
             Ok(signed) => {
                 exchange.signed(began.elapsed());

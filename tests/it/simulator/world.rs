@@ -33,9 +33,9 @@ pub(crate) fn new_key() -> SigningKey {
 }
 
 pub(crate) struct World {
-    pub(crate) address: std::net::SocketAddr,
-    pub(crate) origin: String,
-    pub(crate) ca_pem: Option<String>,
+    pub address: std::net::SocketAddr,
+    pub origin: String,
+    pub ca_pem: Option<String>,
     clock: Arc<AtomicU64>,
     stop: oneshot::Sender<()>,
     running: JoinHandle<()>,
@@ -119,10 +119,10 @@ pub(crate) const CARD: &str = r#"{"card":{"number":"4111111111111111","exp_month
 /// One request; signed at `NOW` with a fresh nonce unless made otherwise.
 #[derive(Clone)]
 pub(crate) struct Call {
-    pub(crate) method: String,
-    pub(crate) target: String,
-    pub(crate) headers: Vec<(String, String)>,
-    pub(crate) body: Vec<u8>,
+    pub method: String,
+    pub target: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
 }
 
 impl Call {
@@ -188,9 +188,9 @@ pub(crate) async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, re
 
 #[derive(Debug)]
 pub(crate) struct Reply {
-    pub(crate) status: u16,
-    pub(crate) headers: Vec<(String, String)>,
-    pub(crate) body: String,
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: String,
 }
 
 impl Reply {
