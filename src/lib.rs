@@ -1,10 +1,29 @@
-//! wonder-signer
-/// Probes, metrics and a status page for people, on a listener of their own.
+//! A sidecar that signs, forwards and verifies calls to the Wonder payment gateway.
+//!
+//! # Layout
+//!
+//! Arrows between the modules point downwards only.
+//!
+//! ```text
+//! 5   main.rs → cli
+//! 4   app
+//! 3   proxy   admin   simulator                 strangers to one another
+//! 2   net   keystore   telemetry
+//! 1   config   metrics
+//! 0   signing   operations                      pure: no I/O, clock, randomness, async, logging
+//! ```
+//!
+//! A request's way through [`proxy`] is the main road; [`signing`] is what it exists for.
+
 pub mod admin;
-/// Every metric of the program: names, labels and the verbs that count.
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod keystore;
 pub mod metrics;
-/// The catalogue of Wonder's named operations.
+pub mod net;
 pub mod operations;
+pub mod proxy;
 pub mod signing;
-/// Logs on standard error, with a level that can change while running.
+pub mod simulator;
 pub mod telemetry;

@@ -266,3 +266,6 @@ fn days_in_month(year: u64, month: u64) -> u64 {
         _ => 31,
     }
 }
+
+#[cfg(test)]
+mod tests;

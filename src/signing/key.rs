@@ -7,7 +7,7 @@ use std::fmt;
 
 use aws_lc_rs::{rand::SystemRandom, signature::RSA_PKCS1_SHA256};
 use rsa::{
-    RsaPrivateKey, RsaPublicKey,
+    BigUint, Pss, RsaPrivateKey, RsaPublicKey,
     pkcs1::{self, DecodeRsaPrivateKey as _, DecodeRsaPublicKey as _, EncodeRsaPrivateKey as _, UintRef},
     pkcs1v15,
     pkcs8::{
@@ -135,7 +135,7 @@ impl VerifyingKey {
         check_bits(bits)?;
         let der = key.to_public_key_der().map_err(|_| KeyError::Damaged)?;
         let digest = Sha256::digest(der.as_bytes());
-        let fingerprint = digest[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+        let fingerprint = format!("{:08x}", u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]));
         Ok(Self { key: pkcs1v15::VerifyingKey::new(key), bits, fingerprint })
     }
 
@@ -164,6 +164,53 @@ impl VerifyingKey {
     pub(super) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
         pkcs1v15::Signature::try_from(signature).is_ok_and(|signature| self.key.verify(message, &signature).is_ok())
     }
+
+    /// What `signature` was made over, for the diagnosis of one that does not verify: the public-key operation undone,
+    /// the padding taken off (RFC 8017 §5.2.2 and §9.2). It decides nothing; [`verify`](Self::verify) does.
+    pub(super) fn recover(&self, signature: &[u8]) -> Recovered {
+        let key: &RsaPublicKey = self.key.as_ref();
+        if signature.len() != key.size() {
+            return Recovered::OtherLength;
+        }
+        let encoded = BigUint::from_bytes_be(signature).modpow(key.e(), key.n()).to_bytes_be();
+        // The leading zero byte is gone with the number's own form, the rest is 01 FF … FF 00 DigestInfo.
+        let Some(padded) = encoded.strip_prefix(&[1]).filter(|rest| rest.len() == key.size() - 2) else {
+            return Recovered::Nothing;
+        };
+        let filling = padded.iter().take_while(|byte| **byte == 0xff).count();
+        match padded.get(filling..) {
+            Some([0, content @ ..]) if filling >= 8 => match content.strip_prefix(&SHA256_DIGEST_INFO) {
+                Some(digest) => digest.try_into().map_or(Recovered::OtherHash, Recovered::Digest),
+                None if content.starts_with(&[0x30]) => Recovered::OtherHash,
+                None => Recovered::Bare,
+            },
+            _ => Recovered::Nothing,
+        }
+    }
+
+    /// Whether `signature` is a RSASSA-PSS SHA-256 signature over `message`, with a salt of one of the usual lengths.
+    pub(super) fn is_pss(&self, message: &[u8], signature: &[u8]) -> bool {
+        let key: &RsaPublicKey = self.key.as_ref();
+        let digest = Sha256::digest(message);
+        let longest = key.size() - digest.len() - 2;
+        [digest.len(), longest, 0]
+            .into_iter()
+            .any(|salt| key.verify(Pss::new_with_salt::<Sha256>(salt), &digest, signature).is_ok())
+    }
+}
+
+/// What a signature holds when the public key undoes it.
+pub(super) enum Recovered {
+    /// Nothing was tried: it is not as long as the modulus.
+    OtherLength,
+    /// No PKCS#1 v1.5 padding: another key made it, or another padding.
+    Nothing,
+    /// A SHA-256 digest, as it should.
+    Digest([u8; 32]),
+    /// A digest of another hash function.
+    OtherHash,
+    /// Bytes that are no digest.
+    Bare,
 }
 
 impl fmt::Display for VerifyingKey {
@@ -227,6 +274,8 @@ impl KeyError {
     fn instead_of_public(found: &Found) -> Self {
         match found {
             Found::Label(label) if PRIVATE_LABELS.contains(&&label[..]) => Self::PrivateKey,
+            // Not `Encrypted`: to decrypt it would be no remedy.
+            Found::Label(label) if label == ENCRYPTED_LABEL => Self::PrivateKey,
             other => Self::instead_of_key(other),
         }
     }
@@ -238,7 +287,7 @@ impl KeyError {
             Found::Cut => Self::Cut,
             Found::Damaged => Self::Damaged,
             Found::Encrypted => Self::Encrypted,
-            Found::Label(label) if label == "ENCRYPTED PRIVATE KEY" => Self::Encrypted,
+            Found::Label(label) if label == ENCRYPTED_LABEL => Self::Encrypted,
             Found::Label(label) if label.starts_with("EC ") || label.starts_with("DSA ") => Self::NotRsa,
             Found::Label(label) => Self::OtherBlock(label.clone()),
         }
@@ -246,6 +295,10 @@ impl KeyError {
 }
 
 const PRIVATE_LABELS: [&str; 2] = ["PRIVATE KEY", "RSA PRIVATE KEY"];
+/// DER of `DigestInfo` for SHA-256 up to the digest (RFC 8017 §9.2 note 1).
+const SHA256_DIGEST_INFO: [u8; 19] =
+    [0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20];
+const ENCRYPTED_LABEL: &str = "ENCRYPTED PRIVATE KEY";
 const PUBLIC_LABELS: [&str; 2] = ["PUBLIC KEY", "RSA PUBLIC KEY"];
 
 fn check_algorithm(algorithm: &AlgorithmIdentifierRef<'_>) -> Result<(), KeyError> {
@@ -261,3 +314,6 @@ fn bits(modulus: &UintRef<'_>) -> usize {
     let bytes = modulus.as_bytes();
     bytes.first().map_or(0, |first| bytes.len() * 8 - first.leading_zeros() as usize)
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use sha2::Sha256;
 
 use super::{ALGORITHM, Stamp};
 
-type HmacSha256 = Hmac<Sha256>;
+pub(super) type HmacSha256 = Hmac<Sha256>;
 
 /// The 64 lower-case hex characters that the RSA signature is made over ("signature message").
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -62,13 +62,41 @@ pub fn signature_message<B: AsRef<[u8]>>(stamp: &Stamp, method: &str, target: &s
     SignatureMessage(hex(&mac.finalize().into_bytes().into()))
 }
 
-fn hmac(key: &[u8], message: &[u8]) -> Output<HmacSha256> {
+/// Whether a body has bytes but white space alone, in which case Wonder's own SDKs disagree on whether it is signed
+/// (`wonder-api.md` §2.5), so that it cannot be signed safely.
+///
+/// White space is what their `trim` removes, the byte order mark and non-ASCII spaces included. A space of several
+/// bytes may lie across chunks.
+#[must_use]
+pub fn is_ambiguous<B: AsRef<[u8]>>(body: &[B]) -> bool {
+    let mut bytes = body.iter().flat_map(|chunk| chunk.as_ref().iter().copied()).peekable();
+    let mut character = [0; 3];
+    let mut length = 0;
+    if bytes.peek().is_none() {
+        return false;
+    }
+    for byte in bytes {
+        // No space takes more than three bytes in UTF-8.
+        let Some(place) = character.get_mut(length) else { return false };
+        *place = byte;
+        length += 1;
+        match std::str::from_utf8(&character[..length]).map(|text| text.chars().next()) {
+            Ok(Some(c)) if c.is_whitespace() || c == '\u{feff}' => length = 0,
+            Ok(_) => return false,
+            Err(error) if error.error_len().is_some() => return false,
+            Err(_) => {}
+        }
+    }
+    length == 0
+}
+
+pub(super) fn hmac(key: &[u8], message: &[u8]) -> Output<HmacSha256> {
     let mut mac = keyed(key);
     mac.update(message);
     mac.finalize().into_bytes()
 }
 
-fn keyed(key: &[u8]) -> HmacSha256 {
+pub(super) fn keyed(key: &[u8]) -> HmacSha256 {
     // `new_from_slice` fails for no key length: longer ones are hashed, shorter ones padded (RFC 2104 §2).
     match HmacSha256::new_from_slice(key) {
         Ok(mac) => mac,
@@ -76,7 +104,7 @@ fn keyed(key: &[u8]) -> HmacSha256 {
     }
 }
 
-fn hex(bytes: &[u8; 32]) -> [u8; 64] {
+pub(super) fn hex(bytes: &[u8; 32]) -> [u8; 64] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = [0; 64];
     for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {

@@ -20,15 +20,17 @@
 //! * [`credential`]: the words of the three headers: AppID, request time, nonce, credential.
 //! * [`message`]: what is signed, built by one function for both directions.
 //! * [`key`]: the keys; the only file that names a crypto crate for RSA.
+//! * [`diagnosis`]: which usual mistake explains a signature that does not verify.
 
 pub mod credential;
+pub mod diagnosis;
 pub mod key;
 pub mod message;
 mod pem;
 
 pub use credential::{AppId, Credential, Nonce, RequestTime, Stamp};
 pub use key::{KeyError, SigningKey, VerifyingKey};
-pub use message::{SignatureMessage, signature_message};
+pub use message::{SignatureMessage, is_ambiguous, signature_message};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 

@@ -31,6 +31,8 @@ pub(super) enum Found {
 
 /// Returns the first block whose label is among `wanted`, else what was there instead of it.
 pub(super) fn find(text: &[u8], wanted: &[&'static str]) -> Result<Block, Found> {
+    // Editors on Windows begin a file with a byte order mark.
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     if text.iter().all(u8::is_ascii_whitespace) {
         return Err(Found::Nothing);
     }

@@ -1,8 +1,15 @@
-//! Integration tests over real sockets, in one binary.
+//! The program from the outside: real sockets, real keys, doubles only for what stands at the other end.
+
 #![allow(
-    missing_docs,
     clippy::unwrap_used,
-    reason = "a test fails by panicking; clippy's own exception ends at `#[test]` functions"
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a double that breaks is a failed test, which is what a panic says"
 )]
 
 mod admin;
+mod contract;
+mod simulator;
+mod support;
+mod wire;

@@ -1,0 +1,65 @@
+//! What commands read: the request on the command line, key files, bodies, the clock.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use anyhow::{Context as _, anyhow};
+use zeroize::Zeroizing;
+
+use super::{
+    Failure,
+    target::{Method, Target},
+};
+use crate::{
+    config::file,
+    signing::{KeyError, RequestTime},
+};
+
+/// More than any PEM file with one RSA key has, leading text included.
+const KEY_FILE_CAP: usize = 64 * 1024;
+
+/// The request that is signed or verified.
+#[derive(Debug, clap::Args)]
+pub(super) struct RequestArgs {
+    /// The method; upper case is signed whatever is given.
+    #[arg(long)]
+    pub(super) method: Method,
+    /// Path and query exactly as they are sent, percent-encoding included: /svc/...
+    #[arg(long)]
+    pub(super) target: Target,
+    /// The file with the exact body, or - for standard input; none for a request without a body.
+    #[arg(long, value_name = "FILE")]
+    pub(super) body_file: Option<PathBuf>,
+}
+
+impl RequestArgs {
+    /// The body, empty when there is none.
+    pub(super) fn body(&self) -> Result<Vec<u8>, Failure> {
+        let mut body = Vec::new();
+        let read = match self.body_file.as_deref() {
+            None => return Ok(body),
+            Some(path) if path == Path::new("-") => io::stdin().lock().read_to_end(&mut body),
+            Some(path) => File::open(path).and_then(|mut file| file.read_to_end(&mut body)),
+        };
+        read.with_context(|| format!("--body-file {}", self.body_file.as_deref().unwrap_or(Path::new("-")).display()))
+            .map_err(Failure::usage)?;
+        Ok(body)
+    }
+}
+
+/// Reads the key that `option` names.
+pub(super) fn key<K>(option: &str, path: &Path, read: fn(&[u8]) -> Result<K, KeyError>) -> Result<K, Failure> {
+    let failure = |reason: &dyn std::fmt::Display| Failure::usage(anyhow!("{option} {}: {reason}", path.display()));
+    let text: Zeroizing<Vec<u8>> = file::read(path, KEY_FILE_CAP).map_err(|reason| failure(&reason))?.bytes;
+    read(&text).map_err(|reason| failure(&reason))
+}
+
+/// The time on this machine.
+pub(super) fn now() -> RequestTime {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    RequestTime::from_unix_seconds(since.as_secs())
+}

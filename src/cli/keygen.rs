@@ -1,0 +1,79 @@
+//! `keygen`: a key pair in two files, never over existing ones.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, anyhow};
+use rand::{SeedableRng as _, rngs::StdRng};
+
+use super::{Failure, Outcome};
+use crate::signing::SigningKey;
+
+const PRIVATE: &str = "private_key.pem";
+const PUBLIC: &str = "public_key.pem";
+
+/// Makes an RSA key pair: private_key.pem (mode 0600) and public_key.pem.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Refuses to overwrite either file.
+
+Example:
+  wonder-signer keygen --out keys --bits 4096")]
+pub(super) struct KeygenArgs {
+    /// The directory to write to; made when it is missing.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// The size of the modulus: 2048, 3072 or 4096.
+    #[arg(long, default_value = "2048", value_parser = bits)]
+    bits: usize,
+}
+
+impl KeygenArgs {
+    pub(super) fn run(self, out: &mut dyn Write) -> Outcome {
+        let (private, public) = (self.out.join(PRIVATE), self.out.join(PUBLIC));
+        for path in [&private, &public] {
+            // Not `exists`, which is false for a link that leads nowhere.
+            if fs::symlink_metadata(path).is_ok() {
+                return Err(Failure::no(anyhow!("keygen: {}: exists already, choose another --out", path.display())));
+            }
+        }
+        let (key, text) = SigningKey::generate(&mut StdRng::from_entropy(), self.bits)?;
+        fs::create_dir_all(&self.out).with_context(|| format!("keygen: --out {}", self.out.display()))?;
+        create(&private, text.as_bytes(), 0o600).with_context(|| format!("keygen: {}", private.display()))?;
+        if let Err(error) = create(&public, key.verifying_key().to_pem()?.as_bytes(), 0o644) {
+            // A private key alone would stop the next attempt. What failed first is what is told.
+            let _ = fs::remove_file(&private);
+            return Err(anyhow!(error).context(format!("keygen: {}", public.display())).into());
+        }
+        writeln!(out, "{} (mode 0600, keep it secret)", private.display())?;
+        writeln!(out, "{}", public.display())?;
+        writeln!(out, "{}", key.verifying_key())?;
+        writeln!(out, "next: create an AppID in Wonder's portal and paste the text of {PUBLIC} as its public key")?;
+        Ok(())
+    }
+}
+
+/// Writes a new file whole or leaves none; an existing one is not touched.
+fn create(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
+    let mut file = options.open(path)?;
+    let written = file.write_all(content).and_then(|()| file.sync_all());
+    if written.is_err() {
+        let _ = fs::remove_file(path);
+    }
+    written
+}
+
+fn bits(text: &str) -> Result<usize, &'static str> {
+    match text {
+        "2048" => Ok(2048),
+        "3072" => Ok(3072),
+        "4096" => Ok(4096),
+        _ => Err("must be 2048, 3072 or 4096"),
+    }
+}

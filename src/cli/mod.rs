@@ -1,0 +1,122 @@
+//! The commands: words in, one of them runs, an exit code out.
+//!
+//! Exit codes: 0 done, 1 it could not be done or the answer is no, 64 bad usage or configuration (`EX_USAGE` of
+//! `sysexits.h`). Errors are one line on standard error, `wonder-signer: <what>: <cause>`.
+//!
+//! A further command is one variant of [`Command`] and one arm of its `run`.
+
+mod configuration;
+mod dev;
+mod input;
+mod keygen;
+mod output;
+mod run;
+mod sign;
+mod signals;
+mod simulate;
+mod target;
+mod usage;
+mod verify;
+mod wait;
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use anyhow::Context as _;
+use clap::Parser as _;
+
+use output::UntilClosed;
+
+/// Signs calls to the Wonder payment gateway.
+#[derive(Debug, clap::Parser)]
+#[command(name = "wonder-signer", version, arg_required_else_help = false, disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Run(run::RunArgs),
+    Dev(dev::DevArgs),
+    Simulate(simulate::SimulateArgs),
+    Sign(sign::SignArgs),
+    Verify(verify::VerifyArgs),
+    Keygen(keygen::KeygenArgs),
+    Wait(wait::WaitArgs),
+}
+
+impl Command {
+    fn run(self, out: &mut dyn Write) -> Outcome {
+        match self {
+            Self::Run(args) => args.run(),
+            Self::Dev(args) => args.run(out),
+            Self::Simulate(args) => args.run(),
+            Self::Sign(args) => args.run(out),
+            Self::Verify(args) => args.run(out),
+            Self::Keygen(args) => args.run(out),
+            Self::Wait(args) => args.run(out),
+        }
+    }
+}
+
+/// Reads the process's arguments, runs the command they name and gives its exit code.
+#[must_use]
+pub fn run() -> ExitCode {
+    let mut out = UntilClosed::new(io::stdout().lock());
+    let outcome = match Arguments::try_parse() {
+        Ok(arguments) => arguments.command.run(&mut out),
+        Err(stopped) => usage::answer(&stopped, &mut out),
+    };
+    match outcome.and_then(|()| Ok(out.flush()?)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+/// The runtime of the commands that serve: as many workers as the machine, or the control group, grants processors.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("runtime")
+}
+
+/// How a command ends.
+type Outcome = Result<(), Failure>;
+
+/// What goes to standard error, and the exit code it gives.
+#[derive(Debug)]
+struct Failure {
+    error: anyhow::Error,
+    code: u8,
+}
+
+/// Bad usage or configuration.
+const USAGE: u8 = 64;
+
+impl Failure {
+    /// The caller has to change an argument, a file or a setting: exit code 64.
+    fn usage(error: impl Into<anyhow::Error>) -> Self {
+        Self { error: error.into(), code: USAGE }
+    }
+
+    /// The answer is no, or it could not be done: exit code 1.
+    fn no(error: impl Into<anyhow::Error>) -> Self {
+        Self { error: error.into(), code: 1 }
+    }
+
+    fn report(self) -> ExitCode {
+        // A path or a library's text may have several lines or worse.
+        let line: String = format!("{:#}", self.error).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        // When standard error is gone too there is no one left to tell.
+        let _ = writeln!(io::stderr().lock(), "wonder-signer: {line}");
+        ExitCode::from(self.code)
+    }
+}
+
+/// What is not usage is a no.
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::no(error)
+    }
+}

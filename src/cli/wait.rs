@@ -1,0 +1,118 @@
+//! `wait`: returns when the sidecar is ready, for start-up scripts and for images with no shell.
+
+use std::{
+    io::{self, Read as _, Write},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::anyhow;
+
+use super::{Failure, Outcome};
+
+/// Between two questions.
+const PAUSE: Duration = Duration::from_millis(50);
+/// For one question; a ready sidecar answers in much less.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Waits until the sidecar is ready.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Exits 0 when it is ready, 1 when it is not in time. With --once it fits a container health check.
+
+Example:
+  wonder-signer wait --admin 127.0.0.1:9090 --timeout 10s"
+)]
+pub(super) struct WaitArgs {
+    /// The sidecar's admin address; an unspecified one (0.0.0.0, [::]) is asked on loopback.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9090")]
+    admin: SocketAddr,
+    /// How long to wait.
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
+    timeout: Duration,
+    /// Asks once and does not wait.
+    #[arg(long, conflicts_with = "timeout")]
+    once: bool,
+}
+
+impl WaitArgs {
+    pub(super) fn run(self, out: &mut dyn Write) -> Outcome {
+        let admin = reachable(self.admin);
+        let started = Instant::now();
+        loop {
+            let left = self.timeout.saturating_sub(started.elapsed());
+            let Err(reason) = ask(admin, if self.once { PATIENCE } else { left.min(PATIENCE) }) else {
+                return Ok(writeln!(out, "ready")?);
+            };
+            if self.once {
+                return Err(Failure::no(anyhow!("not ready: {admin}: {reason}")));
+            }
+            let left = self.timeout.saturating_sub(started.elapsed());
+            if left.is_zero() {
+                let waited = humantime::format_duration(self.timeout);
+                return Err(Failure::no(anyhow!("not ready after {waited}: {admin}: {reason}")));
+            }
+            thread::sleep(PAUSE.min(left));
+        }
+    }
+}
+
+/// Why it is not ready.
+#[derive(Debug, thiserror::Error)]
+enum NotReady {
+    #[error("cannot connect, is it running? ({0})")]
+    Connect(#[source] io::Error),
+    #[error("no answer ({0})")]
+    Silent(#[source] io::Error),
+    #[error("the answer is not HTTP, is this the admin address?")]
+    NotHttp,
+    #[error("starting or draining (status {0})")]
+    Status(u16),
+}
+
+/// Asks `GET /readyz` once. Plain text over one connection: a client with a pool and a runtime would be slower to start
+/// than the sidecar.
+fn ask(admin: SocketAddr, patience: Duration) -> Result<(), NotReady> {
+    // The time-outs of a socket must not be zero.
+    let patience = patience.max(Duration::from_millis(1));
+    let mut stream = TcpStream::connect_timeout(&admin, patience).map_err(NotReady::Connect)?;
+    let status = exchange(&mut stream, admin, patience).map_err(NotReady::Silent)?;
+    match status {
+        Some(200) => Ok(()),
+        Some(status) => Err(NotReady::Status(status)),
+        None => Err(NotReady::NotHttp),
+    }
+}
+
+fn exchange(stream: &mut TcpStream, admin: SocketAddr, patience: Duration) -> io::Result<Option<u16>> {
+    let started = Instant::now();
+    stream.set_write_timeout(Some(patience))?;
+    stream.write_all(format!("GET /readyz HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n").as_bytes())?;
+    // `HTTP/1.1 200` is all that matters.
+    let mut head = [0; 12];
+    let mut filled = 0;
+    while filled < head.len() {
+        let left = patience.saturating_sub(started.elapsed());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        stream.set_read_timeout(Some(left))?;
+        match stream.read(&mut head[filled..])? {
+            0 => break,
+            more => filled += more,
+        }
+    }
+    let text = std::str::from_utf8(&head[..filled]).unwrap_or_default();
+    Ok(text.strip_prefix("HTTP/1.1 ").or_else(|| text.strip_prefix("HTTP/1.0 ")).and_then(|status| status.parse().ok()))
+}
+
+/// The address itself, or loopback for one that only makes sense to listen on.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}

@@ -1,0 +1,109 @@
+//! Who signs: an AppID and the place of its private key. The key itself is read by the keystore.
+
+use std::{collections::BTreeMap, fmt, path::PathBuf};
+
+use figment::value::Value;
+use zeroize::Zeroizing;
+
+use super::{ConfigError, file, layers::Layers, values};
+use crate::signing::AppId;
+
+/// One credential.
+#[derive(Debug, Clone)]
+pub struct CredentialConfig {
+    /// Names the application to Wonder; from `app_id` or `app_id_file`.
+    pub app_id: AppId,
+    /// Where the key is; from `private_key_file` or, in the environment only, `private_key`.
+    pub private_key: KeySource,
+}
+
+/// Where a private key is.
+#[derive(Debug, Clone)]
+pub enum KeySource {
+    /// In a PEM file.
+    File(PathBuf),
+    /// In an environment variable, as PEM text.
+    Inline(Secret),
+}
+
+/// Text that is wiped when dropped and never printed.
+#[derive(Clone)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Takes `text` over.
+    #[must_use]
+    pub fn new(text: Zeroizing<String>) -> Self {
+        Self(text)
+    }
+
+    /// The text, for those who need it: the keystore alone.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// With each literal `\n` made a line end, as an environment variable often has to carry them.
+    pub(super) fn with_line_ends(text: &str) -> Self {
+        // Only shrinks, so that it never grows and leaves no copies behind.
+        let mut whole = Zeroizing::new(String::with_capacity(text.len()));
+        for (at, line) in text.split("\\n").enumerate() {
+            if at > 0 {
+                whole.push('\n');
+            }
+            whole.push_str(line.strip_suffix("\\r").unwrap_or(line));
+        }
+        Self(whole)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+impl CredentialConfig {
+    pub(super) fn read_all(layers: &Layers) -> Result<BTreeMap<String, Self>, ConfigError> {
+        layers.credential_names().into_iter().map(|name| Ok((name.clone(), Self::read(layers, &name)?))).collect()
+    }
+
+    fn read(layers: &Layers, name: &str) -> Result<Self, ConfigError> {
+        let key = |last: &str| format!("credentials.{name}.{last}");
+        one_of(layers, name, "app_id", "app_id_file")?;
+        one_of(layers, name, "private_key_file", "private_key")?;
+        let app_id = match layers.read_optional(&key("app_id"), values::word)? {
+            Some(app_id) => app_id,
+            None => layers.read(&key("app_id_file"), app_id_from_file)?,
+        };
+        let private_key = match layers.secret(name) {
+            Some(secret) => KeySource::Inline(secret.clone()),
+            None => KeySource::File(layers.read(&key("private_key_file"), values::path)?),
+        };
+        Ok(Self { app_id, private_key })
+    }
+}
+
+/// Refuses none and both: which of the two a deployment means is not for us to guess.
+fn one_of(layers: &Layers, name: &str, one: &str, other: &str) -> Result<(), ConfigError> {
+    let [one_key, other_key] = [one, other].map(|last| format!("credentials.{name}.{last}"));
+    match (layers.has(&one_key), layers.has(&other_key)) {
+        (true, true) => {
+            let reason = format!("is set beside {one_key} (from {}); set only one of them", layers.source(&one_key));
+            Err(layers.refuse(&other_key, reason))
+        }
+        (false, false) => {
+            let layer = layers.table_source(&format!("credentials.{name}"));
+            let reason = format!("has neither {one} nor {other}; set {one_key}");
+            Err(ConfigError::Value { key: format!("credentials.{name}"), value: None, layer, reason })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn app_id_from_file(value: &Value) -> Result<AppId, String> {
+    let path = values::path(value)?;
+    let content = file::read(&path, 4096).map_err(|error| format!("{} {error}", path.display()))?;
+    let text = std::str::from_utf8(&content.bytes).unwrap_or_default().trim();
+    text.parse().map_err(|error| format!("in {}, {error}", path.display()))
+}

@@ -1,0 +1,264 @@
+//! The layers laid over one another: compiled-in defaults, files, environment, flags. figment merges them and keeps with
+//! every value the layer it came from. Each layer is checked for unknown keys by itself, so that the error can name it.
+//!
+//! Each environment variable and each flag is a layer of its own. Inline keys never enter figment; they are held apart.
+
+mod environment;
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
+
+use figment::{
+    Figment, Metadata, Profile, Provider,
+    providers::{Format as _, Toml},
+    value::{Dict, Map, Value},
+};
+
+use super::{
+    ConfigError, Secret, Sources,
+    error::{printable, shown},
+    file,
+    keys::{self, Place},
+};
+
+/// The defaults: the documented file itself.
+const DEFAULTS: &str = include_str!("../../config/default.toml");
+/// What the lowest layer is called.
+pub(super) const DEFAULT: &str = "default";
+/// More than any configuration needs, and little enough to read by mistake.
+const FILE_CAP: usize = 1024 * 1024;
+
+/// What the command line sets; the last layer.
+#[derive(Debug, Clone, Default)]
+pub struct Flags {
+    /// `--app-id`: `credentials.default.app_id`.
+    pub app_id: Option<String>,
+    /// `--private-key-file`: `credentials.default.private_key_file`.
+    pub private_key_file: Option<PathBuf>,
+    /// `--environment`: `upstream.environment`.
+    pub environment: Option<String>,
+    /// `--origin`: `upstream.origin`.
+    pub origin: Option<String>,
+    /// `--ca-file`: `upstream.ca_file`.
+    pub ca_file: Option<PathBuf>,
+    /// `--listen`: `listen.address`.
+    pub listen: Option<String>,
+    /// `--admin`: `admin.address`.
+    pub admin: Option<String>,
+}
+
+impl Flags {
+    /// Flag, key and value of those that were given.
+    fn given(&self) -> impl Iterator<Item = (&'static str, &'static str, Result<String, ConfigError>)> {
+        let text = |text: &Option<String>| text.clone().map(Ok);
+        let path = |flag: &'static str, path: &Option<PathBuf>| {
+            let text = path.as_ref()?.to_str().map(str::to_owned);
+            let reason = "is not UTF-8".to_owned();
+            Some(text.ok_or(ConfigError::Layer { layer: format!("flag {flag}"), reason }))
+        };
+        [
+            ("--app-id", "credentials.default.app_id", text(&self.app_id)),
+            (
+                "--private-key-file",
+                "credentials.default.private_key_file",
+                path("--private-key-file", &self.private_key_file),
+            ),
+            ("--environment", "upstream.environment", text(&self.environment)),
+            ("--origin", "upstream.origin", text(&self.origin)),
+            ("--ca-file", "upstream.ca_file", path("--ca-file", &self.ca_file)),
+            ("--listen", "listen.address", text(&self.listen)),
+            ("--admin", "admin.address", text(&self.admin)),
+        ]
+        .into_iter()
+        .filter_map(|(flag, key, value)| Some((flag, key, value?)))
+    }
+}
+
+/// All layers, merged.
+pub(super) struct Layers {
+    figment: Figment,
+    secrets: BTreeMap<String, Secret>,
+}
+
+impl Layers {
+    /// Reads and merges; refuses unknown keys.
+    pub(super) fn gather(
+        files: &[PathBuf],
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+        flags: &Flags,
+    ) -> Result<Self, ConfigError> {
+        let mut figment = Figment::new().merge(Layer::from_toml(DEFAULT.to_owned(), DEFAULTS)?);
+        for path in files {
+            figment = figment.merge(Layer::from_file(path)?);
+        }
+        let variables = environment::read(environment)?;
+        for layer in variables.layers {
+            figment = figment.merge(layer);
+        }
+        for (flag, key, value) in flags.given() {
+            figment = figment.merge(Layer::of_one(format!("flag {flag}"), key, value?));
+        }
+        Ok(Self { figment, secrets: variables.secrets })
+    }
+
+    /// The value of `key`, finished by `parse`.
+    pub(super) fn read<T>(&self, key: &str, parse: impl FnOnce(&Value) -> Result<T, String>) -> Result<T, ConfigError> {
+        self.read_optional(key, parse)?.ok_or_else(|| self.refuse(key, "is missing"))
+    }
+
+    /// The same where there may be none.
+    pub(super) fn read_optional<T>(
+        &self,
+        key: &str,
+        parse: impl FnOnce(&Value) -> Result<T, String>,
+    ) -> Result<Option<T>, ConfigError> {
+        let Ok(value) = self.figment.find_value(key) else { return Ok(None) };
+        parse(&value).map(Some).map_err(|reason| self.refuse(key, reason))
+    }
+
+    /// Whether any layer sets `key`.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.figment.contains(key)
+    }
+
+    /// An error about the value of `key`.
+    pub(super) fn refuse(&self, key: &str, reason: impl Into<String>) -> ConfigError {
+        let value = self.figment.find_value(key).ok().and_then(|value| shown(key, &value));
+        ConfigError::Value { key: key.to_owned(), value, layer: self.source(key), reason: reason.into() }
+    }
+
+    /// The layer that `key` came from.
+    pub(super) fn source(&self, key: &str) -> String {
+        self.figment.find_metadata(key).map_or_else(|| DEFAULT.to_owned(), |metadata| metadata.name.to_string())
+    }
+
+    /// The layer that a table's first key came from; a table itself belongs to all that fill it.
+    pub(super) fn table_source(&self, table: &str) -> String {
+        let first = self.figment.find_value(table).ok().and_then(|value| value.into_dict()?.into_keys().next());
+        self.source(&first.map_or_else(|| table.to_owned(), |first| format!("{table}.{first}")))
+    }
+
+    /// The names of all credentials.
+    pub(super) fn credential_names(&self) -> Vec<String> {
+        let table = self.figment.find_value("credentials").ok().and_then(Value::into_dict);
+        table.unwrap_or_default().into_keys().collect()
+    }
+
+    /// The inline key of the credential `name`.
+    pub(super) fn secret(&self, name: &str) -> Option<&Secret> {
+        self.secrets.get(name)
+    }
+
+    /// Where each key came from.
+    pub(super) fn into_sources(self) -> Sources {
+        let credentials = self.credential_names();
+        let keys = keys::KEYS.iter().flat_map(|key| {
+            if key.contains('*') {
+                credentials.iter().map(|name| key.replace('*', name)).collect()
+            } else {
+                vec![(*key).to_owned()]
+            }
+        });
+        let with_source = |key: String| {
+            let metadata = self.figment.find_metadata(&key)?;
+            let kind = if metadata.source.is_some() { "file " } else { "" };
+            Some((key, format!("{kind}{}", metadata.name)))
+        };
+        keys.filter_map(with_source).collect()
+    }
+}
+
+/// One layer: a checked dictionary and what to call it.
+struct Layer {
+    name: String,
+    file: Option<PathBuf>,
+    dict: Dict,
+}
+
+impl Layer {
+    fn from_file(path: &Path) -> Result<Self, ConfigError> {
+        let name = printable(&path.display().to_string());
+        let refused = |reason: String| ConfigError::Layer { layer: name.clone(), reason };
+        let content = file::read(path, FILE_CAP).map_err(|error| refused(error.to_string()))?;
+        let text = std::str::from_utf8(&content.bytes).map_err(|_| refused("is not UTF-8".to_owned()))?;
+        // Windows editors put a byte order mark first; TOML does not know it.
+        let layer = Self::from_toml(name.clone(), text.strip_prefix('\u{feff}').unwrap_or(text))?;
+        Ok(Self { file: Some(path.to_owned()), ..layer })
+    }
+
+    fn from_toml(name: String, text: &str) -> Result<Self, ConfigError> {
+        // The error's own text would repeat the line, and the line may hold a secret.
+        let dict: Dict = Toml::from_str(text).map_err(|error| {
+            let mut layer = name.clone();
+            if let Some(span) = error.span() {
+                let line = text.get(..span.start).unwrap_or(text).matches('\n').count() + 1;
+                let _ = write!(layer, " line {line}");
+            }
+            let reason = format!("not valid TOML: {}", printable(&error.message().trim().replace('\n', ", ")));
+            ConfigError::Layer { layer, reason }
+        })?;
+        let layer = Self { name, file: None, dict };
+        layer.check(&layer.dict, &mut Vec::new())?;
+        Ok(layer)
+    }
+
+    /// A layer of the one `key`, which must be known.
+    fn of_one(name: String, key: &str, value: String) -> Self {
+        let (tables, last) = key.rsplit_once('.').unwrap_or(("", key));
+        let innermost = Dict::from([(last.to_owned(), Value::from(value))]);
+        let dict =
+            tables.rsplit('.').fold(innermost, |dict, table| Dict::from([(table.to_owned(), Value::from(dict))]));
+        Self { name, file: None, dict }
+    }
+
+    /// Refuses what is in no table of keys, and inline keys.
+    fn check<'a>(&self, dict: &'a Dict, path: &mut Vec<&'a str>) -> Result<(), ConfigError> {
+        for (name, value) in dict {
+            path.push(name);
+            let key = printable(&path.join("."));
+            let refused = |reason: &str| {
+                Err(ConfigError::Value {
+                    key: key.clone(),
+                    value: None,
+                    layer: self.name.clone(),
+                    reason: reason.to_owned(),
+                })
+            };
+            match (keys::place(path), value) {
+                (Place::Nowhere, _) => {
+                    let nearest = keys::nearest(&key);
+                    return Err(ConfigError::UnknownKey { key, layer: self.name.clone(), nearest });
+                }
+                (Place::Table, _) if path.len() == 2 && !keys::is_credential_name(name) => {
+                    return refused("a credential's name is 1 to 64 of a-z, 0-9, \"_\" and \"-\"");
+                }
+                (Place::Table, Value::Dict(_, inner)) => self.check(inner, path)?,
+                (Place::Table, _) => return refused("must be a table of keys"),
+                (Place::Key, _) if name == "private_key" => {
+                    return refused("never inline from a file; use private_key_file or the environment");
+                }
+                (Place::Key, _) => {}
+            }
+            path.pop();
+        }
+        Ok(())
+    }
+}
+
+impl Provider for Layer {
+    fn metadata(&self) -> Metadata {
+        let metadata = Metadata::named(self.name.clone());
+        match &self.file {
+            Some(file) => metadata.source(file.as_path()),
+            None => metadata,
+        }
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        Ok(Map::from([(Profile::Default, self.dict.clone())]))
+    }
+}

@@ -1,0 +1,216 @@
+//! Configuration: raw layers in, finished types out.
+//!
+//! ```
+//! use wonder_signer::config::{Config, Flags};
+//!
+//! let environment = [("WONDER_SIGNER_LIMITS__BODY".into(), "2MiB".into())];
+//! let config = Config::load(&[], environment, &Flags::default())?;
+//! assert_eq!(config.limits.body, 2 * 1024 * 1024);
+//! assert_eq!(config.upstream.origin.to_string(), "https://gateway-stg.wonder.today");
+//! # Ok::<(), wonder_signer::config::ConfigError>(())
+//! ```
+//!
+//! # Layout
+//!
+//! * [`sections`]: the finished types, one per table of the file.
+//! * [`origin`]: where requests go.
+//! * [`credentials`]: who signs, and where the key is.
+//! * `layers`: defaults, files, environment and flags laid over one another; refuses what nobody knows.
+//! * `keys`: the names of all keys.
+//! * `values`: what a single value may be.
+//! * `explain`: every effective value and where it came from, secrets masked.
+//! * `error`: what went wrong, in one line.
+
+pub mod credentials;
+mod error;
+mod explain;
+pub(crate) mod file;
+mod keys;
+mod layers;
+pub mod origin;
+pub mod sections;
+mod values;
+
+pub use credentials::{CredentialConfig, KeySource, Secret};
+pub use error::ConfigError;
+pub use explain::{Sources, explain};
+pub use layers::Flags;
+pub use origin::Origin;
+pub use sections::{
+    Admin, CaMode, Environment, Limits, Listen, Log, LogFormat, LogLevel, Shutdown, Timeouts, Upstream,
+};
+
+use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, time::Duration};
+
+use layers::Layers;
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+const MILLISECOND: Duration = Duration::from_millis(1);
+const MINUTE: Duration = Duration::from_mins(1);
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
+
+/// Everything that can be set, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The signing listener.
+    pub listen: Listen,
+    /// The listener for probes and metrics.
+    pub admin: Admin,
+    /// Where requests go.
+    pub upstream: Upstream,
+    /// Who signs, by name (1 to 64 of `a-z0-9_-`); `default` serves a caller who names none. May be empty, see
+    /// [`Config::require_credential`].
+    pub credentials: BTreeMap<String, CredentialConfig>,
+    /// What is refused for size or number.
+    pub limits: Limits,
+    /// How long each step may take.
+    pub timeouts: Timeouts,
+    /// What happens between SIGTERM and exit.
+    pub shutdown: Shutdown,
+    /// What is written to standard error.
+    pub log: Log,
+    /// Where each value came from.
+    pub sources: Sources,
+}
+
+impl Config {
+    /// Lays the layers over one another, later wins: compiled-in defaults, each of `files` (TOML), `environment`, `flags`.
+    ///
+    /// Variables that do not start with `WONDER_SIGNER_` are ignored. Files are read (configuration and AppID files);
+    /// keys are not.
+    ///
+    /// # Errors
+    /// The first [`ConfigError`]; its text is one line, names key and layer, and repeats no secret.
+    pub fn load(
+        files: &[PathBuf],
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+        flags: &Flags,
+    ) -> Result<Self, ConfigError> {
+        let layers = Layers::gather(files, environment, flags)?;
+        let credentials = CredentialConfig::read_all(&layers)?;
+        Ok(Self {
+            listen: Listen::read(&layers)?,
+            admin: Admin { address: layers.read("admin.address", values::address)? },
+            upstream: Upstream::read(&layers)?,
+            credentials,
+            limits: Limits::read(&layers)?,
+            timeouts: Timeouts::read(&layers)?,
+            shutdown: Shutdown {
+                grace: layers.read("shutdown.grace", values::duration(Duration::ZERO..=HOUR))?,
+                drain_delay: layers.read("shutdown.drain_delay", values::duration(Duration::ZERO..=10 * MINUTE))?,
+            },
+            log: Log {
+                level: layers.read("log.level", values::word)?,
+                format: layers.read("log.format", values::word)?,
+            },
+            sources: layers.into_sources(),
+        })
+    }
+
+    /// Refuses a configuration under which nothing can be signed.
+    ///
+    /// # Errors
+    /// [`ConfigError::NoCredentials`].
+    pub fn require_credential(&self) -> Result<(), ConfigError> {
+        if self.credentials.is_empty() { Err(ConfigError::NoCredentials) } else { Ok(()) }
+    }
+}
+
+impl Listen {
+    fn read(layers: &Layers) -> Result<Self, ConfigError> {
+        let listen = Self {
+            address: layers.read("listen.address", values::address)?,
+            allowed_hosts: layers.read("listen.allowed_hosts", values::hosts)?,
+            dangerous_allow_non_loopback: layers.read("listen.dangerous_allow_non_loopback", values::switch)?,
+        };
+        if listen.address.ip().to_canonical().is_loopback() || listen.dangerous_allow_non_loopback {
+            Ok(listen)
+        } else {
+            Err(layers.refuse(
+                "listen.address",
+                "is not a loopback address, and whoever reaches it can have requests signed; \
+                 to allow it set listen.dangerous_allow_non_loopback = true",
+            ))
+        }
+    }
+}
+
+impl Upstream {
+    fn read(layers: &Layers) -> Result<Self, ConfigError> {
+        let environment = layers.read("upstream.environment", values::word)?;
+        let given: Option<Origin> = layers.read_optional("upstream.origin", values::origin)?;
+        let fixed = match environment {
+            Environment::Staging => Some("https://gateway-stg.wonder.today"),
+            Environment::Production => Some("https://gateway.wonder.today"),
+            Environment::Custom => None,
+        };
+        let origin = match (fixed, given) {
+            (None, Some(origin)) => origin,
+            (None, None) => {
+                return Err(layers.refuse(
+                    "upstream.environment",
+                    "needs upstream.origin; write for example origin = \"https://127.0.0.1:4443\"",
+                ));
+            }
+            (Some(_), Some(_)) => {
+                let (word, source) = (environment, layers.source("upstream.environment"));
+                return Err(layers.refuse(
+                    "upstream.origin",
+                    format!(
+                        "goes only with upstream.environment = \"custom\", which is \"{word}\" (from {source}); \
+                         set it to \"custom\" (flag --environment custom)"
+                    ),
+                ));
+            }
+            (Some(fixed), None) => fixed
+                .parse()
+                .map_err(|error: origin::OriginError| layers.refuse("upstream.environment", error.to_string()))?,
+        };
+        let upstream = Self {
+            environment,
+            origin,
+            ca_file: layers.read_optional("upstream.ca_file", values::path)?,
+            ca_mode: layers.read("upstream.ca_mode", values::word)?,
+            pool_idle: layers.read("upstream.pool_idle", values::duration(MILLISECOND..=HOUR))?,
+            pool_max_idle: layers.read("upstream.pool_max_idle", values::count(0..=1024))?,
+            max_connection_age: layers.read("upstream.max_connection_age", values::duration(MILLISECOND..=DAY))?,
+        };
+        if upstream.ca_mode == CaMode::Replace && upstream.ca_file.is_none() {
+            return Err(layers.refuse("upstream.ca_mode", "needs upstream.ca_file, or nothing would be trusted"));
+        }
+        Ok(upstream)
+    }
+}
+
+impl Limits {
+    fn read(layers: &Layers) -> Result<Self, ConfigError> {
+        Ok(Self {
+            body: layers.read("limits.body", values::size(1..=64 * MIB))?,
+            requests_in_flight: layers.read("limits.requests_in_flight", values::count(1..=65_536))?,
+            connections: layers.read("limits.connections", values::count(1..=65_536))?,
+            headers: layers.read("limits.headers", values::count(10..=1000))?,
+            header_bytes: layers.read("limits.header_bytes", values::size(8 * KIB..=MIB))?,
+        })
+    }
+}
+
+impl Timeouts {
+    fn read(layers: &Layers) -> Result<Self, ConfigError> {
+        let step = |key| layers.read(key, values::duration(MILLISECOND..=HOUR));
+        Ok(Self {
+            request_head: step("timeouts.request_head")?,
+            body: step("timeouts.body")?,
+            queue: layers.read("timeouts.queue", values::duration(Duration::ZERO..=HOUR))?,
+            connect: step("timeouts.connect")?,
+            tls_handshake: step("timeouts.tls_handshake")?,
+            response_head: step("timeouts.response_head")?,
+            response_idle: step("timeouts.response_idle")?,
+            request: step("timeouts.request")?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

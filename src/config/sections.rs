@@ -1,0 +1,199 @@
+//! The finished sections of the configuration. A value of these types has passed every check; what each key means, its
+//! default and its bounds also stand in `config/default.toml`, which is where the defaults come from.
+
+use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+
+use super::origin::Origin;
+
+/// `[listen]`: the signing listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listen {
+    /// Where plain requests are taken, default `127.0.0.1:8080`. Port 0 lets the system choose one.
+    pub address: SocketAddr,
+    /// Host names accepted in `Host` beside the loopback ones, lower case, without port, default none. A page in a browser
+    /// can point a name of its own at loopback; it cannot choose another `Host`.
+    pub allowed_hosts: Vec<String>,
+    /// Whether `address` may be other than loopback, default `false`: whoever reaches it can have requests signed.
+    pub dangerous_allow_non_loopback: bool,
+}
+
+/// `[admin]`: the listener for probes and metrics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// Default `0.0.0.0:9090`, any address: it shows nothing secret and changes nothing, and probes come from outside.
+    pub address: SocketAddr,
+}
+
+/// `[upstream]`: the one place requests go to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upstream {
+    /// Which Wonder, default staging: real money takes an explicit word.
+    pub environment: Environment,
+    /// Fixed by `environment`, or the one given with `custom`.
+    pub origin: Origin,
+    /// PEM file with root certificates, default none: the built-in roots do for Wonder itself.
+    pub ca_file: Option<PathBuf>,
+    /// What `ca_file` does to the built-in roots, default add.
+    pub ca_mode: CaMode,
+    /// How long an idle connection is kept, default 10 s: shorter than the idle time-outs of load balancers, so that a
+    /// request seldom meets a connection that is being closed.
+    pub pool_idle: Duration,
+    /// Idle connections kept, default 64; 0 keeps none.
+    pub pool_max_idle: usize,
+    /// Age at which a connection takes no new requests, default 5 min, so that DNS changes are followed.
+    pub max_connection_age: Duration,
+}
+
+/// `[limits]`: what is refused for size or number, so that memory stays bounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a request body, default 1 MiB: it is held in memory to be signed.
+    pub body: usize,
+    /// Requests worked on at once, default 256; others wait for `timeouts.queue`.
+    pub requests_in_flight: usize,
+    /// Downstream connections at once, default 1024.
+    pub connections: usize,
+    /// Header lines of a request, default 100.
+    pub headers: usize,
+    /// Bytes of a request's head, default 64 KiB. At least 8 KiB, which is the least that hyper works with.
+    pub header_bytes: usize,
+}
+
+/// `[timeouts]`: how long each step may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// From accept, or the end of the answer before, to a whole request head, default 10 s.
+    pub request_head: Duration,
+    /// From request head to whole request body, default 10 s.
+    pub body: Duration,
+    /// Wait for a place among `limits.requests_in_flight`, default 1 s; 0 refuses at once.
+    pub queue: Duration,
+    /// Name look-up and TCP connection to the origin, default 5 s.
+    pub connect: Duration,
+    /// TLS handshake with the origin, default 5 s.
+    pub tls_handshake: Duration,
+    /// From request sent to response head, default 30 s.
+    pub response_head: Duration,
+    /// Between two pieces of a response body, default 30 s.
+    pub response_idle: Duration,
+    /// From request head to response head in all, default 60 s.
+    pub request: Duration,
+}
+
+/// `[shutdown]`: what happens between SIGTERM and exit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shutdown {
+    /// How long requests in flight may still take, default 25 s: within the 30 s that Kubernetes gives a pod.
+    pub grace: Duration,
+    /// How long to go on accepting after readiness has been withdrawn, default 0 s.
+    pub drain_delay: Duration,
+}
+
+/// `[log]`: what is written to standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Log {
+    /// The least important level written, default info.
+    pub level: LogLevel,
+    /// The shape of a line, default auto.
+    pub format: LogFormat,
+}
+
+/// Declares an enum of configuration words with the conversions from and to them.
+macro_rules! words {
+    ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $name {
+            $($(#[$doc])* #[doc = concat!("Written `", $word, "`.")] $variant),+
+        }
+
+        impl $name {
+            /// The word as it stands in the configuration.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = UnknownWord;
+
+            fn from_str(text: &str) -> Result<Self, UnknownWord> {
+                match text {
+                    $($word => Ok(Self::$variant),)+
+                    _ => Err(UnknownWord(&[$($word),+])),
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+words! {
+    /// Which Wonder is called.
+    Environment {
+        /// Wonder's test system.
+        Staging = "staging",
+        /// Real money.
+        Production = "production",
+        /// An origin of one's own, such as the simulator.
+        Custom = "custom",
+    }
+}
+
+words! {
+    /// What `upstream.ca_file` does to the built-in root certificates.
+    CaMode {
+        /// The file's certificates are trusted beside the built-in ones.
+        Add = "add",
+        /// The file's certificates alone are trusted.
+        Replace = "replace",
+    }
+}
+
+words! {
+    /// The least important level that is logged.
+    LogLevel {
+        /// Nothing.
+        Off = "off",
+        /// A person is needed.
+        Error = "error",
+        /// Something was recovered from.
+        Warn = "warn",
+        /// One line per request.
+        Info = "info",
+        /// For finding faults.
+        Debug = "debug",
+        /// Everything; still without secrets.
+        Trace = "trace",
+    }
+}
+
+words! {
+    /// The shape of a log line.
+    LogFormat {
+        /// Text on a terminal, JSON elsewhere.
+        Auto = "auto",
+        /// One JSON object per line.
+        Json = "json",
+        /// For people.
+        Text = "text",
+    }
+}
+
+/// A word that is none of those possible.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnknownWord(&'static [&'static str]);
+
+impl fmt::Display for UnknownWord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "must be one of {}", self.0.join(", "))
+    }
+}
+
+impl std::error::Error for UnknownWord {}

@@ -1,0 +1,237 @@
+//! The defaults, and what the other tests stand on.
+
+mod layers;
+mod refusals;
+mod secrets;
+
+use std::{fs, path::Path, time::Duration};
+
+use super::*;
+
+const APP_ID: &str = "0a1b2c3d-0000-4000-8000-00000000000f";
+
+/// Layers of one test; files live as long as it does.
+#[derive(Default)]
+struct Given {
+    directory: Option<tempfile::TempDir>,
+    files: Vec<PathBuf>,
+    environment: Vec<(OsString, OsString)>,
+    flags: Flags,
+}
+
+impl Given {
+    fn new() -> Self {
+        Self::default()
+    }
+
+    fn file(mut self, toml: &str) -> Self {
+        let directory = self.directory.get_or_insert_with(|| tempfile::tempdir().unwrap());
+        let path = directory.path().join(format!("{}.toml", self.files.len()));
+        fs::write(&path, toml).unwrap();
+        self.files.push(path);
+        self
+    }
+
+    fn variable(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    fn flags(mut self, flags: Flags) -> Self {
+        self.flags = flags;
+        self
+    }
+
+    fn load(&self) -> Result<Config, ConfigError> {
+        Config::load(&self.files, self.environment.clone(), &self.flags)
+    }
+
+    fn config(&self) -> Config {
+        self.load().unwrap()
+    }
+
+    /// The error's text, with `FILE` for the first file's path.
+    fn error(&self) -> String {
+        let text = self.load().unwrap_err().to_string();
+        assert!(!text.contains('\n'), "more than a line: {text}");
+        match self.files.first() {
+            Some(path) => text.replace(&path.display().to_string(), "FILE"),
+            None => text,
+        }
+    }
+}
+
+fn error_of_file(toml: &str) -> String {
+    Given::new().file(toml).error()
+}
+
+fn error_of_variable(name: &str, value: &str) -> String {
+    Given::new().variable(name, value).error()
+}
+
+fn explained(config: &Config) -> String {
+    let mut out = Vec::new();
+    explain(config, &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn the_defaults_are_those_of_the_design() {
+    let config = Given::new().config();
+    let seconds = Duration::from_secs;
+    assert_eq!(
+        config.listen,
+        Listen {
+            address: "127.0.0.1:8080".parse().unwrap(),
+            allowed_hosts: vec![],
+            dangerous_allow_non_loopback: false
+        }
+    );
+    assert_eq!(config.admin, Admin { address: "0.0.0.0:9090".parse().unwrap() });
+    assert_eq!(
+        config.upstream,
+        Upstream {
+            environment: Environment::Staging,
+            origin: "https://gateway-stg.wonder.today".parse().unwrap(),
+            ca_file: None,
+            ca_mode: CaMode::Add,
+            pool_idle: seconds(10),
+            pool_max_idle: 64,
+            max_connection_age: seconds(300),
+        }
+    );
+    assert!(config.credentials.is_empty());
+    assert_eq!(
+        config.limits,
+        Limits { body: 1_048_576, requests_in_flight: 256, connections: 1024, headers: 100, header_bytes: 65_536 }
+    );
+    assert_eq!(
+        config.timeouts,
+        Timeouts {
+            request_head: seconds(10),
+            body: seconds(10),
+            queue: seconds(1),
+            connect: seconds(5),
+            tls_handshake: seconds(5),
+            response_head: seconds(30),
+            response_idle: seconds(30),
+            request: seconds(60),
+        }
+    );
+    assert_eq!(config.shutdown, Shutdown { grace: seconds(25), drain_delay: seconds(0) });
+    assert_eq!(config.log, Log { level: LogLevel::Info, format: LogFormat::Auto });
+}
+
+#[test]
+fn every_key_stands_in_the_defaults_file_under_a_comment_of_its_own() {
+    let text = include_str!("../../config/default.toml");
+    let mut table = String::new();
+    let mut documented = Vec::new();
+    let mut above = "";
+    for line in text.lines() {
+        let bare = line.strip_prefix("# ").unwrap_or(line);
+        if let Some(name) = bare.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            table = name.replace("credentials.default", "credentials.*");
+        } else if let Some((key, _)) = bare.split_once(" = ").filter(|(key, _)| !key.contains([' ', '`'])) {
+            let comment = above.strip_prefix("# ").unwrap_or_default();
+            assert!(comment.len() > 10 && !comment.contains(" = "), "{table}.{key} has no comment above it");
+            documented.push(format!("{table}.{key}"));
+        }
+        above = line;
+    }
+    assert_eq!(documented, keys::KEYS);
+}
+
+#[test]
+fn every_key_is_read() {
+    let config = Given::new()
+        .file(&format!(
+            r#"
+            listen = {{ address = "[::1]:1", allowed_hosts = ["Signer.Internal", "[::1]"], dangerous_allow_non_loopback = true }}
+            admin.address = "127.0.0.1:2"
+            [upstream]
+            environment = "custom"
+            origin = "https://127.0.0.1:4443"
+            ca_file = "/ca.pem"
+            ca_mode = "replace"
+            pool_idle = "2s"
+            pool_max_idle = 3
+            max_connection_age = "4m"
+            [credentials.default]
+            app_id = "{APP_ID}"
+            private_key_file = "/key.pem"
+            [limits]
+            body = 5
+            requests_in_flight = 6
+            connections = 7
+            headers = 18
+            header_bytes = "9KiB"
+            [timeouts]
+            request_head = "1s"
+            body = "2s"
+            queue = "3s"
+            connect = "4s"
+            tls_handshake = "5s"
+            response_head = "6s"
+            response_idle = "7s"
+            request = "8s 500ms"
+            [shutdown]
+            grace = "9s"
+            drain_delay = "10s"
+            [log]
+            level = "trace"
+            format = "json"
+            "#
+        ))
+        .config();
+    let text = explained(&config);
+    let path = text.lines().next().unwrap().split("  # file ").nth(1).unwrap();
+    assert_eq!(
+        text.replace(&format!("  # file {path}"), ""),
+        format!(
+            r#"listen.address = "[::1]:1"
+listen.allowed_hosts = ["signer.internal","[::1]"]
+listen.dangerous_allow_non_loopback = true
+admin.address = "127.0.0.1:2"
+upstream.environment = "custom"
+upstream.origin = "https://127.0.0.1:4443"
+upstream.ca_file = "/ca.pem"
+upstream.ca_mode = "replace"
+upstream.pool_idle = "2s"
+upstream.pool_max_idle = 3
+upstream.max_connection_age = "4m"
+credentials.default.app_id = "{APP_ID}"
+credentials.default.private_key_file = "/key.pem"
+limits.body = "5B"
+limits.requests_in_flight = 6
+limits.connections = 7
+limits.headers = 18
+limits.header_bytes = "9KiB"
+timeouts.request_head = "1s"
+timeouts.body = "2s"
+timeouts.queue = "3s"
+timeouts.connect = "4s"
+timeouts.tls_handshake = "5s"
+timeouts.response_head = "6s"
+timeouts.response_idle = "7s"
+timeouts.request = "8s 500ms"
+shutdown.grace = "9s"
+shutdown.drain_delay = "10s"
+log.level = "trace"
+log.format = "json"
+"#
+        )
+    );
+    // What is printed is itself a configuration.
+    let again = Given::new().file(&text).config();
+    assert_eq!(again.to_masked_json(), config.to_masked_json());
+}
+
+#[test]
+fn the_deployment_file_loads() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/sidecar.toml");
+    let config = Config::load(&[path], [], &Flags::default()).unwrap();
+    let KeySource::File(file) = &config.credentials["default"].private_key else { panic!("not a file") };
+    assert_eq!(file, Path::new("/var/run/secrets/wonder/private_key.pem"));
+    assert_eq!(config.upstream.environment, Environment::Staging);
+}

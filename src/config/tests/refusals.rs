@@ -1,0 +1,231 @@
+//! What is refused, against exact texts.
+
+use std::path::Path;
+
+use super::*;
+
+#[test]
+fn values_are_refused_with_key_layer_and_remedy() {
+    for (toml, error) in [
+        (
+            "limits.body = \"1 parsec\"",
+            "limits.body = \"1 parsec\" (from FILE): not a size; write for example \"1MiB\"",
+        ),
+        ("limits.body = 0", "limits.body = 0 (from FILE): out of bounds; 1B to 64MiB is accepted"),
+        ("limits.body = \"1GiB\"", "limits.body = \"1GiB\" (from FILE): out of bounds; 1B to 64MiB is accepted"),
+        ("limits.body = -1", "limits.body = -1 (from FILE): not a size; write for example \"1MiB\""),
+        ("limits.body = true", "limits.body = true (from FILE): not a size; write for example \"1MiB\""),
+        ("limits.body.x = 1", "limits.body (from FILE): not a size; write for example \"1MiB\""),
+        ("limits.headers = 1.5", "limits.headers (from FILE): not a whole number"),
+        ("limits.headers = 0", "limits.headers = 0 (from FILE): out of bounds; 10 to 1000 is accepted"),
+        (
+            "limits.requests_in_flight = 65537",
+            "limits.requests_in_flight = 65537 (from FILE): out of bounds; 1 to 65536 is accepted",
+        ),
+        (
+            "limits.header_bytes = \"4KiB\"",
+            "limits.header_bytes = \"4KiB\" (from FILE): out of bounds; 8KiB to 1MiB is accepted",
+        ),
+        (
+            "timeouts.connect = 5",
+            "timeouts.connect = 5 (from FILE): has no unit; write for example \"5s\" or \"250ms\"",
+        ),
+        (
+            "timeouts.connect = \"5\"",
+            "timeouts.connect = \"5\" (from FILE): has no unit; write for example \"5s\" or \"250ms\"",
+        ),
+        (
+            "timeouts.connect = \"soon\"",
+            "timeouts.connect = \"soon\" (from FILE): not a duration; write for example \"5s\" or \"250ms\"",
+        ),
+        ("timeouts.connect = \"0s\"", "timeouts.connect = \"0s\" (from FILE): out of bounds; 1ms to 1h is accepted"),
+        (
+            "listen.address = \"localhost:8080\"",
+            "listen.address = \"localhost:8080\" (from FILE): not an IP address with port; write for example \"127.0.0.1:8080\"",
+        ),
+        (
+            "listen.address = \"0.0.0.0:8080\"",
+            "listen.address = \"0.0.0.0:8080\" (from FILE): is not a loopback address, and whoever reaches it can have requests signed; to allow it set listen.dangerous_allow_non_loopback = true",
+        ),
+        (
+            "listen.dangerous_allow_non_loopback = \"yes\"",
+            "listen.dangerous_allow_non_loopback = \"yes\" (from FILE): must be true or false",
+        ),
+        (
+            "listen.allowed_hosts = [\"a:80\"]",
+            "listen.allowed_hosts (from FILE): must be a list of host names without port; write for example [\"signer.internal\"]",
+        ),
+        (
+            "log.level = \"loud\"",
+            "log.level = \"loud\" (from FILE): must be one of off, error, warn, info, debug, trace",
+        ),
+        (
+            "upstream.environment = \"prod\"",
+            "upstream.environment = \"prod\" (from FILE): must be one of staging, production, custom",
+        ),
+        (
+            "upstream.environment = \"custom\"",
+            "upstream.environment = \"custom\" (from FILE): needs upstream.origin; write for example origin = \"https://127.0.0.1:4443\"",
+        ),
+        (
+            "upstream.origin = \"https://a.example\"",
+            "upstream.origin = \"https://a.example\" (from FILE): goes only with upstream.environment = \"custom\", which is \"staging\" (from default); set it to \"custom\" (flag --environment custom)",
+        ),
+        (
+            "[upstream]\nenvironment = \"custom\"\norigin = \"https://a.example/v1\"",
+            "upstream.origin = \"https://a.example/v1\" (from FILE): has a path; an origin ends after host and port, because a path would change what is signed",
+        ),
+        (
+            "[upstream]\nenvironment = \"custom\"\norigin = \"https://me:hunter2@a.example\"",
+            "upstream.origin (from FILE): holds a user name or password; leave out everything up to the \"@\"",
+        ),
+        (
+            "[upstream]\nenvironment = \"custom\"\norigin = \"http://a.example\"",
+            "upstream.origin = \"http://a.example\" (from FILE): is plain http to a host other than loopback; use https",
+        ),
+        (
+            "upstream.ca_mode = \"replace\"",
+            "upstream.ca_mode = \"replace\" (from FILE): needs upstream.ca_file, or nothing would be trusted",
+        ),
+        ("upstream.ca_file = \"\"", "upstream.ca_file = \"\" (from FILE): is empty, the path of a file is needed"),
+        ("limits = 5", "limits (from FILE): must be a table of keys"),
+        ("[[credentials]]\nx = 1", "credentials (from FILE): must be a table of keys"),
+    ] {
+        assert_eq!(error_of_file(toml), error, "{toml}");
+    }
+}
+
+#[test]
+fn the_layer_of_an_error_is_named_for_what_people_typed() {
+    assert_eq!(
+        error_of_variable("WONDER_SIGNER_LIMITS__BODY", "much"),
+        "limits.body = \"much\" (from environment variable WONDER_SIGNER_LIMITS__BODY): not a size; write for example \"1MiB\""
+    );
+    let flags = Flags { listen: Some("8080".to_owned()), ..Flags::default() };
+    assert_eq!(
+        Given::new().flags(flags).error(),
+        "listen.address = \"8080\" (from flag --listen): not an IP address with port; write for example \"127.0.0.1:8080\""
+    );
+    let flags = Flags { origin: Some("https://a.example".to_owned()), ..Flags::default() };
+    assert_eq!(
+        Given::new().flags(flags).error(),
+        "upstream.origin = \"https://a.example\" (from flag --origin): goes only with upstream.environment = \"custom\", which is \"staging\" (from default); set it to \"custom\" (flag --environment custom)"
+    );
+}
+
+#[test]
+fn unknown_keys_are_refused_with_the_nearest_known_one() {
+    for (toml, error) in [
+        ("limits.boddy = 1", "unknown key limits.boddy (from FILE); did you mean limits.body?"),
+        ("[limit]\nbody = 1", "unknown key limit (from FILE); did you mean limits?"),
+        ("ca_file = \"/x\"", "unknown key ca_file (from FILE); did you mean upstream.ca_file?"),
+        ("[zzz]", "unknown key zzz (from FILE)"),
+        ("\"limits.body\" = 1", "unknown key limits.body (from FILE); did you mean limits.body?"),
+        (
+            "credentials.shop.appid = \"x\"",
+            "unknown key credentials.shop.appid (from FILE); did you mean credentials.shop.app_id?",
+        ),
+        (
+            "credentials.Shop.app_id = \"x\"",
+            "credentials.Shop (from FILE): a credential's name is 1 to 64 of a-z, 0-9, \"_\" and \"-\"",
+        ),
+    ] {
+        assert_eq!(error_of_file(toml), error, "{toml}");
+    }
+}
+
+#[test]
+fn unknown_variables_are_refused_with_the_nearest_known_one() {
+    for (name, error) in [
+        ("WONDER_SIGNER_LIMITS_BODY", "; did you mean WONDER_SIGNER_LIMITS__BODY?"),
+        ("WONDER_SIGNER_LIMITS__BODDY", "; did you mean WONDER_SIGNER_LIMITS__BODY?"),
+        ("WONDER_SIGNER_BODY", "; did you mean WONDER_SIGNER_LIMITS__BODY?"),
+        ("WONDER_SIGNER_LIMITS", ""),
+        ("WONDER_SIGNER_", ""),
+        ("WONDER_SIGNER_LIMITS.BODY", "; did you mean WONDER_SIGNER_LIMITS__BODY?"),
+        ("WONDER_SIGNER_PRIVATE_KEY", "; did you mean WONDER_SIGNER_CREDENTIALS__DEFAULT__PRIVATE_KEY?"),
+        ("WONDER_SIGNER_CREDENTIALS__SHOP__PRIVAT_KEY", "; did you mean WONDER_SIGNER_CREDENTIALS__SHOP__PRIVATE_KEY?"),
+    ] {
+        assert_eq!(error_of_variable(name, "1"), format!("unknown environment variable {name}{error}"));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_not_utf8_is_refused_unless_it_is_not_ours() {
+    use std::os::unix::ffi::OsStringExt as _;
+    let bytes = || OsString::from_vec(vec![0xff]);
+    Config::load(&[], [(bytes(), bytes()), ("OTHER".into(), bytes())], &Flags::default()).unwrap();
+    let error = Config::load(&[], [("WONDER_SIGNER_LIMITS__BODY".into(), bytes())], &Flags::default()).unwrap_err();
+    assert_eq!(error.to_string(), "environment variable WONDER_SIGNER_LIMITS__BODY: is not UTF-8");
+    let flags = Flags { ca_file: Some(bytes().into()), ..Flags::default() };
+    let error = Config::load(&[], [], &flags).unwrap_err();
+    assert_eq!(error.to_string(), "flag --ca-file: is not UTF-8");
+}
+
+#[test]
+fn files_that_cannot_be_read_are_named_with_the_reason() {
+    let error = |path: &Path| Config::load(&[path.to_owned()], [], &Flags::default()).unwrap_err().to_string();
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path().display();
+    assert_eq!(
+        error(&directory.path().join("none")),
+        format!("{at}/none: cannot be read: No such file or directory (os error 2)")
+    );
+    assert_eq!(error(directory.path()), format!("{at}: is a directory, a file is needed"));
+    assert_eq!(error_of_file("[limits]\nbody = \"1MiB"), "FILE line 2: not valid TOML: invalid basic string");
+    assert_eq!(
+        error_of_file("[limits]\nbody = 1\nbody = 2"),
+        "FILE line 3: not valid TOML: duplicate key `body` in table `limits`"
+    );
+}
+
+#[test]
+fn half_a_credential_and_an_ambiguous_one_are_refused() {
+    for (toml, error) in [
+        (
+            "app_id = \"APP_ID\"",
+            "credentials.default (from FILE): has neither private_key_file nor private_key; set credentials.default.private_key_file",
+        ),
+        (
+            "private_key_file = \"/x\"",
+            "credentials.default (from FILE): has neither app_id nor app_id_file; set credentials.default.app_id",
+        ),
+        (
+            "app_id = \"APP_ID\"\napp_id_file = \"/x\"\nprivate_key_file = \"/x\"",
+            "credentials.default.app_id_file (from FILE): is set beside credentials.default.app_id (from FILE); set only one of them",
+        ),
+        (
+            "app_id = \"x\"\nprivate_key_file = \"/x\"",
+            "credentials.default.app_id (from FILE): the AppID is not a UUID (8-4-4-4-12 hex digits)",
+        ),
+        (
+            "app_id_file = \"/none/app_id\"\nprivate_key_file = \"/x\"",
+            "credentials.default.app_id_file (from FILE): /none/app_id cannot be read: No such file or directory (os error 2)",
+        ),
+        (
+            "private_key = \"x\"",
+            "credentials.default.private_key (from FILE): never inline from a file; use private_key_file or the environment",
+        ),
+    ] {
+        let toml = format!("[credentials.default]\n{}", toml.replace("APP_ID", APP_ID));
+        assert_eq!(error_of_file(&toml), error, "{toml}");
+    }
+    let given = Given::new().variable("WONDER_SIGNER_CREDENTIALS__DEFAULT__PRIVATE_KEY", "x").flags(Flags {
+        app_id: Some(APP_ID.to_owned()),
+        private_key_file: Some("/key.pem".into()),
+        ..Flags::default()
+    });
+    assert_eq!(
+        given.error(),
+        "credentials.default.private_key (from environment variable WONDER_SIGNER_CREDENTIALS__DEFAULT__PRIVATE_KEY): is set beside credentials.default.private_key_file (from flag --private-key-file); set only one of them"
+    );
+}
+
+#[test]
+fn running_without_credentials_is_refused() {
+    assert_eq!(
+        Given::new().config().require_credential().unwrap_err().to_string(),
+        "no credentials; set credentials.default.app_id and credentials.default.private_key_file"
+    );
+}

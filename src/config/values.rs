@@ -1,0 +1,132 @@
+//! What a single value may be. Each function takes a raw value and gives the finished one, or says in a few words what is
+//! wanted. The words never repeat the value.
+//!
+//! The environment knows only text, so numbers and switches are taken from text too.
+
+use std::{fmt::Display, net::SocketAddr, ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration};
+
+use bytesize::ByteSize;
+use figment::value::Value;
+
+use super::origin::{Host, Origin};
+
+/// A duration with its unit, within `bounds`.
+pub(super) fn duration(bounds: RangeInclusive<Duration>) -> impl Fn(&Value) -> Result<Duration, String> {
+    move |value| {
+        let text = value.as_str().unwrap_or_default().trim();
+        if matches!(value, Value::Num(..)) || (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())) {
+            return Err("has no unit; write for example \"5s\" or \"250ms\"".to_owned());
+        }
+        let duration = humantime::parse_duration(text)
+            .map_err(|_| "not a duration; write for example \"5s\" or \"250ms\"".to_owned())?;
+        within(duration, &bounds, duration_text)
+    }
+}
+
+/// A number of bytes, with or without a unit, within `bounds`.
+pub(super) fn size(bounds: RangeInclusive<u64>) -> impl Fn(&Value) -> Result<usize, String> {
+    move |value| {
+        let not_a_size = || "not a size; write for example \"1MiB\"".to_owned();
+        let size = match value {
+            Value::String(_, text) => text.parse::<ByteSize>().map_err(|_| not_a_size())?.as_u64(),
+            Value::Num(..) => unsigned(value).ok_or_else(not_a_size)?,
+            _ => return Err(not_a_size()),
+        };
+        usize::try_from(within(size, &bounds, size_text)?).map_err(|_| not_a_size())
+    }
+}
+
+/// A whole number within `bounds`.
+pub(super) fn count(bounds: RangeInclusive<u64>) -> impl Fn(&Value) -> Result<usize, String> {
+    move |value| {
+        let not_a_number = || "not a whole number".to_owned();
+        let number = match value {
+            Value::String(_, text) => text.parse().map_err(|_| not_a_number())?,
+            _ => unsigned(value).ok_or_else(not_a_number)?,
+        };
+        usize::try_from(within(number, &bounds, |bound| bound.to_string())?).map_err(|_| not_a_number())
+    }
+}
+
+/// `true` or `false`.
+pub(super) fn switch(value: &Value) -> Result<bool, String> {
+    match value {
+        Value::Bool(_, switch) => Some(*switch),
+        Value::String(_, text) => text.parse().ok(),
+        _ => None,
+    }
+    .ok_or_else(|| "must be true or false".to_owned())
+}
+
+/// One of a few words.
+pub(super) fn word<T: FromStr<Err: Display>>(value: &Value) -> Result<T, String> {
+    value.as_str().unwrap_or_default().parse().map_err(|error: T::Err| error.to_string())
+}
+
+/// An IP address with port.
+pub(super) fn address(value: &Value) -> Result<SocketAddr, String> {
+    value
+        .as_str()
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| "not an IP address with port; write for example \"127.0.0.1:8080\"".to_owned())
+}
+
+/// An origin.
+pub(super) fn origin(value: &Value) -> Result<Origin, String> {
+    word(value)
+}
+
+/// A list of host names without port, or such names separated by commas.
+pub(super) fn hosts(value: &Value) -> Result<Vec<String>, String> {
+    let wanted = || "must be a list of host names without port; write for example [\"signer.internal\"]".to_owned();
+    let names: Vec<&str> = match value {
+        Value::Array(_, values) => values.iter().map(Value::as_str).collect::<Option<_>>().ok_or_else(wanted)?,
+        Value::String(_, text) if text.trim().is_empty() => Vec::new(),
+        Value::String(_, text) => text.split(',').map(str::trim).collect(),
+        _ => return Err(wanted()),
+    };
+    names.into_iter().map(|name| name.parse().map(|host: Host| host.in_authority()).map_err(|_| wanted())).collect()
+}
+
+/// A path. That of a key is at times confused with the key itself, which must then not be repeated as if it were a path.
+pub(super) fn path(value: &Value) -> Result<PathBuf, String> {
+    let text = value.as_str().ok_or("not a path")?;
+    if text.contains("-----BEGIN") {
+        return Err("holds PEM text, the path of a file is needed".to_owned());
+    }
+    match text {
+        "" => Err("is empty, the path of a file is needed".to_owned()),
+        _ if text.len() > 1024 => Err("is too long for a path (1024 bytes)".to_owned()),
+        _ if text.contains(char::is_control) => {
+            Err("holds control characters, the path of a file is needed".to_owned())
+        }
+        _ => Ok(text.into()),
+    }
+}
+
+/// `"5m"`, as [`duration`] reads it.
+pub(super) fn duration_text(duration: Duration) -> String {
+    humantime::format_duration(duration).to_string()
+}
+
+/// `"64KiB"`: the largest unit that is exact, as [`size`] reads it.
+pub(super) fn size_text(size: u64) -> String {
+    match size {
+        0 => "0B".to_owned(),
+        _ if size.is_multiple_of(super::MIB) => format!("{}MiB", size / super::MIB),
+        _ if size.is_multiple_of(super::KIB) => format!("{}KiB", size / super::KIB),
+        _ => format!("{size}B"),
+    }
+}
+
+fn unsigned(value: &Value) -> Option<u64> {
+    value.to_i128().and_then(|number| number.try_into().ok()).or_else(|| value.to_u128()?.try_into().ok())
+}
+
+fn within<T: PartialOrd + Copy>(value: T, bounds: &RangeInclusive<T>, text: impl Fn(T) -> String) -> Result<T, String> {
+    if bounds.contains(&value) {
+        Ok(value)
+    } else {
+        Err(format!("out of bounds; {} to {} is accepted", text(*bounds.start()), text(*bounds.end())))
+    }
+}

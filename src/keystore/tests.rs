@@ -1,0 +1,120 @@
+//! Keys made once; every way a file can be wrong.
+
+use std::{
+    fs,
+    io::Write,
+    path::Path,
+    sync::{Arc, LazyLock, Mutex},
+};
+
+use super::*;
+use crate::config::Secret;
+
+const APP_ID: &str = "0a1b2c3d-0000-4000-8000-00000000000f";
+
+static PEM: LazyLock<String> =
+    LazyLock::new(|| SigningKey::generate(&mut rand::rngs::OsRng, 2048).unwrap().1.to_string());
+
+fn credentials(private_key: KeySource) -> BTreeMap<String, CredentialConfig> {
+    let app_id = APP_ID.parse().unwrap();
+    BTreeMap::from([("default".to_owned(), CredentialConfig { app_id, private_key })])
+}
+
+fn load_file(path: &Path) -> Result<Keystore, KeystoreError> {
+    Keystore::load(&credentials(KeySource::File(path.to_owned())))
+}
+
+fn load_inline(text: &str) -> Result<Keystore, KeystoreError> {
+    Keystore::load(&credentials(KeySource::Inline(Secret::new(text.to_owned().into()))))
+}
+
+#[test]
+fn finds_a_key_by_its_credentials_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("key.pem");
+    fs::write(&path, &*PEM).unwrap();
+    let from_file = load_file(&path).unwrap();
+    let inline = load_inline(&PEM).unwrap();
+    for keystore in [&from_file, &inline] {
+        let entry = keystore.get("default").unwrap();
+        assert_eq!((entry.name.as_str(), entry.app_id.as_str()), ("default", APP_ID));
+        assert_eq!(keystore.entries().count(), 1);
+        assert!(keystore.get("other").is_none());
+    }
+    assert_eq!(format!("{from_file:?}"), format!("{inline:?}"));
+}
+
+#[test]
+fn says_which_file_is_wrong_and_why() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("key.pem");
+    let at = format!("credentials.default.private_key_file {}", path.display());
+    assert_eq!(
+        load_file(&path).unwrap_err().to_string(),
+        format!("{at}: cannot be read: No such file or directory (os error 2)")
+    );
+    for (content, reason) in [
+        (String::new(), "is empty"),
+        ("MARKER".to_owned(), "holds no PEM block (no \"-----BEGIN\" line)"),
+        (PEM[..200].to_owned(), "is cut short: the PEM block has no \"-----END\" line"),
+        (
+            "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMARKER\n-----END ENCRYPTED PRIVATE KEY-----\n".to_owned(),
+            "is encrypted with a passphrase; decrypt it first (openssl pkey -in key.pem -out plain.pem)",
+        ),
+        ("MARKER".repeat(11_000), "is larger than 64 KiB, which no key is"),
+    ] {
+        fs::write(&path, content).unwrap();
+        let error = load_file(&path).unwrap_err();
+        assert_eq!(error.to_string(), format!("{at}: {reason}"));
+        assert!(!format!("{error:?}").contains("MARKER"));
+    }
+    assert_eq!(
+        load_file(directory.path()).unwrap_err().to_string(),
+        format!(
+            "credentials.default.private_key_file {}: is a directory, a file is needed",
+            directory.path().display()
+        )
+    );
+}
+
+#[test]
+fn says_what_is_wrong_with_an_inline_key_without_repeating_it() {
+    let error = load_inline("-----BEGIN PRIVATE KEY-----\nMARKER\n-----END PRIVATE KEY-----").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "credentials.default.private_key (from the environment): is damaged: the PEM block cannot be decoded"
+    );
+    assert!(!format!("{error:?}").contains("MARKER"));
+}
+
+/// Log lines as text.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn warns_of_a_key_file_that_everyone_can_read_and_of_no_other() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("key.pem");
+    fs::write(&path, &*PEM).unwrap();
+    for (mode, warned) in [(0o600, false), (0o640, false), (0o644, true)] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        tracing::subscriber::with_default(subscriber, || load_file(&path)).unwrap();
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(text.contains("WARN") && text.contains("readable by everyone"), warned, "{mode:o}: {text}");
+    }
+}

@@ -1,0 +1,186 @@
+//! Header hygiene: what passes from the service to Wonder and back. Pure.
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use crate::metrics::Stripped;
+
+/// Prefix of the headers that are between the service and us.
+const OURS: &str = "x-wonder-signer-";
+
+/// Makes a caller's headers fit to be sent upstream; `stripped` hears of each kind of header taken off.
+///
+/// What is left carries no framing, no routing, no signature and nothing that the caller nominated in `Connection`;
+/// the caller of this function sets `Content-Length`, `Host` and the signature headers after it, so that no nomination
+/// can take those away. A missing `Content-Type` becomes `application/json` (`wonder-api.md` §2.1).
+pub fn to_upstream(headers: &mut HeaderMap, mut stripped: impl FnMut(Stripped)) {
+    remove_nominated(headers, &mut stripped);
+    let unwanted: Vec<(HeaderName, Option<Stripped>)> =
+        headers.keys().filter_map(|name| Some((name.clone(), unwanted_upstream(name)?))).collect();
+    for (name, kind) in unwanted {
+        headers.remove(&name);
+        if let Some(kind) = kind {
+            stripped(kind);
+        }
+    }
+    if !headers.contains_key(header::CONTENT_TYPE) {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+}
+
+/// Makes Wonder's response headers fit to be passed on. Headers of our own name space can only be ours.
+pub fn to_downstream(headers: &mut HeaderMap) {
+    remove_nominated(headers, &mut |_| ());
+    let unwanted: Vec<HeaderName> =
+        headers.keys().filter(|name| is_hop_by_hop(name) || name.as_str().starts_with(OURS)).cloned().collect();
+    for name in unwanted {
+        headers.remove(&name);
+    }
+}
+
+/// `None` keeps it; `Some(None)` drops it as a matter of course, `Some(Some(kind))` drops and reports it.
+fn unwanted_upstream(name: &HeaderName) -> Option<Option<Stripped>> {
+    let kind = match name.as_str() {
+        // Set again from what is known here: the origin and the length of the body in hand.
+        "host" | "content-length" | "expect" => None,
+        // What every HTTP/1.1 client sends about its own connection is not worth a report.
+        "connection" | "keep-alive" | "transfer-encoding" => None,
+        "credential" | "nonce" | "signature" => Some(Stripped::Signature),
+        "x-skip-signature" => Some(Stripped::SkipSignature),
+        "forwarded" | "x-real-ip" => Some(Stripped::Forwarded),
+        "cookie" => Some(Stripped::Cookie),
+        text if text.starts_with("x-forwarded-") => Some(Stripped::Forwarded),
+        text if text.starts_with("proxy-") => Some(Stripped::Proxy),
+        text if text.starts_with(OURS) => None,
+        _ if is_hop_by_hop(name) => Some(Stripped::HopByHop),
+        _ => return None,
+    };
+    Some(kind)
+}
+
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "http2-settings"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+    )
+}
+
+fn remove_nominated(headers: &mut HeaderMap, stripped: &mut impl FnMut(Stripped)) {
+    if !headers.contains_key(header::CONNECTION) {
+        return;
+    }
+    let nominated: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .filter_map(|token| HeaderName::from_bytes(token.trim_ascii()).ok())
+        .filter(|name| *name != "close" && *name != "keep-alive")
+        .collect();
+    for name in nominated {
+        if headers.remove(&name).is_some() {
+            stripped(Stripped::HopByHop);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(lines: &[(&str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+        }
+        headers
+    }
+
+    fn upstream(lines: &[(&str, &str)]) -> (Vec<String>, Vec<Stripped>) {
+        let (mut headers, mut kinds) = (map(lines), Vec::new());
+        to_upstream(&mut headers, |kind| kinds.push(kind));
+        let mut left: Vec<String> =
+            headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
+        left.sort();
+        (left, kinds)
+    }
+
+    #[test]
+    fn strips_what_is_not_for_wonder_and_says_what_it_was() {
+        let json = "content-type: application/json".to_owned();
+        for (name, value, kind) in [
+            ("credential", "x", Some(Stripped::Signature)),
+            ("nonce", "x", Some(Stripped::Signature)),
+            ("signature", "x", Some(Stripped::Signature)),
+            ("x-skip-signature", "True", Some(Stripped::SkipSignature)),
+            ("forwarded", "for=1", Some(Stripped::Forwarded)),
+            ("x-forwarded-for", "1", Some(Stripped::Forwarded)),
+            ("x-forwarded-anything", "1", Some(Stripped::Forwarded)),
+            ("cookie", "a=b", Some(Stripped::Cookie)),
+            ("proxy-authorization", "Basic x", Some(Stripped::Proxy)),
+            ("proxy-connection", "keep-alive", Some(Stripped::Proxy)),
+            ("te", "trailers", Some(Stripped::HopByHop)),
+            ("upgrade", "h2c", Some(Stripped::HopByHop)),
+            ("http2-settings", "x", Some(Stripped::HopByHop)),
+            ("trailer", "x", Some(Stripped::HopByHop)),
+            ("keep-alive", "timeout=5", None),
+            ("transfer-encoding", "chunked", None),
+            ("content-length", "3", None),
+            ("expect", "100-continue", None),
+            ("host", "localhost", None),
+            ("x-wonder-signer-credential", "shop", None),
+        ] {
+            let (left, kinds) = upstream(&[(name, value)]);
+            assert_eq!((left, kinds), (vec![json.clone()], Vec::from_iter(kind)), "{name}");
+        }
+    }
+
+    #[test]
+    fn keeps_what_is_for_wonder() {
+        let lines = [
+            ("accept", "application/json"),
+            ("content-encoding", "gzip"),
+            ("content-type", "text/plain"),
+            ("traceparent", "00-1-2-01"),
+            ("x-i18n-lang", "zh-HK"),
+        ];
+        let (left, kinds) = upstream(&lines);
+        assert_eq!(left, lines.map(|(name, value)| format!("{name}: {value}")));
+        assert_eq!(kinds, []);
+    }
+
+    #[test]
+    fn strips_every_nominated_header_in_every_spelling() {
+        let (left, kinds) = upstream(&[
+            ("connection", "close, X-One"),
+            ("connection", " x-two ,signature,bad token,"),
+            ("x-one", "1"),
+            ("x-two", "2"),
+            ("signature", "forged"),
+            ("x-three", "3"),
+        ]);
+        assert_eq!(left, ["content-type: application/json", "x-three: 3"]);
+        assert_eq!(kinds, [Stripped::HopByHop; 3]);
+    }
+
+    #[test]
+    fn strips_hop_by_hop_and_borrowed_names_from_responses() {
+        let mut headers = map(&[
+            ("connection", "x-hop"),
+            ("x-hop", "1"),
+            ("keep-alive", "timeout=5"),
+            ("transfer-encoding", "chunked"),
+            ("x-wonder-signer-error", "forged"),
+            ("x-total-entries", "7"),
+        ]);
+        to_downstream(&mut headers);
+        assert_eq!(headers, map(&[("x-total-entries", "7")]));
+    }
+}

@@ -1,0 +1,123 @@
+//! The body of every answer, watched to its end.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::Sleep;
+
+use super::exchange::Exchange;
+use crate::{metrics::Phase, net::respond::Code};
+
+/// Wonder's answer as it streams through, or one of ours. Holds its exchange open until it is dropped.
+pub struct Answer {
+    content: Content,
+    exchange: Arc<Exchange>,
+}
+
+enum Content {
+    OurOwn(Option<Bytes>),
+    PassedOn(PassedOn),
+}
+
+struct PassedOn {
+    body: Incoming,
+    idle: Duration,
+    deadline: Instant,
+    began: Instant,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Answer {
+    pub(super) fn our_own(body: Bytes, exchange: Arc<Exchange>) -> Self {
+        exchange.passed(body.len());
+        Self { content: Content::OurOwn(Some(body)), exchange }
+    }
+
+    /// `idle` is the longest wait between two pieces; at `deadline` the answer is cut.
+    pub(super) fn passed_on(body: Incoming, exchange: Arc<Exchange>, idle: Duration, deadline: Instant) -> Self {
+        let began = Instant::now();
+        Self { content: Content::PassedOn(PassedOn { body, idle, deadline, began, timer: None }), exchange }
+    }
+}
+
+impl PassedOn {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, (Code, String)>>> {
+        match Pin::new(&mut self.body).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.timer = None;
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err((Code::UpstreamReset, error.to_string())))),
+            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Pending => {
+                // Made at the first wait: most answers come in one piece and never need it.
+                let (now, idle, deadline) = (Instant::now(), self.idle, self.deadline);
+                let until = (now + idle).min(deadline);
+                let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until.into())));
+                ready!(timer.as_mut().poll(cx));
+                let key = if Instant::now() >= deadline { "timeouts.request" } else { "timeouts.response_idle" };
+                Poll::Ready(Some(Err((Code::UpstreamTimeout, format!("the answer did not go on in time ({key})")))))
+            }
+        }
+    }
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let this = &mut *self;
+        let passed_on = match &mut this.content {
+            Content::OurOwn(body) => return Poll::Ready(body.take().map(|body| Ok(Frame::data(body)))),
+            Content::PassedOn(passed_on) => passed_on,
+        };
+        Poll::Ready(match ready!(passed_on.poll(cx)) {
+            Some(Ok(frame)) => {
+                this.exchange.passed(frame.data_ref().map_or(0, Bytes::len));
+                Some(Ok(frame))
+            }
+            Some(Err((code, cause))) => {
+                // The head is gone, so the contract's answer is no longer possible. An error here makes the server end
+                // the connection (or the stream) short of the announced end, which every client can see.
+                this.exchange.cut(code, cause);
+                Some(Err(io::Error::other("the answer was cut short upstream")))
+            }
+            None => None,
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::OurOwn(body) => body.is_none(),
+            Content::PassedOn(passed_on) => passed_on.body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::OurOwn(body) => SizeHint::with_exact(body.as_ref().map_or(0, |body| body.len() as u64)),
+            Content::PassedOn(passed_on) => passed_on.body.size_hint(),
+        }
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        if let Content::PassedOn(PassedOn { body, began, .. }) = &self.content {
+            if !body.is_end_stream() {
+                return;
+            }
+            self.exchange.metrics().upstream_phase(Phase::Body, began.elapsed().as_secs_f64());
+        }
+        self.exchange.ended();
+    }
+}

@@ -1,0 +1,183 @@
+//! The heart: takes a request in, stamps and signs it, sends it, and hands back Wonder's answer.
+
+use std::{sync::Arc, time::Instant};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header, uri::PathAndQuery};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use tokio::time::timeout;
+
+use super::{Parts, body, exchange::Exchange, head};
+use crate::{
+    keystore::Entry,
+    metrics::{Phase, Sent},
+    net::{
+        headers,
+        respond::{Code, Failure},
+        upstream::{Chunks, SendError},
+    },
+    signing::{self, Nonce, Stamp},
+};
+
+/// Request header by which a caller picks one of several credentials.
+const CREDENTIAL_CHOICE: HeaderName = HeaderName::from_static("x-wonder-signer-credential");
+/// The credential of a caller who names none.
+const DEFAULT_CREDENTIAL: &str = "default";
+
+const CREDENTIAL: HeaderName = HeaderName::from_static("credential");
+const NONCE: HeaderName = HeaderName::from_static("nonce");
+const SIGNATURE: HeaderName = HeaderName::from_static("signature");
+
+pub(super) struct Gateway {
+    parts: Parts,
+}
+
+/// A request that has been taken in: from here on it is only stamped and sent.
+struct Taken {
+    method: Method,
+    target: PathAndQuery,
+    headers: HeaderMap,
+    body: Vec<Bytes>,
+}
+
+impl Gateway {
+    pub(super) fn new(parts: Parts) -> Self {
+        Self { parts }
+    }
+
+    pub(super) async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Incoming>, Failure> {
+        let exchange = Exchange::of(&request);
+        let (head, incoming) = request.into_parts();
+        let target = head::check(&head, &self.parts.hosts)?;
+        let entry = self.credential(&head.headers)?;
+        exchange.signing_as(&entry);
+        let body = self.take_body(&head.headers, incoming, &exchange).await?;
+        let mut headers = head.headers;
+        headers::to_upstream(&mut headers, |kind| exchange.metrics().stripped(kind));
+        if !body.is_empty() || matches!(head.method, Method::POST | Method::PUT | Method::PATCH) {
+            let length: usize = body.iter().map(Bytes::len).sum();
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        let taken = Taken { method: head.method, target, headers, body };
+        match self.attempt(&taken, &entry, &exchange).await {
+            // The one second attempt: not a byte was written, and it gets a new time, nonce and signature.
+            Err(Attempt { again: true, .. }) => {
+                exchange.metrics().connect_retried();
+                self.attempt(&taken, &entry, &exchange).await.map_err(|attempt| attempt.failure)
+            }
+            first => first.map_err(|attempt| attempt.failure),
+        }
+    }
+
+    fn credential(&self, headers: &HeaderMap) -> Result<Arc<Entry>, Failure> {
+        let mut chosen = headers.get_all(CREDENTIAL_CHOICE).iter();
+        let name = match (chosen.next(), chosen.next()) {
+            (None, _) => Some(DEFAULT_CREDENTIAL),
+            (Some(name), None) => name.to_str().ok(),
+            (Some(_), Some(_)) => None,
+        };
+        name.and_then(|name| self.parts.keystore.get(name)).ok_or_else(|| {
+            Failure::new(
+                Code::UnknownCredential,
+                "no such credential: X-Wonder-Signer-Credential must name one that is configured, or be left out where \
+                 credentials.default is",
+            )
+        })
+    }
+
+    async fn take_body(
+        &self,
+        headers: &HeaderMap,
+        incoming: Incoming,
+        exchange: &Exchange,
+    ) -> Result<Vec<Bytes>, Failure> {
+        let limit = self.parts.limits.body;
+        if incoming.size_hint().lower() > limit as u64 {
+            // A caller who asked first has not begun to send, and must not be told to go on.
+            if !headers.contains_key(header::EXPECT) {
+                body::linger(incoming);
+            }
+            return Err(body::too_large(limit));
+        }
+        let began = Instant::now();
+        let body = body::take(incoming, limit, self.parts.timeouts.body).await?;
+        exchange.body_taken(body.iter().map(|chunk| chunk.len() as u64).sum(), began.elapsed());
+        Ok(body)
+    }
+
+    /// Stamps, signs and sends `taken` once.
+    async fn attempt(&self, taken: &Taken, entry: &Entry, exchange: &Exchange) -> Result<Response<Incoming>, Attempt> {
+        let signed = self.sign(taken, entry, exchange)?;
+        let mut headers = taken.headers.clone();
+        for (name, value) in [(CREDENTIAL, signed.credential), (NONCE, signed.nonce), (SIGNATURE, signed.signature)] {
+            let mut value = HeaderValue::try_from(value)
+                .map_err(|error| Failure::new(Code::SignFailed, "the signature is no header value").because(&error))?;
+            value.set_sensitive(true);
+            headers.insert(name, value);
+        }
+        let body: Chunks = taken.body.iter().cloned().collect();
+        let began = Instant::now();
+        let limit = self.parts.timeouts.response_head;
+        let pending = self.parts.upstream.start(taken.method.clone(), taken.target.clone(), headers, body)?;
+        exchange.attempt(pending.handover());
+        let response = match timeout(limit, pending.head()).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                let failure =
+                    Failure::new(Code::UpstreamTimeout, "the origin did not answer in time (timeouts.response_head)");
+                return Err(failure.with_sent(exchange.sent()).into());
+            }
+        };
+        match response {
+            Ok(response) => {
+                let took = began.elapsed();
+                exchange.head_after(took);
+                exchange.metrics().upstream_phase(Phase::Head, took.as_secs_f64());
+                Ok(response)
+            }
+            Err(error) => {
+                if error.sent() == Sent::No {
+                    exchange.not_sent();
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    /// The stamp is taken here, after the body has arrived, so that a slow upload does not age it.
+    fn sign(&self, taken: &Taken, entry: &Entry, exchange: &Exchange) -> Result<signing::Signed, Failure> {
+        let stamp = Stamp { request_time: (self.parts.clock)(), nonce: Nonce::generate(&mut rand::thread_rng()) };
+        let began = Instant::now();
+        let signed =
+            signing::sign(&entry.key, &entry.app_id, &stamp, taken.method.as_str(), taken.target.as_str(), &taken.body);
+        match signed {
+            Ok(signed) => {
+                exchange.signed(began.elapsed());
+                Ok(signed)
+            }
+            Err(error) => {
+                exchange.metrics().signed(false, began.elapsed().as_secs_f64());
+                Err(Failure::new(Code::SignFailed, "the request could not be signed").because(&error))
+            }
+        }
+    }
+}
+
+/// An attempt that failed.
+struct Attempt {
+    failure: Failure,
+    again: bool,
+}
+
+impl From<Failure> for Attempt {
+    fn from(failure: Failure) -> Self {
+        Self { failure, again: false }
+    }
+}
+
+impl From<SendError> for Attempt {
+    fn from(error: SendError) -> Self {
+        Self { again: error.may_be_tried_again(), failure: error.into() }
+    }
+}

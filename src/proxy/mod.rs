@@ -1,0 +1,88 @@
+//! The signing proxy: takes a plain request, checks it, signs it, forwards it, and streams the answer back.
+//!
+//! # Layout
+//!
+//! * [`stack`]: the tower stack that every connection of the signing listener is served with.
+//! * `observe`: the outermost layer; opens an `exchange`, turns failures into responses.
+//! * `exchange`: what is known about one request, written to log and metrics when its answer has ended.
+//! * `slots`: how many requests are worked on at a time.
+//! * `head`: which request heads are taken; pure.
+//! * `body`: takes the request body in, within its limits.
+//! * `gateway`: stamps, signs and forwards.
+//! * `answer`: the body of every answer, watched to its end.
+
+mod answer;
+mod body;
+mod exchange;
+mod gateway;
+mod head;
+mod observe;
+mod slots;
+
+use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
+
+use futures_util::FutureExt as _;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tower::{Service, ServiceBuilder};
+
+pub use answer::Answer;
+pub use head::Hosts;
+
+use self::{gateway::Gateway, observe::Observe, slots::Slots};
+use crate::{
+    config::{Limits, Timeouts},
+    keystore::Keystore,
+    metrics::Metrics,
+    net::{
+        respond::{Code, Failure},
+        upstream::Upstream,
+    },
+    signing::RequestTime,
+};
+
+/// What a proxy is made of.
+pub struct Parts {
+    /// Who signs.
+    pub keystore: Arc<Keystore>,
+    /// Where to.
+    pub upstream: Upstream,
+    /// Who counts.
+    pub metrics: Metrics,
+    /// The names that requests may be addressed to.
+    pub hosts: Hosts,
+    /// How much.
+    pub limits: Limits,
+    /// How long.
+    pub timeouts: Timeouts,
+    /// The time of day.
+    pub clock: fn() -> RequestTime,
+}
+
+/// Puts the stack together.
+pub fn stack(
+    parts: Parts,
+) -> impl Service<Request<Incoming>, Response = Response<Answer>, Error = Infallible, Future: Send + 'static>
++ Clone
++ Send
++ 'static {
+    let observe = Observe::layer(parts.metrics.clone(), parts.timeouts);
+    let slots = Slots::layer(parts.limits.requests_in_flight, parts.timeouts.queue);
+    let gateway = Arc::new(Gateway::new(parts));
+    ServiceBuilder::new()
+        // Outermost: everything below is timed, counted and logged, and every failure becomes a response.
+        .layer(observe)
+        // A fault of ours ends one request with the contract's answer, not the connection without one.
+        .map_future(caught)
+        // Sheds what would only wait, before any of its body is read.
+        .layer(slots)
+        .service_fn(move |request| Arc::clone(&gateway).handle(request))
+}
+
+/// The panic hook writes where and why; the caller learns only that it was us.
+async fn caught<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    match AssertUnwindSafe(work).catch_unwind().await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(Failure::new(Code::Internal, "a fault inside wonder-signer")),
+    }
+}

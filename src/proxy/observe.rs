@@ -1,0 +1,107 @@
+//! The outermost layer: names each request, opens its exchange, and turns failures into responses.
+
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use futures_util::future::BoxFuture;
+use http::{HeaderMap, HeaderValue, Request, Response};
+use hyper::body::Incoming;
+use rand::Rng as _;
+use tokio::time::timeout;
+use tower::{Layer, Service, layer::layer_fn};
+
+use super::{answer::Answer, exchange::Exchange};
+use crate::{
+    config::Timeouts,
+    metrics::{Metrics, Sent},
+    net::{
+        headers,
+        respond::{Code, Failure, REQUEST_ID},
+    },
+};
+
+#[derive(Clone)]
+pub(super) struct Observe<S> {
+    inner: S,
+    metrics: Metrics,
+    timeouts: Timeouts,
+}
+
+impl<S> Observe<S> {
+    pub(super) fn layer(metrics: Metrics, timeouts: Timeouts) -> impl Layer<S, Service = Self> + Clone {
+        layer_fn(move |inner| Self { inner, metrics: metrics.clone(), timeouts })
+    }
+}
+
+impl<S> Service<Request<Incoming>> for Observe<S>
+where
+    S: Service<Request<Incoming>, Response = Response<Incoming>, Error = Failure> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response<Answer>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Answer>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // The layers below are always ready: they queue in `call`, where the wait is timed and counted.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request<Incoming>) -> Self::Future {
+        let id = request_id(request.headers());
+        request.headers_mut().insert(REQUEST_ID, id.clone());
+        let exchange = Arc::new(Exchange::open(&request, id, self.metrics.clone()));
+        request.extensions_mut().insert(Arc::clone(&exchange));
+        let (mut inner, timeouts) = (self.inner.clone(), self.timeouts);
+        Box::pin(async move {
+            let deadline = Instant::now() + timeouts.request;
+            let outcome = match timeout(timeouts.request, inner.call(request)).await {
+                Ok(outcome) => outcome,
+                Err(_) => Err(Failure::new(Code::UpstreamTimeout, "no answer in time (timeouts.request)")),
+            };
+            Ok(match outcome {
+                Ok(response) => pass_on(response, exchange, timeouts, deadline),
+                Err(failure) => refuse(failure, exchange),
+            })
+        })
+    }
+}
+
+fn pass_on(
+    mut response: Response<Incoming>,
+    exchange: Arc<Exchange>,
+    timeouts: Timeouts,
+    deadline: Instant,
+) -> Response<Answer> {
+    headers::to_downstream(response.headers_mut());
+    response.headers_mut().insert(REQUEST_ID, exchange.id().clone());
+    exchange.answered(response.status());
+    response.map(|body| Answer::passed_on(body, exchange, timeouts.response_idle, deadline))
+}
+
+fn refuse(failure: Failure, exchange: Arc<Exchange>) -> Response<Answer> {
+    // What the layers below know of the failure may be less than what the exchange knows of the request.
+    let failure = if exchange.sent() == Sent::Maybe { failure.with_sent(Sent::Maybe) } else { failure };
+    let response = failure.respond(exchange.id());
+    exchange.failed(&failure);
+    response.map(|body| Answer::our_own(body, exchange))
+}
+
+/// The caller's `X-Request-ID` if it is one of 1 to 128 visible ASCII characters, else a new UUIDv4.
+fn request_id(headers: &HeaderMap) -> HeaderValue {
+    let mut given = headers.get_all(REQUEST_ID).iter();
+    match (given.next(), given.next()) {
+        (Some(id), None) if (1..=128).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic) => {
+            id.clone()
+        }
+        _ => {
+            let id = uuid::Builder::from_random_bytes(rand::thread_rng().r#gen()).into_uuid();
+            let mut text = uuid::Uuid::encode_buffer();
+            HeaderValue::from_str(id.hyphenated().encode_lower(&mut text)).unwrap_or(HeaderValue::from_static("-"))
+        }
+    }
+}

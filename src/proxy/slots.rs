@@ -1,0 +1,64 @@
+//! How many requests are worked on at a time. A slot is held until the answer has ended, not only until it begins.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures_util::future::BoxFuture;
+use http::Request;
+use tokio::{sync::Semaphore, time::timeout};
+use tower::{Layer, Service, layer::layer_fn};
+
+use super::exchange::Exchange;
+use crate::net::respond::{Code, Failure};
+
+#[derive(Clone)]
+pub(super) struct Slots<S> {
+    inner: S,
+    slots: Arc<Semaphore>,
+    queue: Duration,
+}
+
+impl<S> Slots<S> {
+    /// `slots` requests at a time; others wait for up to `queue` and are then told to come back.
+    pub(super) fn layer(slots: usize, queue: Duration) -> impl Layer<S, Service = Self> + Clone {
+        let slots = Arc::new(Semaphore::new(slots));
+        layer_fn(move |inner| Self { inner, slots: Arc::clone(&slots), queue })
+    }
+}
+
+impl<S, B> Service<Request<B>> for Slots<S>
+where
+    S: Service<Request<B>, Error = Failure> + Clone + Send + 'static,
+    S::Future: Send,
+    B: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = Failure;
+    type Future = BoxFuture<'static, Result<S::Response, Failure>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (mut inner, slots, queue) = (self.inner.clone(), Arc::clone(&self.slots), self.queue);
+        Box::pin(async move {
+            let slot = match Arc::clone(&slots).try_acquire_owned() {
+                Ok(slot) => slot,
+                Err(_) => match timeout(queue, slots.acquire_owned()).await {
+                    Ok(Ok(slot)) => slot,
+                    _ => return Err(full()),
+                },
+            };
+            Exchange::of(&request).hold(slot);
+            inner.call(request).await
+        })
+    }
+}
+
+fn full() -> Failure {
+    Failure::new(Code::Overloaded, "too many requests in flight (limits.requests_in_flight)").closing()
+}

@@ -1,0 +1,104 @@
+//! A JSON text as other serialisers would have written it. Works on the text: numbers, repeated keys and the order of
+//! keys stay as they are.
+
+use std::fmt::Write as _;
+
+use super::Mistake;
+
+/// How a serialiser writes.
+#[derive(Clone, Copy)]
+pub(super) struct Dialect {
+    /// A space after each comma and colon.
+    spaced: bool,
+    /// Slashes as `\/`.
+    slashes: bool,
+    /// All but ASCII as `\u` escapes.
+    ascii: bool,
+    /// `<`, `>` and `&` as `\u` escapes.
+    html: bool,
+}
+
+const COMPACT: Dialect = Dialect { spaced: false, slashes: false, ascii: false, html: false };
+
+impl Dialect {
+    /// The defaults and usual options of JavaScript, Python, PHP and Go, and the mistake each is reported as.
+    pub(super) const ALL: [(Self, Mistake); 8] = [
+        (COMPACT, Mistake::JsonCompact),
+        (Self { spaced: true, ..COMPACT }, Mistake::JsonSpaced),
+        (Self { spaced: true, ascii: true, ..COMPACT }, Mistake::JsonSpaced),
+        (Self { ascii: true, ..COMPACT }, Mistake::JsonEscapes),
+        (Self { html: true, ..COMPACT }, Mistake::JsonEscapes),
+        (Self { html: true, ascii: true, ..COMPACT }, Mistake::JsonEscapes),
+        (Self { slashes: true, ascii: true, ..COMPACT }, Mistake::JsonSlashes),
+        (Self { slashes: true, ..COMPACT }, Mistake::JsonSlashes),
+    ];
+}
+
+/// Writes `text` anew in `dialect`; `None` when it is not JSON.
+pub(super) fn rewrite(text: &[u8], dialect: Dialect) -> Option<Vec<u8>> {
+    let text = std::str::from_utf8(text).ok()?;
+    serde_json::from_str::<serde::de::IgnoredAny>(text).ok()?;
+    let mut written = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let (token, tail) = rest.split_at(if c == '"' { string_length(rest)? } else { c.len_utf8() });
+        rest = tail;
+        match c {
+            '"' => write_string(&mut written, token, dialect),
+            ',' | ':' if dialect.spaced => written.extend([c, ' ']),
+            _ if c.is_ascii_whitespace() => {}
+            _ => written.push(c),
+        }
+    }
+    Some(written.into_bytes())
+}
+
+/// Writes `text` compactly with the keys of each object in order; `None` when it is not JSON.
+pub(super) fn sorted(text: &[u8]) -> Option<Vec<u8>> {
+    // Without the feature `preserve_order`, serde_json keeps objects in a sorted map.
+    let value: serde_json::Value = serde_json::from_slice(text).ok()?;
+    serde_json::to_vec(&value).ok()
+}
+
+/// The length in bytes of the string literal that `text` begins with, quotes included.
+fn string_length(text: &str) -> Option<usize> {
+    let mut escaped = false;
+    let end = text.bytes().skip(1).position(|byte| {
+        let ends = byte == b'"' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        ends
+    })?;
+    Some(end + 2)
+}
+
+fn write_string(written: &mut String, token: &str, dialect: Dialect) {
+    let Ok(text) = serde_json::from_str::<String>(token) else {
+        // Half of a surrogate pair: no serialiser's business.
+        written.push_str(token);
+        return;
+    };
+    written.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => written.push_str("\\\""),
+            '\\' => written.push_str("\\\\"),
+            '\n' => written.push_str("\\n"),
+            '\r' => written.push_str("\\r"),
+            '\t' => written.push_str("\\t"),
+            '\u{8}' => written.push_str("\\b"),
+            '\u{c}' => written.push_str("\\f"),
+            '/' if dialect.slashes => written.push_str("\\/"),
+            c if c < ' '
+                || (dialect.ascii && !c.is_ascii())
+                || (dialect.html && matches!(c, '<' | '>' | '&' | '\u{2028}' | '\u{2029}')) =>
+            {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    // Writing to a string does not fail.
+                    let _ = write!(written, "\\u{unit:04x}");
+                }
+            }
+            c => written.push(c),
+        }
+    }
+    written.push('"');
+}

@@ -1,0 +1,133 @@
+//! Guesses at a target that was signed in place of the one sent.
+
+use std::fmt::Write as _;
+
+use super::Mistake;
+
+/// Wonder's hosts, and the one its own code samples carry (`wonder-api.md` §1).
+const HOSTS: [&str; 3] = ["gateway-stg.wonder.today", "gateway.wonder.today", "developer.wonder.today"];
+
+/// Tries the usual other targets on `signed`.
+pub(super) fn find(target: &str, host: Option<&str>, signed: impl Fn(&str) -> bool) -> Option<Mistake> {
+    guesses(target, host).into_iter().find(|(_, guess)| signed(guess)).map(|(mistake, _)| mistake)
+}
+
+fn guesses(target: &str, host: Option<&str>) -> Vec<(Mistake, String)> {
+    let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+    let with = |path: &str| query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
+    let mut guesses: Vec<(Mistake, String)> = Vec::new();
+    let mut add = |mistake, guess: String| {
+        // Most come out alike, and each is an HMAC over the whole body.
+        if guess != target && guesses.iter().all(|(_, known)| *known != guess) {
+            guesses.push((mistake, guess));
+        }
+    };
+
+    match query {
+        Some("") => add(Mistake::QueryMark, path.to_owned()),
+        Some(_) => add(Mistake::QueryLeftOut, path.to_owned()),
+        None => add(Mistake::QueryMark, format!("{path}?")),
+    }
+    if let Some(shorter) = target.strip_suffix('?') {
+        add(Mistake::QueryMark, shorter.to_owned());
+    }
+    add(Mistake::TrailingSlash, with(path.strip_suffix('/').unwrap_or(path)));
+    add(Mistake::TrailingSlash, with(&format!("{path}/")));
+
+    add(Mistake::TargetDecoded, decode(target, false));
+    add(Mistake::TargetDecoded, decode(target, true));
+    if let Some(query) = query {
+        add(Mistake::TargetDecoded, format!("{path}?{}", decode(query, false)));
+        add(Mistake::TargetDecoded, format!("{path}?{}", decode(query, true)));
+    }
+    // From what only browsers encode to what a form encoder does.
+    for kept in ["/?&=%:+,;@!$'()*~", "/?&=%+:,", "/?&=%,", "/?&=%+", "/?&=%~", "/?&=%", "/%"] {
+        add(Mistake::TargetEncoded, encode(target, kept));
+        if let Some(query) = query {
+            add(Mistake::TargetEncoded, format!("{path}?{}", encode(query, kept)));
+        }
+    }
+    add(Mistake::EscapeCase, escapes(target, u8::to_ascii_lowercase));
+    add(Mistake::EscapeCase, escapes(target, u8::to_ascii_uppercase));
+    add(Mistake::TargetNormalised, with(&normalise(path)));
+    if let Some(query) = query {
+        let mut sorted: Vec<&str> = query.split('&').collect();
+        sorted.sort_unstable();
+        add(Mistake::QuerySorted, format!("{path}?{}", sorted.join("&")));
+    }
+
+    for host in HOSTS.into_iter().chain(host) {
+        add(Mistake::FullUrl, format!("https://{host}{target}"));
+        add(Mistake::FullUrl, format!("http://{host}{target}"));
+        add(Mistake::FullUrl, format!("{host}{target}"));
+        add(Mistake::FullUrl, format!("https://{host}{path}"));
+    }
+    for prefix in ["/", "/svc", "/svc/payment", "/svc/payment/api/v1", "/svc/payment/api/v1/openapi"] {
+        if let Some(rest) = target.strip_prefix(prefix) {
+            add(Mistake::PathPrefix, rest.to_owned());
+        }
+    }
+    guesses
+}
+
+/// `text` without its percent escapes; those that make no UTF-8 stay as they are.
+fn decode(text: &str, plus_is_space: bool) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, tail)) = rest.split_first() {
+        rest = tail;
+        match (first, tail) {
+            (b'%', [high, low, ..]) if let (Some(high), Some(low)) = (digit(*high), digit(*low)) => {
+                bytes.push(high << 4 | low);
+                rest = &tail[2..];
+            }
+            (b'+', _) if plus_is_space => bytes.push(b' '),
+            _ => bytes.push(first),
+        }
+    }
+    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
+}
+
+fn digit(byte: u8) -> Option<u8> {
+    char::from(byte).to_digit(16).and_then(|digit| digit.try_into().ok())
+}
+
+/// `text` with all but letters, digits, `-._` and `kept` percent-encoded.
+fn encode(text: &str, kept: &str) -> String {
+    text.bytes().fold(String::with_capacity(text.len()), |mut encoded, byte| {
+        let c = char::from(byte);
+        if c.is_ascii_alphanumeric() || "-._".contains(c) || kept.contains(c) {
+            encoded.push(c);
+        } else {
+            // Writing to a string does not fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+        encoded
+    })
+}
+
+/// `text` with the two digits of each percent escape changed by `case`.
+fn escapes(text: &str, case: fn(&u8) -> u8) -> String {
+    let mut left = 0;
+    text.bytes()
+        .map(|byte| {
+            let changed = if left > 0 { case(&byte) } else { byte };
+            left = if byte == b'%' { 2 } else { usize::saturating_sub(left, 1) };
+            char::from(changed)
+        })
+        .collect()
+}
+
+/// `path` with `//` merged and dot segments resolved.
+fn normalise(path: &str) -> String {
+    let mut segments = Vec::new();
+    for segment in path.split('/') {
+        match segment {
+            "" | "." => {}
+            ".." => drop(segments.pop()),
+            other => segments.push(other),
+        }
+    }
+    let end = if path.ends_with('/') && !segments.is_empty() { "/" } else { "" };
+    format!("/{}{end}", segments.join("/"))
+}

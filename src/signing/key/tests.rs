@@ -1,0 +1,257 @@
+//! Keys in every form they are kept in, and every text that is not one.
+
+use rsa::pkcs1::der::Encode as _;
+
+use super::{super::tests::Vectors, *};
+
+fn private(text: &str) -> Result<SigningKey, KeyError> {
+    SigningKey::from_pem(text.as_bytes())
+}
+
+fn public(text: &str) -> Result<VerifyingKey, KeyError> {
+    VerifyingKey::from_pem(text.as_bytes())
+}
+
+/// The text of a fixture under `tests/vectors/keys/`.
+macro_rules! fixture {
+    ($name:literal) => {
+        include_str!(concat!("../../../tests/vectors/keys/", $name))
+    };
+}
+
+#[test]
+fn reads_every_size_and_form() {
+    let vectors = Vectors::load();
+    for (name, bits) in
+        [("rsa2048-pkcs8", 2048), ("rsa2048-pkcs1", 2048), ("rsa3072-pkcs8", 3072), ("rsa4096-pkcs8", 4096)]
+    {
+        let (private, public) = vectors.key(name);
+        assert_eq!(private.verifying_key().bits(), bits, "{name}");
+        assert_eq!(public.bits(), bits, "{name}");
+        assert_eq!(private.verifying_key().to_pem().unwrap(), vectors.keys[name].public_key_pem, "{name}");
+        assert_eq!(private.sign(b"message").unwrap().len(), bits / 8, "{name}");
+    }
+}
+
+#[test]
+fn reads_pem_as_people_keep_it() {
+    let vectors = Vectors::load();
+    for (name, pems) in &vectors.keys {
+        for (text, is_private) in [(&pems.private_key_pem, true), (&pems.public_key_pem, false)] {
+            let indented: String = text.lines().map(|line| format!("    {line}\n")).collect();
+            let certificate = fixture!("certificate.pem");
+            for (what, text) in [
+                ("as it is", text.clone()),
+                ("CRLF", text.replace('\n', "\r\n")),
+                ("no last line end", text.trim_end().to_owned()),
+                ("text before", format!("Bag Attributes\n    friendlyName: wonder\n{text}")),
+                ("text after", format!("{text}\nnothing more\n")),
+                ("byte order mark before", format!("\u{feff}{text}")),
+                ("blank lines around", format!("\n\n  \n{text}\n\n")),
+                ("indented", indented.clone()),
+                ("tabs and trailing blanks", text.lines().map(|line| format!("\t{line} \t\n")).collect()),
+                ("certificate before", format!("{certificate}{text}")),
+                ("certificate after", format!("{text}{certificate}")),
+            ] {
+                let key = if is_private { private(&text).map(|key| key.public) } else { public(&text) };
+                assert_eq!(key.map(|key| key.to_pem()), Ok(Ok(pems.public_key_pem.clone())), "{name}, {what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn reads_a_public_key_in_pkcs1_form() {
+    let (_, key) = Vectors::load().key("rsa3072-pkcs8");
+    let inner: &RsaPublicKey = key.key.as_ref();
+    let text = rsa::pkcs1::EncodeRsaPublicKey::to_pkcs1_pem(inner, LineEnding::CRLF).unwrap();
+    assert!(text.starts_with("-----BEGIN RSA PUBLIC KEY-----\r\n"));
+    assert_eq!(public(&text).unwrap().fingerprint(), key.fingerprint());
+}
+
+#[test]
+fn refuses_a_private_key_that_is_none_and_says_what_it_is() {
+    let vectors = Vectors::load();
+    let good = &vectors.keys["rsa2048-pkcs8"];
+    let refused = &vectors.refused_keys["rsa2047-pkcs1"];
+    let no_label = good.private_key_pem.replace("PRIVATE KEY", "THING");
+    let other = |label: &str| KeyError::OtherBlock(label.to_owned());
+    let cases: &[(&str, &str, KeyError)] = &[
+        ("2047 bits", &refused.private_key_pem, KeyError::Size(2047)),
+        ("1024 bits", fixture!("rsa1024.pem"), KeyError::Size(1024)),
+        ("8192 bits", fixture!("rsa8192.pem"), KeyError::Size(8192)),
+        ("a public key", &good.public_key_pem, KeyError::PublicKey),
+        ("an EC public key", fixture!("ec-public.pem"), KeyError::PublicKey),
+        ("encrypted PKCS#8", fixture!("rsa2048-encrypted-pkcs8.pem"), KeyError::Encrypted),
+        ("encrypted PKCS#1", fixture!("rsa2048-encrypted-pkcs1.pem"), KeyError::Encrypted),
+        ("EC in PKCS#8", fixture!("ec-pkcs8.pem"), KeyError::NotRsa),
+        ("EC in SEC1", fixture!("ec-sec1.pem"), KeyError::NotRsa),
+        ("EC in SEC1 after its parameters", fixture!("ec-sec1-with-parameters.pem"), KeyError::NotRsa),
+        ("Ed25519", fixture!("ed25519.pem"), KeyError::NotRsa),
+        ("RSA-PSS alone", fixture!("rsa-pss.pem"), KeyError::NotRsa),
+        ("OpenSSH", fixture!("openssh.pem"), other("OPENSSH PRIVATE KEY")),
+        ("a certificate", fixture!("certificate.pem"), other("CERTIFICATE")),
+        ("an unknown label", &no_label, other("THING")),
+        ("nothing", "", KeyError::Empty),
+        ("a byte order mark", "\u{feff}", KeyError::Empty),
+        ("white space", " \r\n\t\n", KeyError::Empty),
+        ("text", "not a key", KeyError::NoPem),
+        ("bare base64", "MIIEvgIBADANBgkqhkiG9w0BAQEFAASCBKgwggSkAgEAAoIBAQ==", KeyError::NoPem),
+        ("lines joined by \\n", &good.private_key_pem.replace('\n', "\\n"), KeyError::NoPem),
+    ];
+    for (what, text, expected) in cases {
+        assert_eq!(private(text).err().as_ref(), Some(expected), "{what}");
+    }
+}
+
+#[test]
+fn refuses_a_public_key_that_is_none_and_says_what_it_is() {
+    let vectors = Vectors::load();
+    let good = &vectors.keys["rsa2048-pkcs8"];
+    let cases: &[(&str, &str, KeyError)] = &[
+        ("2047 bits", &vectors.refused_keys["rsa2047-pkcs1"].public_key_pem, KeyError::Size(2047)),
+        ("8192 bits", fixture!("rsa8192-public.pem"), KeyError::Size(8192)),
+        ("a private key", &good.private_key_pem, KeyError::PrivateKey),
+        ("a PKCS#1 private key", &vectors.keys["rsa2048-pkcs1"].private_key_pem, KeyError::PrivateKey),
+        ("an encrypted private key", fixture!("rsa2048-encrypted-pkcs8.pem"), KeyError::PrivateKey),
+        ("an EC private key", fixture!("ec-sec1.pem"), KeyError::NotRsa),
+        ("an EC key", fixture!("ec-public.pem"), KeyError::NotRsa),
+        ("a certificate", fixture!("certificate.pem"), KeyError::OtherBlock("CERTIFICATE".to_owned())),
+        ("nothing", "", KeyError::Empty),
+        ("text", "ssh-rsa AAAAB3NzaC1yc2E", KeyError::NoPem),
+    ];
+    for (what, text, expected) in cases {
+        assert_eq!(public(text).err().as_ref(), Some(expected), "{what}");
+    }
+}
+
+#[test]
+fn a_file_cut_anywhere_is_refused() {
+    let vectors = Vectors::load();
+    for name in ["rsa2048-pkcs8", "rsa2048-pkcs1"] {
+        let text = vectors.keys[name].private_key_pem.trim_end();
+        let first_line = text.find('\n').unwrap();
+        for at in 0..text.len() {
+            let expected = match at {
+                0 => KeyError::Empty,
+                // The label is not whole before the last dash.
+                at if at < first_line => KeyError::NoPem,
+                _ => KeyError::Cut,
+            };
+            assert_eq!(private(&text[..at]).err(), Some(expected), "{name} cut at {at}");
+        }
+    }
+}
+
+#[test]
+fn damaged_content_is_refused() {
+    let vectors = Vectors::load();
+    for name in ["rsa2048-pkcs8", "rsa2048-pkcs1", "rsa4096-pkcs8"] {
+        let text = &vectors.keys[name].private_key_pem;
+        let lines: Vec<&str> = text.lines().collect();
+        let last = lines.len() - 1;
+        for (what, text) in [
+            ("a character that is not base64", text.replacen('M', "*", 1).replacen("MII", "*II", 1)),
+            ("a line missing", [&lines[..5], &lines[6..]].concat().join("\n")),
+            ("the last line missing", [&lines[..last - 1], &lines[last..]].concat().join("\n")),
+            ("all lines missing", [lines[0], lines[last]].join("\n")),
+            ("a line twice", [&lines[..5], &lines[4..]].concat().join("\n")),
+            ("another structure", format!("{}\nMAA=\n{}", lines[0], lines[last])),
+            ("header lines", format!("{}\nComment: mine\n\n{}", lines[0], lines[1..].join("\n"))),
+        ] {
+            assert_eq!(private(&text).err(), Some(KeyError::Damaged), "{name}: {what}");
+        }
+    }
+    let wrong_label = vectors.keys["rsa2048-pkcs1"].private_key_pem.replace("RSA PRIVATE", "PRIVATE");
+    assert_eq!(private(&wrong_label).err(), Some(KeyError::Damaged), "PKCS#1 under the label of PKCS#8");
+    let public_text = &vectors.keys["rsa2048-pkcs8"].public_key_pem;
+    let lines: Vec<&str> = public_text.lines().collect();
+    let missing = [&lines[..3], &lines[4..]].concat().join("\n");
+    assert_eq!(public(&missing).err(), Some(KeyError::Damaged));
+}
+
+#[test]
+fn parts_that_do_not_belong_together_are_refused() {
+    let vectors = Vectors::load();
+    let der = |name: &str| {
+        let block = pem::find(vectors.keys[name].private_key_pem.as_bytes(), &PRIVATE_LABELS).unwrap();
+        if block.label == "PRIVATE KEY" {
+            PrivateKeyInfo::try_from(&block.der[..]).unwrap().private_key.to_vec()
+        } else {
+            block.der.to_vec()
+        }
+    };
+    let (one, two) = (der("rsa2048-pkcs8"), der("rsa2048-pkcs1"));
+    let one = rsa::pkcs1::RsaPrivateKey::try_from(&one[..]).unwrap();
+    let two = rsa::pkcs1::RsaPrivateKey::try_from(&two[..]).unwrap();
+    assert!(SigningKey::from_pkcs1_der(&one.to_der().unwrap()).is_ok(), "the untouched parts are a key");
+    for (what, mixed) in [
+        ("modulus", rsa::pkcs1::RsaPrivateKey { modulus: two.modulus, ..one.clone() }),
+        ("private exponent", rsa::pkcs1::RsaPrivateKey { private_exponent: two.private_exponent, ..one.clone() }),
+        ("first prime", rsa::pkcs1::RsaPrivateKey { prime1: two.prime1, ..one.clone() }),
+        ("second prime", rsa::pkcs1::RsaPrivateKey { prime2: two.prime2, ..one.clone() }),
+        ("public exponent", rsa::pkcs1::RsaPrivateKey { public_exponent: UintRef::new(&[3]).unwrap(), ..one.clone() }),
+        ("even exponent", rsa::pkcs1::RsaPrivateKey { public_exponent: UintRef::new(&[4]).unwrap(), ..one.clone() }),
+    ] {
+        assert_eq!(
+            SigningKey::from_pkcs1_der(&mixed.to_der().unwrap()).err(),
+            Some(KeyError::Inconsistent),
+            "another {what}"
+        );
+    }
+}
+
+#[test]
+fn each_refusal_has_its_own_words() {
+    let all = [
+        KeyError::Empty,
+        KeyError::NoPem,
+        KeyError::Cut,
+        KeyError::Damaged,
+        KeyError::Inconsistent,
+        KeyError::PublicKey,
+        KeyError::PrivateKey,
+        KeyError::Encrypted,
+        KeyError::NotRsa,
+        KeyError::OtherBlock("CERTIFICATE".to_owned()),
+        KeyError::Size(2047),
+    ];
+    let texts: std::collections::BTreeSet<String> = all.iter().map(ToString::to_string).collect();
+    assert_eq!(texts.len(), all.len());
+    assert_eq!(KeyError::Size(2047).to_string(), "has a modulus of 2047 bits, 2048 to 4096 are accepted");
+}
+
+#[test]
+fn makes_a_key_that_reads_back() {
+    use rand::SeedableRng as _;
+    let mut random = rand::rngs::StdRng::seed_from_u64(1);
+    let (key, text) = SigningKey::generate(&mut random, 2048).unwrap();
+    assert!(text.starts_with("-----BEGIN PRIVATE KEY-----\n"));
+    assert_eq!(private(&text).unwrap().public.fingerprint(), key.public.fingerprint());
+    assert!(key.public.verify(b"message", &key.sign(b"message").unwrap()));
+    for bits in [0, 1024, 2047, 4097, 8192] {
+        assert_eq!(SigningKey::generate(&mut random, bits).err(), Some(KeyError::Size(bits)));
+    }
+}
+
+#[test]
+fn debug_shows_size_and_fingerprint_only() {
+    let vectors = Vectors::load();
+    let (private, public) = vectors.key("rsa2048-pkcs8");
+    // First 8 hex digits of `openssl pkey -pubin -outform DER | sha256sum`.
+    assert_eq!(format!("{private:?}"), "SigningKey(RSA 2048 bits, fingerprint edb42c9f)");
+    assert_eq!(format!("{public:?}"), "VerifyingKey(RSA 2048 bits, fingerprint edb42c9f)");
+    assert_eq!(format!("{public:#?}"), "VerifyingKey(RSA 2048 bits, fingerprint edb42c9f)");
+}
+
+#[test]
+fn no_refusal_repeats_the_text() {
+    let vectors = Vectors::load();
+    let marker = &vectors.keys["rsa2048-pkcs8"].private_key_pem[100..164];
+    let cut = vectors.keys["rsa2048-pkcs8"].private_key_pem.replace("-----END", "");
+    let error = private(&cut).unwrap_err();
+    assert!(!format!("{error} {error:?}").contains(&marker[..16]));
+    let long = format!("-----BEGIN {marker}-----\n-----END {marker}-----\n");
+    let error = private(&long).unwrap_err();
+    assert!(!format!("{error} {error:?}").contains(marker), "a label is shown in part only");
+}

@@ -1,0 +1,104 @@
+//! Wonder's envelope: every answer under `/svc/`, and every refusal, becomes bytes here and nowhere else.
+//!
+//! Handlers return an [`Answer`] or a [`Refusal`]; both travel as a response extension to [`render`], the outermost
+//! layer, which alone knows the caller's language, copies `X-Request-ID` and writes the log line.
+
+use axum::{
+    extract::{MatchedPath, Request},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderName, HeaderValue, Method, header};
+use serde_json::{Value, json};
+
+use super::{
+    messages::{Language, SUCCESS},
+    refusal::Refusal,
+};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TOTAL_ENTRIES: HeaderName = HeaderName::from_static("x-total-entries");
+
+/// A success: `{"code":200,"message":"success","data":…}` (`wonder-api.md` §4).
+#[derive(Debug, Clone)]
+pub(super) struct Answer {
+    data: Value,
+    total: Option<usize>,
+}
+
+impl Answer {
+    /// An answer with this `data`.
+    pub(super) fn new(data: Value) -> Self {
+        Self { data, total: None }
+    }
+
+    /// An answer with one page of a list that has `total` rows, said in `X-Total-Entries`.
+    pub(super) fn page(data: Value, total: usize) -> Self {
+        Self { data, total: Some(total) }
+    }
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        let mut response = Response::default();
+        if let Some(total) = self.total {
+            response.headers_mut().insert(TOTAL_ENTRIES, HeaderValue::from(total));
+        }
+        response.extensions_mut().insert(self.data);
+        response
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let mut response = self.status().into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Turns what the inner layers decided into the envelope, and logs one line without body, query or header values.
+pub(super) async fn render(request: Request, next: Next) -> Response {
+    let language = Language::of(request.headers());
+    let request_id = request.headers().get(REQUEST_ID).cloned();
+    let method = name(request.method());
+    let route = request.extensions().get::<MatchedPath>().cloned();
+
+    let mut response = next.run(request).await;
+
+    let refusal = response.extensions_mut().remove::<Refusal>();
+    let envelope = match (&refusal, response.extensions_mut().remove::<Value>()) {
+        (Some(refusal), _) => Some(json!({ "code": refusal.code(), "message": refusal.message(language) })),
+        (None, Some(data)) => Some(json!({ "code": 200, "message": language.pick(&SUCCESS), "data": data })),
+        (None, None) => None, // the 3-D Secure page
+    };
+    if let Some(envelope) = envelope {
+        *response.body_mut() = envelope.to_string().into();
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    if let Some(request_id) = request_id {
+        response.headers_mut().insert(REQUEST_ID, request_id);
+    }
+    tracing::info!(
+        method,
+        route = route.as_ref().map_or("other", MatchedPath::as_str),
+        status = response.status().as_u16(),
+        refused = refusal.as_ref().map(Refusal::step),
+        "simulated request answered"
+    );
+    response
+}
+
+/// The method from a closed set: the caller could put anything into one of its own.
+fn name(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}

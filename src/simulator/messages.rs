@@ -1,0 +1,99 @@
+//! Words for people in the three languages of Wonder's `x-i18n-lang` header (`wonder-api.md` §2.1): how a language is
+//! chosen and how a text is filled in. The refusals and their texts are in `refusal.rs`.
+
+use http::HeaderMap;
+
+/// The header that picks the language.
+pub(super) const LANGUAGE_HEADER: &str = "x-i18n-lang";
+
+/// A language of messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Language {
+    /// `en`, also when nothing or something unknown is asked for.
+    English,
+    /// `zh-HK`: Chinese as written in Hong Kong.
+    HongKong,
+    /// `zh-CN`: Chinese as written on the mainland.
+    Mainland,
+}
+
+impl Language {
+    /// What the caller asked for; the spelling of case does not matter (RFC 5646 §2.1.1).
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        match headers.get(LANGUAGE_HEADER).map(|value| value.as_bytes().to_ascii_lowercase()).as_deref() {
+            Some(b"zh-hk") => Self::HongKong,
+            Some(b"zh-cn") => Self::Mainland,
+            _ => Self::English,
+        }
+    }
+
+    /// The language tag, as an HTML `lang` attribute takes it.
+    pub(super) fn tag(self) -> &'static str {
+        self.pick(&Text { en: "en", hk: "zh-HK", cn: "zh-CN" })
+    }
+
+    /// The text in this language, its places `{0}`, `{1}` … still open.
+    pub(super) fn pick(self, text: &Text) -> &'static str {
+        match self {
+            Self::English => text.en,
+            Self::HongKong => text.hk,
+            Self::Mainland => text.cn,
+        }
+    }
+
+    /// The text in this language with `values` put into its places `{0}`, `{1}` …
+    pub(super) fn fill(self, text: &Text, values: &[&str]) -> String {
+        let mut filled = String::new();
+        let mut rest = self.pick(text);
+        // One pass from the left, so that a value which happens to hold "{0}" is not filled in turn.
+        while let Some((before, after)) = rest.split_once('{') {
+            filled.push_str(before);
+            let (place, after) = after.split_once('}').unwrap_or((after, ""));
+            filled.push_str(place.parse().ok().and_then(|at: usize| values.get(at).copied()).unwrap_or_default());
+            rest = after;
+        }
+        filled + rest
+    }
+}
+
+/// One text in every language.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Text {
+    pub(super) en: &'static str,
+    pub(super) hk: &'static str,
+    pub(super) cn: &'static str,
+}
+
+/// The message of every answer that is not a refusal.
+pub(super) const SUCCESS: Text = Text { en: "success", hk: "成功", cn: "成功" };
+
+/// The `error_msg` of a token whose 3-D Secure page was declined.
+pub(super) const DECLINED: Text =
+    Text {
+        en: "The cardholder declined the verification.", hk: "持卡人拒絕了驗證。", cn: "持卡人拒绝了验证。"
+    };
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn picks_the_language_that_was_asked_for_and_english_otherwise() {
+        let asked = |value: &'static str| {
+            Language::of(&HeaderMap::from_iter([(LANGUAGE_HEADER.parse().unwrap(), HeaderValue::from_static(value))]))
+        };
+        assert_eq!(asked("zh-HK"), Language::HongKong);
+        assert_eq!(asked("ZH-cn"), Language::Mainland);
+        assert_eq!(asked("en"), Language::English);
+        assert_eq!(asked("fr"), Language::English);
+        assert_eq!(Language::of(&HeaderMap::new()), Language::English);
+    }
+
+    #[test]
+    fn fills_places_in_any_order_and_leaves_values_alone() {
+        let text = Text { en: "{1} before {0}, {1}", hk: "", cn: "" };
+        assert_eq!(Language::English.fill(&text, &["a{1}", "b"]), "b before a{1}, b");
+    }
+}

@@ -1,0 +1,150 @@
+//! A strict local stand-in for the Wonder gateway: it verifies every signature as `wonder-api.md` §2 says, names the
+//! step that fails, and keeps customers and payment tokens in memory. Nothing here is a copy of Wonder's own code, and
+//! what Wonder does not document is decided in the file that does it and marked there.
+//!
+//! It listens on loopback only, so that nobody takes it for a service.
+//!
+//! # Layout
+//!
+//! * `server`: sockets, TLS, connections, the end.
+//! * `gate`: verification of signed requests; `refusal` and `refusal_texts`: every way to say no.
+//! * `envelope`: answers become bytes; `messages`: languages.
+//! * `customers`, `tokens`: the calls; `fields`: their bodies; `card`: masking; `store` and `records`: what is remembered.
+//! * `page`: the 3-D Secure page for a person's browser; `tls`: certificates made at start.
+//!
+//! ```no_run
+//! # async fn example(app_id: wonder_signer::signing::AppId, key: wonder_signer::signing::VerifyingKey) -> std::io::Result<()> {
+//! use wonder_signer::simulator::{Options, Simulator};
+//!
+//! let simulator = Simulator::bind(Options { apps: vec![(app_id, key)], ..Options::default() }).await?;
+//! let origin = simulator.origin(); // https://127.0.0.1:43121
+//! let trusted = simulator.ca_pem(); // for the client
+//! simulator.run(async { /* until this ends */ }).await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod card;
+mod customers;
+mod envelope;
+mod fields;
+mod gate;
+mod messages;
+mod page;
+mod records;
+mod refusal;
+mod refusal_texts;
+mod server;
+mod store;
+mod tls;
+mod tokens;
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::SystemTime,
+};
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    middleware,
+    routing::{get, post},
+};
+use bytes::Bytes;
+use serde_json::json;
+use uuid::Uuid;
+
+pub use server::Simulator;
+
+use crate::signing::{AppId, RequestTime, VerifyingKey};
+use envelope::Answer;
+use fields::Fields;
+use gate::Gate;
+use refusal::Refusal;
+use store::Store;
+
+/// Tells the time; the system's clock unless a test says otherwise.
+pub type Clock = Arc<dyn Fn() -> RequestTime + Send + Sync>;
+
+/// What a simulator is started with.
+#[derive(Clone)]
+pub struct Options {
+    /// Where to listen: a loopback address; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Whether to speak TLS, with a certificate made at start.
+    pub tls: bool,
+    /// The AppIDs that may call, each with the public key its signatures are verified with.
+    pub apps: Vec<(AppId, VerifyingKey)>,
+    /// How many customers, and how many payment tokens, are kept at most; further ones are refused with 507.
+    pub capacity: usize,
+    /// The time that request times are held against.
+    pub clock: Clock,
+}
+
+/// TLS on a free port of 127.0.0.1, no AppID, 100,000 customers and tokens, the system's clock.
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            tls: true,
+            apps: Vec::new(),
+            capacity: 100_000,
+            clock: Arc::new(|| {
+                let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+                RequestTime::from_unix_seconds(since_1970.as_secs())
+            }),
+        }
+    }
+}
+
+/// What the handlers share.
+struct Wonder {
+    store: Mutex<Store>,
+    /// Scheme and address that reach this simulator.
+    origin: String,
+}
+
+impl Wonder {
+    fn store(&self) -> MutexGuard<'_, Store> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn verify_url(&self, verify_uuid: Uuid) -> String {
+        format!("{}{}", self.origin, tokens::verify_path(verify_uuid))
+    }
+}
+
+/// All routes behind the gate, and the envelope around both.
+fn router(options: Options, origin: String) -> Router {
+    const P: &str = "/svc/payment/api/v1/openapi";
+    let wonder = Arc::new(Wonder { store: Mutex::new(Store::new(options.capacity)), origin });
+    let gate = Arc::new(Gate::new(options.apps, options.clock));
+    Router::new()
+        .route("/svc/payment/api/v1/echo", post(echo))
+        .route(&format!("{P}/echo"), post(echo))
+        .route(&format!("{P}/customers"), get(customers::list).post(customers::save))
+        .route(&format!("{P}/customers/{{id}}"), get(customers::by_uuid).put(customers::edit).delete(customers::delete))
+        .route(&format!("{P}/customers/ref/{{reference_number}}"), get(customers::by_reference))
+        .route(&format!("{P}/customers/by/token"), post(customers::by_token))
+        .route(&format!("{P}/customers/{{id}}/payment_tokens"), get(tokens::list).post(tokens::create))
+        .route(&format!("{P}/customers/{{id}}/payment_tokens/check"), post(tokens::check))
+        .route(&format!("{P}/customers/{{id}}/payment_tokens/{{token}}"), axum::routing::delete(tokens::delete))
+        .route("/3ds/{verify_uuid}", get(page::show).post(page::decide))
+        .fallback(nowhere)
+        .method_not_allowed_fallback(async || Refusal::Method)
+        .layer(DefaultBodyLimit::max(gate::BODY_LIMIT))
+        .layer(middleware::from_fn_with_state(gate, gate::admit))
+        .layer(middleware::from_fn(envelope::render))
+        .with_state(wonder)
+}
+
+/// Both echo paths: gives `message` back, whatever it is. The envelope is a guess (`wonder-api.md` §1).
+async fn echo(body: Bytes) -> Result<Answer, Refusal> {
+    let body = fields::json(&body)?;
+    Ok(Answer::new(json!({ "message": Fields::of(&body)?.value("message")? })))
+}
+
+async fn nowhere(uri: http::Uri) -> Refusal {
+    if uri.path().starts_with("/svc/") { Refusal::NoRoute } else { Refusal::NotWonder }
+}

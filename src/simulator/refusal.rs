@@ -1,0 +1,196 @@
+//! Every way in which the simulator says no: status, code and message of each, in one table.
+//!
+//! Only `E000002` is a code of Wonder's own (`wonder-api.md` §4). Every other number here is INVENTED, because the
+//! page with the real ones could not be read: do not build on them.
+
+use http::StatusCode;
+
+use super::messages::{Language, Text};
+use crate::signing::credential::CredentialError;
+
+/// Why a request was refused. Holds names, numbers and limits, never a value that the caller sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// A signature header is absent.
+    HeaderMissing(&'static str),
+    /// A signature header is there more than once.
+    HeaderRepeated(&'static str),
+    /// The credential is malformed.
+    Credential(CredentialError),
+    /// No such AppID here.
+    UnknownApp,
+    /// The request time is this many seconds behind the simulator's.
+    TooOld(u64),
+    /// The request time is this many seconds ahead of the simulator's.
+    TooNew(u64),
+    /// The nonce is not 16 letters and digits.
+    NonceFormat,
+    /// The nonce was used before.
+    NonceReplayed,
+    /// The signature is not base64.
+    SignatureEncoding,
+    /// The signature belongs to another request or key.
+    SignatureMismatch {
+        /// Of the key that was registered for the AppID.
+        fingerprint: String,
+        /// Length of the request target in bytes.
+        target: usize,
+        /// Length of the body in bytes.
+        body: usize,
+    },
+    /// The body is not JSON.
+    NotJson,
+    /// A field that must be there is absent or empty.
+    FieldMissing(String),
+    /// A field has another JSON type than this one.
+    FieldType(String, JsonType),
+    /// A text has more than this many characters.
+    FieldTooLong(String, usize),
+    /// A value breaks its rule.
+    FieldValue(String, Rule),
+    /// No customer with this uuid, reference number or token.
+    NoCustomer,
+    /// The customer has no such payment token.
+    NoToken,
+    /// Properly signed, but nothing is served there.
+    NoRoute,
+    /// Not under `/svc/`, where the signed calls are.
+    NotWonder,
+    /// The path is known, its method is not.
+    Method,
+    /// The body did not arrive in time.
+    BodyTimeout,
+    /// The body broke off.
+    BodyCut,
+    /// The body has more than this many bytes.
+    BodyTooLarge(usize),
+    /// Memory holds as many customers or tokens as it may.
+    Full(usize),
+}
+
+/// What a field should have been.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum JsonType {
+    Object,
+    Text,
+}
+
+/// What a value must satisfy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rule {
+    /// One of the words in this list.
+    OneOf(&'static str),
+    /// A whole number from the first to the second.
+    Number(usize, usize),
+    /// 12 to 19 digits with a right check digit.
+    CardNumber,
+    /// `01` to `12`.
+    Month,
+    /// Two digits.
+    Year,
+    /// Three capital letters (ISO 3166 alpha-3).
+    Country,
+    /// An `http` or `https` URL.
+    Url,
+    /// A payment token in state `success`.
+    UsableToken,
+    /// A value that cannot be changed.
+    Fixed,
+    /// A thing that this simulator does not do.
+    Unsupported,
+    /// Exactly one of the fields in this list.
+    ExactlyOne(&'static str),
+}
+
+impl Refusal {
+    /// The HTTP status.
+    pub(super) fn status(&self) -> StatusCode {
+        match self.number() {
+            1..=9 => StatusCode::UNAUTHORIZED,
+            30..=33 => StatusCode::NOT_FOUND,
+            40 => StatusCode::METHOD_NOT_ALLOWED,
+            41 => StatusCode::REQUEST_TIMEOUT,
+            43 => StatusCode::PAYLOAD_TOO_LARGE,
+            44 => StatusCode::INSUFFICIENT_STORAGE,
+            _ => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    /// The envelope's `code`.
+    pub(super) fn code(&self) -> String {
+        format!("E{:06}", self.number())
+    }
+
+    fn number(&self) -> u16 {
+        match self {
+            Self::Credential(_) => 2, // the one documented number
+            // From here on: invented.
+            Self::HeaderMissing(_) | Self::HeaderRepeated(_) => 1,
+            Self::UnknownApp => 3,
+            Self::TooOld(_) | Self::TooNew(_) => 4,
+            Self::NonceFormat => 5,
+            Self::NonceReplayed => 6,
+            Self::SignatureEncoding => 7,
+            Self::SignatureMismatch { .. } => 8,
+            Self::NotJson => 20,
+            Self::FieldMissing(_) => 21,
+            Self::FieldType(..) => 22,
+            Self::FieldTooLong(..) => 23,
+            Self::FieldValue(..) => 24,
+            Self::NoCustomer => 30,
+            Self::NoToken => 31,
+            Self::NoRoute => 32,
+            Self::NotWonder => 33,
+            Self::Method => 40,
+            Self::BodyTimeout => 41,
+            Self::BodyCut => 42,
+            Self::BodyTooLarge(_) => 43,
+            Self::Full(_) => 44,
+        }
+    }
+
+    /// The step that failed, from a closed set, for the log.
+    pub(super) fn step(&self) -> &'static str {
+        match self {
+            Self::HeaderMissing(_) | Self::HeaderRepeated(_) => "headers",
+            Self::Credential(_) => "credential",
+            Self::UnknownApp => "app_id",
+            Self::TooOld(_) | Self::TooNew(_) => "request_time",
+            Self::NonceFormat => "nonce",
+            Self::NonceReplayed => "replay",
+            Self::SignatureEncoding => "signature_encoding",
+            Self::SignatureMismatch { .. } => "signature",
+            Self::NotJson => "json",
+            Self::FieldMissing(_) | Self::FieldType(..) | Self::FieldTooLong(..) | Self::FieldValue(..) => "field",
+            Self::NoCustomer | Self::NoToken => "unknown_id",
+            Self::NoRoute | Self::NotWonder => "route",
+            Self::Method => "method",
+            Self::BodyTimeout | Self::BodyCut | Self::BodyTooLarge(_) => "body",
+            Self::Full(_) => "memory",
+        }
+    }
+
+    /// The envelope's `message`: which step failed and what usually causes it.
+    pub(super) fn message(&self, language: Language) -> String {
+        match self {
+            Self::HeaderMissing(name) | Self::HeaderRepeated(name) => language.fill(self.text(), &[name]),
+            Self::TooOld(seconds) | Self::TooNew(seconds) => language.fill(self.text(), &[&seconds.to_string()]),
+            Self::SignatureMismatch { fingerprint, target, body } => {
+                language.fill(self.text(), &[fingerprint, &target.to_string(), &body.to_string()])
+            }
+            Self::FieldMissing(field) | Self::FieldType(field, _) => language.fill(self.text(), &[field]),
+            Self::FieldTooLong(field, limit) => language.fill(self.text(), &[field, &limit.to_string()]),
+            Self::FieldValue(field, rule) => match rule {
+                Rule::OneOf(list) | Rule::ExactlyOne(list) => language.fill(self.text(), &[field, list]),
+                Rule::Number(from, to) => language.fill(self.text(), &[field, &from.to_string(), &to.to_string()]),
+                _ => language.fill(self.text(), &[field]),
+            },
+            Self::BodyTooLarge(limit) | Self::Full(limit) => language.fill(self.text(), &[&limit.to_string()]),
+            _ => language.fill(self.text(), &[]),
+        }
+    }
+
+    fn text(&self) -> &'static Text {
+        super::refusal_texts::of(self)
+    }
+}

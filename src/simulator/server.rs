@@ -1,0 +1,142 @@
+//! Sockets: binds, accepts, speaks TLS and HTTP, and ends when it is told to.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::Router;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{
+        conn::auto,
+        graceful::{GracefulShutdown, Watcher},
+    },
+    service::TowerToHyperService,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    task::JoinSet,
+};
+use tokio_rustls::TlsAcceptor;
+
+use super::{Options, router, tls::Identity};
+
+/// How many connections are served at the same time; others wait to be accepted.
+const CONNECTIONS: usize = 1024;
+/// How long TLS may take to be agreed, and a request's head to arrive.
+const HEAD_TIME: Duration = Duration::from_secs(30);
+/// How long requests under way may take once the end was asked for.
+const GRACE: Duration = Duration::from_secs(5);
+/// How long not to accept after accepting failed, which it does when the process has no file descriptors left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// A bound simulator. It answers once [`run`](Self::run) is polled.
+pub struct Simulator {
+    listener: TcpListener,
+    address: SocketAddr,
+    identity: Option<Identity>,
+    router: Router,
+}
+
+impl Simulator {
+    /// Binds the address and, for TLS, makes keys and certificates.
+    ///
+    /// # Errors
+    /// `InvalidInput` for an address that is not loopback; otherwise as binding fails.
+    pub async fn bind(options: Options) -> io::Result<Self> {
+        if !options.listen.ip().is_loopback() {
+            let text =
+                format!("listen address {} is not loopback; the simulator takes 127.0.0.1 or [::1]", options.listen);
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        let identity = if options.tls { Some(Identity::new((options.clock)())?) } else { None };
+        let listener = TcpListener::bind(options.listen).await?;
+        let address = listener.local_addr()?;
+        let router = router(options, origin(identity.is_some(), address));
+        Ok(Self { listener, address, identity, router })
+    }
+
+    /// The bound address, with the port that was free.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Scheme and address, `https://127.0.0.1:4443`.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        origin(self.identity.is_some(), self.address)
+    }
+
+    /// The certificate authority to trust, as PEM; nothing without TLS.
+    #[must_use]
+    pub fn ca_pem(&self) -> Option<&str> {
+        self.identity.as_ref().map(|identity| &identity.ca_pem[..])
+    }
+
+    /// Serves until `shutdown` ends, then lets requests under way finish for up to five seconds.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let tls = self.identity.map(|identity| TlsAcceptor::from(identity.config));
+        let graceful = GracefulShutdown::new();
+        let places = Arc::new(Semaphore::new(CONNECTIONS));
+        let mut connections = JoinSet::new();
+        tokio::pin!(shutdown);
+        loop {
+            let accepted = tokio::select! {
+                () = &mut shutdown => break,
+                accepted = accept(&self.listener, &places) => accepted,
+                Some(_) = connections.join_next() => continue,
+            };
+            let Some((stream, place)) = accepted else { continue };
+            let (tls, router, watcher) = (tls.clone(), self.router.clone(), graceful.watcher());
+            connections.spawn(async move {
+                let _place = place;
+                serve(stream, tls, router, watcher).await;
+            });
+        }
+        drop(self.listener);
+        // What has not ended by then is cut off with `connections`.
+        let _ = tokio::time::timeout(GRACE, graceful.shutdown()).await;
+    }
+}
+
+fn origin(tls: bool, address: SocketAddr) -> String {
+    format!("{}://{address}", if tls { "https" } else { "http" })
+}
+
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    let place = Arc::clone(places).acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, _)) => Some((stream, place)),
+        Err(error) => {
+            tracing::warn!(%error, "connection not accepted");
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            None
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, tls: Option<TlsAcceptor>, router: Router, watcher: Watcher) {
+    // Small answers should not wait for the acknowledgement of what was sent before.
+    let _ = stream.set_nodelay(true);
+    let Some(tls) = tls else { return converse(stream, router, watcher).await };
+    match tokio::time::timeout(HEAD_TIME, tls.accept(stream)).await {
+        Ok(Ok(stream)) => converse(stream, router, watcher).await,
+        Ok(Err(error)) => tracing::debug!(%error, "TLS was not agreed"),
+        Err(_) => tracing::debug!("TLS was not agreed in time"),
+    }
+}
+
+/// HTTP/1.1 or HTTP/2, as ALPN or the first bytes say.
+async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, router: Router, watcher: Watcher) {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
+    builder.http2().timer(TokioTimer::new());
+    let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    if let Err(error) = watcher.watch(connection.into_owned()).await {
+        tracing::debug!(error, "connection ended early");
+    }
+}

@@ -1,0 +1,227 @@
+//! What the simulator remembers: customers and their payment tokens, in memory, bounded.
+//!
+//! Where Wonder's documents are silent, this is decided:
+//!
+//! * The first token of a customer without a default that comes to `success` becomes the default.
+//! * Making a token the default sets `default_payment_method` to its kind, unless the same call names another.
+//! * A deleted default token leaves the customer without default token and method.
+//! * Creating a customer again updates what the call names and leaves the rest.
+
+use std::collections::{BTreeMap, HashMap};
+
+use uuid::Uuid;
+
+use super::{
+    messages::Language,
+    records::{Change, Customer, Means, Profile, Token, TokenState},
+    refusal::{Refusal, Rule},
+};
+
+/// All customers and tokens, with the ways to find them.
+pub(super) struct Store {
+    /// How many customers, and how many tokens, it holds at most.
+    capacity: usize,
+    /// By when they were made, which is the order of lists.
+    customers: BTreeMap<u64, Customer>,
+    made: u64,
+    by_uuid: HashMap<Uuid, u64>,
+    by_reference: HashMap<String, u64>,
+    tokens: HashMap<Uuid, Token>,
+    by_verify_uuid: HashMap<Uuid, Uuid>,
+}
+
+impl Store {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self {
+            capacity,
+            customers: BTreeMap::new(),
+            made: 0,
+            by_uuid: HashMap::new(),
+            by_reference: HashMap::new(),
+            tokens: HashMap::new(),
+            by_verify_uuid: HashMap::new(),
+        }
+    }
+
+    /// Creates the customer with this reference number, or updates it; its uuid stays the same.
+    pub(super) fn save(&mut self, reference_number: &str, change: &Change<'_>) -> Result<Uuid, Refusal> {
+        if let Some(customer) = self.by_reference.get(reference_number).and_then(|at| self.customers.get(at)) {
+            let uuid = customer.uuid;
+            return self.edit(uuid, change).map(|()| uuid);
+        }
+        if self.customers.len() >= self.capacity {
+            return Err(Refusal::Full(self.capacity));
+        }
+        let mut customer = Customer {
+            uuid: new_uuid(),
+            profile: Profile::default(),
+            reference_number: reference_number.to_owned(),
+            default_method: String::new(),
+            default_token: None,
+            tokens: Vec::new(),
+        };
+        self.apply(&mut customer, change)?;
+        let uuid = customer.uuid;
+        self.made += 1;
+        self.by_uuid.insert(uuid, self.made);
+        self.by_reference.insert(reference_number.to_owned(), self.made);
+        self.customers.insert(self.made, customer);
+        Ok(uuid)
+    }
+
+    /// Changes a customer, wholly or not at all.
+    pub(super) fn edit(&mut self, uuid: Uuid, change: &Change<'_>) -> Result<(), Refusal> {
+        let mut customer = self.customer(uuid)?.clone();
+        self.apply(&mut customer, change)?;
+        *self.customer_mut(uuid)? = customer;
+        Ok(())
+    }
+
+    fn apply(&self, customer: &mut Customer, change: &Change<'_>) -> Result<(), Refusal> {
+        let set = |field: &mut String, new: Option<&str>| {
+            if let Some(new) = new {
+                new.clone_into(field);
+            }
+        };
+        set(&mut customer.profile.name, change.name);
+        set(&mut customer.profile.email, change.email);
+        set(&mut customer.profile.dial_code, change.dial_code);
+        set(&mut customer.profile.phone, change.phone);
+        match change.default_token {
+            None => {}
+            Some("") => customer.default_token = None,
+            Some(text) => {
+                let token = self.token(customer.uuid, parse_uuid(text).ok_or(Refusal::NoToken)?)?;
+                if token.state != TokenState::Success {
+                    return Err(Refusal::FieldValue(change.default_token_field.clone(), Rule::UsableToken));
+                }
+                customer.default_token = Some(token.uuid);
+                token.means.method().clone_into(&mut customer.default_method);
+            }
+        }
+        set(&mut customer.default_method, change.default_method);
+        Ok(())
+    }
+
+    /// The customer with this uuid.
+    pub(super) fn customer(&self, uuid: Uuid) -> Result<&Customer, Refusal> {
+        self.by_uuid.get(&uuid).and_then(|at| self.customers.get(at)).ok_or(Refusal::NoCustomer)
+    }
+
+    fn customer_mut(&mut self, uuid: Uuid) -> Result<&mut Customer, Refusal> {
+        self.by_uuid.get(&uuid).and_then(|at| self.customers.get_mut(at)).ok_or(Refusal::NoCustomer)
+    }
+
+    /// The customer with this reference number.
+    pub(super) fn by_reference(&self, reference_number: &str) -> Result<&Customer, Refusal> {
+        self.by_reference.get(reference_number).and_then(|at| self.customers.get(at)).ok_or(Refusal::NoCustomer)
+    }
+
+    /// The customer who owns this token.
+    pub(super) fn by_token(&self, token: Uuid) -> Result<&Customer, Refusal> {
+        self.customer(self.tokens.get(&token).ok_or(Refusal::NoToken)?.customer)
+    }
+
+    /// All customers, the oldest first.
+    pub(super) fn customers(&self) -> impl ExactSizeIterator<Item = &Customer> {
+        self.customers.values()
+    }
+
+    /// Forgets a customer and its tokens.
+    pub(super) fn remove_customer(&mut self, uuid: Uuid) -> Result<(), Refusal> {
+        let at = self.by_uuid.remove(&uuid).ok_or(Refusal::NoCustomer)?;
+        let customer = self.customers.remove(&at).ok_or(Refusal::NoCustomer)?;
+        self.by_reference.remove(&customer.reference_number);
+        for token in customer.tokens {
+            self.forget_token(token);
+        }
+        Ok(())
+    }
+
+    /// Remembers a new token of a customer, in state `pending`.
+    pub(super) fn add_token(
+        &mut self,
+        customer: Uuid,
+        means: Means,
+        return_urls: [Option<String>; 2],
+        language: Language,
+    ) -> Result<Token, Refusal> {
+        if self.tokens.len() >= self.capacity {
+            return Err(Refusal::Full(self.capacity));
+        }
+        let token = Token {
+            uuid: new_uuid(),
+            verify_uuid: new_uuid(),
+            customer,
+            means,
+            state: TokenState::Pending,
+            return_urls,
+            language,
+        };
+        self.customer_mut(customer)?.tokens.push(token.uuid);
+        self.by_verify_uuid.insert(token.verify_uuid, token.uuid);
+        self.tokens.insert(token.uuid, token.clone());
+        Ok(token)
+    }
+
+    /// This token of this customer.
+    pub(super) fn token(&self, customer: Uuid, token: Uuid) -> Result<&Token, Refusal> {
+        self.tokens.get(&token).filter(|token| token.customer == customer).ok_or(Refusal::NoToken)
+    }
+
+    /// A token, whoever owns it.
+    pub(super) fn any_token(&self, token: Uuid) -> Result<&Token, Refusal> {
+        self.tokens.get(&token).ok_or(Refusal::NoToken)
+    }
+
+    /// The token whose payer is to answer under this uuid.
+    pub(super) fn to_verify(&self, verify_uuid: Uuid) -> Result<&Token, Refusal> {
+        self.any_token(*self.by_verify_uuid.get(&verify_uuid).ok_or(Refusal::NoToken)?)
+    }
+
+    /// Decides a pending token; a decided one stays as it is.
+    pub(super) fn decide(&mut self, verify_uuid: Uuid, approved: bool) -> Result<(), Refusal> {
+        let id = self.to_verify(verify_uuid)?.uuid;
+        let token = self.tokens.get_mut(&id).ok_or(Refusal::NoToken)?;
+        if token.state != TokenState::Pending {
+            return Ok(());
+        }
+        token.state = if approved { TokenState::Success } else { TokenState::Failed };
+        let (owner, method) = (token.customer, token.means.method());
+        let customer = self.customer_mut(owner)?;
+        if approved && customer.default_token.is_none() {
+            customer.default_token = Some(id);
+            method.clone_into(&mut customer.default_method);
+        }
+        Ok(())
+    }
+
+    /// Forgets a token for good.
+    pub(super) fn remove_token(&mut self, customer: Uuid, token: Uuid) -> Result<(), Refusal> {
+        self.token(customer, token)?;
+        let customer = self.customer_mut(customer)?;
+        customer.tokens.retain(|other| *other != token);
+        if customer.default_token == Some(token) {
+            customer.default_token = None;
+            customer.default_method.clear();
+        }
+        self.forget_token(token);
+        Ok(())
+    }
+
+    fn forget_token(&mut self, token: Uuid) {
+        if let Some(token) = self.tokens.remove(&token) {
+            self.by_verify_uuid.remove(&token.verify_uuid);
+        }
+    }
+}
+
+/// Reads an id as this simulator writes them: 36 characters.
+pub(super) fn parse_uuid(text: &str) -> Option<Uuid> {
+    if text.len() == 36 { Uuid::try_parse(text).ok() } else { None }
+}
+
+/// A version 4 UUID (RFC 9562 §5.4).
+fn new_uuid() -> Uuid {
+    uuid::Builder::from_random_bytes(rand::random()).into_uuid()
+}

@@ -1,0 +1,243 @@
+//! The calls of Wonder's payment-token pages (`wonder-api.md` §5.2). Paths other than `check`, the `wechatpay` body, and
+//! the words of `state` are guesses there, and so they are here.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State, rejection::PathRejection};
+use bytes::Bytes;
+use http::{HeaderMap, Uri};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{
+    Wonder,
+    card::{self, Card},
+    customers::{Segment, customer_id, query},
+    envelope::Answer,
+    fields::{Fields, TEXT, URL, json},
+    messages::{DECLINED, Language},
+    records::{Means, Token, TokenState},
+    refusal::{Refusal, Rule},
+    store::parse_uuid,
+};
+
+/// The `error_code` of a declined token: invented.
+const DECLINED_CODE: &str = "3DS_DECLINED";
+const TRANSACTION_TYPES: [&str; 6] = [
+    "partial_split_shipment",
+    "delayed_charges",
+    "no_show",
+    "recurring_payment",
+    "unscheduled_cof",
+    "unscheduled_cof_subsequent",
+];
+const TRANSACTION_TYPE_LIST: &str = "partial_split_shipment, delayed_charges, no_show, recurring_payment, \
+                                     unscheduled_cof, unscheduled_cof_subsequent";
+const TERMINAL_TYPES: [&str; 3] = ["WEB", "WAP", "official_account"];
+
+/// `POST customers/{id}/payment_tokens`: a pending token and where the payer verifies it.
+pub(super) async fn create(
+    State(wonder): State<Arc<Wonder>>,
+    id: Segment,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Answer, Refusal> {
+    let customer = customer_id(id)?;
+    wonder.store().customer(customer)?;
+    let (means, return_urls) = means(&json(&body)?)?;
+    let language = Language::of(&headers);
+
+    let token = wonder.store().add_token(customer, means, return_urls, language)?;
+    Ok(Answer::new(json!({ "payment_token": {
+        "token_type": token.means.token_type(),
+        "token": token.uuid,
+        "state": token.state.as_str(),
+        "default": false,
+        "verify_url": wonder.verify_url(token.verify_uuid),
+        "verify_uuid": token.verify_uuid,
+    }})))
+}
+
+/// `POST customers/{id}/payment_tokens/check`, where the literal segment `uuid` stands for any customer: two editions
+/// of the documents print it so.
+pub(super) async fn check(
+    State(wonder): State<Arc<Wonder>>,
+    id: Segment,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Answer, Refusal> {
+    let owner = match id {
+        Ok(Path(literal)) if literal == "uuid" => None,
+        id => Some(customer_id(id)?),
+    };
+    let store = wonder.store();
+    if let Some(owner) = owner {
+        store.customer(owner)?;
+    }
+    let body = json(&body)?;
+    let fields = Fields::of(&body)?.required_object("payment_token")?;
+    let id = parse_uuid(fields.required("token", TEXT)?).ok_or(Refusal::NoToken)?;
+    let token = match owner {
+        Some(owner) => store.token(owner, id)?,
+        None => store.any_token(id)?,
+    };
+    let verify_uuid = fields.text("verify_uuid", TEXT)?;
+    if verify_uuid.is_some_and(|text| parse_uuid(text) != Some(token.verify_uuid)) {
+        return Err(Refusal::NoToken);
+    }
+    let default = store.customer(token.customer)?.default_token == Some(token.uuid);
+    Ok(Answer::new(json!({ "payment_token": view(token, default, Language::of(&headers)) })))
+}
+
+/// `GET customers/{id}/payment_tokens?token_type=`: tokens in every state, the oldest first.
+pub(super) async fn list(
+    State(wonder): State<Arc<Wonder>>,
+    id: Segment,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Answer, Refusal> {
+    let (store, language) = (wonder.store(), Language::of(&headers));
+    let customer = store.customer(customer_id(id)?)?;
+    let wanted = token_types(&uri)?;
+    let tokens: Vec<Value> = customer
+        .tokens
+        .iter()
+        .filter_map(|token| store.token(customer.uuid, *token).ok())
+        .filter(|token| wanted.is_empty() || wanted.contains(&token.means.token_type()))
+        .map(|token| view(token, customer.default_token == Some(token.uuid), language))
+        .collect();
+    Ok(Answer::new(json!({ "payment_tokens": tokens })))
+}
+
+/// `DELETE customers/{id}/payment_tokens/{token}`: for good.
+pub(super) async fn delete(
+    State(wonder): State<Arc<Wonder>>,
+    path: Result<Path<(String, String)>, PathRejection>,
+) -> Result<Answer, Refusal> {
+    let Path((customer, token)) = path.map_err(|_| Refusal::NoToken)?;
+    let customer = parse_uuid(&customer).ok_or(Refusal::NoCustomer)?;
+    let mut store = wonder.store();
+    store.customer(customer)?;
+    store.remove_token(customer, parse_uuid(&token).ok_or(Refusal::NoToken)?)?;
+    Ok(Answer::new(json!({})))
+}
+
+/// The token object, as all calls but creation give it.
+pub(super) fn view(token: &Token, default: bool, language: Language) -> Value {
+    let mut view = json!({
+        "token_type": token.means.token_type(),
+        "token": token.uuid,
+        "state": token.state.as_str(),
+        "default": default,
+    });
+    if token.state == TokenState::Failed {
+        view["error_code"] = DECLINED_CODE.into();
+        view["error_msg"] = language.pick(&DECLINED).into();
+    }
+    if let Means::Card(card) = &token.means {
+        view["credit_card"] = json!({
+            "number": card.masked,
+            "exp_month": card.exp_month,
+            "exp_year": card.exp_year,
+            "holder_name": card.holder_name,
+            "brand": card.brand,
+            "billing_currency": "HKD",
+        });
+    }
+    view
+}
+
+/// The token types that a list is to show; none means all. `Gateway` stands for cards.
+fn token_types(uri: &Uri) -> Result<Vec<&'static str>, Refusal> {
+    let mut wanted = Vec::new();
+    for (_, value) in query(uri).iter().filter(|(name, _)| name == "token_type") {
+        for token_type in value.split(',').filter(|token_type| !token_type.is_empty()) {
+            wanted.push(match token_type {
+                "Gateway" | "CreditCard" => "CreditCard",
+                "AlipayAutoDebit" => "AlipayAutoDebit",
+                "WechatPayAutoDebit" => "WechatPayAutoDebit",
+                _ => {
+                    let known = Rule::OneOf("Gateway, CreditCard, AlipayAutoDebit, WechatPayAutoDebit");
+                    return Err(Refusal::FieldValue("token_type".to_owned(), known));
+                }
+            });
+        }
+    }
+    Ok(wanted)
+}
+
+type ReturnUrls = [Option<String>; 2];
+
+/// What is to stand behind a token, from the body that creates it.
+fn means(body: &Value) -> Result<(Means, ReturnUrls), Refusal> {
+    let fields = Fields::of(body)?;
+    match (fields.object("card")?, fields.object("alipay")?, fields.object("wechatpay")?) {
+        (Some(card), None, None) => read_card(&card),
+        (None, Some(alipay), None) => Ok((Means::Alipay, read_auto_debit(&alipay)?)),
+        (None, None, Some(wechat)) => Ok((Means::Wechat, read_auto_debit(&wechat)?)),
+        _ => Err(Refusal::FieldValue("body".to_owned(), Rule::ExactlyOne("card, alipay, wechatpay"))),
+    }
+}
+
+fn read_card(fields: &Fields<'_>) -> Result<(Means, ReturnUrls), Refusal> {
+    let two_digits = |text: &str| text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let (masked, brand) =
+        card::mask(fields.required("number", TEXT)?).ok_or_else(|| fields.broken("number", Rule::CardNumber))?;
+    let card = Card {
+        masked,
+        brand,
+        exp_month: fields
+            .ruled("exp_month", Rule::Month, |text| two_digits(text) && ("01"..="12").contains(&text))?
+            .to_owned(),
+        exp_year: fields.ruled("exp_year", Rule::Year, two_digits)?.to_owned(),
+        holder_name: fields.required("holder_name", TEXT)?.to_owned(),
+    };
+    fields.text("nickname", TEXT)?;
+    if let Some(address) = fields.object("billing_address")? {
+        for field in ["zip_code", "address", "city", "state", "first_name", "last_name", "phone_number", "email"] {
+            address.text(field, TEXT)?;
+        }
+        let country = address.text("country_code", TEXT)?.filter(|code| !code.is_empty());
+        if country.is_some_and(|code| code.len() != 3 || !code.bytes().all(|byte| byte.is_ascii_uppercase())) {
+            return Err(address.broken("country_code", Rule::Country));
+        }
+    }
+    let return_urls = match fields.object("3ds")? {
+        Some(urls) => [
+            Some(urls.ruled("success_return_url", Rule::Url, is_url)?.to_owned()),
+            Some(urls.ruled("fail_return_url", Rule::Url, is_url)?.to_owned()),
+        ],
+        None => [None, None],
+    };
+    transaction_type(fields)?;
+    Ok((Means::Card(card), return_urls))
+}
+
+/// `alipay`; `wechatpay` by analogy, as its own body was not found.
+fn read_auto_debit(fields: &Fields<'_>) -> Result<ReturnUrls, Refusal> {
+    let terminal = fields.text("terminal_type", TEXT)?.filter(|text| !text.is_empty());
+    if terminal.is_some_and(|terminal| !TERMINAL_TYPES.contains(&terminal)) {
+        return Err(fields.broken("terminal_type", Rule::OneOf("WEB, WAP, official_account")));
+    }
+    let return_url = fields.text("return_url", URL)?.filter(|text| !text.is_empty());
+    if return_url.is_some_and(|url| !is_url(url)) {
+        return Err(fields.broken("return_url", Rule::Url));
+    }
+    transaction_type(fields)?;
+    Ok([return_url.map(str::to_owned), return_url.map(str::to_owned)])
+}
+
+fn transaction_type(fields: &Fields<'_>) -> Result<(), Refusal> {
+    let known = |text: &str| TRANSACTION_TYPES.contains(&text);
+    fields.ruled("transaction_type", Rule::OneOf(TRANSACTION_TYPE_LIST), known).map(|_| ())
+}
+
+/// Whether a link to it is safe to show: a `javascript:` URL, say, is not.
+fn is_url(text: &str) -> bool {
+    text.parse::<Uri>().is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some())
+}
+
+/// A token's verification page is found by a uuid that only its maker was told.
+pub(super) fn verify_path(verify_uuid: Uuid) -> String {
+    format!("/3ds/{verify_uuid}")
+}

@@ -1,0 +1,8 @@
+//! Doubles over real sockets: a sidecar in this process, an upstream that records bytes, and a client that sends them.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a broken double is a failed test")]
+#![allow(dead_code, reason = "not every test file needs every double")]
+
+pub(crate) mod sidecar;
+pub(crate) mod upstream;
+pub(crate) mod wire;

@@ -1,0 +1,107 @@
+//! A sidecar in this process: real listeners, real client, real key.
+
+use std::{
+    io::Write as _,
+    net::SocketAddr,
+    sync::{LazyLock, Mutex},
+};
+
+use tokio::{sync::oneshot, task::JoinHandle};
+use wonder_signer::{
+    app::App,
+    config::{Config, Flags},
+    net::server::Drained,
+    signing::{Credential, Nonce, SigningKey, Stamp, VerifyingKey, verify},
+};
+
+use super::wire::Message;
+
+/// The AppID of every sidecar under test.
+pub(crate) const APP_ID: &str = "1f0e5b52-6c0a-4a55-9a0e-2f6b8d0c7e11";
+
+/// The private key of every sidecar under test: one of the published vectors' keys, which protects nothing.
+pub(crate) static KEY_PEM: LazyLock<String> = LazyLock::new(|| {
+    let text = include_str!("../../vectors/wonder-rsa-sha256.json");
+    let vectors: serde_json::Value = serde_json::from_str(text).unwrap();
+    vectors["keys"]["rsa2048-pkcs8"]["private_key_pem"].as_str().unwrap().to_owned()
+});
+
+pub(crate) fn verifying_key() -> VerifyingKey {
+    SigningKey::from_pem(KEY_PEM.as_bytes()).unwrap().verifying_key().clone()
+}
+
+/// A running sidecar. Dropping it stops it at once; [`stop`](Self::stop) drains it.
+pub(crate) struct Sidecar {
+    pub(crate) listen: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    shutdown: Mutex<Option<oneshot::Sender<()>>>,
+    task: JoinHandle<Drained>,
+}
+
+impl Sidecar {
+    /// Before `origin`, with every default.
+    pub(crate) async fn before(origin: &str) -> Self {
+        Self::with(origin, "").await
+    }
+
+    /// Before `origin`, with more configuration (TOML).
+    pub(crate) async fn with(origin: &str, toml: &str) -> Self {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(toml.as_bytes()).unwrap();
+        let environment = [
+            ("WONDER_SIGNER_LISTEN__ADDRESS", "127.0.0.1:0"),
+            ("WONDER_SIGNER_ADMIN__ADDRESS", "127.0.0.1:0"),
+            ("WONDER_SIGNER_UPSTREAM__ENVIRONMENT", "custom"),
+            ("WONDER_SIGNER_UPSTREAM__ORIGIN", origin),
+            ("WONDER_SIGNER_CREDENTIALS__DEFAULT__APP_ID", APP_ID),
+            ("WONDER_SIGNER_CREDENTIALS__DEFAULT__PRIVATE_KEY", &KEY_PEM),
+        ];
+        let environment = environment.map(|(name, value)| (name.into(), value.into()));
+        let config = Config::load(&[file.path().to_owned()], environment, &Flags::default()).unwrap();
+        let app = App::start(config).await.unwrap();
+        let addresses = app.addresses();
+        let (shutdown, stopped) = oneshot::channel();
+        let task = tokio::spawn(app.run(async { stopped.await.unwrap_or_default() }));
+        Self { listen: addresses.listen, admin: addresses.admin, shutdown: Mutex::new(Some(shutdown)), task }
+    }
+
+    /// Asks it to drain; does not wait.
+    pub(crate) fn ask_to_stop(&self) {
+        if let Some(shutdown) = self.shutdown.lock().unwrap().take() {
+            let _ = shutdown.send(());
+        }
+    }
+
+    /// Drains it and says how that went.
+    pub(crate) async fn stop(self) -> Drained {
+        self.ask_to_stop();
+        self.task.await.unwrap()
+    }
+
+    /// The text of `/metrics`.
+    pub(crate) async fn metrics(&self) -> String {
+        super::wire::exchange(self.admin, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            .await
+            .text()
+    }
+
+    /// The value of one series, by its full text in `/metrics`.
+    pub(crate) async fn metric(&self, series: &str) -> f64 {
+        let text = self.metrics().await;
+        let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {series} in\n{text}")).parse().unwrap()
+    }
+}
+
+/// Checks the three signature headers of a recorded request over the very bytes that were recorded.
+pub(crate) fn assert_signed(request: &Message) -> Stamp {
+    let mut words = request.start_line().split(' ');
+    let (method, target) = (words.next().unwrap(), words.next().unwrap());
+    let credential: Credential = request.value("credential").unwrap().parse().unwrap();
+    assert_eq!(credential.app_id.as_str(), APP_ID);
+    let nonce: Nonce = request.value("nonce").unwrap().parse().unwrap();
+    let stamp = Stamp { request_time: credential.request_time, nonce };
+    let signature = request.value("signature").unwrap();
+    verify(&verifying_key(), &stamp, method, target, &[&request.body], signature).expect(method);
+    stamp
+}

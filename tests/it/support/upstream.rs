@@ -1,0 +1,126 @@
+//! An upstream that records what reaches it, byte for byte, and answers from a script.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
+
+use tokio::{
+    io::AsyncWriteExt as _,
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+    task::JoinHandle,
+};
+
+use super::wire::{Message, read_message};
+
+/// What to do with one request.
+#[derive(Debug, Clone)]
+pub(crate) enum Act {
+    /// Write these bytes and keep the connection.
+    Answer(Vec<u8>),
+    /// Write these bytes, which may be none, and close.
+    AnswerAndClose(Vec<u8>),
+    /// Write these bytes, which may be none, and never another.
+    Stall(Vec<u8>),
+}
+
+impl Act {
+    /// A small answer with status 200.
+    pub(crate) fn ok() -> Self {
+        Self::Answer(
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n{\"code\":200}".to_vec(),
+        )
+    }
+}
+
+/// A plain HTTP/1.1 upstream.
+pub(crate) struct Recorder {
+    address: SocketAddr,
+    requests: Mutex<mpsc::UnboundedReceiver<Message>>,
+    connections: Arc<Mutex<usize>>,
+    task: JoinHandle<()>,
+}
+
+impl Recorder {
+    /// Answers every request with 200.
+    pub(crate) async fn start() -> Self {
+        Self::acting(|_| Act::ok()).await
+    }
+
+    /// Answers each request as `act` says, which is given the number of requests before it.
+    pub(crate) async fn acting(act: impl Fn(usize) -> Act + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (sender, requests) = mpsc::unbounded_channel();
+        let connections = Arc::new(Mutex::new(0));
+        let (act, seen, counted) = (Arc::new(act), Arc::new(Mutex::new(0)), Arc::clone(&connections));
+        let task = tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                *counted.lock().unwrap() += 1;
+                tokio::spawn(serve(stream, sender.clone(), Arc::clone(&act), Arc::clone(&seen)));
+            }
+        });
+        Self { address, requests: Mutex::new(requests), connections, task }
+    }
+
+    pub(crate) fn origin(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The next request that arrived, waiting for it.
+    pub(crate) async fn next(&self) -> Message {
+        std::future::poll_fn(|cx| self.requests.lock().unwrap().poll_recv(cx)).await.unwrap()
+    }
+
+    /// How many requests have arrived that [`next`](Self::next) has not given out.
+    pub(crate) fn waiting(&self) -> usize {
+        self.requests.lock().unwrap().len()
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        *self.connections.lock().unwrap()
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn serve(
+    mut stream: TcpStream,
+    sender: mpsc::UnboundedSender<Message>,
+    act: Arc<impl Fn(usize) -> Act>,
+    seen: Arc<Mutex<usize>>,
+) {
+    while let Some(request) = read_message(&mut stream, false).await {
+        let number = {
+            let mut seen = seen.lock().unwrap();
+            *seen += 1;
+            *seen - 1
+        };
+        let _ = sender.send(request);
+        match act(number) {
+            Act::Answer(bytes) => {
+                if stream.write_all(&bytes).await.is_err() {
+                    return;
+                }
+            }
+            Act::AnswerAndClose(bytes) => {
+                let _ = stream.write_all(&bytes).await;
+                return;
+            }
+            Act::Stall(bytes) => {
+                let _ = stream.write_all(&bytes).await;
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}
