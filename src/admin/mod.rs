@@ -9,7 +9,7 @@
 //! | `/` | the status page |
 //! | `/status.json` | what the status page shows |
 //!
-//! It does not accept connections itself: [`router`] is served by who owns the listener. Nothing runs between two requests.
+//! It does not accept connections itself: `router` is served by who owns the listener. Nothing runs between two requests.
 
 mod history;
 mod page;
