@@ -1,9 +1,6 @@
 //! `sign`: the headers of one request, to paste or to compare with.
 
-use std::{
-    io::Write,
-    path::PathBuf,
-};
+use std::{io::Write, path::PathBuf};
 
 use anyhow::anyhow;
 use rand::{SeedableRng as _, rngs::StdRng};
@@ -150,7 +147,11 @@ impl Steps {
             self.pre_sign_bytes
         )?;
         writeln!(out, "# SHA-256 of the pre-sign string: {}", self.pre_sign_sha256)?;
-        writeln!(out, "# signature message, its HMAC as 64 hex characters, which RSA signs: {}", self.signature_message)?;
+        writeln!(
+            out,
+            "# signature message, its HMAC as 64 hex characters, which RSA signs: {}",
+            self.signature_message
+        )?;
         Ok(())
     }
 }
@@ -182,5 +183,9 @@ fn print_json(out: &mut dyn Write, signed: &Signed, steps: Option<Steps>) -> Out
 /// `text` as one word of a shell.
 fn quoted(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/-_.:".contains(c);
-    if !text.is_empty() && text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }

@@ -81,7 +81,10 @@ impl VerifyArgs {
             writeln!(out, "note: {clock}")?;
         }
         if is_ambiguous(&[&body]) {
-            writeln!(out, "note: the body is white space alone, which some of Wonder's own SDKs sign and others leave out")?;
+            writeln!(
+                out,
+                "note: the body is white space alone, which some of Wonder's own SDKs sign and others leave out"
+            )?;
         }
         Ok(())
     }

@@ -18,10 +18,12 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Waits until the sidecar is ready.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Exits 0 when it is ready, 1 when it is not in time. With --once it fits a container health check.
+#[command(
+    after_help = "Exits 0 when it is ready, 1 when it is not in time. With --once it fits a container health check.
 
 Example:
-  wonder-signer wait --admin 127.0.0.1:9090 --timeout 10s")]
+  wonder-signer wait --admin 127.0.0.1:9090 --timeout 10s"
+)]
 pub(super) struct WaitArgs {
     /// The sidecar's admin address; an unspecified one (0.0.0.0, [::]) is asked on loopback.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9090")]
