@@ -17,7 +17,6 @@
 
 pub mod admin;
 pub mod app;
-pub mod cli;
 pub mod config;
 pub mod keystore;
 pub mod metrics;
@@ -26,3 +25,4 @@ pub mod operations;
 pub mod proxy;
 pub mod signing;
 pub mod simulator;
+pub mod telemetry;

@@ -14,6 +14,7 @@
 
 mod families;
 mod labels;
+mod make;
 mod snapshot;
 #[cfg(test)]
 mod tests;

@@ -1,21 +1,55 @@
 //! `run`: the sidecar.
 
-use std::path::{Path, PathBuf};
+use std::{io::Write as _, path::{Path, PathBuf}};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, Result, bail};
 
-use super::{Outcome, configuration::ConfigurationArgs, signals};
+use super::{configuration::ConfigurationArgs, runtime, signals};
 use crate::{
     app::{Addresses, App},
+    config::Config,
     telemetry,
 };
 
 /// Takes plain requests on loopback, signs them and forwards them to Wonder.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  wonder-signer run --config /etc/wonder-signer/sidecar.toml
+  wonder-signer run --environment staging --app-id 1f0e5b52-6c0a-4a55-9a0e-2f6b8d0c7e11 --private-key-file key.pem")]
 pub(super) struct RunArgs {
     #[command(flatten)]
     configuration: ConfigurationArgs,
-    /// Writes the bound addresses here, as JSON, once ready.
+    /// Write the bound addresses here as JSON once ready
     #[arg(long, value_name = "PATH")]
     ready_file: Option<PathBuf>,
+}
+
+pub(super) fn run(args: &RunArgs) -> Result<()> {
+    let config = args.configuration.load()?;
+    config.require_credential().context("configuration")?;
+    let _telemetry = telemetry::init(config.log.level.into(), config.log.format.into()).context("log")?;
+    runtime()?.block_on(serve(config, args.ready_file.as_deref()))
+}
+
+async fn serve(config: Config, ready_file: Option<&Path>) -> Result<()> {
+    let shutdown = signals::shutdown().context("signals")?;
+    let app = App::start(config).await.context("start")?;
+    if let Some(path) = ready_file {
+        write_ready_file(path, app.addresses()).with_context(|| format!("start: --ready-file {}", path.display()))?;
+    }
+    match app.run(shutdown).await.cut {
+        0 => Ok(()),
+        cut => bail!("shutdown: {cut} connections were still at work after shutdown.grace and were cut"),
+    }
+}
+
+/// Whole or not at all: whoever waits for the file never reads half of it.
+fn write_ready_file(path: &Path, addresses: Addresses) -> std::io::Result<()> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let unfinished = directory.join(format!(".{name}.{}", std::process::id()));
+    let mut file = std::fs::File::create(&unfinished)?;
+    serde_json::to_writer(&mut file, &addresses)?;
+    file.write_all(b"\n")?;
+    std::fs::rename(&unfinished, path)
 }

@@ -3,14 +3,12 @@
 //! Handles are resolved here once, at the start, so that counting is an array index and an atomic addition, and so that every
 //! series is there at zero before anything happened. HELP texts say what to do with the number.
 
-use std::sync::{Mutex, PoisonError};
+use prometheus::{Gauge, Histogram, IntCounter, IntCounterVec, IntGauge, Registry};
 
-use prometheus::{
-    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    core::Collector,
+use super::{
+    labels::{Closed, CodeClass, Label, Phase, Responder, Sent, Stripped, Verb},
+    make::{Make, Table, one_each},
 };
-
-use super::labels::{Closed, CodeClass, Label, Phase, Responder, Sent, Stripped, Verb};
 use crate::operations::CATALOGUE;
 
 /// Seconds, 0.05 ms to 50 ms: from a quarter of an RSA-2048 signature to a starved processor.
@@ -63,8 +61,9 @@ pub(super) struct Families {
 }
 
 impl Families {
+    #[expect(clippy::too_many_lines, reason = "a table: one entry for each metric, and no step depends on another")]
     pub(super) fn new(reasons: &[&'static str]) -> Self {
-        let make = Make(Registry::new());
+        let make = Make::new();
         let requests = make.counters(
             "wonder_signer_requests_total",
             "Requests answered, by operation and by who made the answer. A rise of origin=\"signer\" is our own trouble: see \
@@ -250,92 +249,12 @@ impl Families {
                  restart or a finished rollout.",
                 &["environment", "hash"],
             )),
-            clock_skew: make.registered(Gauge::new(
+            clock_skew: make.float_gauge(
                 "wonder_signer_clock_skew_seconds",
                 "How far this host's clock is ahead of Wonder's, estimated from its Date header; 0 until the first answer. Wonder \
                  refuses requests more than 1800 s off: correct the host's clock long before.",
-            )),
-            registry: make.0,
+            ),
+            registry: make.registry(),
         }
     }
-}
-
-/// Series that come and go together when the configuration or a key is loaded anew.
-pub(super) struct Table {
-    family: IntGaugeVec,
-    present: Mutex<Vec<[String; 2]>>,
-}
-
-impl Table {
-    fn new(family: IntGaugeVec) -> Self {
-        Self { family, present: Mutex::new(Vec::new()) }
-    }
-
-    /// Sets these rows and removes those that are not among them. New ones come first, so that a scrape never finds none.
-    pub(super) fn replace(&self, rows: &[([&str; 2], i64)]) {
-        let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
-        for (labels, value) in rows {
-            self.family.with_label_values(labels).set(*value);
-        }
-        for gone in present.iter().filter(|old| rows.iter().all(|(labels, _)| old[..] != labels[..])) {
-            // The one error is that it is gone already.
-            let _ = self.family.remove_label_values(&[gone[0].as_str(), gone[1].as_str()]);
-        }
-        *present = rows.iter().map(|(labels, _)| labels.map(str::to_owned)).collect();
-    }
-}
-
-/// Makes a metric and registers it.
-struct Make(Registry);
-
-impl Make {
-    fn counter(&self, name: &str, help: &str) -> IntCounter {
-        self.registered(IntCounter::new(name, help))
-    }
-
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-        self.registered(IntCounterVec::new(Opts::new(name, help), labels))
-    }
-
-    fn gauge(&self, name: &str, help: &str) -> IntGauge {
-        self.registered(IntGauge::new(name, help))
-    }
-
-    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
-        self.registered(IntGaugeVec::new(Opts::new(name, help), labels))
-    }
-
-    fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Histogram {
-        self.registered(Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec())))
-    }
-
-    fn histograms(&self, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> HistogramVec {
-        self.registered(HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels))
-    }
-
-    fn process(&self) {
-        #[cfg(target_os = "linux")]
-        self.register(prometheus::process_collector::ProcessCollector::for_self());
-    }
-
-    fn registered<C: Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> C {
-        let metric = constant(made);
-        self.register(metric.clone());
-        metric
-    }
-
-    fn register(&self, collector: impl Collector + 'static) {
-        constant(self.0.register(Box::new(collector)));
-    }
-}
-
-/// The handle of each value of a closed set, in its order.
-fn one_each<L: Label, T>(handle: impl Fn(&'static str) -> T) -> Vec<T> {
-    L::ALL.iter().map(|value| handle(value.text())).collect()
-}
-
-/// Names, labels and buckets are constants of this file, so a test that builds them once has tried all that can go wrong.
-#[expect(clippy::expect_used, reason = "fails for the constants above or not at all")]
-fn constant<T>(made: prometheus::Result<T>) -> T {
-    made.expect("metric names and buckets are well formed and used once")
 }

@@ -33,9 +33,7 @@ fn text(metrics: &Metrics) -> String {
 
 /// The value of the series written exactly so.
 fn value(metrics: &Metrics, series: &str) -> Option<f64> {
-    let text = text(metrics);
-    let found = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok());
-    found
+    text(metrics).lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
 }
 
 fn series(text: &str) -> Vec<&str> {

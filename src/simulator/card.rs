@@ -17,7 +17,7 @@ pub(super) struct Card {
 /// (ISO/IEC 7812-1, the Luhn formula).
 pub(super) fn mask(number: &str) -> Option<(String, &'static str)> {
     let plausible = (12..=19).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit());
-    if !plausible || luhn_sum(number) % 10 != 0 {
+    if !plausible || !luhn_sum(number).is_multiple_of(10) {
         return None;
     }
     let hidden = number.len() - 10;
@@ -26,7 +26,10 @@ pub(super) fn mask(number: &str) -> Option<(String, &'static str)> {
 
 fn luhn_sum(digits: &str) -> u32 {
     let digits = digits.bytes().rev().map(|byte| u32::from(byte - b'0'));
-    digits.enumerate().map(|(at, digit)| if at % 2 == 0 { digit } else { digit * 2 - 9 * u32::from(digit > 4) }).sum()
+    digits
+        .enumerate()
+        .map(|(at, digit)| if at.is_multiple_of(2) { digit } else { digit * 2 - 9 * u32::from(digit > 4) })
+        .sum()
 }
 
 /// By the first digits, as the schemes publish their ranges.

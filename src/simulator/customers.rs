@@ -15,8 +15,9 @@ use super::{
     envelope::Answer,
     fields::{Fields, TEXT, json},
     messages::Language,
+    records::{Change, Customer},
     refusal::{Refusal, Rule},
-    store::{Change, Customer, Store, parse_uuid},
+    store::{Store, parse_uuid},
     tokens,
 };
 
@@ -46,7 +47,7 @@ pub(super) async fn save(
 
     let mut store = wonder.store();
     let uuid = store.save(reference_number, &change)?;
-    answer(&store, store.customer(uuid)?, &headers)
+    Ok(answer(&store, store.customer(uuid)?, &headers))
 }
 
 /// `PUT customers/{id}`: a flat body, in which an empty name, email or phone means "leave as is" and an empty
@@ -70,7 +71,7 @@ pub(super) async fn edit(
         *field = field.filter(|text| !text.is_empty());
     }
     store.edit(uuid, &change)?;
-    answer(&store, store.customer(uuid)?, &headers)
+    Ok(answer(&store, store.customer(uuid)?, &headers))
 }
 
 /// `GET customers/{id}`.
@@ -80,7 +81,7 @@ pub(super) async fn by_uuid(
     headers: HeaderMap,
 ) -> Result<Answer, Refusal> {
     let store = wonder.store();
-    answer(&store, store.customer(customer_id(id)?)?, &headers)
+    Ok(answer(&store, store.customer(customer_id(id)?)?, &headers))
 }
 
 /// `GET customers/ref/{reference_number}`.
@@ -91,7 +92,7 @@ pub(super) async fn by_reference(
 ) -> Result<Answer, Refusal> {
     let Path(reference_number) = reference_number.map_err(|_| Refusal::NoCustomer)?;
     let store = wonder.store();
-    answer(&store, store.by_reference(&reference_number)?, &headers)
+    Ok(answer(&store, store.by_reference(&reference_number)?, &headers))
 }
 
 /// `POST customers/by/token`.
@@ -103,7 +104,7 @@ pub(super) async fn by_token(
     let body = json(&body)?;
     let token = Fields::of(&body)?.required("token", TEXT)?;
     let store = wonder.store();
-    answer(&store, store.by_token(parse_uuid(token).ok_or(Refusal::NoToken)?)?, &headers)
+    Ok(answer(&store, store.by_token(parse_uuid(token).ok_or(Refusal::NoToken)?)?, &headers))
 }
 
 /// `GET customers?limit=&offset=`. `linked_source_type` is checked and changes nothing; filters are refused, because a
@@ -168,8 +169,8 @@ fn change<'a>(fields: &Fields<'a>) -> Result<Change<'a>, Refusal> {
     })
 }
 
-fn answer(store: &Store, customer: &Customer, headers: &HeaderMap) -> Result<Answer, Refusal> {
-    Ok(Answer::new(json!({ "customer": view(store, customer, Language::of(headers)) })))
+fn answer(store: &Store, customer: &Customer, headers: &HeaderMap) -> Answer {
+    Answer::new(json!({ "customer": view(store, customer, Language::of(headers)) }))
 }
 
 /// The customer object. Without a default token, `default_payment_token` is `null` (absent or `null` is not

@@ -1,7 +1,9 @@
 //! The gate: nothing under `/svc/` is served before its signature was verified, step by step, over the target and the
 //! body exactly as they arrived (`wonder-api.md` §2).
 //!
-//! `X-Skip-Signature` has no meaning here.
+//! `X-Skip-Signature` has no meaning here. Two targets never come this far as they were sent, because hyper reads them
+//! first: one with a raw `"`, `<` or `>` in its query gets hyper's own 400 without a body, and a fragment (`#…`), which
+//! no request target has (RFC 9112 §3.2), is dropped.
 
 use std::{
     collections::HashSet,

@@ -9,7 +9,7 @@
 //! * `server`: sockets, TLS, connections, the end.
 //! * `gate`: verification of signed requests; `refusal` and `refusal_texts`: every way to say no.
 //! * `envelope`: answers become bytes; `messages`: languages.
-//! * `customers`, `tokens`: the calls; `fields`: their bodies; `card`: masking; `store`: what is remembered.
+//! * `customers`, `tokens`: the calls; `fields`: their bodies; `card`: masking; `store` and `records`: what is remembered.
 //! * `page`: the 3-D Secure page for a person's browser; `tls`: certificates made at start.
 //!
 //! ```no_run
@@ -31,6 +31,7 @@ mod fields;
 mod gate;
 mod messages;
 mod page;
+mod records;
 mod refusal;
 mod refusal_texts;
 mod server;

@@ -15,7 +15,8 @@ use super::{
     Wonder,
     customers::Segment,
     messages::{Language, Text},
-    store::{Means, Token, TokenState, parse_uuid},
+    records::{Means, Token, TokenState},
+    store::parse_uuid,
 };
 
 /// `GET /3ds/{verify_uuid}`.

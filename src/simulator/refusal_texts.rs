@@ -7,6 +7,10 @@ use super::{
 use crate::signing::credential::CredentialError;
 
 /// The text of a refusal, its places open.
+#[expect(
+    clippy::too_many_lines,
+    reason = "a table with a row for each refusal, in one match so that none is forgotten"
+)]
 pub(super) fn of(refusal: &Refusal) -> &'static Text {
     match refusal {
         Refusal::HeaderMissing(_) => &Text {

@@ -12,105 +12,10 @@ use std::collections::{BTreeMap, HashMap};
 use uuid::Uuid;
 
 use super::{
-    card::Card,
     messages::Language,
+    records::{Change, Customer, Means, Profile, Token, TokenState},
     refusal::{Refusal, Rule},
 };
-
-/// A customer. No `Debug`: all of it is personal.
-#[derive(Clone)]
-pub(super) struct Customer {
-    pub(super) uuid: Uuid,
-    pub(super) profile: Profile,
-    pub(super) reference_number: String,
-    pub(super) default_method: String,
-    pub(super) default_token: Option<Uuid>,
-    /// In the order of their making.
-    pub(super) tokens: Vec<Uuid>,
-}
-
-/// What a customer can change about himself.
-#[derive(Clone, Default)]
-pub(super) struct Profile {
-    pub(super) name: String,
-    pub(super) email: String,
-    pub(super) dial_code: String,
-    pub(super) phone: String,
-}
-
-/// A change to a customer; `None` leaves a field as it is.
-#[derive(Default)]
-pub(super) struct Change<'a> {
-    pub(super) name: Option<&'a str>,
-    pub(super) email: Option<&'a str>,
-    pub(super) dial_code: Option<&'a str>,
-    pub(super) phone: Option<&'a str>,
-    pub(super) default_method: Option<&'a str>,
-    /// Empty: no default token any more.
-    pub(super) default_token: Option<&'a str>,
-    /// The dotted name of `default_payment_token` in this body, for the refusal.
-    pub(super) default_token_field: String,
-}
-
-/// A payment token. No `Debug`, as its customer has none.
-#[derive(Clone)]
-pub(super) struct Token {
-    pub(super) token: Uuid,
-    pub(super) verify_uuid: Uuid,
-    pub(super) customer: Uuid,
-    pub(super) means: Means,
-    pub(super) state: TokenState,
-    /// Where the merchant wants the payer next, after success and after failure.
-    pub(super) return_urls: [Option<String>; 2],
-    /// Of the call that made it; the page for the payer speaks it.
-    pub(super) language: Language,
-}
-
-/// What stands behind a token.
-#[derive(Clone)]
-pub(super) enum Means {
-    Card(Card),
-    Alipay,
-    Wechat,
-}
-
-impl Means {
-    /// Wonder's `token_type`.
-    pub(super) fn token_type(&self) -> &'static str {
-        match self {
-            Self::Card(_) => "CreditCard",
-            Self::Alipay => "AlipayAutoDebit",
-            Self::Wechat => "WechatPayAutoDebit",
-        }
-    }
-
-    /// Wonder's `default_payment_method`.
-    fn method(&self) -> &'static str {
-        match self {
-            Self::Card(_) => "Credit Card",
-            Self::Alipay => "Alipay",
-            Self::Wechat => "Wechat Pay",
-        }
-    }
-}
-
-/// How far a token is. The words are a guess (`wonder-api.md` §5.2).
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum TokenState {
-    Pending,
-    Success,
-    Failed,
-}
-
-impl TokenState {
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Success => "success",
-            Self::Failed => "failed",
-        }
-    }
-}
 
 /// All customers and tokens, with the ways to find them.
 pub(super) struct Store {
@@ -190,7 +95,7 @@ impl Store {
                 if token.state != TokenState::Success {
                     return Err(Refusal::FieldValue(change.default_token_field.clone(), Rule::UsableToken));
                 }
-                customer.default_token = Some(token.token);
+                customer.default_token = Some(token.uuid);
                 token.means.method().clone_into(&mut customer.default_method);
             }
         }
@@ -245,7 +150,7 @@ impl Store {
             return Err(Refusal::Full(self.capacity));
         }
         let token = Token {
-            token: new_uuid(),
+            uuid: new_uuid(),
             verify_uuid: new_uuid(),
             customer,
             means,
@@ -253,9 +158,9 @@ impl Store {
             return_urls,
             language,
         };
-        self.customer_mut(customer)?.tokens.push(token.token);
-        self.by_verify_uuid.insert(token.verify_uuid, token.token);
-        self.tokens.insert(token.token, token.clone());
+        self.customer_mut(customer)?.tokens.push(token.uuid);
+        self.by_verify_uuid.insert(token.verify_uuid, token.uuid);
+        self.tokens.insert(token.uuid, token.clone());
         Ok(token)
     }
 
@@ -276,7 +181,7 @@ impl Store {
 
     /// Decides a pending token; a decided one stays as it is.
     pub(super) fn decide(&mut self, verify_uuid: Uuid, approved: bool) -> Result<(), Refusal> {
-        let id = self.to_verify(verify_uuid)?.token;
+        let id = self.to_verify(verify_uuid)?.uuid;
         let token = self.tokens.get_mut(&id).ok_or(Refusal::NoToken)?;
         if token.state != TokenState::Pending {
             return Ok(());

@@ -1,4 +1,4 @@
-//! The calls of Wonder's payment-token pages (`wonder-api.md` §5.2). Paths other than `check`, the body for WeChat, and
+//! The calls of Wonder's payment-token pages (`wonder-api.md` §5.2). Paths other than `check`, the `wechatpay` body, and
 //! the words of `state` are guesses there, and so they are here.
 
 use std::sync::Arc;
@@ -16,8 +16,9 @@ use super::{
     envelope::Answer,
     fields::{Fields, TEXT, URL, json},
     messages::{DECLINED, Language},
+    records::{Means, Token, TokenState},
     refusal::{Refusal, Rule},
-    store::{Means, Token, TokenState, parse_uuid},
+    store::parse_uuid,
 };
 
 /// The `error_code` of a declined token: invented.
@@ -49,7 +50,7 @@ pub(super) async fn create(
     let token = wonder.store().add_token(customer, means, return_urls, language)?;
     Ok(Answer::new(json!({ "payment_token": {
         "token_type": token.means.token_type(),
-        "token": token.token,
+        "token": token.uuid,
         "state": token.state.as_str(),
         "default": false,
         "verify_url": wonder.verify_url(token.verify_uuid),
@@ -84,7 +85,7 @@ pub(super) async fn check(
     if verify_uuid.is_some_and(|text| parse_uuid(text) != Some(token.verify_uuid)) {
         return Err(Refusal::NoToken);
     }
-    let default = store.customer(token.customer)?.default_token == Some(token.token);
+    let default = store.customer(token.customer)?.default_token == Some(token.uuid);
     Ok(Answer::new(json!({ "payment_token": view(token, default, Language::of(&headers)) })))
 }
 
@@ -103,7 +104,7 @@ pub(super) async fn list(
         .iter()
         .filter_map(|token| store.token(customer.uuid, *token).ok())
         .filter(|token| wanted.is_empty() || wanted.contains(&token.means.token_type()))
-        .map(|token| view(token, customer.default_token == Some(token.token), language))
+        .map(|token| view(token, customer.default_token == Some(token.uuid), language))
         .collect();
     Ok(Answer::new(json!({ "payment_tokens": tokens })))
 }
@@ -125,7 +126,7 @@ pub(super) async fn delete(
 pub(super) fn view(token: &Token, default: bool, language: Language) -> Value {
     let mut view = json!({
         "token_type": token.means.token_type(),
-        "token": token.token,
+        "token": token.uuid,
         "state": token.state.as_str(),
         "default": default,
     });
@@ -212,7 +213,7 @@ fn read_card(fields: &Fields<'_>) -> Result<(Means, ReturnUrls), Refusal> {
     Ok((Means::Card(card), return_urls))
 }
 
-/// Alipay; WeChat by analogy, as its own body was not found.
+/// `alipay`; `wechatpay` by analogy, as its own body was not found.
 fn read_auto_debit(fields: &Fields<'_>) -> Result<ReturnUrls, Refusal> {
     let terminal = fields.text("terminal_type", TEXT)?.filter(|text| !text.is_empty());
     if terminal.is_some_and(|terminal| !TERMINAL_TYPES.contains(&terminal)) {

@@ -1,5 +1,14 @@
 //! The program from the outside: real sockets, real keys, doubles only for what stands at the other end.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a double that breaks is a failed test, which is what a panic says"
+)]
+
 mod contract;
+mod simulator;
 mod support;
 mod wire;

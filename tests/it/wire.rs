@@ -22,7 +22,7 @@ async fn forwards_every_spelling_of_a_target_unchanged_and_signed() {
         "/svc//a//b",
         "/svc/a/../b/./c",
         "/svc/%E6%B1%89/%e6%b1%89?q=%C3%A9",
-        "/svc/a?x=\"quoted\"|{b}^`~",
+        "/svc/a?x=|{b}^`~",
         "/svc/a?b=c=d&&e&",
         "/svc/a;v=1,2:@!$&'()*+=",
         "/svc/%",

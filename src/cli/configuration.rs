@@ -1,0 +1,52 @@
+//! The options by which commands are configured, laid over files and environment.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+
+use crate::config::{Config, Flags};
+
+/// Where the configuration comes from.
+#[derive(Debug, clap::Args)]
+pub(super) struct ConfigurationArgs {
+    /// Configuration file (TOML); may be given more than once, later ones win
+    #[arg(long = "config", value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// AppID of credentials.default, a UUID
+    #[arg(long, value_name = "ID")]
+    app_id: Option<String>,
+    /// Private key of credentials.default, a PEM file
+    #[arg(long, value_name = "FILE")]
+    private_key_file: Option<PathBuf>,
+    /// Which Wonder: staging, production or custom
+    #[arg(long, value_name = "NAME")]
+    environment: Option<String>,
+    /// Where requests go, with --environment custom
+    #[arg(long, value_name = "URL")]
+    origin: Option<String>,
+    /// More root certificates for the origin, a PEM file
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// Address of the signing listener
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// Address of the admin listener
+    #[arg(long, value_name = "ADDRESS")]
+    admin: Option<String>,
+}
+
+impl ConfigurationArgs {
+    /// Reads every layer.
+    pub(super) fn load(&self) -> Result<Config> {
+        let flags = Flags {
+            app_id: self.app_id.clone(),
+            private_key_file: self.private_key_file.clone(),
+            environment: self.environment.clone(),
+            origin: self.origin.clone(),
+            ca_file: self.ca_file.clone(),
+            listen: self.listen.clone(),
+            admin: self.admin.clone(),
+        };
+        Config::load(&self.files, std::env::vars_os(), &flags).context("configuration")
+    }
+}

@@ -1,0 +1,259 @@
+//! Turns events into lines. Names and values are escaped on the way, so no value can break a line or drive a terminal.
+
+use std::{
+    cell::RefCell,
+    error::Error,
+    fmt::{self, Write},
+    time::SystemTime,
+};
+
+use tracing::{
+    Event, Subscriber,
+    field::{Field, Visit},
+    span::{Attributes, Id, Record},
+};
+use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
+
+use super::Style;
+
+/// The layer that writes.
+pub(super) struct Lines<W> {
+    style: Style,
+    clock: fn() -> SystemTime,
+    write: W,
+}
+
+impl<W> Lines<W> {
+    pub(super) fn new(style: Style, clock: fn() -> SystemTime, write: W) -> Self {
+        Self { style, clock, write }
+    }
+}
+
+thread_local! {
+    /// The line in the making: one per thread, so that a line costs no allocation.
+    static LINE: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// The fields of a span, each written out once, when it was recorded: `,"name":value` or ` name=value`.
+struct SpanFields(Vec<(&'static str, String)>);
+
+impl<S, W> Layer<S> for Lines<W>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: Fn(&[u8]) + Send + Sync + 'static,
+{
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        if let Some(span) = context.span(id) {
+            let mut fields = SpanVisitor { style: self.style, fields: Vec::new() };
+            attributes.record(&mut fields);
+            span.extensions_mut().replace(SpanFields(fields.fields));
+        }
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        if let Some(span) = context.span(id) {
+            let mut extensions = span.extensions_mut();
+            let fields = extensions.remove::<SpanFields>().map_or_else(Vec::new, |known| known.0);
+            let mut fields = SpanVisitor { style: self.style, fields };
+            values.record(&mut fields);
+            extensions.replace(SpanFields(fields.fields));
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        LINE.with(|line| match line.try_borrow_mut() {
+            Ok(mut line) => {
+                line.clear();
+                self.line(&mut line, event, &context);
+                // A single long value must not keep its memory for good.
+                line.shrink_to(16 * 1024);
+            }
+            // A value that logs while it is being written down.
+            Err(_) => self.line(&mut String::new(), event, &context),
+        });
+    }
+}
+
+impl<W: Fn(&[u8])> Lines<W> {
+    fn line<S>(&self, line: &mut String, event: &Event<'_>, context: &Context<'_, S>)
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        let time = humantime::format_rfc3339_micros((self.clock)());
+        let meta = event.metadata();
+        let level = match *meta.level() {
+            tracing::Level::ERROR => "error",
+            tracing::Level::WARN => "warn",
+            tracing::Level::INFO => "info",
+            tracing::Level::DEBUG => "debug",
+            tracing::Level::TRACE => "trace",
+        };
+        // Writing to a `String` does not fail.
+        let _ = match self.style {
+            Style::Json => write!(line, r#"{{"timestamp":"{time}","level":"{level}","message":""#),
+            Style::Text => write!(line, "{time} {level:>5} "),
+        };
+        event.record(&mut Message(line));
+        let _ = match self.style {
+            Style::Json => write!(line, r#"","target":"{}""#, meta.target()),
+            Style::Text => Ok(()),
+        };
+        let mut spans = context.event_span(event);
+        // Innermost first: a name that is nearer hides the same name further out.
+        let mut inner = Vec::new();
+        while let Some(span) = spans {
+            if let Some(SpanFields(fields)) = span.extensions().get() {
+                for (name, text) in fields {
+                    if meta.fields().field(name).is_none() && !inner.contains(name) {
+                        line.push_str(text);
+                        inner.push(*name);
+                    }
+                }
+            }
+            spans = span.parent();
+        }
+        event.record(&mut EventVisitor { style: self.style, line });
+        line.push_str(match self.style {
+            Style::Json => "}\n",
+            Style::Text => "\n",
+        });
+        (self.write)(line.as_bytes());
+    }
+}
+
+/// Writes the message alone, without quotes.
+struct Message<'a>(&'a mut String);
+
+impl Visit for Message<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if field.name() == "message" {
+            let _ = write!(Escaped(self.0), "{value:?}");
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.record_debug(field, &format_args!("{value}"));
+    }
+}
+
+/// Writes every field but the message.
+struct EventVisitor<'a> {
+    style: Style,
+    line: &'a mut String,
+}
+
+impl EventVisitor<'_> {
+    fn write(&mut self, field: &Field, value: fmt::Arguments<'_>, quoted: bool) {
+        if field.name() != "message" {
+            write_field(self.line, self.style, field.name(), value, quoted);
+        }
+    }
+}
+
+/// Writes every field of a span to a place of its own.
+struct SpanVisitor {
+    style: Style,
+    fields: Vec<(&'static str, String)>,
+}
+
+impl SpanVisitor {
+    fn write(&mut self, field: &Field, value: fmt::Arguments<'_>, quoted: bool) {
+        let mut text = String::new();
+        write_field(&mut text, self.style, field.name(), value, quoted);
+        match self.fields.iter_mut().find(|(name, _)| *name == field.name()) {
+            Some((_, old)) => *old = text,
+            None => self.fields.push((field.name(), text)),
+        }
+    }
+}
+
+macro_rules! visit {
+    ($type:ty) => {
+        impl Visit for $type {
+            fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+                self.write(field, format_args!("{value:?}"), true);
+            }
+
+            fn record_str(&mut self, field: &Field, value: &str) {
+                self.write(field, format_args!("{value}"), true);
+            }
+
+            fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+                self.write(field, format_args!("{}", Causes(value)), true);
+            }
+
+            fn record_bool(&mut self, field: &Field, value: bool) {
+                self.write(field, format_args!("{value}"), false);
+            }
+
+            fn record_i64(&mut self, field: &Field, value: i64) {
+                self.write(field, format_args!("{value}"), false);
+            }
+
+            fn record_u64(&mut self, field: &Field, value: u64) {
+                self.write(field, format_args!("{value}"), false);
+            }
+
+            fn record_f64(&mut self, field: &Field, value: f64) {
+                // JSON knows no infinity and no NaN.
+                self.write(field, format_args!("{value}"), !value.is_finite());
+            }
+        }
+    };
+}
+
+visit!(EventVisitor<'_>);
+visit!(SpanVisitor);
+
+fn write_field(line: &mut String, style: Style, name: &str, value: fmt::Arguments<'_>, quoted: bool) {
+    let _ = match style {
+        Style::Json => write!(line, r#","{name}":"#),
+        Style::Text => write!(line, " {name}="),
+    };
+    if quoted {
+        line.push('"');
+        let _ = Escaped(line).write_fmt(value);
+        line.push('"');
+    } else {
+        let _ = line.write_fmt(value);
+    }
+}
+
+/// An error with its causes, outermost first, as one text.
+struct Causes<'a>(&'a (dyn Error + 'static));
+
+impl fmt::Display for Causes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut next = self.0.source();
+        while let Some(cause) = next {
+            write!(f, ": {cause}")?;
+            next = cause.source();
+        }
+        Ok(())
+    }
+}
+
+/// Escapes what may not stand in a JSON string, and all control characters.
+struct Escaped<'a>(&'a mut String);
+
+impl Write for Escaped<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut plain = 0;
+        for (at, found) in text.char_indices() {
+            if found != '"' && found != '\\' && !found.is_control() {
+                continue;
+            }
+            self.0.push_str(&text[plain..at]);
+            plain = at + found.len_utf8();
+            match found {
+                '"' => self.0.push_str("\\\""),
+                '\\' => self.0.push_str("\\\\"),
+                '\n' => self.0.push_str("\\n"),
+                control => write!(self.0, "\\u{:04x}", u32::from(control))?,
+            }
+        }
+        self.0.push_str(&text[plain..]);
+        Ok(())
+    }
+}

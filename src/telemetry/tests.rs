@@ -1,0 +1,176 @@
+use std::{
+    sync::Mutex,
+    time::{Duration, UNIX_EPOCH},
+};
+
+use serde_json::{Value, json};
+use tracing::{debug, error, info, info_span, trace, warn};
+
+use super::*;
+
+/// 2026-02-14T09:30:05.123456Z
+fn noon() -> SystemTime {
+    UNIX_EPOCH + Duration::from_micros(1_771_061_405_123_456)
+}
+
+/// What is logged at this level and in this style while `act` runs.
+fn logged(level: Level, style: Style, act: impl FnOnce(&Telemetry)) -> String {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&lines);
+    let (subscriber, telemetry) = subscriber(level, style, noon, move |line| sink.lock().unwrap().extend(line));
+    tracing::subscriber::with_default(subscriber, || act(&telemetry));
+    String::from_utf8(lines.lock().unwrap().clone()).unwrap()
+}
+
+fn logged_json(act: impl FnOnce(&Telemetry)) -> Vec<Value> {
+    logged(Level::Info, Style::Json, act).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read the key")]
+struct Outer(#[source] Inner);
+
+#[derive(Debug, thiserror::Error)]
+#[error("no such file")]
+struct Inner;
+
+#[test]
+fn writes_one_flat_json_object_per_event() {
+    let text = logged(Level::Info, Style::Json, |_| {
+        info!(target: "wonder_signer::proxy", status = 200u16, seconds = 0.25, ok = true, change = -1, name = "a", "request");
+    });
+    assert_eq!(
+        text,
+        concat!(
+            r#"{"timestamp":"2026-02-14T09:30:05.123456Z","level":"info","message":"request","#,
+            r#""target":"wonder_signer::proxy","status":200,"seconds":0.25,"ok":true,"change":-1,"name":"a"}"#,
+            "\n"
+        )
+    );
+}
+
+#[test]
+fn writes_text_for_people() {
+    let text = logged(Level::Info, Style::Text, |_| warn!(status = 503, code = %"overloaded", "refused"));
+    assert_eq!(text, "2026-02-14T09:30:05.123456Z  warn refused status=503 code=\"overloaded\"\n");
+}
+
+#[test]
+fn no_value_breaks_a_line_or_drives_a_terminal() {
+    let nasty = "a\"b\\c\nd\re\u{1b}[31m\u{9b}f\u{7f}é";
+    for style in [Style::Json, Style::Text] {
+        let text = logged(Level::Info, style, |_| {
+            let span = info_span!("request", outer = nasty);
+            let _inside = span.enter();
+            info!(plain = nasty, shown = %nasty, "message {nasty}");
+        });
+        assert_eq!(text.matches('\n').count(), 1, "{text:?}");
+        assert!(text.trim_end().chars().all(|found| !found.is_control()), "{text:?}");
+    }
+    let json = logged_json(|_| info!(plain = nasty, debug = ?nasty, "{nasty}"));
+    assert_eq!((json[0]["plain"].as_str(), json[0]["message"].as_str()), (Some(nasty), Some(nasty)));
+    assert_eq!(json[0]["debug"], format!("{nasty:?}"));
+}
+
+#[test]
+fn a_line_holds_the_fields_of_the_spans_around_it_each_once() {
+    let lines = logged_json(|_| {
+        let outer = info_span!("connection", peer = 7, request_id = "outer");
+        let _outer = outer.enter();
+        let inner = info_span!("request", request_id = "inner", operation = tracing::field::Empty);
+        let _inner = inner.enter();
+        inner.record("operation", "customers.create");
+        info!("first");
+        info!(operation = "other", "second");
+    });
+    let fields = |line: &Value| {
+        let mut line = line.as_object().unwrap().clone();
+        line.retain(|name, _| !["timestamp", "level", "target"].contains(&name.as_str()));
+        Value::Object(line)
+    };
+    let first = json!({"message": "first", "peer": 7, "request_id": "inner", "operation": "customers.create"});
+    let second = json!({"message": "second", "peer": 7, "request_id": "inner", "operation": "other"});
+    assert_eq!(lines.iter().map(fields).collect::<Vec<_>>(), [first, second]);
+}
+
+#[test]
+fn writes_an_error_with_its_causes() {
+    let error = Outer(Inner);
+    let lines = logged_json(|_| error!(error = &error as &(dyn std::error::Error + 'static), "cannot start"));
+    assert_eq!(lines[0]["error"], "cannot read the key: no such file");
+}
+
+#[test]
+fn writes_what_json_has_no_number_for_as_text() {
+    let lines = logged_json(|_| info!(seconds = f64::NAN, limit = f64::INFINITY, "odd"));
+    assert_eq!((&lines[0]["seconds"], &lines[0]["limit"]), (&json!("NaN"), &json!("inf")));
+}
+
+#[test]
+fn a_level_holds_those_before_it() {
+    let count = |level| {
+        logged(level, Style::Text, |_| {
+            error!("1");
+            warn!("2");
+            info!("3");
+            debug!("4");
+            trace!("5");
+        })
+        .lines()
+        .count()
+    };
+    assert_eq!(Level::ALL.map(count), [0, 1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn the_level_changes_while_running() {
+    fn step() {
+        debug!("step");
+    }
+    let text = logged(Level::Info, Style::Text, |telemetry| {
+        step();
+        telemetry.set_level(Level::Debug);
+        assert_eq!(telemetry.level(), Level::Debug);
+        step();
+        telemetry.clone().set_level(Level::Off);
+        step();
+        error!("unheard");
+    });
+    assert_eq!(text, "2026-02-14T09:30:05.123456Z debug step\n");
+}
+
+#[test]
+fn other_crates_are_never_heard_below_warn() {
+    macro_rules! at_every_level {
+        ($($target:literal),+) => {$(
+            error!(target: $target, "error of {}", $target);
+            warn!(target: $target, "warn of {}", $target);
+            info!(target: $target, secret = "4111111111111111", "info");
+            debug!(target: $target, secret = "4111111111111111", "debug");
+            trace!(target: $target, secret = "4111111111111111", "trace");
+        )+};
+    }
+    let text = logged(Level::Trace, Style::Text, |_| {
+        at_every_level!("hyper::proto::h1::io", "h2::codec", "rustls::client", "tower", "wonder_signer_elsewhere");
+    });
+    assert_eq!(text.lines().count(), 10, "{text}");
+    assert!(!text.contains("4111"), "{text}");
+    let own = logged(Level::Trace, Style::Text, |_| {
+        trace!(target: "wonder_signer", "heard");
+        trace!(target: "wonder_signer::net::server", "heard");
+    });
+    assert_eq!(own.lines().count(), 2);
+}
+
+#[test]
+fn the_words_of_the_configuration_are_read_and_others_named() {
+    for level in Level::ALL {
+        assert_eq!(level.as_str().parse(), Ok(level));
+    }
+    assert_eq!("json".parse(), Ok(Format::Json));
+    assert_eq!(
+        "INFO".parse::<Level>().unwrap_err().to_string(),
+        "a log level is off, error, warn, info, debug or trace"
+    );
+    assert_eq!("xml".parse::<Format>().unwrap_err().to_string(), "a log format is auto, json or text");
+}

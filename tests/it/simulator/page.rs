@@ -1,0 +1,88 @@
+//! The 3-D Secure page.
+
+use serde_json::{Value, json};
+
+use super::world::{CARD, Call, P, World};
+
+async fn open(world: &World, token: &Value) -> super::world::Reply {
+    let path = token["verify_url"].as_str().unwrap().strip_prefix(&world.origin).unwrap().to_owned();
+    world.send(&Call::unsigned("GET", &path, "")).await
+}
+
+#[tokio::test]
+async fn approving_moves_the_token_to_success_and_links_back() {
+    let world = World::plain().await;
+    let uuid = world.customer("r").await;
+    let token = world.card(&uuid).await;
+    let page = open(&world, &token).await;
+    assert_eq!((page.status, page.get("content-type")), (200, Some("text/html; charset=utf-8")));
+    assert!(page.body.contains("value=\"approve\">Approve<") && page.body.contains("value=\"decline\">Decline<"));
+    assert_eq!(world.check(&uuid, &token).await["state"], "pending", "opening decides nothing");
+
+    let page = world.press(&token, "approve").await;
+    assert_eq!((page.status, page.get("location")), (200, None));
+    assert!(page.body.contains("<a href=\"https://shop.example/ok?a=1&amp;b=2\""), "{}", page.body);
+    let checked = world.check(&uuid, &token).await;
+    assert_eq!((&checked["state"], &checked["default"]), (&"success".into(), &true.into()));
+    assert_eq!(checked.get("error_code"), None);
+}
+
+#[tokio::test]
+async fn declining_moves_the_token_to_failed_with_a_reason_in_the_asked_language() {
+    let world = World::plain().await;
+    let uuid = world.customer("r").await;
+    let token = world.card(&uuid).await;
+    let page = world.press(&token, "decline").await;
+    assert!(page.body.contains("<a href=\"https://shop.example/no\""), "{}", page.body);
+    let checked = world.check(&uuid, &token).await;
+    assert_eq!((&checked["state"], &checked["default"]), (&"failed".into(), &false.into()));
+    assert_eq!(checked["error_code"], "3DS_DECLINED");
+    assert_eq!(checked["error_msg"], "The cardholder declined the verification.");
+    let body = json!({ "payment_token": { "token": token["token"] } }).to_string();
+    let call = Call::signed("POST", &format!("{P}/customers/uuid/payment_tokens/check"), &body);
+    let reply = world.send(&call.header("x-i18n-lang", "zh-HK")).await.json();
+    assert_eq!(reply["data"]["payment_token"]["error_msg"], "持卡人拒絕了驗證。");
+}
+
+#[tokio::test]
+async fn the_first_decision_stands() {
+    let world = World::plain().await;
+    let uuid = world.customer("r").await;
+    let token = world.card(&uuid).await;
+    world.press(&token, "decline").await;
+    assert!(world.press(&token, "approve").await.body.contains("Declined."));
+    assert_eq!(world.check(&uuid, &token).await["state"], "failed");
+}
+
+#[tokio::test]
+async fn escapes_what_the_merchant_gave() {
+    let world = World::plain().await;
+    let uuid = world.customer("r").await;
+    let mut body: Value = serde_json::from_str(CARD).unwrap();
+    body["card"]["holder_name"] = "<script>alert(1)</script>".into();
+    body["card"]["3ds"]["success_return_url"] = "https://shop.example/?q='&amp;".into();
+    let target = format!("{P}/customers/{uuid}/payment_tokens");
+    let call = Call::signed("POST", &target, &body.to_string()).header("x-i18n-lang", "zh-HK");
+    let token = world.send(&call).await.json()["data"]["payment_token"].clone();
+    let page = open(&world, &token).await;
+    assert!(page.body.contains("<html lang=\"zh-HK\">") && page.body.contains(">批准<"), "{}", page.body);
+    assert!(!page.body.contains("<script"), "{}", page.body);
+    let policy = page.get("content-security-policy").unwrap();
+    assert!(policy.starts_with("default-src 'none';"), "{policy}");
+    let page = world.press(&token, "approve").await;
+    assert!(page.body.contains("https://shop.example/?q=&#39;&amp;amp;\""), "{}", page.body);
+}
+
+#[tokio::test]
+async fn says_so_when_there_is_nothing_to_verify_or_to_decide() {
+    let world = World::plain().await;
+    for path in ["/3ds/e2b1d0c9-11aa-4d3f-9f1b-6f7e8d9c0a1b", "/3ds/x", "/3ds/%FF"] {
+        let reply = world.send(&Call::unsigned("GET", path, "")).await;
+        assert_eq!(reply.status, 404);
+        assert!(reply.body.contains("There is nothing to verify here."), "{reply:?}");
+    }
+    let uuid = world.customer("r").await;
+    let token = world.card(&uuid).await;
+    assert_eq!(world.press(&token, "maybe").await.status, 400);
+    assert_eq!(world.check(&uuid, &token).await["state"], "pending");
+}

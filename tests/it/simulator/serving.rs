@@ -1,0 +1,167 @@
+//! What holds for every answer, and the sockets: TLS, HTTP/2, limits, the end.
+
+use std::{io::ErrorKind, sync::Arc};
+
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject as _};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+use wonder_signer::simulator::{Options, Simulator};
+
+use super::world::{Call, P, World, exchange};
+
+const ECHO: &str = "/svc/payment/api/v1/openapi/echo";
+const HI: &str = r#"{"message":"hi"}"#;
+
+async fn connect(world: &World, name: &'static str, alpn: &[u8]) -> std::io::Result<TlsStream<TcpStream>> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(world.ca_pem.as_ref().unwrap().as_bytes()).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![alpn.to_vec()];
+    let stream = TcpStream::connect(world.address).await?;
+    TlsConnector::from(Arc::new(config)).connect(ServerName::try_from(name).unwrap(), stream).await
+}
+
+#[tokio::test]
+async fn speaks_tls_under_its_own_authority_for_each_name_of_this_machine() {
+    let world = World::with(|_| {}).await;
+    assert!(world.origin.starts_with("https://127.0.0.1:"));
+    for name in ["localhost", "127.0.0.1", "::1"] {
+        let stream = connect(&world, name, b"http/1.1").await.unwrap();
+        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
+        exchange(stream, &Call::signed("POST", ECHO, HI).bytes()).await.data();
+    }
+    assert!(connect(&world, "wonder.example", b"http/1.1").await.is_err());
+}
+
+#[tokio::test]
+async fn speaks_http_2_when_tls_agrees_on_it() {
+    let world = World::with(|_| {}).await;
+    let stream = connect(&world, "localhost", b"h2").await.unwrap();
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    for target in [ECHO.to_owned(), format!("{ECHO}?x[a]=%2f%2F&y=+&")] {
+        let call = Call::signed("POST", &target, HI);
+        let mut request = http::Request::post(format!("https://localhost{target}"));
+        for (name, value) in &call.headers {
+            request = request.header(name, value);
+        }
+        let request = request.body(Full::new(bytes::Bytes::from_static(HI.as_bytes()))).unwrap();
+        let response = sender.send_request(request).await.unwrap();
+        assert_eq!((response.status().as_u16(), response.version()), (200, http::Version::HTTP_2));
+        response.into_body().collect().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn copies_the_request_id_to_every_answer() {
+    let world = World::plain().await;
+    for call in [Call::signed("POST", ECHO, HI), Call::unsigned("GET", ECHO, ""), Call::unsigned("GET", "/", "")] {
+        let reply = world.send(&call.header("X-Request-ID", "5b0b7a52-3f0f")).await;
+        assert_eq!(reply.get("x-request-id"), Some("5b0b7a52-3f0f"));
+    }
+    assert_eq!(world.call("POST", ECHO, HI).await.get("x-request-id"), None);
+}
+
+#[tokio::test]
+async fn answers_in_the_envelope_wherever_there_is_nothing() {
+    let world = World::plain().await;
+    for target in ["/svc/", "/svc/ts/api/v1/openapi/cards", "/svc/payment/api/v1/openapi/customers/"] {
+        world.call("GET", target, "").await.refused(404, "E000032");
+    }
+    for target in ["/", "/svc", "/other", "/%73vc/payment/api/v1/echo"] {
+        world.send(&Call::unsigned("GET", target, "")).await.refused(404, "E000033");
+    }
+    let reply = world.call("PATCH", &format!("{P}/customers"), "{}").await;
+    reply.refused(405, "E000040");
+    assert_eq!(reply.get("allow"), Some("GET,HEAD,POST"));
+    world.send(&Call::unsigned("PUT", "/3ds/x", "")).await.refused(405, "E000040");
+}
+
+#[tokio::test]
+async fn takes_a_body_up_to_the_limit_and_refuses_the_next_byte() {
+    let world = World::plain().await;
+    let limit = 2 * 1024 * 1024;
+    let padding = " ".repeat(limit - HI.len());
+    world.call("POST", ECHO, &format!("{HI}{padding}")).await.data();
+
+    // Declared: refused before any of it is sent.
+    let head = format!("POST {ECHO} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", limit + 1);
+    let reply = exchange(TcpStream::connect(world.address).await.unwrap(), head.as_bytes()).await;
+    assert_eq!(reply.refused(413, "E000043"), "The body has more than 2097152 bytes.");
+
+    // Chunked: refused once it is too much.
+    let mut stream = TcpStream::connect(world.address).await.unwrap();
+    let head = format!(
+        "POST {ECHO} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n",
+        limit + 1
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let reply = exchange(stream, &vec![b' '; limit + 1]).await;
+    reply.refused(413, "E000043");
+}
+
+#[tokio::test]
+async fn verifies_a_chunked_body_as_its_bytes() {
+    let world = World::plain().await;
+    let mut call = Call::signed("POST", ECHO, HI).header("Transfer-Encoding", "chunked");
+    call.body = Vec::new();
+    let mut bytes = call.bytes();
+    bytes.extend_from_slice(b"3\r\n{\"m\r\nd\r\nessage\":\"hi\"}\r\n0\r\n\r\n");
+    exchange(TcpStream::connect(world.address).await.unwrap(), &bytes).await.data();
+}
+
+#[tokio::test]
+async fn refuses_more_than_it_may_remember() {
+    let world = World::with(|options| {
+        options.tls = false;
+        options.capacity = 2;
+    })
+    .await;
+    let uuid = world.customer("a").await;
+    world.customer("b").await;
+    let body = |reference| format!(r#"{{"customer":{{"name":"n","phone":"p","reference_number":"{reference}"}}}}"#);
+    world.call("POST", &format!("{P}/customers"), &body("c")).await.refused(507, "E000044");
+    world.call("POST", &format!("{P}/customers"), &body("a")).await.data();
+    world.card(&uuid).await;
+    world.card(&uuid).await;
+    let target = format!("{P}/customers/{uuid}/payment_tokens");
+    world.call("POST", &target, super::world::CARD).await.refused(507, "E000044");
+    world.call("DELETE", &format!("{P}/customers/{uuid}"), "").await.data();
+    world.call("POST", &format!("{P}/customers"), &body("c")).await.data();
+}
+
+#[tokio::test]
+async fn listens_on_loopback_only() {
+    for listen in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {
+        let options = Options { listen: listen.parse().unwrap(), ..Options::default() };
+        let error = Simulator::bind(options).await.err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert_eq!(
+            error.to_string(),
+            format!("listen address {listen} is not loopback; the simulator takes 127.0.0.1 or [::1]")
+        );
+    }
+}
+
+#[tokio::test]
+async fn ends_when_told_to_though_a_connection_is_idle() {
+    let world = World::plain().await;
+    let mut idle = TcpStream::connect(world.address).await.unwrap();
+    let request = Call::signed("POST", ECHO, HI).bytes();
+    let request = String::from_utf8(request).unwrap().replace("Connection: close\r\n", "");
+    idle.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = [0; 512];
+    assert!(idle.read(&mut answer).await.unwrap() > 0);
+    let address = world.address;
+    world.stop().await;
+    assert_eq!(idle.read(&mut answer).await.unwrap(), 0);
+    assert_eq!(TcpStream::connect(address).await.unwrap_err().kind(), ErrorKind::ConnectionRefused);
+}
