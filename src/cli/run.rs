@@ -31,8 +31,7 @@ impl RunArgs {
     pub(super) fn run(self) -> Outcome {
         let config = self.configuration.load()?;
         config.require_credential().context("configuration").map_err(Failure::usage)?;
-        let _telemetry =
-            telemetry::init(config.log.level.as_str().parse()?, config.log.format.as_str().parse()?).context("log")?;
+        let _telemetry = telemetry::init(&config.log).context("log")?;
         Ok(runtime()?.block_on(serve(config, self.ready_file.as_deref()))?)
     }
 }

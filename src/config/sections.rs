@@ -108,6 +108,9 @@ macro_rules! words {
         }
 
         impl $name {
+            /// Every word, in this order.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
             /// The word as it stands in the configuration.
             #[must_use]
             pub fn as_str(self) -> &'static str {
