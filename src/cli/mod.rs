@@ -26,6 +26,10 @@ use output::UntilClosed;
 /// Signs calls to the Wonder payment gateway.
 #[derive(Debug, clap::Parser)]
 #[command(name = "wonder-signer", version, arg_required_else_help = false, disable_help_subcommand = true)]
+#[command(after_help = "Each command has its own --help with an example.
+
+Example:
+  wonder-signer keygen --out keys")]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
