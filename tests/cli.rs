@@ -1,5 +1,8 @@
 //! Runs the built binary as people and scripts do: arguments and files in; output, one error line and exit code out.
 
+// The exemption of the lints for tests does not reach the functions that tests call.
+#![allow(clippy::unwrap_used)]
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -434,7 +437,7 @@ fn keys_that_cannot_be_used_are_bad_usage_with_the_reason() {
     };
     let encrypted = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/keys/rsa2048-encrypted-pkcs8.pem");
     let ec = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/keys/ec-sec1.pem");
-    let huge = desk.write("huge", &[b' '; 65_537]);
+    let huge = desk.write("huge", &vec![b' '; 65_537]);
     for (path, reason) in [
         (desk.path("none"), "cannot be read: No such file or directory (os error 2)"),
         (desk.path(""), "is a directory, a file is needed"),
