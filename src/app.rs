@@ -6,7 +6,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::{net::TcpListener, sync::oneshot, time::sleep};
 
 use crate::{
-    admin::{self, Readiness, StatusFacts},
+    admin::{self, CredentialFact, Readiness, StatusFacts},
     config::Config,
     keystore::{Keystore, KeystoreError},
     metrics::Metrics,
@@ -101,7 +101,7 @@ impl App {
                 "credential loaded"
             );
         }
-        let page = StatusFacts::new(&config, &keystore);
+        let page = facts(&config, &keystore);
         let (stop_admin, stopped) = oneshot::channel::<()>();
         let probes = axum::serve(admin, admin::router(metrics.clone(), readiness.clone(), page))
             .with_graceful_shutdown(async { stopped.await.unwrap_or_default() });
@@ -133,10 +133,10 @@ impl App {
             version = env!("CARGO_PKG_VERSION"),
             "ready"
         );
-        readiness.ready();
+        readiness.set_ready();
         let shutdown = async {
             shutdown.await;
-            readiness.draining();
+            readiness.set_draining();
             metrics.set_draining(true);
             tracing::info!(delay = ?config.shutdown.drain_delay, grace = ?config.shutdown.grace, "draining");
             sleep(config.shutdown.drain_delay).await;
@@ -147,6 +147,27 @@ impl App {
         drop(stop_admin);
         probes.abort();
         drained
+    }
+}
+
+/// What the admin pages tell about this sidecar.
+fn facts(config: &Config, keystore: &Arc<Keystore>) -> StatusFacts {
+    let (keystore, masked) = (Arc::clone(keystore), config.to_masked_json());
+    StatusFacts {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        environment: config.upstream.environment.to_string(),
+        origin: config.upstream.origin.to_string(),
+        credentials: Arc::new(move || {
+            keystore
+                .entries()
+                .map(|entry| CredentialFact {
+                    name: entry.name.clone(),
+                    fingerprint: entry.key.verifying_key().fingerprint().to_owned(),
+                    bits: entry.key.verifying_key().bits(),
+                })
+                .collect()
+        }),
+        config: Arc::new(move || masked.clone()),
     }
 }
 

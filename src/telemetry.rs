@@ -37,10 +37,9 @@ const OWN: &str = "wonder_signer";
 /// Sets up logging for the whole process, and for its panics. Can be done once.
 pub fn init(level: Level, format: Format) -> Result<Telemetry, TelemetryError> {
     let style = match format {
-        Format::Json => Style::Json,
         Format::Text => Style::Text,
         Format::Auto if io::stderr().is_terminal() => Style::Text,
-        Format::Auto => Style::Json,
+        Format::Auto | Format::Json => Style::Json,
     };
     let (subscriber, telemetry) = subscriber(level, style, SystemTime::now, |line| {
         // One write for a line, so that lines of several threads do not mix. A closed standard error is no reason to stop.

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::Context as _;
 
+use super::Failure;
 use crate::config::{Config, Flags};
 
 /// Where the configuration comes from.
@@ -37,7 +38,7 @@ pub(super) struct ConfigurationArgs {
 
 impl ConfigurationArgs {
     /// Reads every layer.
-    pub(super) fn load(&self) -> Result<Config> {
+    pub(super) fn load(&self) -> Result<Config, Failure> {
         let flags = Flags {
             app_id: self.app_id.clone(),
             private_key_file: self.private_key_file.clone(),
@@ -47,6 +48,6 @@ impl ConfigurationArgs {
             listen: self.listen.clone(),
             admin: self.admin.clone(),
         };
-        Config::load(&self.files, std::env::vars_os(), &flags).context("configuration")
+        Config::load(&self.files, std::env::vars_os(), &flags).context("configuration").map_err(Failure::usage)
     }
 }

@@ -1,12 +1,12 @@
 //! `dev`: simulator and sidecar in one process, to try everything out without configuration.
 
-use std::{io::Write as _, net::SocketAddr};
+use std::{io::Write, net::SocketAddr};
 
 use anyhow::{Context as _, Result, bail};
 use rand::rngs::OsRng;
 use tokio::sync::watch;
 
-use super::{runtime, signals};
+use super::{Outcome, runtime, signals};
 use crate::{
     app::{Addresses, App},
     config::{Config, Flags},
@@ -35,12 +35,13 @@ pub(super) struct DevArgs {
     simulator: SocketAddr,
 }
 
-pub(super) fn run(args: &DevArgs) -> Result<()> {
-    let _telemetry = telemetry::init(telemetry::Level::Info, telemetry::Format::Auto).context("log")?;
-    runtime()?.block_on(serve(args))
+impl DevArgs {
+    pub(super) fn run(self, out: &mut dyn Write) -> Outcome {
+        Ok(runtime()?.block_on(serve(&self, out))?)
+    }
 }
 
-async fn serve(args: &DevArgs) -> Result<()> {
+async fn serve(args: &DevArgs, out: &mut dyn Write) -> Result<()> {
     let shutdown = signals::shutdown().context("signals")?;
     let (key, pem) = SigningKey::generate(&mut OsRng, 2048).context("key")?;
     let options = Options {
@@ -51,7 +52,9 @@ async fn serve(args: &DevArgs) -> Result<()> {
     let simulator =
         Simulator::bind(options).await.with_context(|| format!("start: simulator on {}", args.simulator))?;
     let mut trusted = tempfile::NamedTempFile::new().context("start: certificate of the simulator")?;
-    trusted.write_all(simulator.ca_pem().unwrap_or_default().as_bytes()).context("start: certificate of the simulator")?;
+    trusted
+        .write_all(simulator.ca_pem().unwrap_or_default().as_bytes())
+        .context("start: certificate of the simulator")?;
     let environment = [
         ("WONDER_SIGNER_UPSTREAM__CA_MODE", "replace"),
         ("WONDER_SIGNER_CREDENTIALS__DEFAULT__PRIVATE_KEY", pem.as_str()),
@@ -59,7 +62,7 @@ async fn serve(args: &DevArgs) -> Result<()> {
     let flags = Flags {
         app_id: Some(APP_ID.to_owned()),
         environment: Some("custom".to_owned()),
-        origin: Some(simulator.origin().to_owned()),
+        origin: Some(simulator.origin().clone()),
         ca_file: Some(trusted.path().to_owned()),
         listen: Some(args.listen.to_string()),
         admin: Some(args.admin.to_string()),
@@ -67,9 +70,11 @@ async fn serve(args: &DevArgs) -> Result<()> {
     };
     let environment = environment.map(|(name, value)| (name.into(), value.into()));
     let config = Config::load(&[], environment, &flags).context("configuration")?;
+    let _telemetry =
+        telemetry::init(config.log.level.as_str().parse()?, config.log.format.as_str().parse()?).context("log")?;
     let app = App::start(config).await.context("start")?;
     drop(trusted);
-    greet(app.addresses(), &simulator)?;
+    greet(app.addresses(), &simulator, out)?;
 
     // The simulator goes last: requests that are being drained still need it.
     let (drained, simulator_may_stop) = watch::channel(false);
@@ -79,16 +84,18 @@ async fn serve(args: &DevArgs) -> Result<()> {
     let cut = app.run(shutdown).await.cut;
     drop(drained);
     simulator.await.context("simulator")?;
-    if cut > 0 { bail!("shutdown: {cut} connections were cut") }
+    if cut > 0 {
+        bail!("shutdown: {cut} connections were cut")
+    }
     Ok(())
 }
 
 /// What a newcomer needs to see, and a line to paste.
-fn greet(addresses: Addresses, simulator: &Simulator) -> Result<()> {
+fn greet(addresses: Addresses, simulator: &Simulator, out: &mut dyn Write) -> Result<()> {
     let Addresses { listen, admin } = addresses;
     let origin = simulator.origin();
     writeln!(
-        std::io::stdout().lock(),
+        out,
         "\
 wonder-signer dev: everything below is on this machine only, with a key made just now
 
@@ -103,5 +110,6 @@ Create a customer, unsigned; the sidecar signs it:
 
 Ctrl-C ends it."
     )
+    .and_then(|()| out.flush())
     .context("standard output")
 }

@@ -5,10 +5,16 @@
 //!
 //! A further command is one variant of [`Command`] and one arm of its `run`.
 
+mod check;
+mod configuration;
+mod dev;
 mod input;
 mod keygen;
 mod output;
+mod run;
 mod sign;
+mod signals;
+mod simulate;
 mod target;
 mod usage;
 mod verify;
@@ -19,6 +25,7 @@ use std::{
     process::ExitCode,
 };
 
+use anyhow::Context as _;
 use clap::Parser as _;
 
 use output::UntilClosed;
@@ -37,6 +44,10 @@ struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    Run(run::RunArgs),
+    Dev(dev::DevArgs),
+    Simulate(simulate::SimulateArgs),
+    Check(check::CheckArgs),
     Sign(sign::SignArgs),
     Verify(verify::VerifyArgs),
     Keygen(keygen::KeygenArgs),
@@ -46,6 +57,10 @@ enum Command {
 impl Command {
     fn run(self, out: &mut dyn Write) -> Outcome {
         match self {
+            Self::Run(args) => args.run(),
+            Self::Dev(args) => args.run(out),
+            Self::Simulate(args) => args.run(),
+            Self::Check(args) => args.run(out),
             Self::Sign(args) => args.run(out),
             Self::Verify(args) => args.run(out),
             Self::Keygen(args) => args.run(out),
@@ -66,6 +81,11 @@ pub fn run() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
+}
+
+/// The runtime of the commands that serve: as many workers as the machine, or the control group, grants processors.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("runtime")
 }
 
 /// How a command ends.

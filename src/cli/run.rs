@@ -1,10 +1,13 @@
 //! `run`: the sidecar.
 
-use std::{io::Write as _, path::{Path, PathBuf}};
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{configuration::ConfigurationArgs, runtime, signals};
+use super::{Failure, Outcome, configuration::ConfigurationArgs, runtime, signals};
 use crate::{
     app::{Addresses, App},
     config::Config,
@@ -24,11 +27,14 @@ pub(super) struct RunArgs {
     ready_file: Option<PathBuf>,
 }
 
-pub(super) fn run(args: &RunArgs) -> Result<()> {
-    let config = args.configuration.load()?;
-    config.require_credential().context("configuration")?;
-    let _telemetry = telemetry::init(config.log.level.into(), config.log.format.into()).context("log")?;
-    runtime()?.block_on(serve(config, args.ready_file.as_deref()))
+impl RunArgs {
+    pub(super) fn run(self) -> Outcome {
+        let config = self.configuration.load()?;
+        config.require_credential().context("configuration").map_err(Failure::usage)?;
+        let _telemetry =
+            telemetry::init(config.log.level.as_str().parse()?, config.log.format.as_str().parse()?).context("log")?;
+        Ok(runtime()?.block_on(serve(config, self.ready_file.as_deref()))?)
+    }
 }
 
 async fn serve(config: Config, ready_file: Option<&Path>) -> Result<()> {

@@ -5,9 +5,11 @@ use std::{fs, io, net::SocketAddr, path::PathBuf};
 use anyhow::{Context as _, Result};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::Outcome;
 use crate::{
     signing::{AppId, VerifyingKey},
     simulator::{Options, Simulator},
+    telemetry,
 };
 
 /// Runs a strict local stand-in for Wonder, until it is interrupted.
@@ -44,7 +46,14 @@ pub(super) struct SimulateArgs {
 ///
 /// # Errors
 /// When the key cannot be read, the address not be bound, or a file not be written.
-pub(super) fn run(args: SimulateArgs) -> Result<()> {
+impl SimulateArgs {
+    pub(super) fn run(self) -> Outcome {
+        let _telemetry = telemetry::init(telemetry::Level::Info, telemetry::Format::Auto).context("log")?;
+        Ok(serve(self)?)
+    }
+}
+
+fn serve(args: SimulateArgs) -> Result<()> {
     let file = args.public_key_file.display();
     let pem = fs::read(&args.public_key_file).with_context(|| format!("public key file {file}"))?;
     let key = VerifyingKey::from_pem(&pem).with_context(|| format!("public key file {file}"))?;
@@ -56,9 +65,9 @@ pub(super) fn run(args: SimulateArgs) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
     runtime.block_on(async {
         // Before anything says that we are ready, so that a signal sent right afterwards is not missed.
-        let (mut interrupt, mut terminate) =
-            signal(SignalKind::interrupt()).and_then(|interrupt| Ok((interrupt, signal(SignalKind::terminate())?)))
-                .context("listen for signals")?;
+        let (mut interrupt, mut terminate) = signal(SignalKind::interrupt())
+            .and_then(|interrupt| Ok((interrupt, signal(SignalKind::terminate())?)))
+            .context("listen for signals")?;
         let simulator = Simulator::bind(options).await.with_context(|| format!("listen on {}", args.listen))?;
         if let (Some(path), Some(ca)) = (&args.ca_out, simulator.ca_pem()) {
             write_whole(path, ca).with_context(|| format!("certificate file {}", path.display()))?;

@@ -17,10 +17,16 @@ use http::{HeaderMap, Method, Request, Response, Uri, uri::PathAndQuery};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper_util::{
-    client::legacy::{Client, ResponseFuture, connect::{CaptureConnection, capture_connection}},
+    client::legacy::{
+        Client, ResponseFuture,
+        connect::{CaptureConnection, capture_connection},
+    },
     rt::{TokioExecutor, TokioTimer},
 };
-use rustls::{ClientConfig, RootCertStore, pki_types::{CertificateDer, ServerName, pem::PemObject as _}};
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, ServerName, pem::PemObject as _},
+};
 
 use super::{
     connect::{ConnectError, Connector, Deadlines, Opened, Step},
@@ -109,11 +115,7 @@ impl Upstream {
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
         let handover = Handover(capture_connection(&mut request));
-        Ok(Pending {
-            answer: self.client.request(request),
-            handover,
-            max_connection_age: self.max_connection_age,
-        })
+        Ok(Pending { answer: self.client.request(request), handover, max_connection_age: self.max_connection_age })
     }
 }
 
@@ -289,10 +291,7 @@ impl Body for Chunks {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let chunk = self.chunks.pop_front();
         self.left -= chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
         Poll::Ready(chunk.map(|chunk| Ok(Frame::data(chunk))))

@@ -74,7 +74,9 @@ pub(super) fn linger(mut body: Incoming) {
 fn is_white_space(chunks: &[Bytes]) -> bool {
     match chunks {
         [] => false,
-        [first, ..] if first.first().is_some_and(|byte| byte.is_ascii() && !byte.is_ascii_whitespace() && *byte != 0x0b) => {
+        [first, ..]
+            if first.first().is_some_and(|byte| byte.is_ascii() && !byte.is_ascii_whitespace() && *byte != 0x0b) =>
+        {
             false
         }
         _ => std::str::from_utf8(&chunks.concat())
@@ -88,7 +90,8 @@ mod tests {
 
     #[test]
     fn knows_white_space_from_content() {
-        let body = |parts: &[&'static str]| parts.iter().map(|part| Bytes::from_static(part.as_bytes())).collect::<Vec<_>>();
+        let body =
+            |parts: &[&'static str]| parts.iter().map(|part| Bytes::from_static(part.as_bytes())).collect::<Vec<_>>();
         for blank in [&[" "][..], &["\r\n"], &["\t", "\n"], &["\u{a0}"], &["\u{feff}"], &["\u{b}"], &["", " "]] {
             assert!(is_white_space(&body(blank)), "{blank:?}");
         }

@@ -111,7 +111,8 @@ impl Gateway {
         let signed = self.sign(taken, entry, exchange)?;
         let mut headers = taken.headers.clone();
         for (name, value) in [(CREDENTIAL, signed.credential), (NONCE, signed.nonce), (SIGNATURE, signed.signature)] {
-            let mut value = HeaderValue::try_from(value).map_err(|error| Failure::new(Code::SignFailed, "the signature is no header value").because(&error))?;
+            let mut value = HeaderValue::try_from(value)
+                .map_err(|error| Failure::new(Code::SignFailed, "the signature is no header value").because(&error))?;
             value.set_sensitive(true);
             headers.insert(name, value);
         }
@@ -120,12 +121,10 @@ impl Gateway {
         let limit = self.parts.timeouts.response_head;
         let pending = self.parts.upstream.start(taken.method.clone(), taken.target.clone(), headers, body)?;
         exchange.attempt(pending.handover());
-        let response = match timeout(limit, pending.head()).await {
-            Ok(outcome) => outcome,
-            Err(_) => {
-                let failure = Failure::new(Code::UpstreamTimeout, "the origin did not answer in time (timeouts.response_head)");
-                return Err(failure.with_sent(exchange.sent()).into());
-            }
+        let Ok(response) = timeout(limit, pending.head()).await else {
+            let failure =
+                Failure::new(Code::UpstreamTimeout, "no answer from the origin in time (timeouts.response_head)");
+            return Err(failure.with_sent(exchange.sent()).into());
         };
         match response {
             Ok(response) => {
@@ -147,14 +146,8 @@ impl Gateway {
     fn sign(&self, taken: &Taken, entry: &Entry, exchange: &Exchange) -> Result<signing::Signed, Failure> {
         let stamp = Stamp { request_time: (self.parts.clock)(), nonce: Nonce::generate(&mut rand::thread_rng()) };
         let began = Instant::now();
-        let signed = signing::sign(
-            &entry.key,
-            &entry.app_id,
-            &stamp,
-            taken.method.as_str(),
-            taken.target.as_str(),
-            &taken.body,
-        );
+        let signed =
+            signing::sign(&entry.key, &entry.app_id, &stamp, taken.method.as_str(), taken.target.as_str(), &taken.body);
         match signed {
             Ok(signed) => {
                 exchange.signed(began.elapsed());

@@ -41,8 +41,13 @@ pub(super) fn check(head: &Parts, hosts: &Hosts) -> Result<PathAndQuery, Failure
 
 fn check_method(method: &Method) -> Result<(), Failure> {
     match *method {
-        Method::CONNECT => Err(Failure::new(Code::BadTarget, "CONNECT asks for a tunnel; only targets under /svc/ are forwarded").closing()),
-        Method::TRACE => Err(Failure::new(Code::BadRequest, "TRACE would send the signature back; it is not forwarded")),
+        Method::CONNECT => {
+            Err(Failure::new(Code::BadTarget, "CONNECT asks for a tunnel; only targets under /svc/ are forwarded")
+                .closing())
+        }
+        Method::TRACE => {
+            Err(Failure::new(Code::BadRequest, "TRACE would send the signature back; it is not forwarded"))
+        }
         _ => Ok(()),
     }
 }
@@ -91,7 +96,9 @@ fn check_hosts(head: &Parts, hosts: &Hosts) -> Result<(), Failure> {
     let bad = |name: &str| {
         Failure::new(
             Code::BadHost,
-            format!("{name} is not a name of this listener; call it as localhost, or add the name to listen.allowed_hosts"),
+            format!(
+                "{name} is not a name of this listener; call it as localhost, or add the name to listen.allowed_hosts"
+            ),
         )
     };
     let mut given = head.headers.get_all(header::HOST).iter();
@@ -198,7 +205,9 @@ mod tests {
         for own in ["localhost", "LOCALHOST:1", "127.0.0.1:8080", "[::1]", "[::1]:8080", "Signer.Shop:80"] {
             assert!(host(own), "{own}");
         }
-        for other in ["", "evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", "::1:8080", "localhost:x"] {
+        for other in
+            ["", "evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", "::1:8080", "localhost:x"]
+        {
             assert!(!host(other), "{other}");
         }
     }
@@ -216,7 +225,10 @@ mod tests {
     fn refuses_methods_that_are_not_for_an_api() {
         assert_eq!(code(Request::connect("localhost:80").header("host", "localhost")), Err("bad_target"));
         assert_eq!(code(Request::trace("/svc/a").header("host", "localhost")), Err("bad_request"));
-        assert_eq!(code(Request::builder().method("PURGE").uri("/svc/a").header("host", "localhost")).as_deref(), Ok("/svc/a"));
+        assert_eq!(
+            code(Request::builder().method("PURGE").uri("/svc/a").header("host", "localhost")).as_deref(),
+            Ok("/svc/a")
+        );
     }
 
     #[test]

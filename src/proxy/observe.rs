@@ -91,7 +91,7 @@ fn refuse(failure: Failure, exchange: Arc<Exchange>) -> Response<Answer> {
     response.map(|body| Answer::our_own(body, exchange))
 }
 
-/// The caller's `X-Request-ID` if it is one of 1 to 128 visible ASCII characters, else a new UUIDv4.
+/// The caller's `X-Request-ID` if it is one of 1 to 128 visible ASCII characters, else a new UUID of version 4.
 fn request_id(headers: &HeaderMap) -> HeaderValue {
     let mut given = headers.get_all(REQUEST_ID).iter();
     match (given.next(), given.next()) {

@@ -212,7 +212,8 @@ async fn leaves_other_requests_unharmed_when_one_fails() {
 #[tokio::test]
 async fn sheds_what_is_over_the_limit_of_requests_in_flight() {
     let upstream = Recorder::acting(|_| Act::Stall(Vec::new())).await;
-    let sidecar = Sidecar::with(&upstream.origin(), "[limits]\nrequests_in_flight = 1\n[timeouts]\nqueue = \"20ms\"").await;
+    let sidecar =
+        Sidecar::with(&upstream.origin(), "[limits]\nrequests_in_flight = 1\n[timeouts]\nqueue = \"20ms\"").await;
     let mut stuck = TcpStream::connect(sidecar.listen).await.unwrap();
     stuck.write_all(&request("POST", "/svc/a", &[], b"{}")).await.unwrap();
     upstream.next().await;

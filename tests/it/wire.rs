@@ -176,7 +176,8 @@ async fn stamps_every_request_anew() {
 
 #[tokio::test]
 async fn passes_the_answer_on_as_it_is_without_its_hop_by_hop_headers() {
-    let answer = b"HTTP/1.1 418 Teapot\r\nX-Total-Entries: 7\r\nConnection: x-hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\n\
+    let answer =
+        b"HTTP/1.1 418 Teapot\r\nX-Total-Entries: 7\r\nConnection: x-hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\n\
         X-Wonder-Signer-Error: forged\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n{\"a\"\r\n3\r\n:1}\r\n0\r\n\r\n";
     let upstream = Recorder::acting(move |_| Act::Answer(answer.to_vec())).await;
     let sidecar = Sidecar::before(&upstream.origin()).await;

@@ -20,19 +20,19 @@ use wonder_signer::{
     simulator::{Options, Simulator},
 };
 
-pub const APP_ID: &str = "1f0e5b52-6c0a-4a55-9a0e-2f6b8d0c7e11";
-pub const P: &str = "/svc/payment/api/v1/openapi";
+pub(crate) const APP_ID: &str = "1f0e5b52-6c0a-4a55-9a0e-2f6b8d0c7e11";
+pub(crate) const P: &str = "/svc/payment/api/v1/openapi";
 /// 2026-02-14T09:30:05Z.
-pub const NOW: u64 = 1_771_061_405;
+pub(crate) const NOW: u64 = 1_771_061_405;
 
 /// Made once: making a key is the slowest thing here.
-pub static KEY: LazyLock<SigningKey> = LazyLock::new(new_key);
+pub(crate) static KEY: LazyLock<SigningKey> = LazyLock::new(new_key);
 
-pub fn new_key() -> SigningKey {
+pub(crate) fn new_key() -> SigningKey {
     SigningKey::generate(&mut rand::thread_rng(), 2048).unwrap().0
 }
 
-pub struct World {
+pub(crate) struct World {
     pub address: std::net::SocketAddr,
     pub origin: String,
     pub ca_pem: Option<String>,
@@ -42,11 +42,11 @@ pub struct World {
 }
 
 impl World {
-    pub async fn plain() -> Self {
+    pub(crate) async fn plain() -> Self {
         Self::with(|options| options.tls = false).await
     }
 
-    pub async fn with(change: impl FnOnce(&mut Options)) -> Self {
+    pub(crate) async fn with(change: impl FnOnce(&mut Options)) -> Self {
         let clock = Arc::new(AtomicU64::new(NOW));
         let read = Arc::clone(&clock);
         let mut options = Options {
@@ -63,27 +63,27 @@ impl World {
         Self { address, origin, ca_pem, clock, stop, running }
     }
 
-    pub fn set_clock(&self, unix_seconds: u64) {
+    pub(crate) fn set_clock(&self, unix_seconds: u64) {
         self.clock.store(unix_seconds, Ordering::SeqCst);
     }
 
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.stop.send(()).unwrap();
         self.running.await.unwrap();
     }
 
     /// Signs and sends, over a connection of its own.
-    pub async fn call(&self, method: &str, target: &str, body: &str) -> Reply {
+    pub(crate) async fn call(&self, method: &str, target: &str, body: &str) -> Reply {
         self.send(&Call::signed(method, target, body)).await
     }
 
     /// Sends as it is.
-    pub async fn send(&self, call: &Call) -> Reply {
+    pub(crate) async fn send(&self, call: &Call) -> Reply {
         exchange(TcpStream::connect(self.address).await.unwrap(), &call.bytes()).await
     }
 
     /// Creates a customer and gives its uuid.
-    pub async fn customer(&self, reference_number: &str) -> String {
+    pub(crate) async fn customer(&self, reference_number: &str) -> String {
         let body = format!(
             r#"{{"customer":{{"name":"Kestrel Tea Room","email":"books@kestrel.example","dial_code":"+852","phone":"55501234","reference_number":"{reference_number}"}}}}"#
         );
@@ -94,31 +94,31 @@ impl World {
     }
 
     /// Creates a token for a card and gives it as answered.
-    pub async fn card(&self, customer: &str) -> Value {
+    pub(crate) async fn card(&self, customer: &str) -> Value {
         self.call("POST", &format!("{P}/customers/{customer}/payment_tokens"), CARD).await.data()["payment_token"]
             .clone()
     }
 
     /// Asks for a token's state.
-    pub async fn check(&self, customer: &str, token: &Value) -> Value {
+    pub(crate) async fn check(&self, customer: &str, token: &Value) -> Value {
         let body = serde_json::json!({ "payment_token": { "token": token["token"] } }).to_string();
         let target = format!("{P}/customers/{customer}/payment_tokens/check");
         self.call("POST", &target, &body).await.data()["payment_token"].clone()
     }
 
     /// Presses a button on a token's page.
-    pub async fn press(&self, token: &Value, decision: &str) -> Reply {
+    pub(crate) async fn press(&self, token: &Value, decision: &str) -> Reply {
         let path = token["verify_url"].as_str().unwrap().strip_prefix(&self.origin).unwrap().to_owned();
         let call = Call::unsigned("POST", &path, &format!("decision={decision}"));
         self.send(&call.header("Content-Type", "application/x-www-form-urlencoded")).await
     }
 }
 
-pub const CARD: &str = r#"{"card":{"number":"4111111111111111","exp_month":"08","exp_year":"31","holder_name":"K TEA","billing_address":{"country_code":"HKG","city":"Hong Kong"},"3ds":{"success_return_url":"https://shop.example/ok?a=1&b=2","fail_return_url":"https://shop.example/no"},"transaction_type":"recurring_payment"}}"#;
+pub(crate) const CARD: &str = r#"{"card":{"number":"4111111111111111","exp_month":"08","exp_year":"31","holder_name":"K TEA","billing_address":{"country_code":"HKG","city":"Hong Kong"},"3ds":{"success_return_url":"https://shop.example/ok?a=1&b=2","fail_return_url":"https://shop.example/no"},"transaction_type":"recurring_payment"}}"#;
 
 /// One request; signed at `NOW` with a fresh nonce unless made otherwise.
 #[derive(Clone)]
-pub struct Call {
+pub(crate) struct Call {
     pub method: String,
     pub target: String,
     pub headers: Vec<(String, String)>,
@@ -126,15 +126,15 @@ pub struct Call {
 }
 
 impl Call {
-    pub fn unsigned(method: &str, target: &str, body: &str) -> Self {
+    pub(crate) fn unsigned(method: &str, target: &str, body: &str) -> Self {
         Self { method: method.into(), target: target.into(), headers: Vec::new(), body: body.into() }
     }
 
-    pub fn signed(method: &str, target: &str, body: &str) -> Self {
+    pub(crate) fn signed(method: &str, target: &str, body: &str) -> Self {
         Self::signed_with(&KEY, APP_ID, NOW, method, target, body)
     }
 
-    pub fn signed_with(key: &SigningKey, app_id: &str, at: u64, method: &str, target: &str, body: &str) -> Self {
+    pub(crate) fn signed_with(key: &SigningKey, app_id: &str, at: u64, method: &str, target: &str, body: &str) -> Self {
         let app_id: AppId = app_id.parse().unwrap();
         let stamp =
             Stamp { request_time: RequestTime::from_unix_seconds(at), nonce: Nonce::generate(&mut rand::thread_rng()) };
@@ -146,25 +146,25 @@ impl Call {
     }
 
     /// Adds a header, also to one of the same name.
-    pub fn header(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.into(), value.into()));
         self
     }
 
-    pub fn without(mut self, name: &str) -> Self {
+    pub(crate) fn without(mut self, name: &str) -> Self {
         self.headers.retain(|(other, _)| other != name);
         self
     }
 
-    pub fn replace(self, name: &str, value: &str) -> Self {
+    pub(crate) fn replace(self, name: &str, value: &str) -> Self {
         self.without(name).header(name, value)
     }
 
-    pub fn get(&self, name: &str) -> String {
+    pub(crate) fn get(&self, name: &str) -> String {
         self.headers.iter().find(|(other, _)| other == name).unwrap().1.clone()
     }
 
-    pub fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut head = format!("{} {} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n", self.method, self.target);
         for (name, value) in &self.headers {
             write!(head, "{name}: {value}\r\n").unwrap();
@@ -177,7 +177,7 @@ impl Call {
 }
 
 /// Writes a request and reads until the other side closes.
-pub async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &[u8]) -> Reply {
+pub(crate) async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &[u8]) -> Reply {
     stream.write_all(request).await.unwrap();
     stream.flush().await.unwrap();
     let mut bytes = Vec::new();
@@ -187,7 +187,7 @@ pub async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: 
 }
 
 #[derive(Debug)]
-pub struct Reply {
+pub(crate) struct Reply {
     pub status: u16,
     pub headers: Vec<(String, String)>,
     pub body: String,
@@ -203,18 +203,18 @@ impl Reply {
         Self { status, headers: headers.collect(), body: body.into() }
     }
 
-    pub fn get(&self, name: &str) -> Option<&str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(other, _)| other == name).map(|(_, value)| &value[..])
     }
 
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         assert_eq!(self.get("content-type"), Some("application/json"), "{self:?}");
         serde_json::from_str(&self.body).unwrap()
     }
 
     /// `data` of a success.
     #[track_caller]
-    pub fn data(&self) -> Value {
+    pub(crate) fn data(&self) -> Value {
         let mut json = self.json();
         assert_eq!((self.status, &json["code"], &json["message"]), (200, &200.into(), &"success".into()), "{json}");
         json["data"].take()
@@ -222,7 +222,7 @@ impl Reply {
 
     /// Asserts a refusal in the envelope, and gives its message.
     #[track_caller]
-    pub fn refused(&self, status: u16, code: &str) -> String {
+    pub(crate) fn refused(&self, status: u16, code: &str) -> String {
         let json = self.json();
         assert_eq!((self.status, json["code"].as_str()), (status, Some(code)), "{json}");
         assert_eq!(json.as_object().unwrap().len(), 2, "{json}");

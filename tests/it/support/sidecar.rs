@@ -80,7 +80,9 @@ impl Sidecar {
 
     /// The text of `/metrics`.
     pub(crate) async fn metrics(&self) -> String {
-        super::wire::exchange(self.admin, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.text()
+        super::wire::exchange(self.admin, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            .await
+            .text()
     }
 
     /// The value of one series, by its full text in `/metrics`.

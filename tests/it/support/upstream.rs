@@ -28,7 +28,9 @@ pub(crate) enum Act {
 impl Act {
     /// A small answer with status 200.
     pub(crate) fn ok() -> Self {
-        Self::Answer(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n{\"code\":200}".to_vec())
+        Self::Answer(
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n{\"code\":200}".to_vec(),
+        )
     }
 }
 
