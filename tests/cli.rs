@@ -507,9 +507,10 @@ impl Ended {
 
 #[test]
 fn every_command_helps_with_an_example() {
-    for command in ["sign", "verify", "keygen", "wait"] {
+    for command in ["run", "dev", "simulate", "check", "sign", "verify", "keygen", "wait"] {
         let help = run(&[command, "--help"], b"").done();
-        assert!(help.contains(&format!("Example:\n  wonder-signer {command} --")), "{help}");
+        let example = help.split("\nExample:\n").nth(1).unwrap_or_default();
+        assert!(example.contains(&format!("  wonder-signer {command}")), "{help}");
     }
     assert!(run(&["--help"], b"").done().contains("\nCommands:\n"));
     assert_eq!(run(&["--version"], b"").done(), format!("wonder-signer {}\n", env!("CARGO_PKG_VERSION")));
