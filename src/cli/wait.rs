@@ -25,7 +25,7 @@ Example:
   wonder-signer wait --admin 127.0.0.1:9090 --timeout 10s"
 )]
 pub(super) struct WaitArgs {
-    /// The sidecar's admin address; an unspecified one (0.0.0.0, [::]) is asked on loopback.
+    /// The sidecar's admin address; 0.0.0.0 and its like are asked on loopback.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9090")]
     admin: SocketAddr,
     /// How long to wait.
