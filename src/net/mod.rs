@@ -1,5 +1,6 @@
 //! Everything that touches the network on the proxy's way, and the pure rules beside it.
 //!
+//! * [`listen`]: TCP and Unix sockets.
 //! * [`server`]: accepts connections, serves them, drains them.
 //! * [`upstream`]: the pooled client to the one origin, over [`connect`].
 //! * [`intake`]: lets through only HTTP/1 that can be read in one way.
@@ -9,6 +10,7 @@
 pub mod connect;
 pub mod headers;
 pub mod intake;
+pub mod listen;
 pub mod respond;
 pub mod server;
 pub mod upstream;
