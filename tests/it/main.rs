@@ -10,6 +10,10 @@
 
 mod admin;
 mod contract;
+mod drain;
+mod h2;
+mod limits;
+mod listeners;
 mod simulator;
 mod support;
 mod wire;
