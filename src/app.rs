@@ -6,7 +6,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::{net::TcpListener, sync::oneshot, time::sleep};
 
 use crate::{
-    admin::{self, CredentialFact, Readiness, StatusFacts},
+    admin::{self, CredentialFact, Readiness, StatusFacts, shutdown::ShutdownRequest},
     config::Config,
     keystore::{Keystore, KeystoreError},
     metrics::Metrics,
@@ -103,7 +103,12 @@ impl App {
         }
         let page = facts(&config, &keystore);
         let (stop_admin, stopped) = oneshot::channel::<()>();
-        let probes = axum::serve(admin, admin::router(metrics.clone(), readiness.clone(), page))
+        let asked = ShutdownRequest::new();
+        let mut routes = admin::router(metrics.clone(), readiness.clone(), page);
+        if config.admin.shutdown {
+            routes = routes.merge(admin::shutdown::router(asked.clone()));
+        }
+        let probes = axum::serve(admin, routes.into_make_service_with_connect_info::<SocketAddr>())
             .with_graceful_shutdown(async { stopped.await.unwrap_or_default() });
         let probes = tokio::spawn(probes.into_future());
 
@@ -135,7 +140,10 @@ impl App {
         );
         readiness.set_ready();
         let shutdown = async {
-            shutdown.await;
+            tokio::select! {
+                () = shutdown => {}
+                () = asked.asked() => {}
+            }
             readiness.set_draining();
             metrics.set_draining(true);
             tracing::info!(delay = ?config.shutdown.drain_delay, grace = ?config.shutdown.grace, "draining");
