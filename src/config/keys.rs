@@ -7,6 +7,7 @@ pub(super) const KEYS: &[&str] = &[
     "listen.allowed_hosts",
     "listen.dangerous_allow_non_loopback",
     "admin.address",
+    "admin.shutdown",
     "upstream.environment",
     "upstream.origin",
     "upstream.ca_file",

@@ -96,7 +96,10 @@ impl Config {
         let credentials = CredentialConfig::read_all(&layers)?;
         Ok(Self {
             listen: Listen::read(&layers)?,
-            admin: Admin { address: layers.read("admin.address", values::address)? },
+            admin: Admin {
+                address: layers.read("admin.address", values::address)?,
+                shutdown: layers.read("admin.shutdown", values::switch)?,
+            },
             upstream: Upstream::read(&layers)?,
             credentials,
             limits: Limits::read(&layers)?,

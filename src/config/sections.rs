@@ -24,6 +24,8 @@ pub struct Listen {
 pub struct Admin {
     /// Default `0.0.0.0:9090`, any address: it shows nothing secret and changes nothing, and probes come from outside.
     pub address: SocketAddr,
+    /// Whether `POST /shutdown` from loopback ends the program, default `false`.
+    pub shutdown: bool,
 }
 
 /// `[upstream]`: the one place requests go to.

@@ -88,7 +88,7 @@ fn the_defaults_are_those_of_the_design() {
             dangerous_allow_non_loopback: false
         }
     );
-    assert_eq!(config.admin, Admin { address: "0.0.0.0:9090".parse().unwrap() });
+    assert_eq!(config.admin, Admin { address: "0.0.0.0:9090".parse().unwrap(), shutdown: false });
     assert_eq!(
         config.upstream,
         Upstream {
