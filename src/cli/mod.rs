@@ -3,7 +3,7 @@
 //! Exit codes: 0 done, 1 it could not be done or the answer is no, 64 bad usage or configuration (`EX_USAGE` of
 //! `sysexits.h`). Errors are one line on standard error, `wonder-signer: <what>: <cause>`.
 //!
-//! A further command is one variant of [`Command`] and one arm of its `run`.
+//! A further command is one variant of `Command` and one arm of its `run`.
 
 mod check;
 mod configuration;
@@ -33,6 +33,10 @@ use output::UntilClosed;
 /// Signs calls to the Wonder payment gateway.
 #[derive(Debug, clap::Parser)]
 #[command(name = "wonder-signer", version, arg_required_else_help = false, disable_help_subcommand = true)]
+#[command(after_help = "Each command has its own --help with an example.
+
+Example:
+  wonder-signer keygen --out keys")]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

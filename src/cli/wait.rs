@@ -25,7 +25,7 @@ Example:
   wonder-signer wait --admin 127.0.0.1:9090 --timeout 10s"
 )]
 pub(super) struct WaitArgs {
-    /// The sidecar's admin address; an unspecified one (0.0.0.0, [::]) is asked on loopback.
+    /// The sidecar's admin address; 0.0.0.0 and its like are asked on loopback.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9090")]
     admin: SocketAddr,
     /// How long to wait.
@@ -67,7 +67,9 @@ enum NotReady {
     Silent(#[source] io::Error),
     #[error("the answer is not HTTP, is this the admin address?")]
     NotHttp,
-    #[error("starting or draining (status {0})")]
+    #[error("starting or draining (status 503)")]
+    NotYet,
+    #[error("the answer has status {0}, is this the admin address?")]
     Status(u16),
 }
 
@@ -80,6 +82,7 @@ fn ask(admin: SocketAddr, patience: Duration) -> Result<(), NotReady> {
     let status = exchange(&mut stream, admin, patience).map_err(NotReady::Silent)?;
     match status {
         Some(200) => Ok(()),
+        Some(503) => Err(NotReady::NotYet),
         Some(status) => Err(NotReady::Status(status)),
         None => Err(NotReady::NotHttp),
     }

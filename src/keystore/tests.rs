@@ -9,8 +9,8 @@ use std::{
 
 use super::*;
 use crate::{
-    config::Secret,
-    telemetry::{self, Level, Style},
+    config::{LogLevel, Secret},
+    telemetry::{self, Style},
 };
 
 const APP_ID: &str = "0a1b2c3d-0000-4000-8000-00000000000f";
@@ -116,7 +116,7 @@ fn warns_of_a_key_file_that_everyone_can_read_and_of_no_other() {
         let lines = Lines::default();
         let written = lines.clone();
         let write = move |line: &[u8]| written.0.lock().unwrap().extend_from_slice(line);
-        let (subscriber, _) = telemetry::subscriber(Level::Warn, Style::Json, std::time::SystemTime::now, write);
+        let (subscriber, _) = telemetry::subscriber(LogLevel::Warn, Style::Json, std::time::SystemTime::now, write);
         tracing::subscriber::with_default(subscriber, || load_file(&path)).unwrap();
         let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
         assert_eq!(text.contains("warn") && text.contains("readable by everyone"), warned, "{mode:o}: {text}");
