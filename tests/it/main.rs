@@ -10,6 +10,8 @@
 
 mod admin;
 mod contract;
+mod run;
+mod secrets;
 mod simulator;
 mod support;
 mod wire;
