@@ -14,6 +14,8 @@ mod drain;
 mod h2;
 mod limits;
 mod listeners;
+mod run;
+mod secrets;
 mod simulator;
 mod support;
 mod wire;
