@@ -9,6 +9,7 @@
 )]
 
 mod contract;
+mod faults;
 mod simulator;
 mod support;
 mod wire;
