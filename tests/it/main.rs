@@ -9,6 +9,7 @@
 )]
 
 mod contract;
+mod endurance;
 mod faults;
 mod simulator;
 mod support;

@@ -6,6 +6,7 @@
 pub(crate) mod caller;
 pub(crate) mod faults;
 pub(crate) mod identity;
+pub(crate) mod program;
 pub(crate) mod sidecar;
 pub(crate) mod strict;
 pub(crate) mod upstream;
