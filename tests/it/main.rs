@@ -11,6 +11,8 @@
 mod contract;
 mod endurance;
 mod faults;
+mod property;
 mod simulator;
+mod smuggling;
 mod support;
 mod wire;
