@@ -10,6 +10,8 @@
 
 mod admin;
 mod contract;
+mod egress;
 mod simulator;
 mod support;
+mod upstream;
 mod wire;
