@@ -82,9 +82,7 @@ impl Config {
             ("upstream.origin".to_owned(), json!(upstream.origin.to_string())),
         ];
         entries.extend(upstream.ca_file.as_deref().map(|file| ("upstream.ca_file".to_owned(), path(file))));
-        entries.extend([
-            ("upstream.ca_mode".to_owned(), json!(upstream.ca_mode.as_str())),
-        ]);
+        entries.extend([("upstream.ca_mode".to_owned(), json!(upstream.ca_mode.as_str()))]);
         if let Some(ours) = &upstream.client_certificate {
             entries.push(("upstream.client_certificate_file".to_owned(), path(&ours.certificate_file)));
             entries.push(("upstream.client_key_file".to_owned(), path(&ours.key_file)));

@@ -66,7 +66,10 @@ impl Step {
                 "the egress proxy does not accept the user and password of upstream.proxy (status 407)".to_owned()
             }
             (Self::Tunnel(Some(status)), _) => {
-                format!("the egress proxy refuses a tunnel to the origin with status {} (upstream.proxy)", status.as_u16())
+                format!(
+                    "the egress proxy refuses a tunnel to the origin with status {} (upstream.proxy)",
+                    status.as_u16()
+                )
             }
             (Self::Tunnel(None), _) => "the egress proxy does not open a tunnel (upstream.proxy)".to_owned(),
             (Self::Tls, _) => "cannot agree on TLS with the origin".to_owned(),

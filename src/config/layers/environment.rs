@@ -36,8 +36,7 @@ pub(super) fn layer_name(name: &str) -> String {
 
 /// Takes the variables that start with `WONDER_SIGNER_`, and refuses those of them that mean nothing; takes those for the proxy.
 pub(super) fn read(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Variables, ConfigError> {
-    let mut found =
-        Variables { layers: Vec::new(), secrets: BTreeMap::new(), proxy: None, no_proxy: String::new() };
+    let mut found = Variables { layers: Vec::new(), secrets: BTreeMap::new(), proxy: None, no_proxy: String::new() };
     let mut general: BTreeMap<&str, OsString> = BTreeMap::new();
     let mut seen: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in variables {

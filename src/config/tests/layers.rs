@@ -139,10 +139,7 @@ fn the_proxy_of_the_environment_holds_below_every_layer_of_ours() {
             text.contains(&format!("upstream.proxy = \"http://general:1\"  # environment variable {name}\n")),
             "{text}"
         );
-        assert_eq!(
-            proxy(&general(name).file("upstream.proxy = \"http://file:2\"")).as_deref(),
-            Some("http://file:2")
-        );
+        assert_eq!(proxy(&general(name).file("upstream.proxy = \"http://file:2\"")).as_deref(), Some("http://file:2"));
         let off = general(name).variable("WONDER_SIGNER_UPSTREAM__PROXY", "off");
         assert_eq!(proxy(&off), None);
         let line = "upstream.proxy = \"off\"  # environment variable WONDER_SIGNER_UPSTREAM__PROXY\n";

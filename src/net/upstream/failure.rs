@@ -98,7 +98,9 @@ impl From<SendError> for Failure {
             SendError::Unsent(_) => (Code::UpstreamConnect, "the origin keeps closing connections".into()),
             SendError::Unsendable(_) => (Code::Internal, "the request could not be put on the wire".into()),
             SendError::BadResponse(_) => (Code::UpstreamBadResponse, "the origin did not answer in valid HTTP".into()),
-            SendError::Broken(_) => (Code::UpstreamReset, "the connection to the origin broke before the answer".into()),
+            SendError::Broken(_) => {
+                (Code::UpstreamReset, "the connection to the origin broke before the answer".into())
+            }
         };
         Self::new(code, message).with_sent(error.sent()).because(&error)
     }

@@ -29,7 +29,7 @@ async fn refused(origin: &str, toml: &str) -> (Failure, bool) {
 #[tokio::test]
 async fn a_tunnel_is_asked_for_with_credentials_and_the_rest_is_between_us_and_the_origin() {
     let directory = tempfile::tempdir().unwrap();
-    let authority = Authority::new();
+    let authority = Authority::named("ours");
     let ca = directory.path().join("ca.pem");
     std::fs::write(&ca, authority.pem()).unwrap();
     let server = TlsServer::start(&authority.issue(&["127.0.0.1"], |_| ()), Manner::default()).await;
@@ -60,10 +60,7 @@ async fn a_proxy_that_refuses_is_named_with_its_status() {
             "HTTP/1.0 403 Forbidden\r\nContent-Length: 4\r\n\r\nnope",
             "the egress proxy refuses a tunnel to the origin with status 403 (upstream.proxy)",
         ),
-        (
-            "HTTP/1.1 503 \r\n\r\n",
-            "the egress proxy refuses a tunnel to the origin with status 503 (upstream.proxy)",
-        ),
+        ("HTTP/1.1 503 \r\n\r\n", "the egress proxy refuses a tunnel to the origin with status 503 (upstream.proxy)"),
         ("SSH-2.0-OpenSSH_9.2\r\n\r\n", "the egress proxy does not open a tunnel (upstream.proxy)"),
         ("HTTP/1.1 200 OK\r\n\r\nbytes too early", "the egress proxy does not open a tunnel (upstream.proxy)"),
         ("HTTP/1.1 200 O", "the egress proxy does not open a tunnel (upstream.proxy)"),
@@ -82,10 +79,7 @@ async fn a_proxy_that_is_not_there_is_told_from_an_origin_that_is_not() {
     let address = listener.local_addr().unwrap();
     drop(listener);
     let (failure, again) = refused("https://gateway.invalid", &format!("upstream.proxy = \"http://{address}\"")).await;
-    assert_eq!(
-        (failure.to_string().as_str(), again),
-        ("cannot connect to the egress proxy (upstream.proxy)", true)
-    );
+    assert_eq!((failure.to_string().as_str(), again), ("cannot connect to the egress proxy (upstream.proxy)", true));
     let error = Client::of("https://gateway.invalid", "upstream.proxy = \"http://no-such-proxy.invalid:3128\"");
     let failure = Failure::from(error.send("/svc/a").await.unwrap_err());
     assert_eq!(failure.code, Code::UpstreamDns);

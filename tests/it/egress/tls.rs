@@ -31,7 +31,7 @@ async fn failure(origin: &str, toml: &str) -> Failure {
 #[tokio::test]
 async fn a_certificate_that_does_not_hold_is_refused_and_the_log_says_why() {
     let directory = tempfile::tempdir().unwrap();
-    let (ours, other) = (Authority::new(), Authority::new());
+    let (ours, other) = (Authority::named("ours"), Authority::named("other"));
     let trust = format!("[upstream]\nca_file = \"{}\"\n", file(directory.path(), "ca.pem", &ours.pem()));
     let expired = |params: &mut rcgen::CertificateParams| {
         params.not_before = rcgen::date_time_ymd(2001, 1, 1);
@@ -56,7 +56,7 @@ async fn a_certificate_that_does_not_hold_is_refused_and_the_log_says_why() {
 #[tokio::test]
 async fn a_certificate_of_an_added_or_replacing_authority_is_taken() {
     let directory = tempfile::tempdir().unwrap();
-    let authority = Authority::new();
+    let authority = Authority::named("ours");
     let ca = file(directory.path(), "ca.pem", &authority.pem());
     let server = TlsServer::start(&authority.issue(&["127.0.0.1"], |_| ()), Manner::default()).await;
     for mode in ["add", "replace"] {
@@ -71,7 +71,7 @@ async fn a_certificate_of_an_added_or_replacing_authority_is_taken() {
 #[tokio::test]
 async fn a_client_certificate_is_shown_to_an_origin_that_asks_for_one() {
     let directory = tempfile::tempdir().unwrap();
-    let (servers, clients) = (Authority::new(), Authority::new());
+    let (servers, clients) = (Authority::named("servers"), Authority::named("clients"));
     let ca = file(directory.path(), "ca.pem", &servers.pem());
     let client = clients.issue(&["client"], |_| ());
     let certificate = file(directory.path(), "client.pem", &client.certificate_pem());
@@ -97,18 +97,23 @@ async fn a_client_certificate_is_shown_to_an_origin_that_asks_for_one() {
 #[tokio::test]
 async fn settings_of_tls_that_cannot_be_used_stop_the_start_and_name_the_key() {
     let directory = tempfile::tempdir().unwrap();
-    let authority = Authority::new();
+    let authority = Authority::named("ours");
     let [one, other] = ["one", "other"].map(|name| authority.issue(&[name], |_| ()));
     let certificate = file(directory.path(), "client.pem", &one.certificate_pem());
     let key = file(directory.path(), "client.key", &one.key_pem());
     let wrong = file(directory.path(), "wrong.key", &other.key_pem());
-    let marker = file(directory.path(), "marker.key", "-----BEGIN PRIVATE KEY-----\nMARKER\n-----END PRIVATE KEY-----\n");
+    let marker =
+        file(directory.path(), "marker.key", "-----BEGIN PRIVATE KEY-----\nMARKER\n-----END PRIVATE KEY-----\n");
     let missing = directory.path().join("missing").display().to_string();
     for (certificate, key, text) in [
         (&missing, &key, format!("upstream.client_certificate_file {missing}: cannot be read: No such file")),
         (&key, &key, format!("upstream.client_certificate_file {key}: holds no certificate")),
         (&certificate, &missing, format!("upstream.client_key_file {missing}: cannot be read: No such file")),
-        (&certificate, &certificate, format!("upstream.client_key_file {certificate}: holds no unencrypted private key")),
+        (
+            &certificate,
+            &certificate,
+            format!("upstream.client_key_file {certificate}: holds no unencrypted private key"),
+        ),
         (&certificate, &marker, "upstream.client_".to_owned()),
         (&certificate, &wrong, "upstream.client_certificate_file and upstream.client_key_file: ".to_owned()),
     ] {
@@ -131,7 +136,7 @@ async fn settings_of_tls_that_cannot_be_used_stop_the_start_and_name_the_key() {
 #[tokio::test]
 async fn an_origin_with_too_old_a_tls_is_refused() {
     let directory = tempfile::tempdir().unwrap();
-    let authority = Authority::new();
+    let authority = Authority::named("ours");
     let ca = file(directory.path(), "ca.pem", &authority.pem());
     let issued = authority.issue(&["127.0.0.1"], |_| ());
     let server = TlsServer::start(&issued, Manner { versions: TLS12, ..Manner::default() }).await;
@@ -145,7 +150,7 @@ async fn an_origin_with_too_old_a_tls_is_refused() {
 #[tokio::test]
 async fn http2_only_is_not_content_with_less() {
     let directory = tempfile::tempdir().unwrap();
-    let authority = Authority::new();
+    let authority = Authority::named("ours");
     let ca = file(directory.path(), "ca.pem", &authority.pem());
     let issued = authority.issue(&["127.0.0.1"], |_| ());
     let toml = format!("[upstream]\nca_file = \"{ca}\"\nhttp_version = \"http2\"");

@@ -22,7 +22,8 @@ impl Client {
     pub(crate) fn of(origin: &str, toml: &str) -> Self {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(toml.as_bytes()).unwrap();
-        let environment = [("WONDER_SIGNER_UPSTREAM__ENVIRONMENT", "custom"), ("WONDER_SIGNER_UPSTREAM__ORIGIN", origin)];
+        let environment =
+            [("WONDER_SIGNER_UPSTREAM__ENVIRONMENT", "custom"), ("WONDER_SIGNER_UPSTREAM__ORIGIN", origin)];
         let environment = environment.map(|(name, value)| (name.into(), value.into()));
         let config = Config::load(&[file.path().to_owned()], environment, &Flags::default()).unwrap();
         let metrics = Metrics::new(&[]);

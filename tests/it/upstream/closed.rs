@@ -123,8 +123,9 @@ async fn the_clock_is_held_against_upstreams() {
     let date = httpdate::fmt_http_date(std::time::SystemTime::now() - hour);
     let upstream = Recorder::acting(move |_| {
         Act::Answer(format!("HTTP/1.1 200 OK\r\nDate: {date}\r\nContent-Length: 0\r\n\r\n").into_bytes())
-    });
-    let client = Client::of(&upstream.await.origin(), "");
+    })
+    .await;
+    let client = Client::of(&upstream.origin(), "");
     client.send("/svc/a").await.unwrap();
     let skew = client.metric("wonder_signer_clock_skew_seconds");
     assert!((3500.0..4000.0).contains(&skew), "{skew}");
