@@ -88,6 +88,16 @@ fn values_are_refused_with_key_layer_and_remedy() {
             "upstream.ca_mode = \"replace\" (from FILE): needs upstream.ca_file, or nothing would be trusted",
         ),
         ("upstream.ca_file = \"\"", "upstream.ca_file = \"\" (from FILE): is empty, the path of a file is needed"),
+        ("limits = 5", "limits (from FILE): must be a table of keys"),
+        ("[[credentials]]\nx = 1", "credentials (from FILE): must be a table of keys"),
+    ] {
+        assert_eq!(error_of_file(toml), error, "{toml}");
+    }
+}
+
+#[test]
+fn settings_of_the_way_out_are_refused_with_key_layer_and_remedy() {
+    for (toml, error) in [
         (
             "upstream.client_certificate_file = \"/c.pem\"",
             "upstream.client_certificate_file = \"/c.pem\" (from FILE): needs upstream.client_key_file; set both or none",
@@ -112,8 +122,6 @@ fn values_are_refused_with_key_layer_and_remedy() {
             "upstream.proxy = \"\"",
             "upstream.proxy (from FILE): not a proxy; write for example \"http://proxy.internal:3128\", or \"off\"",
         ),
-        ("limits = 5", "limits (from FILE): must be a table of keys"),
-        ("[[credentials]]\nx = 1", "credentials (from FILE): must be a table of keys"),
     ] {
         assert_eq!(error_of_file(toml), error, "{toml}");
     }
