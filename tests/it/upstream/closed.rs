@@ -119,7 +119,7 @@ async fn a_connection_that_is_reset_is_counted_as_an_error() {
 
 #[tokio::test]
 async fn the_clock_is_held_against_upstreams() {
-    let hour = std::time::Duration::from_secs(3600);
+    let hour = std::time::Duration::from_hours(1);
     let date = httpdate::fmt_http_date(std::time::SystemTime::now() - hour);
     let upstream = Recorder::acting(move |_| {
         Act::Answer(format!("HTTP/1.1 200 OK\r\nDate: {date}\r\nContent-Length: 0\r\n\r\n").into_bytes())
