@@ -11,7 +11,8 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-WORK, APP, PROGRAM = Path(os.environ["work"]), os.environ["app"], os.environ["program"]
+WORK, APP = Path(os.environ["FIGURES_WORK"]), os.environ["FIGURES_APP"]
+PROGRAM = os.environ["WONDER_SIGNER"]
 SIMULATOR = json.loads((WORK / "simulator.json").read_text())["listen"]
 ECHO = "/svc/payment/api/v1/openapi/echo"
 BODY = json.dumps({"message": "x" * 400}).encode()
@@ -27,6 +28,8 @@ def start_run(name):
     began = time.monotonic()
     process = subprocess.Popen(words, stderr=log)
     while not ready.exists():
+        if process.poll() is not None:
+            raise SystemExit(f"it ended: {(WORK / f'{name}.log').read_text()}")
         time.sleep(0.0002)
     written = time.monotonic() - began
     addresses = json.loads(ready.read_text())
@@ -106,7 +109,7 @@ presigned = [signed_headers() for _ in range(WARM_UP + REQUESTS)]
 trust = ssl.create_default_context(cafile=str(WORK / "ca.pem"))
 straight = measure(http.client.HTTPSConnection(SIMULATOR, context=trust), presigned)
 through = measure(http.client.HTTPConnection(addresses["listen"]), None)
-dev = measure(http.client.HTTPConnection(urlsplit(os.environ["origin"]).netloc), None)
+dev = measure(http.client.HTTPConnection(urlsplit(os.environ["FIGURES_ORIGIN"]).netloc), None)
 print(f"memory after {REQUESTS} requests{memory(process):8.1f} MiB")
 stop(process)
 

@@ -20,4 +20,5 @@ app=1f0e5b52-6c0a-4a55-9a0e-2f6b8d0c7e11
 pids+=($!)
 await test -s "$work/simulator.json"
 start_dev
-work=$work app=$app origin=$origin program=$WONDER_SIGNER python3 -u tests/e2e/figures.py
+export WONDER_SIGNER
+FIGURES_WORK=$work FIGURES_APP=$app FIGURES_ORIGIN=$origin python3 -u tests/e2e/figures.py
