@@ -37,23 +37,25 @@ impl Markers {
     fn new() -> Self {
         let fixed = [CARD, NAME, QUERY, PATH, HEADER, COOKIE, AUTHORIZATION, EGRESS, HOST, ANSWER, FORGED];
         let mut all = Self(Vec::new());
-        fixed.into_iter().for_each(|text| all.add(text));
+        for text in fixed {
+            all.add(text);
+        }
         // Each line of the key but the first, which is the same for every key of its size, and the short last one.
-        KEY_PEM.lines().filter(|line| line.len() == 64).skip(1).for_each(|line| all.add(line));
+        for line in KEY_PEM.lines().filter(|line| line.len() == 64).skip(1) {
+            all.add(line);
+        }
         all
     }
 
     /// Adds a text in every form that it could take on the way out.
     fn add(&mut self, text: &str) {
-        let percent: String = text.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        let partly: String = text
-            .bytes()
-            .map(|byte| match byte {
-                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' => char::from(byte).to_string(),
-                _ => format!("%{byte:02X}"),
-            })
-            .collect();
-        let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let bytes = |form: fn(u8) -> String| text.bytes().map(form).collect::<String>();
+        let percent = bytes(|byte| format!("%{byte:02X}"));
+        let partly = bytes(|byte| match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' => char::from(byte).to_string(),
+            _ => format!("%{byte:02X}"),
+        });
+        let hex = bytes(|byte| format!("{byte:02x}"));
         let base64 = BASE64_STANDARD.encode(text).trim_end_matches('=').to_owned();
         let json = serde_json::to_string(text).unwrap().trim_matches('"').to_owned();
         let escaped = text.escape_unicode().to_string();
