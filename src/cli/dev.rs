@@ -78,18 +78,18 @@ async fn serve(args: &DevArgs, out: &mut dyn Write) -> Result<()> {
     // The simulator goes last: requests that are being drained still need it.
     let (drained, simulator_may_stop) = oneshot::channel::<()>();
     let simulator = tokio::spawn(async { simulator.run(async { simulator_may_stop.await.unwrap_or_default() }).await });
-    let cut = app.run(shutdown).await.cut;
+    let cut = app.run(shutdown).await.cut.len();
     drop(drained);
     simulator.await.context("simulator")?;
     if cut > 0 {
-        bail!("shutdown: {cut} connections were cut")
+        bail!("shutdown: {cut} requests were cut")
     }
     Ok(())
 }
 
 /// What a newcomer needs to see, and a line to paste.
-fn greet(addresses: Addresses, simulator: &Simulator, out: &mut dyn Write) -> Result<()> {
-    let Addresses { listen, admin } = addresses;
+fn greet(addresses: &Addresses, simulator: &Simulator, out: &mut dyn Write) -> Result<()> {
+    let (listen, admin) = (&addresses.listen[0], addresses.admin);
     let origin = simulator.origin();
     writeln!(
         out,

@@ -5,8 +5,9 @@ use std::{collections::BTreeMap, io};
 use serde_json::{Value, json};
 
 use super::{
-    Config, KeySource,
+    Config, KeySource, ListenAddress,
     layers::DEFAULT,
+    proxy,
     values::{duration_text, size_text},
 };
 
@@ -22,6 +23,11 @@ impl Sources {
     #[must_use]
     pub fn of(&self, key: &str) -> &str {
         self.0.get(key).map_or(DEFAULT, String::as_str)
+    }
+
+    /// The layer that set `key` set it for others than us.
+    pub(super) fn forget(&mut self, key: &str) {
+        self.0.remove(key);
     }
 }
 
@@ -68,7 +74,8 @@ impl Config {
         let (listen, upstream, limits, timeouts) = (&self.listen, &self.upstream, &self.limits, &self.timeouts);
 
         let mut entries = vec![
-            ("listen.address".to_owned(), json!(listen.address.to_string())),
+            ("listen.address".to_owned(), json!(one_or_all(&listen.addresses))),
+            ("listen.socket_mode".to_owned(), json!(format!("{:04o}", listen.socket_mode))),
             ("listen.allowed_hosts".to_owned(), json!(listen.allowed_hosts)),
             ("listen.dangerous_allow_non_loopback".to_owned(), json!(listen.dangerous_allow_non_loopback)),
             ("admin.address".to_owned(), json!(self.admin.address.to_string())),
@@ -76,8 +83,21 @@ impl Config {
             ("upstream.origin".to_owned(), json!(upstream.origin.to_string())),
         ];
         entries.extend(upstream.ca_file.as_deref().map(|file| ("upstream.ca_file".to_owned(), path(file))));
+        entries.extend([("upstream.ca_mode".to_owned(), json!(upstream.ca_mode.as_str()))]);
+        if let Some(ours) = &upstream.client_certificate {
+            entries.push(("upstream.client_certificate_file".to_owned(), path(&ours.certificate_file)));
+            entries.push(("upstream.client_key_file".to_owned(), path(&ours.key_file)));
+        }
         entries.extend([
-            ("upstream.ca_mode".to_owned(), json!(upstream.ca_mode.as_str())),
+            ("upstream.min_tls_version".to_owned(), json!(upstream.min_tls_version.as_str())),
+            ("upstream.http_version".to_owned(), json!(upstream.http_version.as_str())),
+        ]);
+        match &upstream.proxy {
+            Some(proxy) => entries.push((proxy::KEY.to_owned(), json!(proxy.to_string()))),
+            None if self.sources.0.contains_key(proxy::KEY) => entries.push((proxy::KEY.to_owned(), json!("off"))),
+            None => {}
+        }
+        entries.extend([
             ("upstream.pool_idle".to_owned(), duration(upstream.pool_idle)),
             ("upstream.pool_max_idle".to_owned(), json!(upstream.pool_max_idle)),
             ("upstream.max_connection_age".to_owned(), duration(upstream.max_connection_age)),
@@ -95,7 +115,9 @@ impl Config {
             ("limits.connections".to_owned(), json!(limits.connections)),
             ("limits.headers".to_owned(), json!(limits.headers)),
             ("limits.header_bytes".to_owned(), size(limits.header_bytes)),
+            ("limits.buffered".to_owned(), size(limits.buffered)),
             ("timeouts.request_head".to_owned(), duration(timeouts.request_head)),
+            ("timeouts.idle".to_owned(), duration(timeouts.idle)),
             ("timeouts.body".to_owned(), duration(timeouts.body)),
             ("timeouts.queue".to_owned(), duration(timeouts.queue)),
             ("timeouts.connect".to_owned(), duration(timeouts.connect)),
@@ -109,5 +131,13 @@ impl Config {
             ("log.format".to_owned(), json!(self.log.format.as_str())),
         ]);
         entries
+    }
+}
+
+/// One address as a text, several as a list.
+fn one_or_all(addresses: &[ListenAddress]) -> Value {
+    match addresses {
+        [one] => json!(one.to_string()),
+        all => all.iter().map(ToString::to_string).collect(),
     }
 }

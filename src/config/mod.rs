@@ -13,10 +13,13 @@
 //! # Layout
 //!
 //! * [`sections`]: the finished types, one per table of the file.
+//! * [`listener`]: where requests come from.
 //! * [`origin`]: where requests go.
+//! * [`proxy`]: the way out of the network, where there is only one.
 //! * [`credentials`]: who signs, and where the key is.
 //! * `layers`: defaults, files, environment and flags laid over one another; refuses what nobody knows.
 //! * `keys`: the names of all keys.
+//! * `upstream`: how the `[upstream]` table is read.
 //! * `values`: what a single value may be.
 //! * `explain`: every effective value and where it came from, secrets masked.
 //! * `error`: what went wrong, in one line.
@@ -27,17 +30,23 @@ mod explain;
 pub(crate) mod file;
 mod keys;
 mod layers;
+pub mod listener;
 pub mod origin;
+pub mod proxy;
 pub mod sections;
+mod upstream;
 mod values;
 
 pub use credentials::{CredentialConfig, KeySource, Secret};
 pub use error::ConfigError;
 pub use explain::{Sources, explain};
 pub use layers::Flags;
+pub use listener::ListenAddress;
 pub use origin::Origin;
+pub use proxy::Proxy;
 pub use sections::{
-    Admin, CaMode, Environment, Limits, Listen, Log, LogFormat, LogLevel, Shutdown, Timeouts, Upstream,
+    Admin, CaMode, ClientCertificate, Environment, HttpVersion, Limits, Listen, Log, LogFormat, LogLevel, Shutdown,
+    Timeouts, TlsVersion, Upstream,
 };
 
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, time::Duration};
@@ -46,6 +55,7 @@ use layers::Layers;
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
+const GIB: u64 = 1024 * MIB;
 const MILLISECOND: Duration = Duration::from_millis(1);
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
@@ -78,8 +88,8 @@ pub struct Config {
 impl Config {
     /// Lays the layers over one another, later wins: compiled-in defaults, each of `files` (TOML), `environment`, `flags`.
     ///
-    /// Variables that do not start with `WONDER_SIGNER_` are ignored. Files are read (configuration and AppID files);
-    /// keys are not.
+    /// Variables that do not start with `WONDER_SIGNER_` are ignored, but for `HTTPS_PROXY` and `NO_PROXY`, which stand just
+    /// above the defaults. Files are read (configuration and AppID files); keys are not.
     ///
     /// # Errors
     /// The first [`ConfigError`]; its text is one line, names key and layer, and repeats no secret.
@@ -90,9 +100,13 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let layers = Layers::gather(files, environment, flags)?;
         let credentials = CredentialConfig::read_all(&layers)?;
-        Ok(Self {
+        let proxy_is_for_everyone = layers.proxy_is_for_everyone();
+        let mut config = Self {
             listen: Listen::read(&layers)?,
-            admin: Admin { address: layers.read("admin.address", values::address)? },
+            admin: Admin {
+                address: layers.read("admin.address", values::address)?,
+                shutdown: layers.read("admin.shutdown", values::switch)?,
+            },
             upstream: Upstream::read(&layers)?,
             credentials,
             limits: Limits::read(&layers)?,
@@ -106,7 +120,11 @@ impl Config {
                 format: layers.read("log.format", values::word)?,
             },
             sources: layers.into_sources(),
-        })
+        };
+        if config.upstream.proxy.is_none() && proxy_is_for_everyone {
+            config.sources.forget(proxy::KEY);
+        }
+        Ok(config)
     }
 
     /// Refuses a configuration under which nothing can be signed.
@@ -121,11 +139,12 @@ impl Config {
 impl Listen {
     fn read(layers: &Layers) -> Result<Self, ConfigError> {
         let listen = Self {
-            address: layers.read("listen.address", values::address)?,
+            addresses: layers.read("listen.address", values::listeners)?,
+            socket_mode: layers.read("listen.socket_mode", values::mode)?,
             allowed_hosts: layers.read("listen.allowed_hosts", values::hosts)?,
             dangerous_allow_non_loopback: layers.read("listen.dangerous_allow_non_loopback", values::switch)?,
         };
-        if listen.address.ip().to_canonical().is_loopback() || listen.dangerous_allow_non_loopback {
+        if listen.addresses.iter().all(ListenAddress::is_local) || listen.dangerous_allow_non_loopback {
             Ok(listen)
         } else {
             Err(layers.refuse(
@@ -137,53 +156,6 @@ impl Listen {
     }
 }
 
-impl Upstream {
-    fn read(layers: &Layers) -> Result<Self, ConfigError> {
-        let environment = layers.read("upstream.environment", values::word)?;
-        let given: Option<Origin> = layers.read_optional("upstream.origin", values::origin)?;
-        let fixed = match environment {
-            Environment::Staging => Some("https://gateway-stg.wonder.today"),
-            Environment::Production => Some("https://gateway.wonder.today"),
-            Environment::Custom => None,
-        };
-        let origin = match (fixed, given) {
-            (None, Some(origin)) => origin,
-            (None, None) => {
-                return Err(layers.refuse(
-                    "upstream.environment",
-                    "needs upstream.origin; write for example origin = \"https://127.0.0.1:4443\"",
-                ));
-            }
-            (Some(_), Some(_)) => {
-                let (word, source) = (environment, layers.source("upstream.environment"));
-                return Err(layers.refuse(
-                    "upstream.origin",
-                    format!(
-                        "goes only with upstream.environment = \"custom\", which is \"{word}\" (from {source}); \
-                         set it to \"custom\" (flag --environment custom)"
-                    ),
-                ));
-            }
-            (Some(fixed), None) => fixed
-                .parse()
-                .map_err(|error: origin::OriginError| layers.refuse("upstream.environment", error.to_string()))?,
-        };
-        let upstream = Self {
-            environment,
-            origin,
-            ca_file: layers.read_optional("upstream.ca_file", values::path)?,
-            ca_mode: layers.read("upstream.ca_mode", values::word)?,
-            pool_idle: layers.read("upstream.pool_idle", values::duration(MILLISECOND..=HOUR))?,
-            pool_max_idle: layers.read("upstream.pool_max_idle", values::count(0..=1024))?,
-            max_connection_age: layers.read("upstream.max_connection_age", values::duration(MILLISECOND..=DAY))?,
-        };
-        if upstream.ca_mode == CaMode::Replace && upstream.ca_file.is_none() {
-            return Err(layers.refuse("upstream.ca_mode", "needs upstream.ca_file, or nothing would be trusted"));
-        }
-        Ok(upstream)
-    }
-}
-
 impl Limits {
     fn read(layers: &Layers) -> Result<Self, ConfigError> {
         Ok(Self {
@@ -192,6 +164,7 @@ impl Limits {
             connections: layers.read("limits.connections", values::count(1..=65_536))?,
             headers: layers.read("limits.headers", values::count(10..=1000))?,
             header_bytes: layers.read("limits.header_bytes", values::size(8 * KIB..=MIB))?,
+            buffered: layers.read("limits.buffered", values::size(MIB..=4 * GIB))?,
         })
     }
 }
@@ -201,6 +174,7 @@ impl Timeouts {
         let step = |key| layers.read(key, values::duration(MILLISECOND..=HOUR));
         Ok(Self {
             request_head: step("timeouts.request_head")?,
+            idle: layers.read("timeouts.idle", values::duration(MILLISECOND..=DAY))?,
             body: step("timeouts.body")?,
             queue: layers.read("timeouts.queue", values::duration(Duration::ZERO..=HOUR))?,
             connect: step("timeouts.connect")?,

@@ -3,17 +3,19 @@
 
 use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
-use super::origin::Origin;
+use super::{listener::ListenAddress, origin::Origin, proxy::Proxy};
 
 /// `[listen]`: the signing listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listen {
-    /// Where plain requests are taken, default `127.0.0.1:8080`. Port 0 lets the system choose one.
-    pub address: SocketAddr,
+    /// Where plain requests are taken, at least one, default `127.0.0.1:8080`.
+    pub addresses: Vec<ListenAddress>,
+    /// Permission bits of a Unix socket's file, default `0o600`: the same user only.
+    pub socket_mode: u32,
     /// Host names accepted in `Host` beside the loopback ones, lower case, without port, default none. A page in a browser
     /// can point a name of its own at loopback; it cannot choose another `Host`.
     pub allowed_hosts: Vec<String>,
-    /// Whether `address` may be other than loopback, default `false`: whoever reaches it can have requests signed.
+    /// Whether `addresses` may be other than loopback, default `false`: whoever reaches it can have requests signed.
     pub dangerous_allow_non_loopback: bool,
 }
 
@@ -22,6 +24,8 @@ pub struct Listen {
 pub struct Admin {
     /// Default `0.0.0.0:9090`, any address: it shows nothing secret and changes nothing, and probes come from outside.
     pub address: SocketAddr,
+    /// Whether `POST /shutdown` from loopback ends the program, default `false`.
+    pub shutdown: bool,
 }
 
 /// `[upstream]`: the one place requests go to.
@@ -35,13 +39,30 @@ pub struct Upstream {
     pub ca_file: Option<PathBuf>,
     /// What `ca_file` does to the built-in roots, default add.
     pub ca_mode: CaMode,
+    /// What we show an origin that asks who we are, default none.
+    pub client_certificate: Option<ClientCertificate>,
+    /// The oldest TLS version spoken, default 1.2.
+    pub min_tls_version: TlsVersion,
+    /// Which HTTP is spoken, default auto.
+    pub http_version: HttpVersion,
+    /// The way out, from `proxy` or `HTTPS_PROXY`, default none. A plain http origin is called without.
+    pub proxy: Option<Proxy>,
     /// How long an idle connection is kept, default 10 s: shorter than the idle time-outs of load balancers, so that a
     /// request seldom meets a connection that is being closed.
     pub pool_idle: Duration,
     /// Idle connections kept, default 64; 0 keeps none.
     pub pool_max_idle: usize,
-    /// Age at which a connection takes no new requests, default 5 min, so that DNS changes are followed.
+    /// Age past which the next answer is a connection's last, default 5 min, so that DNS changes are followed.
     pub max_connection_age: Duration,
+}
+
+/// A certificate of our own and its key, both PEM files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// The certificate and its chain, from `client_certificate_file`.
+    pub certificate_file: PathBuf,
+    /// Its private key, from `client_key_file`.
+    pub key_file: PathBuf,
 }
 
 /// `[limits]`: what is refused for size or number, so that memory stays bounded.
@@ -57,13 +78,19 @@ pub struct Limits {
     pub headers: usize,
     /// Bytes of a request's head, default 64 KiB. At least 8 KiB, which is the least that hyper works with.
     pub header_bytes: usize,
+    /// Bytes of request bodies held at once, default 64 MiB; a request that would go over it is shed. Bounds memory where
+    /// `body` times `requests_in_flight` would not.
+    pub buffered: usize,
 }
 
 /// `[timeouts]`: how long each step may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// From accept, or the end of the answer before, to a whole request head, default 10 s.
+    /// From accept to the first byte, and from a request head's first byte to its last, default 10 s.
     pub request_head: Duration,
+    /// From the end of an answer to the next request on the same connection, default 10 min: longer than clients keep
+    /// connections, since one that is closed under a request makes the client wonder whether it was sent.
+    pub idle: Duration,
     /// From request head to whole request body, default 10 s.
     pub body: Duration,
     /// Wait for a place among `limits.requests_in_flight`, default 1 s; 0 refuses at once.
@@ -156,6 +183,28 @@ words! {
         Add = "add",
         /// The file's certificates alone are trusted.
         Replace = "replace",
+    }
+}
+
+words! {
+    /// A version of TLS.
+    TlsVersion {
+        /// RFC 5246.
+        Tls12 = "1.2",
+        /// RFC 8446.
+        Tls13 = "1.3",
+    }
+}
+
+words! {
+    /// Which HTTP is spoken with upstream.
+    HttpVersion {
+        /// What the TLS handshake agrees on (ALPN), HTTP/2 preferred; HTTP/1.1 without TLS.
+        Auto = "auto",
+        /// HTTP/1.1 only.
+        Http1 = "http1",
+        /// HTTP/2 only; without TLS by prior knowledge.
+        Http2 = "http2",
     }
 }
 

@@ -82,12 +82,13 @@ fn the_defaults_are_those_of_the_design() {
     assert_eq!(
         config.listen,
         Listen {
-            address: "127.0.0.1:8080".parse().unwrap(),
+            addresses: vec!["127.0.0.1:8080".parse().unwrap()],
+            socket_mode: 0o600,
             allowed_hosts: vec![],
             dangerous_allow_non_loopback: false
         }
     );
-    assert_eq!(config.admin, Admin { address: "0.0.0.0:9090".parse().unwrap() });
+    assert_eq!(config.admin, Admin { address: "0.0.0.0:9090".parse().unwrap(), shutdown: false });
     assert_eq!(
         config.upstream,
         Upstream {
@@ -95,6 +96,10 @@ fn the_defaults_are_those_of_the_design() {
             origin: "https://gateway-stg.wonder.today".parse().unwrap(),
             ca_file: None,
             ca_mode: CaMode::Add,
+            client_certificate: None,
+            min_tls_version: TlsVersion::Tls12,
+            http_version: HttpVersion::Auto,
+            proxy: None,
             pool_idle: seconds(10),
             pool_max_idle: 64,
             max_connection_age: seconds(300),
@@ -103,12 +108,20 @@ fn the_defaults_are_those_of_the_design() {
     assert!(config.credentials.is_empty());
     assert_eq!(
         config.limits,
-        Limits { body: 1_048_576, requests_in_flight: 256, connections: 1024, headers: 100, header_bytes: 65_536 }
+        Limits {
+            body: 1_048_576,
+            requests_in_flight: 256,
+            connections: 1024,
+            headers: 100,
+            header_bytes: 65_536,
+            buffered: 67_108_864
+        }
     );
     assert_eq!(
         config.timeouts,
         Timeouts {
             request_head: seconds(10),
+            idle: seconds(600),
             body: seconds(10),
             queue: seconds(1),
             connect: seconds(5),
@@ -147,13 +160,18 @@ fn every_key_is_read() {
     let config = Given::new()
         .file(&format!(
             r#"
-            listen = {{ address = "[::1]:1", allowed_hosts = ["Signer.Internal", "[::1]"], dangerous_allow_non_loopback = true }}
+            listen = {{ address = "[::1]:1", socket_mode = "0660", allowed_hosts = ["Signer.Internal", "[::1]"], dangerous_allow_non_loopback = true }}
             admin.address = "127.0.0.1:2"
             [upstream]
             environment = "custom"
             origin = "https://127.0.0.1:4443"
             ca_file = "/ca.pem"
             ca_mode = "replace"
+            client_certificate_file = "/client.pem"
+            client_key_file = "/client.key"
+            min_tls_version = "1.3"
+            http_version = "http1"
+            proxy = "http://proxy.internal:3128"
             pool_idle = "2s"
             pool_max_idle = 3
             max_connection_age = "4m"
@@ -166,7 +184,9 @@ fn every_key_is_read() {
             connections = 7
             headers = 18
             header_bytes = "9KiB"
+            buffered = "10MiB"
             [timeouts]
+            idle = "11s"
             request_head = "1s"
             body = "2s"
             queue = "3s"
@@ -190,6 +210,7 @@ fn every_key_is_read() {
         text.replace(&format!("  # file {path}"), ""),
         format!(
             r#"listen.address = "[::1]:1"
+listen.socket_mode = "0660"
 listen.allowed_hosts = ["signer.internal","[::1]"]
 listen.dangerous_allow_non_loopback = true
 admin.address = "127.0.0.1:2"
@@ -197,6 +218,11 @@ upstream.environment = "custom"
 upstream.origin = "https://127.0.0.1:4443"
 upstream.ca_file = "/ca.pem"
 upstream.ca_mode = "replace"
+upstream.client_certificate_file = "/client.pem"
+upstream.client_key_file = "/client.key"
+upstream.min_tls_version = "1.3"
+upstream.http_version = "http1"
+upstream.proxy = "http://proxy.internal:3128"
 upstream.pool_idle = "2s"
 upstream.pool_max_idle = 3
 upstream.max_connection_age = "4m"
@@ -207,7 +233,9 @@ limits.requests_in_flight = 6
 limits.connections = 7
 limits.headers = 18
 limits.header_bytes = "9KiB"
+limits.buffered = "10MiB"
 timeouts.request_head = "1s"
+timeouts.idle = "11s"
 timeouts.body = "2s"
 timeouts.queue = "3s"
 timeouts.connect = "4s"

@@ -22,9 +22,8 @@ pub(super) struct Slots<S> {
 }
 
 impl<S> Slots<S> {
-    /// `slots` requests at a time; others wait for up to `queue` and are then told to come back.
-    pub(super) fn layer(slots: usize, queue: Duration) -> impl Layer<S, Service = Self> + Clone {
-        let places = Arc::new(Semaphore::new(slots));
+    /// As many requests at a time as `places` has; others wait for up to `queue` and are then told to come back.
+    pub(super) fn layer(places: Arc<Semaphore>, queue: Duration) -> impl Layer<S, Service = Self> + Clone {
         layer_fn(move |inner| Self { inner, places: Arc::clone(&places), queue })
     }
 }
@@ -50,7 +49,8 @@ where
                 Ok(slot) => slot,
                 Err(_) => match timeout(queue, places.acquire_owned()).await {
                     Ok(Ok(slot)) => slot,
-                    _ => return Err(full()),
+                    Ok(Err(_closed)) => return Err(draining()),
+                    Err(_late) => return Err(full()),
                 },
             };
             Exchange::of(&request).hold(slot);
@@ -61,4 +61,8 @@ where
 
 fn full() -> Failure {
     Failure::new(Code::Overloaded, "too many requests in flight (limits.requests_in_flight)").closing()
+}
+
+fn draining() -> Failure {
+    Failure::new(Code::Draining, "shutting down; send it to another instance, or again after the restart").closing()
 }
