@@ -1,21 +1,31 @@
 //! Builds the sidecar from its configuration and runs it until told to stop.
 
-use std::{future::Future, io, net::SocketAddr, sync::Arc, time::SystemTime};
+use std::{
+    future::Future,
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
-use hyper_util::service::TowerToHyperService;
-use tokio::{net::TcpListener, sync::oneshot, time::sleep};
+use tokio::{
+    net::TcpListener,
+    time::{sleep, timeout},
+};
 
 use crate::{
     admin::{self, CredentialFact, Readiness, StatusFacts, shutdown::ShutdownRequest},
-    config::Config,
+    config::{Config, ListenAddress, Shutdown},
     keystore::{Keystore, KeystoreError},
-    metrics::Metrics,
+    metrics::{Metrics, Sent},
     net::{
+        intake,
+        listen::Listener,
         respond::Code,
-        server::{self, Allowance, Drained},
+        server::{self, Allowance, Ending},
         upstream::{Upstream, UpstreamError},
     },
-    proxy::{self, Hosts},
+    proxy::{self, Drain, Hosts, Receipt},
     signing::RequestTime,
 };
 
@@ -26,16 +36,16 @@ pub struct App {
     readiness: Readiness,
     keystore: Arc<Keystore>,
     upstream: Upstream,
-    listen: TcpListener,
+    listeners: Vec<Listener>,
     admin: TcpListener,
     addresses: Addresses,
 }
 
 /// Where a sidecar listens, port 0 replaced by the port that was chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Addresses {
-    /// The signing listener.
-    pub listen: SocketAddr,
+    /// The signing listener's addresses, at least one.
+    pub listen: Vec<ListenAddress>,
     /// The admin listener.
     pub admin: SocketAddr,
 }
@@ -55,7 +65,7 @@ pub enum StartError {
         /// The configuration key that the address came from.
         key: &'static str,
         /// The address.
-        address: SocketAddr,
+        address: String,
         /// What the system said.
         cause: io::Error,
     },
@@ -77,85 +87,139 @@ impl App {
         let reasons: Vec<&'static str> = Code::ALL.iter().map(|code| code.as_str()).collect();
         let metrics = Metrics::new(&reasons);
         let upstream = Upstream::new(&config.upstream, &config.timeouts, metrics.clone())?;
-        let listen = bind("listen.address", config.listen.address).await?;
-        let admin = bind("admin.address", config.admin.address).await?;
-        let addresses = Addresses { listen: local(&listen), admin: local(&admin) };
-        Ok(Self { config, metrics, readiness: Readiness::new(), keystore, upstream, listen, admin, addresses })
+        let mut listeners = Vec::new();
+        let mut addresses = Vec::new();
+        for address in &config.listen.addresses {
+            let bound = Listener::bind(address, config.listen.socket_mode).await;
+            let listener = bound.map_err(failed("listen.address", address))?;
+            addresses.push(listener.address().map_err(failed("listen.address", address))?);
+            listeners.push(listener);
+        }
+        let address = config.admin.address;
+        let admin = TcpListener::bind(address).await.map_err(failed("admin.address", address))?;
+        let addresses =
+            Addresses { listen: addresses, admin: admin.local_addr().map_err(failed("admin.address", address))? };
+        metrics.set_in_flight_limit(config.limits.requests_in_flight);
+        Ok(Self { config, metrics, readiness: Readiness::new(), keystore, upstream, listeners, admin, addresses })
     }
 
     /// Where it listens.
     #[must_use]
-    pub fn addresses(&self) -> Addresses {
-        self.addresses
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
     }
 
     /// Serves until `shutdown` resolves, then drains: not ready at once, still accepting for `shutdown.drain_delay`,
-    /// then letting requests finish for `shutdown.grace`. Probes and metrics answer until the end.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Drained {
-        let Self { config, metrics, readiness, keystore, upstream, listen, admin, addresses } = self;
+    /// then letting requests finish for `shutdown.grace`, then cutting. Probes and metrics answer until the end.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Receipt {
+        let Self { config, metrics, readiness, keystore, upstream, listeners, admin, addresses } = self;
         for entry in keystore.entries() {
-            tracing::info!(
-                credential = entry.name,
-                app_id = %entry.app_id,
-                key = %entry.key.verifying_key(),
-                "credential loaded"
-            );
+            let key = entry.key.verifying_key();
+            tracing::info!(credential = entry.name, app_id = %entry.app_id, %key, "credential loaded");
         }
-        let page = facts(&config, &keystore);
-        let (stop_admin, stopped) = oneshot::channel::<()>();
         let asked = ShutdownRequest::new();
-        let mut routes = admin::router(metrics.clone(), readiness.clone(), page);
+        let mut router = admin::router(metrics.clone(), readiness.clone(), facts(&config, &keystore));
         if config.admin.shutdown {
-            routes = routes.merge(admin::shutdown::router(asked.clone()));
+            router = router.merge(admin::shutdown::router(asked.clone()));
         }
-        let probes = axum::serve(admin, routes.into_make_service_with_connect_info::<SocketAddr>())
-            .with_graceful_shutdown(async { stopped.await.unwrap_or_default() });
-        let probes = tokio::spawn(probes.into_future());
+        let router = router.into_make_service_with_connect_info::<SocketAddr>();
+        let probes = tokio::spawn(axum::serve(admin, router).into_future());
 
-        let own = [config.listen.address.ip(), addresses.listen.ip()].map(|ip| match ip {
-            std::net::IpAddr::V4(ip) => ip.to_string(),
-            std::net::IpAddr::V6(ip) => format!("[{ip}]"),
-        });
+        let drain = Drain::new(config.limits.requests_in_flight, metrics.clone());
         let stack = proxy::stack(proxy::Parts {
             keystore,
             upstream,
             metrics: metrics.clone(),
-            hosts: Hosts::new(own.into_iter().chain(config.listen.allowed_hosts.iter().cloned())),
+            hosts: hosts(&config, &addresses),
             limits: config.limits,
             timeouts: config.timeouts,
+            drain: drain.clone(),
             clock: now,
         });
         let allowance = Allowance {
             connections: config.limits.connections,
-            headers: config.limits.headers,
-            header_bytes: config.limits.header_bytes,
-            request_head: config.timeouts.request_head,
+            intake: intake::Limits {
+                headers: config.limits.headers,
+                header_bytes: config.limits.header_bytes,
+                head: config.timeouts.request_head,
+                idle: config.timeouts.idle,
+            },
         };
+        let listen: Vec<String> = addresses.listen.iter().map(ToString::to_string).collect();
         tracing::info!(
-            listen = %addresses.listen,
+            listen = listen.join(","),
             admin = %addresses.admin,
             origin = %config.upstream.origin,
             version = env!("CARGO_PKG_VERSION"),
             "ready"
         );
         readiness.set_ready();
-        let shutdown = async {
-            tokio::select! {
-                () = shutdown => {}
-                () = asked.asked() => {}
-            }
-            readiness.set_draining();
-            metrics.set_draining(true);
-            tracing::info!(delay = ?config.shutdown.drain_delay, grace = ?config.shutdown.grace, "draining");
-            sleep(config.shutdown.drain_delay).await;
+        let ending = Ending {
+            shutdown: async {
+                tokio::select! {
+                    () = shutdown => {}
+                    () = asked.asked() => {}
+                }
+                readiness.set_draining();
+                metrics.set_draining(true);
+                drain.begin();
+                let Shutdown { drain_delay, grace } = config.shutdown;
+                tracing::info!(in_flight = drain.in_flight(), ?drain_delay, ?grace, "draining");
+                sleep(drain_delay).await;
+            },
+            grace: config.shutdown.grace,
+            cutting: || drain.cut(),
         };
-        let service = TowerToHyperService::new(stack);
-        let drained = server::serve(listen, service, allowance, shutdown, config.shutdown.grace).await;
-        tracing::info!(cut = drained.cut, "stopped");
-        drop(stop_admin);
+        server::serve(listeners, stack, allowance, ending).await;
+        let receipt = settled(&drain).await;
         probes.abort();
-        drained
+        log_receipt(&receipt);
+        receipt
     }
+}
+
+/// How long after the connections are gone the last of their requests may take to notice.
+const SETTLING: Duration = Duration::from_secs(1);
+
+/// Requests of HTTP/2 are tasks of their own, which end a moment after their connection.
+async fn settled(drain: &Drain) -> Receipt {
+    let none_left = async {
+        while drain.in_flight() > 0 {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let _ = timeout(SETTLING, none_left).await;
+    drain.receipt()
+}
+
+/// The last line: what the person on call needs to know of requests that got no answer.
+fn log_receipt(receipt: &Receipt) {
+    let Receipt { finished, cut } = receipt;
+    let maybe: Vec<&str> =
+        cut.iter().filter(|cut| cut.sent == Sent::Maybe).map(|cut| cut.request_id.as_str()).collect();
+    if cut.is_empty() {
+        tracing::info!(finished, cut = 0, "stopped");
+    } else {
+        tracing::error!(
+            finished,
+            cut = cut.len(),
+            maybe_sent = maybe.len(),
+            maybe_sent_request_ids = maybe.join(","),
+            "stopped; ask Wonder what became of the requests that may have been sent"
+        );
+    }
+}
+
+/// The names that callers may use: those of loopback, the addresses listened on, the origin's own, and the configured ones.
+fn hosts(config: &Config, addresses: &Addresses) -> Hosts {
+    let bound = addresses.listen.iter().chain(&config.listen.addresses).filter_map(|address| match address {
+        ListenAddress::Tcp(SocketAddr::V4(address)) => Some(address.ip().to_string()),
+        ListenAddress::Tcp(SocketAddr::V6(address)) => Some(format!("[{}]", address.ip())),
+        ListenAddress::Unix(_) => None,
+    });
+    let origin = config.upstream.origin.authority();
+    let origin = origin.rsplit_once(':').filter(|(_, port)| !port.contains(']')).map_or(origin, |(host, _)| host);
+    Hosts::new(bound.chain([origin.to_owned()]).chain(config.listen.allowed_hosts.iter().cloned()))
 }
 
 /// What the admin pages tell about this sidecar.
@@ -179,12 +243,8 @@ fn facts(config: &Config, keystore: &Arc<Keystore>) -> StatusFacts {
     }
 }
 
-async fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|cause| StartError::Bind { key, address, cause })
-}
-
-fn local(listener: &TcpListener) -> SocketAddr {
-    listener.local_addr().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)))
+fn failed(key: &'static str, address: impl ToString) -> impl FnOnce(io::Error) -> StartError {
+    move |cause| StartError::Bind { key, address: address.to_string(), cause }
 }
 
 /// The time of day, for stamps. A clock before 1970 gives 1970.

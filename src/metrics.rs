@@ -2,7 +2,7 @@
 //!
 //! Callers say what happened and never see a metric's name or a label's text; those are in `families` and `labels`. A verb costs an
 //! array index and an atomic addition: no look-up, no allocation, no lock. Label values come from closed sets only, and every
-//! series is there at zero from the start. Reading is by [`Metrics::encode`], for Prometheus, and [`Metrics::snapshot`], for people.
+//! series is there at zero from the start. Reading is by `encode`, for Prometheus, and `snapshot`, for people.
 //!
 //! ```
 //! use wonder_signer::metrics::{Metrics, Sent};

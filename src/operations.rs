@@ -1,7 +1,7 @@
 //! The catalogue of Wonder's named operations: method and path template become `customers.create`.
 //!
 //! Metric labels, log lines and policy all take their names from this one table, so no raw path (which may carry a merchant's
-//! own reference number) ever becomes a label. A request that is in no row is [`OTHER`]. Source: `wonder-api.md` §5.
+//! own reference number) ever becomes a label. A request that is in no row is `other`. Source: `wonder-api.md` §5.
 //!
 //! ```
 //! use wonder_signer::operations::find;

@@ -15,7 +15,6 @@ mod tests;
 
 use std::{
     io::{self, IsTerminal, Write},
-    str::FromStr,
     sync::{
         Arc,
         atomic::{AtomicU8, Ordering},
@@ -30,19 +29,19 @@ use tracing_subscriber::{
 };
 
 use self::lines::Lines;
+use crate::config::{Log, LogFormat, LogLevel};
 
 /// The crate whose events may be finer than `warn`: this one.
 const OWN: &str = "wonder_signer";
 
 /// Sets up logging for the whole process, and for its panics. Can be done once.
-pub fn init(level: Level, format: Format) -> Result<Telemetry, TelemetryError> {
-    let style = match format {
-        Format::Json => Style::Json,
-        Format::Text => Style::Text,
-        Format::Auto if io::stderr().is_terminal() => Style::Text,
-        Format::Auto => Style::Json,
+pub fn init(log: &Log) -> Result<Telemetry, TelemetryError> {
+    let style = match log.format {
+        LogFormat::Text => Style::Text,
+        LogFormat::Auto if io::stderr().is_terminal() => Style::Text,
+        LogFormat::Json | LogFormat::Auto => Style::Json,
     };
-    let (subscriber, telemetry) = subscriber(level, style, SystemTime::now, |line| {
+    let (subscriber, telemetry) = subscriber(log.level, style, SystemTime::now, |line| {
         // One write for a line, so that lines of several threads do not mix. A closed standard error is no reason to stop.
         let _ = io::stderr().lock().write_all(line);
     });
@@ -53,7 +52,7 @@ pub fn init(level: Level, format: Format) -> Result<Telemetry, TelemetryError> {
 
 /// What [`init`] sets up, with the clock and the place for finished lines (each with its line feed) handed in.
 pub fn subscriber(
-    level: Level,
+    level: LogLevel,
     style: Style,
     clock: fn() -> SystemTime,
     write: impl Fn(&[u8]) + Send + Sync + 'static,
@@ -79,12 +78,13 @@ pub struct Telemetry(Arc<AtomicU8>);
 impl Telemetry {
     /// The level in force.
     #[must_use]
-    pub fn level(&self) -> Level {
-        Level::ALL.into_iter().find(|level| *level as u8 == self.0.load(Ordering::Relaxed)).unwrap_or(Level::Info)
+    pub fn level(&self) -> LogLevel {
+        let level = self.0.load(Ordering::Relaxed);
+        LogLevel::ALL.iter().copied().find(|known| *known as u8 == level).unwrap_or(LogLevel::Info)
     }
 
     /// Sets the level, from the next event on.
-    pub fn set_level(&self, level: Level) {
+    pub fn set_level(&self, level: LogLevel) {
         self.0.store(level as u8, Ordering::Relaxed);
         // Every place that logs remembers whether it is wanted; ask them again.
         tracing::callsite::rebuild_interest_cache();
@@ -92,7 +92,7 @@ impl Telemetry {
 
     fn wants(&self, event: &Metadata<'_>) -> bool {
         let own = event.target().strip_prefix(OWN).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
-        let level = self.level().filter();
+        let level = filter(self.level());
         *event.level() <= if own { level } else { level.min(LevelFilter::WARN) }
     }
 }
@@ -107,88 +107,18 @@ impl<S> Filter<S> for Telemetry {
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(self.level().filter())
+        Some(filter(self.level()))
     }
 }
 
-/// How much is logged. Each level holds those before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum Level {
-    /// Nothing.
-    Off,
-    /// A person is needed.
-    Error,
-    /// Something went wrong and was recovered.
-    Warn,
-    /// One line per request, start and stop.
-    Info,
-    /// The steps of a request.
-    Debug,
-    /// Everything.
-    Trace,
-}
-
-impl Level {
-    const ALL: [Self; 6] = [Self::Off, Self::Error, Self::Warn, Self::Info, Self::Debug, Self::Trace];
-
-    /// The word for it in the configuration.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Off => "off",
-            Self::Error => "error",
-            Self::Warn => "warn",
-            Self::Info => "info",
-            Self::Debug => "debug",
-            Self::Trace => "trace",
-        }
-    }
-
-    fn filter(self) -> LevelFilter {
-        match self {
-            Self::Off => LevelFilter::OFF,
-            Self::Error => LevelFilter::ERROR,
-            Self::Warn => LevelFilter::WARN,
-            Self::Info => LevelFilter::INFO,
-            Self::Debug => LevelFilter::DEBUG,
-            Self::Trace => LevelFilter::TRACE,
-        }
-    }
-}
-
-impl FromStr for Level {
-    type Err = UnknownWord;
-
-    fn from_str(word: &str) -> Result<Self, UnknownWord> {
-        Self::ALL
-            .into_iter()
-            .find(|level| level.as_str() == word)
-            .ok_or(UnknownWord("a log level is off, error, warn, info, debug or trace"))
-    }
-}
-
-/// How lines are asked to look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// Text on a terminal, JSON otherwise.
-    Auto,
-    /// JSON always.
-    Json,
-    /// Text always.
-    Text,
-}
-
-impl FromStr for Format {
-    type Err = UnknownWord;
-
-    fn from_str(word: &str) -> Result<Self, UnknownWord> {
-        match word {
-            "auto" => Ok(Self::Auto),
-            "json" => Ok(Self::Json),
-            "text" => Ok(Self::Text),
-            _ => Err(UnknownWord("a log format is auto, json or text")),
-        }
+fn filter(level: LogLevel) -> LevelFilter {
+    match level {
+        LogLevel::Off => LevelFilter::OFF,
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
     }
 }
 
@@ -200,11 +130,6 @@ pub enum Style {
     /// Time, level, message, `name=value`, for people.
     Text,
 }
-
-/// The word names no level or no format; the text says which there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct UnknownWord(&'static str);
 
 /// Logging was set up already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -69,26 +69,28 @@ fn problems(seen: &Seen<'_>) -> Vec<String> {
     problem(seen.state == State::Draining, "finishing its last requests; new ones are refused".to_owned());
     problem(
         recent.signatures_failed > 0,
-        format!("{} requests could not be signed: run `wonder-signer check`", recent.signatures_failed),
+        format!("{} could not be signed: run `wonder-signer check`", requests(recent.signatures_failed)),
     );
     let answers: u64 = recent.upstream.iter().sum();
     problem(
         recent.rejected > 0,
         format!(
-            "Wonder rejected the authentication of {} of {answers} requests: check clock, key, AppID and egress address",
-            recent.rejected
+            "Wonder rejected the authentication of {} of {}: check clock, key, AppID and egress address",
+            recent.rejected,
+            requests(answers)
         ),
     );
     let unknown: u64 = recent.errors.iter().map(|(_, sent)| sent[1]).sum();
     problem(
         unknown > 0,
         format!(
-            "{unknown} requests failed after they may have reached Wonder: query their outcome before repeating them"
+            "{} failed after having perhaps reached Wonder: query the outcome before repeating anything",
+            requests(unknown)
         ),
     );
     problem(
         recent.signer[1] > 0,
-        format!("{} requests were answered with an error of our own (5xx): see the codes below", recent.signer[1]),
+        format!("{} got an error of our own (5xx): see the codes below", requests(recent.signer[1])),
     );
     problem(
         now.in_flight_limit > 0 && now.in_flight * 5 >= now.in_flight_limit * 4,
@@ -152,7 +154,7 @@ fn latency(seen: &Seen<'_>) -> Section {
         &format!("Latency, last {} (half, 95 %, 99 % are faster than)", span(seen.window)),
         [
             ("whole request", spread(&seen.recent.duration)),
-            ("Wonder, until it answers", spread(&seen.recent.upstream_head)),
+            ("Wonder's answer", spread(&seen.recent.upstream_head)),
             ("signature", spread(&seen.recent.signing)),
         ],
     )
@@ -195,6 +197,10 @@ fn span(time: Duration) -> String {
         60.. => format!("{minutes} min {} s", seconds % 60),
         _ => format!("{seconds} s"),
     }
+}
+
+fn requests(count: u64) -> String {
+    if count == 1 { "1 request".to_owned() } else { format!("{count} requests") }
 }
 
 fn rate(count: u64, window: Duration) -> String {

@@ -4,7 +4,7 @@ use std::{io::Write, net::SocketAddr};
 
 use anyhow::{Context as _, Result, bail};
 use rand::rngs::OsRng;
-use tokio::sync::watch;
+use tokio::sync::oneshot;
 
 use super::{Outcome, runtime, signals};
 use crate::{
@@ -62,7 +62,7 @@ async fn serve(args: &DevArgs, out: &mut dyn Write) -> Result<()> {
     let flags = Flags {
         app_id: Some(APP_ID.to_owned()),
         environment: Some("custom".to_owned()),
-        origin: Some(simulator.origin().to_owned()),
+        origin: Some(simulator.origin()),
         ca_file: Some(trusted.path().to_owned()),
         listen: Some(args.listen.to_string()),
         admin: Some(args.admin.to_string()),
@@ -70,29 +70,26 @@ async fn serve(args: &DevArgs, out: &mut dyn Write) -> Result<()> {
     };
     let environment = environment.map(|(name, value)| (name.into(), value.into()));
     let config = Config::load(&[], environment, &flags).context("configuration")?;
-    let _telemetry =
-        telemetry::init(config.log.level.as_str().parse()?, config.log.format.as_str().parse()?).context("log")?;
+    let _telemetry = telemetry::init(&config.log).context("log")?;
     let app = App::start(config).await.context("start")?;
     drop(trusted);
     greet(app.addresses(), &simulator, out)?;
 
     // The simulator goes last: requests that are being drained still need it.
-    let (drained, simulator_may_stop) = watch::channel(false);
-    let simulator = tokio::spawn(async move {
-        simulator.run(async move { while !*simulator_may_stop.borrow() && simulator_may_stop.clone().changed().await.is_ok() {} }).await;
-    });
-    let cut = app.run(shutdown).await.cut;
+    let (drained, simulator_may_stop) = oneshot::channel::<()>();
+    let simulator = tokio::spawn(async { simulator.run(async { simulator_may_stop.await.unwrap_or_default() }).await });
+    let cut = app.run(shutdown).await.cut.len();
     drop(drained);
     simulator.await.context("simulator")?;
     if cut > 0 {
-        bail!("shutdown: {cut} connections were cut")
+        bail!("shutdown: {cut} requests were cut")
     }
     Ok(())
 }
 
 /// What a newcomer needs to see, and a line to paste.
-fn greet(addresses: Addresses, simulator: &Simulator, out: &mut dyn Write) -> Result<()> {
-    let Addresses { listen, admin } = addresses;
+fn greet(addresses: &Addresses, simulator: &Simulator, out: &mut dyn Write) -> Result<()> {
+    let (listen, admin) = (&addresses.listen[0], addresses.admin);
     let origin = simulator.origin();
     writeln!(
         out,

@@ -15,7 +15,7 @@ use crate::signing::SigningKey;
 const PRIVATE: &str = "private_key.pem";
 const PUBLIC: &str = "public_key.pem";
 
-/// Makes an RSA key pair: private_key.pem (mode 0600) and public_key.pem.
+/// Makes an RSA key pair: a private file (mode 0600) and a public one for Wonder's portal.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Refuses to overwrite either file.
 

@@ -3,8 +3,9 @@
 //! Exit codes: 0 done, 1 it could not be done or the answer is no, 64 bad usage or configuration (`EX_USAGE` of
 //! `sysexits.h`). Errors are one line on standard error, `wonder-signer: <what>: <cause>`.
 //!
-//! A further command is one variant of [`Command`] and one arm of its `run`.
+//! A further command is one variant of `Command` and one arm of its `run`.
 
+mod check;
 mod configuration;
 mod dev;
 mod input;
@@ -33,6 +34,10 @@ use output::UntilClosed;
 /// Signs calls to the Wonder payment gateway.
 #[derive(Debug, clap::Parser)]
 #[command(name = "wonder-signer", version, arg_required_else_help = false, disable_help_subcommand = true)]
+#[command(after_help = "Each command has its own --help with an example.
+
+Example:
+  wonder-signer keygen --out keys")]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -43,6 +48,7 @@ enum Command {
     Run(run::RunArgs),
     Dev(dev::DevArgs),
     Simulate(simulate::SimulateArgs),
+    Check(check::CheckArgs),
     Sign(sign::SignArgs),
     Verify(verify::VerifyArgs),
     Keygen(keygen::KeygenArgs),
@@ -56,6 +62,7 @@ impl Command {
             Self::Run(args) => args.run(),
             Self::Dev(args) => args.run(out),
             Self::Simulate(args) => args.run(),
+            Self::Check(args) => args.run(out),
             Self::Sign(args) => args.run(out),
             Self::Verify(args) => args.run(out),
             Self::Keygen(args) => args.run(out),

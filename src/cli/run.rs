@@ -31,8 +31,7 @@ impl RunArgs {
     pub(super) fn run(self) -> Outcome {
         let config = self.configuration.load()?;
         config.require_credential().context("configuration").map_err(Failure::usage)?;
-        let _telemetry =
-            telemetry::init(config.log.level.as_str().parse()?, config.log.format.as_str().parse()?).context("log")?;
+        let _telemetry = telemetry::init(&config.log).context("log")?;
         Ok(runtime()?.block_on(serve(config, self.ready_file.as_deref()))?)
     }
 }
@@ -43,19 +42,23 @@ async fn serve(config: Config, ready_file: Option<&Path>) -> Result<()> {
     if let Some(path) = ready_file {
         write_ready_file(path, app.addresses()).with_context(|| format!("start: --ready-file {}", path.display()))?;
     }
-    match app.run(shutdown).await.cut {
+    match app.run(shutdown).await.cut.len() {
         0 => Ok(()),
-        cut => bail!("shutdown: {cut} connections were still at work after shutdown.grace and were cut"),
+        cut => bail!("shutdown: {cut} requests were still in flight after shutdown.grace and were cut"),
     }
 }
 
 /// Whole or not at all: whoever waits for the file never reads half of it.
-fn write_ready_file(path: &Path, addresses: Addresses) -> std::io::Result<()> {
+fn write_ready_file(path: &Path, addresses: &Addresses) -> std::io::Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let unfinished = directory.join(format!(".{name}.{}", std::process::id()));
     let mut file = std::fs::File::create(&unfinished)?;
-    serde_json::to_writer(&mut file, &addresses)?;
+    let mut ready = serde_json::json!({ "listen": addresses.listen[0].to_string(), "admin": addresses.admin });
+    if addresses.listen.len() > 1 {
+        ready["listeners"] = addresses.listen.iter().map(ToString::to_string).collect();
+    }
+    serde_json::to_writer(&mut file, &ready)?;
     file.write_all(b"\n")?;
     std::fs::rename(&unfinished, path)
 }

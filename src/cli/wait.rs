@@ -25,7 +25,7 @@ Example:
   wonder-signer wait --admin 127.0.0.1:9090 --timeout 10s"
 )]
 pub(super) struct WaitArgs {
-    /// The sidecar's admin address; an unspecified one (0.0.0.0, [::]) is asked on loopback.
+    /// The sidecar's admin address; 0.0.0.0 and its like are asked on loopback.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9090")]
     admin: SocketAddr,
     /// How long to wait.
@@ -45,7 +45,8 @@ impl WaitArgs {
             let patience = if self.once { PATIENCE } else { left.min(PATIENCE) };
             let reason = match ask(admin, "GET /readyz HTTP/1.1", patience) {
                 Ok(200) => return Ok(writeln!(out, "ready")?),
-                Ok(status) => format!("starting or draining (status {status})"),
+                Ok(503) => "starting or draining (status 503)".to_owned(),
+                Ok(status) => format!("the answer has status {status}, is this the admin address?"),
                 Err(silence) => silence.to_string(),
             };
             if self.once {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io};
 use serde_json::{Value, json};
 
 use super::{
-    Config, KeySource,
+    Config, KeySource, ListenAddress,
     layers::DEFAULT,
     values::{duration_text, size_text},
 };
@@ -68,7 +68,8 @@ impl Config {
         let (listen, upstream, limits, timeouts) = (&self.listen, &self.upstream, &self.limits, &self.timeouts);
 
         let mut entries = vec![
-            ("listen.address".to_owned(), json!(listen.address.to_string())),
+            ("listen.address".to_owned(), json!(one_or_all(&listen.addresses))),
+            ("listen.socket_mode".to_owned(), json!(format!("{:04o}", listen.socket_mode))),
             ("listen.allowed_hosts".to_owned(), json!(listen.allowed_hosts)),
             ("listen.dangerous_allow_non_loopback".to_owned(), json!(listen.dangerous_allow_non_loopback)),
             ("admin.address".to_owned(), json!(self.admin.address.to_string())),
@@ -95,7 +96,9 @@ impl Config {
             ("limits.connections".to_owned(), json!(limits.connections)),
             ("limits.headers".to_owned(), json!(limits.headers)),
             ("limits.header_bytes".to_owned(), size(limits.header_bytes)),
+            ("limits.buffered".to_owned(), size(limits.buffered)),
             ("timeouts.request_head".to_owned(), duration(timeouts.request_head)),
+            ("timeouts.idle".to_owned(), duration(timeouts.idle)),
             ("timeouts.body".to_owned(), duration(timeouts.body)),
             ("timeouts.queue".to_owned(), duration(timeouts.queue)),
             ("timeouts.connect".to_owned(), duration(timeouts.connect)),
@@ -109,5 +112,13 @@ impl Config {
             ("log.format".to_owned(), json!(self.log.format.as_str())),
         ]);
         entries
+    }
+}
+
+/// One address as a text, several as a list.
+fn one_or_all(addresses: &[ListenAddress]) -> Value {
+    match addresses {
+        [one] => json!(one.to_string()),
+        all => all.iter().map(ToString::to_string).collect(),
     }
 }

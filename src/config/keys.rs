@@ -3,6 +3,7 @@
 /// Every key, in the order of `config/default.toml`; `*` stands for the name of a credential.
 pub(super) const KEYS: &[&str] = &[
     "listen.address",
+    "listen.socket_mode",
     "listen.allowed_hosts",
     "listen.dangerous_allow_non_loopback",
     "admin.address",
@@ -23,7 +24,9 @@ pub(super) const KEYS: &[&str] = &[
     "limits.connections",
     "limits.headers",
     "limits.header_bytes",
+    "limits.buffered",
     "timeouts.request_head",
+    "timeouts.idle",
     "timeouts.body",
     "timeouts.queue",
     "timeouts.connect",

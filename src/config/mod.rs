@@ -13,6 +13,7 @@
 //! # Layout
 //!
 //! * [`sections`]: the finished types, one per table of the file.
+//! * [`listener`]: where requests come from.
 //! * [`origin`]: where requests go.
 //! * [`credentials`]: who signs, and where the key is.
 //! * `layers`: defaults, files, environment and flags laid over one another; refuses what nobody knows.
@@ -27,6 +28,7 @@ mod explain;
 pub(crate) mod file;
 mod keys;
 mod layers;
+pub mod listener;
 pub mod origin;
 pub mod sections;
 mod values;
@@ -35,6 +37,7 @@ pub use credentials::{CredentialConfig, KeySource, Secret};
 pub use error::ConfigError;
 pub use explain::{Sources, explain};
 pub use layers::Flags;
+pub use listener::ListenAddress;
 pub use origin::Origin;
 pub use sections::{
     Admin, CaMode, Environment, Limits, Listen, Log, LogFormat, LogLevel, Shutdown, Timeouts, Upstream,
@@ -46,6 +49,7 @@ use layers::Layers;
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
+const GIB: u64 = 1024 * MIB;
 const MILLISECOND: Duration = Duration::from_millis(1);
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
@@ -124,11 +128,12 @@ impl Config {
 impl Listen {
     fn read(layers: &Layers) -> Result<Self, ConfigError> {
         let listen = Self {
-            address: layers.read("listen.address", values::address)?,
+            addresses: layers.read("listen.address", values::listeners)?,
+            socket_mode: layers.read("listen.socket_mode", values::mode)?,
             allowed_hosts: layers.read("listen.allowed_hosts", values::hosts)?,
             dangerous_allow_non_loopback: layers.read("listen.dangerous_allow_non_loopback", values::switch)?,
         };
-        if listen.address.ip().to_canonical().is_loopback() || listen.dangerous_allow_non_loopback {
+        if listen.addresses.iter().all(ListenAddress::is_local) || listen.dangerous_allow_non_loopback {
             Ok(listen)
         } else {
             Err(layers.refuse(
@@ -195,6 +200,7 @@ impl Limits {
             connections: layers.read("limits.connections", values::count(1..=65_536))?,
             headers: layers.read("limits.headers", values::count(10..=1000))?,
             header_bytes: layers.read("limits.header_bytes", values::size(8 * KIB..=MIB))?,
+            buffered: layers.read("limits.buffered", values::size(MIB..=4 * GIB))?,
         })
     }
 }
@@ -204,6 +210,7 @@ impl Timeouts {
         let step = |key| layers.read(key, values::duration(MILLISECOND..=HOUR));
         Ok(Self {
             request_head: step("timeouts.request_head")?,
+            idle: layers.read("timeouts.idle", values::duration(MILLISECOND..=DAY))?,
             body: step("timeouts.body")?,
             queue: layers.read("timeouts.queue", values::duration(Duration::ZERO..=HOUR))?,
             connect: step("timeouts.connect")?,

@@ -3,17 +3,19 @@
 
 use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
-use super::origin::Origin;
+use super::{listener::ListenAddress, origin::Origin};
 
 /// `[listen]`: the signing listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listen {
-    /// Where plain requests are taken, default `127.0.0.1:8080`. Port 0 lets the system choose one.
-    pub address: SocketAddr,
+    /// Where plain requests are taken, at least one, default `127.0.0.1:8080`.
+    pub addresses: Vec<ListenAddress>,
+    /// Permission bits of a Unix socket's file, default `0o600`: the same user only.
+    pub socket_mode: u32,
     /// Host names accepted in `Host` beside the loopback ones, lower case, without port, default none. A page in a browser
     /// can point a name of its own at loopback; it cannot choose another `Host`.
     pub allowed_hosts: Vec<String>,
-    /// Whether `address` may be other than loopback, default `false`: whoever reaches it can have requests signed.
+    /// Whether `addresses` may be other than loopback, default `false`: whoever reaches it can have requests signed.
     pub dangerous_allow_non_loopback: bool,
 }
 
@@ -59,13 +61,19 @@ pub struct Limits {
     pub headers: usize,
     /// Bytes of a request's head, default 64 KiB. At least 8 KiB, which is the least that hyper works with.
     pub header_bytes: usize,
+    /// Bytes of request bodies held at once, default 64 MiB; a request that would go over it is shed. Bounds memory where
+    /// `body` times `requests_in_flight` would not.
+    pub buffered: usize,
 }
 
 /// `[timeouts]`: how long each step may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// From accept, or the end of the answer before, to a whole request head, default 10 s.
+    /// From accept to the first byte, and from a request head's first byte to its last, default 10 s.
     pub request_head: Duration,
+    /// From the end of an answer to the next request on the same connection, default 10 min: longer than clients keep
+    /// connections, since one that is closed under a request makes the client wonder whether it was sent.
+    pub idle: Duration,
     /// From request head to whole request body, default 10 s.
     pub body: Duration,
     /// Wait for a place among `limits.requests_in_flight`, default 1 s; 0 refuses at once.
@@ -110,6 +118,9 @@ macro_rules! words {
         }
 
         impl $name {
+            /// Every word, in this order.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
             /// The word as it stands in the configuration.
             #[must_use]
             pub fn as_str(self) -> &'static str {

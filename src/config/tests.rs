@@ -82,7 +82,8 @@ fn the_defaults_are_those_of_the_design() {
     assert_eq!(
         config.listen,
         Listen {
-            address: "127.0.0.1:8080".parse().unwrap(),
+            addresses: vec!["127.0.0.1:8080".parse().unwrap()],
+            socket_mode: 0o600,
             allowed_hosts: vec![],
             dangerous_allow_non_loopback: false
         }
@@ -103,12 +104,20 @@ fn the_defaults_are_those_of_the_design() {
     assert!(config.credentials.is_empty());
     assert_eq!(
         config.limits,
-        Limits { body: 1_048_576, requests_in_flight: 256, connections: 1024, headers: 100, header_bytes: 65_536 }
+        Limits {
+            body: 1_048_576,
+            requests_in_flight: 256,
+            connections: 1024,
+            headers: 100,
+            header_bytes: 65_536,
+            buffered: 67_108_864
+        }
     );
     assert_eq!(
         config.timeouts,
         Timeouts {
             request_head: seconds(10),
+            idle: seconds(600),
             body: seconds(10),
             queue: seconds(1),
             connect: seconds(5),
@@ -147,7 +156,7 @@ fn every_key_is_read() {
     let config = Given::new()
         .file(&format!(
             r#"
-            listen = {{ address = "[::1]:1", allowed_hosts = ["Signer.Internal", "[::1]"], dangerous_allow_non_loopback = true }}
+            listen = {{ address = "[::1]:1", socket_mode = "0660", allowed_hosts = ["Signer.Internal", "[::1]"], dangerous_allow_non_loopback = true }}
             admin.address = "127.0.0.1:2"
             [upstream]
             environment = "custom"
@@ -166,7 +175,9 @@ fn every_key_is_read() {
             connections = 7
             headers = 18
             header_bytes = "9KiB"
+            buffered = "10MiB"
             [timeouts]
+            idle = "11s"
             request_head = "1s"
             body = "2s"
             queue = "3s"
@@ -190,6 +201,7 @@ fn every_key_is_read() {
         text.replace(&format!("  # file {path}"), ""),
         format!(
             r#"listen.address = "[::1]:1"
+listen.socket_mode = "0660"
 listen.allowed_hosts = ["signer.internal","[::1]"]
 listen.dangerous_allow_non_loopback = true
 admin.address = "127.0.0.1:2"
@@ -207,7 +219,9 @@ limits.requests_in_flight = 6
 limits.connections = 7
 limits.headers = 18
 limits.header_bytes = "9KiB"
+limits.buffered = "10MiB"
 timeouts.request_head = "1s"
+timeouts.idle = "11s"
 timeouts.body = "2s"
 timeouts.queue = "3s"
 timeouts.connect = "4s"

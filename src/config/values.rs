@@ -8,7 +8,10 @@ use std::{fmt::Display, net::SocketAddr, ops::RangeInclusive, path::PathBuf, str
 use bytesize::ByteSize;
 use figment::value::Value;
 
-use super::origin::{Host, Origin};
+use super::{
+    listener::{ListenAddress, NotAnAddress},
+    origin::{Host, Origin},
+};
 
 /// A duration with its unit, within `bounds`.
 pub(super) fn duration(bounds: RangeInclusive<Duration>) -> impl Fn(&Value) -> Result<Duration, String> {
@@ -69,6 +72,27 @@ pub(super) fn address(value: &Value) -> Result<SocketAddr, String> {
         .as_str()
         .and_then(|text| text.parse().ok())
         .ok_or_else(|| "not an IP address with port; write for example \"127.0.0.1:8080\"".to_owned())
+}
+
+/// Addresses of listeners, one or a list; in a text separated by commas.
+pub(super) fn listeners(value: &Value) -> Result<Vec<ListenAddress>, String> {
+    let texts: Vec<&str> = match value {
+        Value::Array(_, values) => values.iter().map(|value| value.as_str().unwrap_or_default()).collect(),
+        _ => value.as_str().unwrap_or_default().split(',').map(str::trim).collect(),
+    };
+    if texts.is_empty() {
+        return Err("is empty, at least one address is needed".to_owned());
+    }
+    texts.into_iter().map(|text| text.parse().map_err(|error: NotAnAddress| error.to_string())).collect()
+}
+
+/// Permission bits in octal, as text.
+pub(super) fn mode(value: &Value) -> Result<u32, String> {
+    let digits = value.as_str().filter(|text| (3..=4).contains(&text.len()));
+    digits
+        .and_then(|text| u32::from_str_radix(text, 8).ok())
+        .filter(|mode| *mode <= 0o777)
+        .ok_or_else(|| "not the mode of a file; write for example \"0660\"".to_owned())
 }
 
 /// An origin.

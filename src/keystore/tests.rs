@@ -8,7 +8,10 @@ use std::{
 };
 
 use super::*;
-use crate::config::Secret;
+use crate::{
+    config::{LogLevel, Secret},
+    telemetry::{self, Style},
+};
 
 const APP_ID: &str = "0a1b2c3d-0000-4000-8000-00000000000f";
 
@@ -111,10 +114,11 @@ fn warns_of_a_key_file_that_everyone_can_read_and_of_no_other() {
     for (mode, warned) in [(0o600, false), (0o640, false), (0o644, true)] {
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
         let lines = Lines::default();
-        let writer = lines.clone();
-        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        let written = lines.clone();
+        let write = move |line: &[u8]| written.0.lock().unwrap().extend_from_slice(line);
+        let (subscriber, _) = telemetry::subscriber(LogLevel::Warn, Style::Json, std::time::SystemTime::now, write);
         tracing::subscriber::with_default(subscriber, || load_file(&path)).unwrap();
         let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
-        assert_eq!(text.contains("WARN") && text.contains("readable by everyone"), warned, "{mode:o}: {text}");
+        assert_eq!(text.contains("warn") && text.contains("readable by everyone"), warned, "{mode:o}: {text}");
     }
 }

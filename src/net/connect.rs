@@ -97,7 +97,7 @@ impl Connector {
         tcp.enforce_http(false);
         // A signed request is one small write; waiting for more to send with it only delays it.
         tcp.set_nodelay(true);
-        tcp.set_keepalive(Some(Duration::from_secs(60)));
+        tcp.set_keepalive(Some(Duration::from_mins(1)));
         let tls = tls.map(|(config, name)| (TlsConnector::from(config), name));
         Self { tcp, tls, deadlines, metrics }
     }

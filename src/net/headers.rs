@@ -14,11 +14,15 @@ const OURS: &str = "x-wonder-signer-";
 /// can take those away. A missing `Content-Type` becomes `application/json` (`wonder-api.md` §2.1).
 pub fn to_upstream(headers: &mut HeaderMap, mut stripped: impl FnMut(Stripped)) {
     remove_nominated(headers, &mut stripped);
-    let unwanted: Vec<(HeaderName, Option<Stripped>)> =
-        headers.keys().filter_map(|name| Some((name.clone(), unwanted_upstream(name)?))).collect();
-    for (name, kind) in unwanted {
+    let unwanted: Vec<(HeaderName, Fate)> = headers
+        .keys()
+        .map(|name| (name, fate(name)))
+        .filter(|(_, fate)| *fate != Fate::Kept)
+        .map(|(name, fate)| (name.clone(), fate))
+        .collect();
+    for (name, fate) in unwanted {
         headers.remove(&name);
-        if let Some(kind) = kind {
+        if let Fate::Stripped(kind) = fate {
             stripped(kind);
         }
     }
@@ -37,24 +41,33 @@ pub fn to_downstream(headers: &mut HeaderMap) {
     }
 }
 
-/// `None` keeps it; `Some(None)` drops it as a matter of course, `Some(Some(kind))` drops and reports it.
-fn unwanted_upstream(name: &HeaderName) -> Option<Option<Stripped>> {
-    let kind = match name.as_str() {
-        // Set again from what is known here: the origin and the length of the body in hand.
-        "host" | "content-length" | "expect" => None,
-        // What every HTTP/1.1 client sends about its own connection is not worth a report.
-        "connection" | "keep-alive" | "transfer-encoding" => None,
-        "credential" | "nonce" | "signature" => Some(Stripped::Signature),
-        "x-skip-signature" => Some(Stripped::SkipSignature),
-        "forwarded" | "x-real-ip" => Some(Stripped::Forwarded),
-        "cookie" => Some(Stripped::Cookie),
-        text if text.starts_with("x-forwarded-") => Some(Stripped::Forwarded),
-        text if text.starts_with("proxy-") => Some(Stripped::Proxy),
-        text if text.starts_with(OURS) => None,
-        _ if is_hop_by_hop(name) => Some(Stripped::HopByHop),
-        _ => return None,
-    };
-    Some(kind)
+/// What becomes of a request header.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Kept,
+    /// Taken off as a matter of course.
+    Dropped,
+    /// Taken off, and worth telling.
+    Stripped(Stripped),
+}
+
+fn fate(name: &HeaderName) -> Fate {
+    Fate::Stripped(match name.as_str() {
+        // Set again from what is known here, the origin and the length of the body in hand; or what every HTTP/1.1
+        // client says of its own connection.
+        "host" | "content-length" | "expect" | "connection" | "keep-alive" | "transfer-encoding" => {
+            return Fate::Dropped;
+        }
+        "credential" | "nonce" | "signature" => Stripped::Signature,
+        "x-skip-signature" => Stripped::SkipSignature,
+        "forwarded" | "x-real-ip" => Stripped::Forwarded,
+        "cookie" => Stripped::Cookie,
+        text if text.starts_with("x-forwarded-") => Stripped::Forwarded,
+        text if text.starts_with("proxy-") => Stripped::Proxy,
+        text if text.starts_with(OURS) => return Fate::Dropped,
+        _ if is_hop_by_hop(name) => Stripped::HopByHop,
+        _ => return Fate::Kept,
+    })
 }
 
 fn is_hop_by_hop(name: &HeaderName) -> bool {

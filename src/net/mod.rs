@@ -1,12 +1,16 @@
 //! Everything that touches the network on the proxy's way, and the pure rules beside it.
 //!
+//! * [`listen`]: TCP and Unix sockets.
 //! * [`server`]: accepts connections, serves them, drains them.
 //! * [`upstream`]: the pooled client to the one origin, over [`connect`].
+//! * [`intake`]: lets through only HTTP/1 that can be read in one way.
 //! * [`headers`]: which headers pass, in both directions; pure.
 //! * [`respond`]: the one place where failures become responses.
 
 pub mod connect;
 pub mod headers;
+pub mod intake;
+pub mod listen;
 pub mod respond;
 pub mod server;
 pub mod upstream;

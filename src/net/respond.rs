@@ -52,10 +52,14 @@ codes! {
     UnknownCredential = "unknown_credential", BAD_REQUEST;
     /// The target is outside `/svc/`.
     NotWonder = "not_wonder", NOT_FOUND;
+    /// The request head did not arrive in time.
+    HeadTimeout = "head_timeout", REQUEST_TIMEOUT;
     /// The request body did not arrive in time.
     BodyTimeout = "body_timeout", REQUEST_TIMEOUT;
     /// The request body is larger than `limits.body`.
     BodyTooLarge = "body_too_large", PAYLOAD_TOO_LARGE;
+    /// The request head is larger than `limits.header_bytes`, or has more lines than `limits.headers`.
+    HeadersTooLarge = "headers_too_large", REQUEST_HEADER_FIELDS_TOO_LARGE;
     /// `Host` or the target's authority names another server.
     BadHost = "bad_host", MISDIRECTED_REQUEST;
     /// The private-key operation failed.

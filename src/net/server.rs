@@ -1,74 +1,86 @@
 //! Accepts connections and serves them, HTTP/1.1 and HTTP/2 with prior knowledge, until told to stop; then drains.
 
-use std::{convert::Infallible, future::Future, io, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    fmt::Write as _,
+    future::{Future, poll_fn},
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response};
-use http_body::Body;
-use hyper::{body::Incoming, service::Service};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
 };
 use tokio::{
     io::AsyncWriteExt as _,
-    net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::Semaphore,
     task::JoinSet,
     time::{sleep, timeout},
 };
 
-use super::respond::{Code, Failure};
+use super::{
+    intake::{self, Active, Guard, Line},
+    listen::{Listener, Stream},
+    respond::{Code, Failure},
+};
 
-/// What a listener grants a peer.
+/// How long the connections that are cut get to pass on a last word.
+const LAST_WORD: Duration = Duration::from_millis(100);
+
+/// How much a listener takes on.
 #[derive(Debug, Clone, Copy)]
 pub struct Allowance {
     /// Connections at a time; one more is told so and closed.
     pub connections: usize,
-    /// Headers of one request.
-    pub headers: usize,
-    /// Bytes of a request line and its headers together.
-    pub header_bytes: usize,
-    /// From the start of a wait for a request head to its end.
-    pub request_head: Duration,
+    /// What a request head may be, and how long it may take.
+    pub intake: intake::Limits,
 }
 
-/// What became of the connections after the listener was closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Drained {
-    /// Connections that were still at work when the grace period ended, and were cut.
-    pub cut: usize,
+/// How a server ends.
+pub struct Ending<F, G> {
+    /// Resolves when no more connections are to be accepted.
+    pub shutdown: F,
+    /// How long requests in flight may still take after that.
+    pub grace: Duration,
+    /// Called when that time is over and there are still some.
+    pub cutting: G,
 }
 
-/// Serves every connection of `listener` with `service` until `shutdown` resolves, then stops accepting, lets requests
-/// in flight finish for up to `grace`, and cuts what is left.
+/// Serves every connection with `service` until the end, and returns how many connections had to be cut.
 pub async fn serve<S, B>(
-    listener: TcpListener,
+    listeners: Vec<Listener>,
     service: S,
     allowance: Allowance,
-    shutdown: impl Future<Output = ()>,
-    grace: Duration,
-) -> Drained
+    ending: Ending<impl Future<Output = ()>, impl FnOnce()>,
+) -> usize
 where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S: tower::Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + Sync + 'static,
     S::Future: Send + 'static,
-    B: Body<Data = Bytes> + Send + 'static,
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let protocol = protocol(allowance);
+    let protocol = protocol(allowance.intake);
     let places = Arc::new(Semaphore::new(allowance.connections));
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
-    let mut shutdown = std::pin::pin!(shutdown);
+    let mut shutdown = std::pin::pin!(ending.shutdown);
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = accept(&listeners) => accepted,
             // Reaps what has ended, so that the set does not grow with the connections ever made.
             Some(_) = connections.join_next() => continue,
             () = &mut shutdown => break,
         };
         let stream = match accepted {
-            Ok((stream, _)) => stream,
+            Ok(stream) => stream,
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 pause_after(&error).await;
@@ -76,60 +88,118 @@ where
             }
         };
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+            tracing::warn!(limit = allowance.connections, "too many connections, one was turned away");
             connections.spawn(turn_away(stream));
             continue;
         };
-        // Answers are small and complete; holding them back for an acknowledgement only delays them.
-        let _ = stream.set_nodelay(true);
-        let connection = protocol.serve_connection(TokioIo::new(stream), service.clone());
-        connections.spawn(run(graceful.watch(connection.into_owned()), place));
+        let line = Arc::new(Line::default());
+        let stream = TokioIo::new(Guard::new(stream, Arc::clone(&line), allowance.intake));
+        let service = PerConnection { inner: service.clone(), line };
+        let connection = graceful.watch(protocol.serve_connection(stream, service).into_owned());
+        connections.spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "connection ended early");
+            }
+            drop(place);
+        });
     }
-    drop(listener);
-    let ended = timeout(grace, async {
+    drop(listeners);
+    let all_ended = async |connections: &mut JoinSet<()>| while connections.join_next().await.is_some() {};
+    let ended = timeout(ending.grace, async {
         graceful.shutdown().await;
-        while connections.join_next().await.is_some() {}
+        all_ended(&mut connections).await;
     });
-    match ended.await {
-        Ok(()) => Drained { cut: 0 },
-        Err(_) => {
-            let cut = connections.len();
-            connections.shutdown().await;
-            Drained { cut }
-        }
+    if ended.await.is_ok() {
+        return 0;
     }
+    (ending.cutting)();
+    let _ = timeout(LAST_WORD, all_ended(&mut connections)).await;
+    let cut = connections.len();
+    connections.shutdown().await;
+    cut
 }
 
-fn protocol(allowance: Allowance) -> auto::Builder<TokioExecutor> {
+async fn accept(listeners: &[Listener]) -> io::Result<Stream> {
+    poll_fn(|cx| {
+        let mut ready = listeners.iter().map(|listener| listener.poll_accept(cx));
+        ready.find(Poll::is_ready).unwrap_or(Poll::Pending)
+    })
+    .await
+}
+
+fn protocol(limits: intake::Limits) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(allowance.request_head)
-        .max_headers(allowance.headers)
-        .max_buf_size(allowance.header_bytes.max(8192));
+    // The guard on the connection has the first word on heads and their time; these are the walls behind it. hyper's own
+    // time-out for heads runs between requests too, where it would close connections that clients mean to use again.
+    builder.http1().header_read_timeout(None).max_headers(limits.headers).max_buf_size(limits.header_bytes.max(8192));
     builder
         .http2()
         .timer(TokioTimer::new())
-        .max_header_list_size(u32::try_from(allowance.header_bytes).unwrap_or(u32::MAX));
+        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+        .initial_stream_window_size(1 << 20)
+        .initial_connection_window_size(4 << 20);
     builder
 }
 
-async fn run<E: std::fmt::Display>(connection: impl Future<Output = Result<(), E>>, place: OwnedSemaphorePermit) {
-    if let Err(error) = connection.await {
-        tracing::debug!(%error, "connection ended early");
+/// The service as one connection sees it.
+#[derive(Clone)]
+struct PerConnection<S> {
+    inner: S,
+    line: Arc<Line>,
+}
+
+impl<S, B> hyper::service::Service<Request<Incoming>> for PerConnection<S>
+where
+    S: tower::Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone,
+    S::Future: Send + 'static,
+{
+    type Response = Response<Tracked<B>>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Tracked<B>>, Infallible>> + Send>>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        let (active, refusal) = self.line.call();
+        if let Some(refusal) = refusal {
+            request.extensions_mut().insert(refusal);
+        }
+        // Our stack is always ready: what has to wait waits within the call, where it is timed.
+        let answer = self.inner.clone().call(request);
+        Box::pin(async move { Ok(answer.await?.map(|body| Tracked { body, _active: active })) })
     }
-    drop(place);
+}
+
+/// A response body during which the connection is not idle.
+struct Tracked<B> {
+    body: B,
+    _active: Active,
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Body for Tracked<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 /// Over the limit of connections: says so in the error contract's own words, without reading anything.
-async fn turn_away(mut stream: TcpStream) {
+async fn turn_away(mut stream: Stream) {
     let failure = Failure::new(Code::Overloaded, "too many connections (limits.connections)").closing();
     let response = failure.respond(&HeaderValue::from_static("none"));
     let mut text = format!("HTTP/1.1 {}\r\n", response.status());
     for (name, value) in response.headers() {
-        text.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap_or_default()));
+        let _ = write!(text, "{name}: {}\r\n", value.to_str().unwrap_or_default());
     }
-    text.push_str(&format!("content-length: {}\r\n\r\n", response.body().len()));
+    let _ = write!(text, "content-length: {}\r\n\r\n", response.body().len());
     let answer = async {
         stream.write_all(text.as_bytes()).await?;
         stream.write_all(response.body()).await?;

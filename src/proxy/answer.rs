@@ -48,8 +48,11 @@ impl Answer {
     }
 }
 
+/// Why an answer broke off: the code that is counted, and the cause for the log.
+type Cut = (Code, String);
+
 impl PassedOn {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, (Code, String)>>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.timer = None;

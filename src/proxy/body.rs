@@ -1,28 +1,43 @@
 //! Takes a request body in: within its size, within its time, and in the chunks that it comes in.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use tokio::time::{timeout, timeout_at};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, timeout, timeout_at},
+};
 
-use crate::net::respond::{Code, Failure};
+use crate::{
+    metrics::{Buffered, Metrics},
+    net::respond::{Code, Failure},
+    signing,
+};
 
 /// How much of a body that was refused is read and thrown away, and for how long, so that a caller who is still sending
 /// gets to see the answer instead of a reset.
 const LINGER: (usize, Duration) = (64 << 20, Duration::from_secs(2));
 
-/// Reads the whole body: at most `limit` bytes within `time`.
-pub(super) async fn take(mut body: Incoming, limit: usize, time: Duration) -> Result<Vec<Bytes>, Failure> {
-    let mut chunks = Vec::new();
-    if body.is_end_stream() {
-        return Ok(chunks);
+/// A whole request body, in the chunks that it came in, and the claim on memory that goes with it.
+pub(super) struct Taken {
+    pub(super) chunks: Vec<Bytes>,
+    pub(super) length: usize,
+    _claim: Claim,
+}
+
+/// Reads the whole body: at most `limit` bytes within `time`, and no more than `budget` has left for all bodies together.
+pub(super) async fn take(mut body: Incoming, limit: usize, time: Duration, budget: &Budget) -> Result<Taken, Failure> {
+    let mut chunks = Chunks::default();
+    let mut claim = budget.claim();
+    let declared = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if !claim.extend_to(declared) {
+        return Err(no_memory());
     }
-    let mut taken = 0;
-    let deadline = tokio::time::Instant::now() + time;
-    loop {
+    let deadline = Instant::now() + time;
+    while !body.is_end_stream() {
         let frame = match timeout_at(deadline, body.frame()).await {
             Ok(Some(Ok(frame))) => frame,
             Ok(Some(Err(error))) => {
@@ -36,20 +51,103 @@ pub(super) async fn take(mut body: Incoming, limit: usize, time: Duration) -> Re
         };
         // Trailers are not signed and not forwarded.
         let Ok(chunk) = frame.into_data() else { continue };
-        taken += chunk.len();
-        if taken > limit {
+        if chunks.length + chunk.len() > limit {
             linger(body);
             return Err(too_large(limit));
         }
+        if !claim.extend_to(chunks.length + chunk.len()) {
+            linger(body);
+            return Err(no_memory());
+        }
         chunks.push(chunk);
     }
-    if is_white_space(&chunks) {
+    let (pieces, length) = chunks.finish();
+    if signing::is_ambiguous(&pieces) {
         return Err(Failure::new(
             Code::AmbiguousBody,
             "the body is only white space, which Wonder's own clients sign in different ways; send none, or send JSON",
         ));
     }
-    Ok(chunks)
+    Ok(Taken { chunks: pieces, length, _claim: claim })
+}
+
+/// Chunks as they come. Small ones are copied together: each keeps a whole read buffer alive, and there may be as many as
+/// there are bytes.
+#[derive(Default)]
+struct Chunks {
+    pieces: Vec<Bytes>,
+    small: BytesMut,
+    length: usize,
+}
+
+impl Chunks {
+    const SMALL: usize = 4096;
+
+    fn push(&mut self, chunk: Bytes) {
+        self.length += chunk.len();
+        if chunk.len() >= Self::SMALL || (self.pieces.is_empty() && self.small.is_empty()) {
+            self.settle();
+            self.pieces.push(chunk);
+        } else {
+            self.small.extend_from_slice(&chunk);
+        }
+    }
+
+    fn settle(&mut self) {
+        if !self.small.is_empty() {
+            self.pieces.push(std::mem::take(&mut self.small).freeze());
+        }
+    }
+
+    fn finish(mut self) -> (Vec<Bytes>, usize) {
+        self.settle();
+        (self.pieces, self.length)
+    }
+}
+
+/// The memory that all request bodies together may take.
+pub(super) struct Budget {
+    left: Arc<Semaphore>,
+    metrics: Metrics,
+}
+
+impl Budget {
+    pub(super) fn new(bytes: usize, metrics: Metrics) -> Self {
+        Self { left: Arc::new(Semaphore::new(bytes)), metrics }
+    }
+
+    fn claim(&self) -> Claim {
+        Claim { left: Arc::clone(&self.left), permit: None, bytes: 0, counted: self.metrics.buffered() }
+    }
+}
+
+/// A part of the budget, given back when dropped.
+struct Claim {
+    left: Arc<Semaphore>,
+    permit: Option<OwnedSemaphorePermit>,
+    bytes: usize,
+    counted: Buffered,
+}
+
+impl Claim {
+    /// Whether the claim could be made as large as `bytes`; it never gets smaller.
+    fn extend_to(&mut self, bytes: usize) -> bool {
+        let Some(more) = bytes.checked_sub(self.bytes).filter(|more| *more > 0) else { return true };
+        let permits =
+            u32::try_from(more).ok().and_then(|more| Arc::clone(&self.left).try_acquire_many_owned(more).ok());
+        let Some(permits) = permits else { return false };
+        match &mut self.permit {
+            Some(permit) => permit.merge(permits),
+            None => self.permit = Some(permits),
+        }
+        self.bytes = bytes;
+        self.counted.add(more);
+        true
+    }
+}
+
+fn no_memory() -> Failure {
+    Failure::new(Code::Overloaded, "too many bytes of request bodies in flight (limits.buffered)").closing()
 }
 
 pub(super) fn too_large(limit: usize) -> Failure {
@@ -69,40 +167,38 @@ pub(super) fn linger(mut body: Incoming) {
     }));
 }
 
-/// Not empty, and nothing that any of Wonder's clients would keep when trimming: JavaScript's white space is Unicode's
-/// and the byte order mark.
-fn is_white_space(chunks: &[Bytes]) -> bool {
-    match chunks {
-        [] => false,
-        [first, ..]
-            if first.first().is_some_and(|byte| byte.is_ascii() && !byte.is_ascii_whitespace() && *byte != 0x0b) =>
-        {
-            false
-        }
-        _ => std::str::from_utf8(&chunks.concat())
-            .is_ok_and(|text| !text.is_empty() && text.chars().all(|c| c.is_whitespace() || c == '\u{feff}')),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn knows_white_space_from_content() {
-        let body =
-            |parts: &[&'static str]| parts.iter().map(|part| Bytes::from_static(part.as_bytes())).collect::<Vec<_>>();
-        for blank in [&[" "][..], &["\r\n"], &["\t", "\n"], &["\u{a0}"], &["\u{feff}"], &["\u{b}"], &["", " "]] {
-            assert!(is_white_space(&body(blank)), "{blank:?}");
-        }
-        for content in [&[][..], &[""], &["{}"], &[" {}"], &[" ", "x"], &["\0"], &["\u{2003}x"]] {
-            assert!(!is_white_space(&body(content)), "{content:?}");
-        }
+    fn pieces(sizes: &[usize]) -> Vec<usize> {
+        let mut chunks = Chunks::default();
+        sizes.iter().for_each(|size| chunks.push(vec![b'x'; *size].into()));
+        let (pieces, length) = chunks.finish();
+        assert_eq!(length, sizes.iter().sum::<usize>());
+        pieces.iter().map(Bytes::len).collect()
     }
 
     #[test]
-    fn knows_white_space_across_a_split_character() {
-        let halves = [Bytes::from_static(b"\xc2"), Bytes::from_static(b"\xa0")];
-        assert!(is_white_space(&halves));
+    fn copies_only_small_chunks_together() {
+        assert_eq!(pieces(&[]), [0; 0]);
+        assert_eq!(pieces(&[5]), [5]);
+        assert_eq!(pieces(&[8192, 8192]), [8192, 8192]);
+        assert_eq!(pieces(&[1; 100]), [1, 99]);
+        assert_eq!(pieces(&[1, 2, 3, 5000, 4, 5]), [1, 5, 5000, 9]);
+    }
+
+    #[test]
+    fn claims_no_more_than_there_is_and_gives_it_back() {
+        let budget = Budget::new(10, Metrics::new(&[]));
+        let mut one = budget.claim();
+        assert!(one.extend_to(4) && one.extend_to(2) && one.extend_to(6));
+        let mut other = budget.claim();
+        assert!(!other.extend_to(5));
+        assert!(other.extend_to(4));
+        assert!(!one.extend_to(7));
+        drop(other);
+        assert!(one.extend_to(10));
+        assert!(!budget.claim().extend_to(usize::MAX));
     }
 }

@@ -9,6 +9,7 @@ use std::{
 use http::{HeaderValue, Method, Request, StatusCode};
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::drain::Drain;
 use crate::{
     keystore::Entry,
     metrics::{InFlight, Metrics, Responder, Sent},
@@ -25,6 +26,7 @@ pub(super) struct Exchange {
     operation: &'static Operation,
     started: Instant,
     metrics: Metrics,
+    drain: Drain,
     _in_flight: InFlight,
     facts: Mutex<Facts>,
 }
@@ -48,7 +50,8 @@ struct Facts {
 }
 
 impl Exchange {
-    pub(super) fn open<B>(request: &Request<B>, id: HeaderValue, metrics: Metrics) -> Self {
+    pub(super) fn open<B>(request: &Request<B>, id: HeaderValue, metrics: Metrics, drain: Drain) -> Self {
+        drain.opened();
         Self {
             id,
             method: request.method().clone(),
@@ -56,6 +59,7 @@ impl Exchange {
             started: Instant::now(),
             _in_flight: metrics.request_started(),
             metrics,
+            drain,
             facts: Mutex::default(),
         }
     }
@@ -170,6 +174,7 @@ impl Drop for Exchange {
         if cancelled {
             self.metrics.cancelled(sent);
         }
+        self.drain.closed(self.id.to_str().unwrap_or_default(), facts.ended, sent);
         tracing::info!(
             request_id = self.id.to_str().unwrap_or_default(),
             operation = self.operation.name(),

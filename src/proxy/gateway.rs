@@ -2,13 +2,17 @@
 
 use std::{sync::Arc, time::Instant};
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header, uri::PathAndQuery};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::timeout;
 
-use super::{Parts, body, exchange::Exchange, head};
+use super::{
+    Parts,
+    body::{self, Budget},
+    exchange::Exchange,
+    head,
+};
 use crate::{
     keystore::Entry,
     metrics::{Phase, Sent},
@@ -31,6 +35,7 @@ const SIGNATURE: HeaderName = HeaderName::from_static("signature");
 
 pub(super) struct Gateway {
     parts: Parts,
+    budget: Budget,
 }
 
 /// A request that has been taken in: from here on it is only stamped and sent.
@@ -38,12 +43,13 @@ struct Taken {
     method: Method,
     target: PathAndQuery,
     headers: HeaderMap,
-    body: Vec<Bytes>,
+    body: body::Taken,
 }
 
 impl Gateway {
     pub(super) fn new(parts: Parts) -> Self {
-        Self { parts }
+        let budget = Budget::new(parts.limits.buffered, parts.metrics.clone());
+        Self { parts, budget }
     }
 
     pub(super) async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Incoming>, Failure> {
@@ -55,9 +61,8 @@ impl Gateway {
         let body = self.take_body(&head.headers, incoming, &exchange).await?;
         let mut headers = head.headers;
         headers::to_upstream(&mut headers, |kind| exchange.metrics().stripped(kind));
-        if !body.is_empty() || matches!(head.method, Method::POST | Method::PUT | Method::PATCH) {
-            let length: usize = body.iter().map(Bytes::len).sum();
-            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        if body.length > 0 || matches!(head.method, Method::POST | Method::PUT | Method::PATCH) {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.length));
         }
         let taken = Taken { method: head.method, target, headers, body };
         match self.attempt(&taken, &entry, &exchange).await {
@@ -91,7 +96,7 @@ impl Gateway {
         headers: &HeaderMap,
         incoming: Incoming,
         exchange: &Exchange,
-    ) -> Result<Vec<Bytes>, Failure> {
+    ) -> Result<body::Taken, Failure> {
         let limit = self.parts.limits.body;
         if incoming.size_hint().lower() > limit as u64 {
             // A caller who asked first has not begun to send, and must not be told to go on.
@@ -101,8 +106,8 @@ impl Gateway {
             return Err(body::too_large(limit));
         }
         let began = Instant::now();
-        let body = body::take(incoming, limit, self.parts.timeouts.body).await?;
-        exchange.body_taken(body.iter().map(|chunk| chunk.len() as u64).sum(), began.elapsed());
+        let body = body::take(incoming, limit, self.parts.timeouts.body, &self.budget).await?;
+        exchange.body_taken(body.length as u64, began.elapsed());
         Ok(body)
     }
 
@@ -116,18 +121,15 @@ impl Gateway {
             value.set_sensitive(true);
             headers.insert(name, value);
         }
-        let body: Chunks = taken.body.iter().cloned().collect();
+        let body: Chunks = taken.body.chunks.iter().cloned().collect();
         let began = Instant::now();
         let limit = self.parts.timeouts.response_head;
         let pending = self.parts.upstream.start(taken.method.clone(), taken.target.clone(), headers, body)?;
         exchange.attempt(pending.handover());
-        let response = match timeout(limit, pending.head()).await {
-            Ok(outcome) => outcome,
-            Err(_) => {
-                let failure =
-                    Failure::new(Code::UpstreamTimeout, "the origin did not answer in time (timeouts.response_head)");
-                return Err(failure.with_sent(exchange.sent()).into());
-            }
+        let Ok(response) = timeout(limit, pending.head()).await else {
+            let failure =
+                Failure::new(Code::UpstreamTimeout, "no answer from the origin in time (timeouts.response_head)");
+            return Err(failure.with_sent(exchange.sent()).into());
         };
         match response {
             Ok(response) => {
@@ -149,8 +151,14 @@ impl Gateway {
     fn sign(&self, taken: &Taken, entry: &Entry, exchange: &Exchange) -> Result<signing::Signed, Failure> {
         let stamp = Stamp { request_time: (self.parts.clock)(), nonce: Nonce::generate(&mut rand::thread_rng()) };
         let began = Instant::now();
-        let signed =
-            signing::sign(&entry.key, &entry.app_id, &stamp, taken.method.as_str(), taken.target.as_str(), &taken.body);
+        let signed = signing::sign(
+            &entry.key,
+            &entry.app_id,
+            &stamp,
+            taken.method.as_str(),
+            taken.target.as_str(),
+            &taken.body.chunks,
+        );
         match signed {
             Ok(signed) => {
                 exchange.signed(began.elapsed());

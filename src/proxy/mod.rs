@@ -9,10 +9,12 @@
 //! * `head`: which request heads are taken; pure.
 //! * `body`: takes the request body in, within its limits.
 //! * `gateway`: stamps, signs and forwards.
+//! * [`Drain`]: what was finished and what was cut at the end.
 //! * `answer`: the body of every answer, watched to its end.
 
 mod answer;
 mod body;
+mod drain;
 mod exchange;
 mod gateway;
 mod head;
@@ -27,6 +29,7 @@ use hyper::body::Incoming;
 use tower::{Service, ServiceBuilder};
 
 pub use answer::Answer;
+pub use drain::{Cut, Drain, Receipt};
 pub use head::Hosts;
 
 use self::{gateway::Gateway, observe::Observe, slots::Slots};
@@ -55,6 +58,8 @@ pub struct Parts {
     pub limits: Limits,
     /// How long.
     pub timeouts: Timeouts,
+    /// Who keeps account at the end.
+    pub drain: Drain,
     /// The time of day.
     pub clock: fn() -> RequestTime,
 }
@@ -65,9 +70,10 @@ pub fn stack(
 ) -> impl Service<Request<Incoming>, Response = Response<Answer>, Error = Infallible, Future: Send + 'static>
 + Clone
 + Send
++ Sync
 + 'static {
-    let observe = Observe::layer(parts.metrics.clone(), parts.timeouts);
-    let slots = Slots::layer(parts.limits.requests_in_flight, parts.timeouts.queue);
+    let observe = Observe::layer(parts.metrics.clone(), parts.drain.clone(), parts.timeouts);
+    let slots = Slots::layer(parts.drain.slots(), parts.timeouts.queue);
     let gateway = Arc::new(Gateway::new(parts));
     ServiceBuilder::new()
         // Outermost: everything below is timed, counted and logged, and every failure becomes a response.

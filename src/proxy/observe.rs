@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    future::ready,
     sync::Arc,
     task::{Context, Poll},
     time::Instant,
@@ -14,12 +15,13 @@ use rand::Rng as _;
 use tokio::time::timeout;
 use tower::{Layer, Service, layer::layer_fn};
 
-use super::{answer::Answer, exchange::Exchange};
+use super::{answer::Answer, drain::Drain, exchange::Exchange};
 use crate::{
     config::Timeouts,
     metrics::{Metrics, Sent},
     net::{
         headers,
+        intake::Refusal,
         respond::{Code, Failure, REQUEST_ID},
     },
 };
@@ -28,12 +30,13 @@ use crate::{
 pub(super) struct Observe<S> {
     inner: S,
     metrics: Metrics,
+    drain: Drain,
     timeouts: Timeouts,
 }
 
 impl<S> Observe<S> {
-    pub(super) fn layer(metrics: Metrics, timeouts: Timeouts) -> impl Layer<S, Service = Self> + Clone {
-        layer_fn(move |inner| Self { inner, metrics: metrics.clone(), timeouts })
+    pub(super) fn layer(metrics: Metrics, drain: Drain, timeouts: Timeouts) -> impl Layer<S, Service = Self> + Clone {
+        layer_fn(move |inner| Self { inner, metrics: metrics.clone(), drain: drain.clone(), timeouts })
     }
 }
 
@@ -54,8 +57,11 @@ where
     fn call(&mut self, mut request: Request<Incoming>) -> Self::Future {
         let id = request_id(request.headers());
         request.headers_mut().insert(REQUEST_ID, id.clone());
-        let exchange = Arc::new(Exchange::open(&request, id, self.metrics.clone()));
+        let exchange = Arc::new(Exchange::open(&request, id, self.metrics.clone(), self.drain.clone()));
         request.extensions_mut().insert(Arc::clone(&exchange));
+        if let Some(refusal) = request.extensions().get::<Refusal>() {
+            return Box::pin(ready(Ok(refuse((*refusal).into(), exchange))));
+        }
         let (mut inner, timeouts) = (self.inner.clone(), self.timeouts);
         Box::pin(async move {
             let deadline = Instant::now() + timeouts.request;
@@ -91,7 +97,7 @@ fn refuse(failure: Failure, exchange: Arc<Exchange>) -> Response<Answer> {
     response.map(|body| Answer::our_own(body, exchange))
 }
 
-/// The caller's `X-Request-ID` if it is one of 1 to 128 visible ASCII characters, else a new UUIDv4.
+/// The caller's `X-Request-ID` if it is one of 1 to 128 visible ASCII characters, else a new UUID of version 4.
 fn request_id(headers: &HeaderMap) -> HeaderValue {
     let mut given = headers.get_all(REQUEST_ID).iter();
     match (given.next(), given.next()) {

@@ -17,15 +17,14 @@ use crate::net::respond::{Code, Failure};
 #[derive(Clone)]
 pub(super) struct Slots<S> {
     inner: S,
-    slots: Arc<Semaphore>,
+    places: Arc<Semaphore>,
     queue: Duration,
 }
 
 impl<S> Slots<S> {
-    /// `slots` requests at a time; others wait for up to `queue` and are then told to come back.
-    pub(super) fn layer(slots: usize, queue: Duration) -> impl Layer<S, Service = Self> + Clone {
-        let slots = Arc::new(Semaphore::new(slots));
-        layer_fn(move |inner| Self { inner, slots: Arc::clone(&slots), queue })
+    /// As many requests at a time as `places` has; others wait for up to `queue` and are then told to come back.
+    pub(super) fn layer(places: Arc<Semaphore>, queue: Duration) -> impl Layer<S, Service = Self> + Clone {
+        layer_fn(move |inner| Self { inner, places: Arc::clone(&places), queue })
     }
 }
 
@@ -44,13 +43,14 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (mut inner, slots, queue) = (self.inner.clone(), Arc::clone(&self.slots), self.queue);
+        let (mut inner, places, queue) = (self.inner.clone(), Arc::clone(&self.places), self.queue);
         Box::pin(async move {
-            let slot = match Arc::clone(&slots).try_acquire_owned() {
+            let slot = match Arc::clone(&places).try_acquire_owned() {
                 Ok(slot) => slot,
-                Err(_) => match timeout(queue, slots.acquire_owned()).await {
+                Err(_) => match timeout(queue, places.acquire_owned()).await {
                     Ok(Ok(slot)) => slot,
-                    _ => return Err(full()),
+                    Ok(Err(_closed)) => return Err(draining()),
+                    Err(_late) => return Err(full()),
                 },
             };
             Exchange::of(&request).hold(slot);
@@ -61,4 +61,8 @@ where
 
 fn full() -> Failure {
     Failure::new(Code::Overloaded, "too many requests in flight (limits.requests_in_flight)").closing()
+}
+
+fn draining() -> Failure {
+    Failure::new(Code::Draining, "shutting down; send it to another instance, or again after the restart").closing()
 }

@@ -8,7 +8,7 @@ use super::*;
 
 /// `tests/vectors/wonder-rsa-sha256.json`.
 #[derive(Deserialize)]
-pub(super) struct Vectors {
+pub(super) struct KnownAnswers {
     pub(super) algorithm: String,
     pub(super) keys: BTreeMap<String, Pems>,
     pub(super) refused_keys: BTreeMap<String, Pems>,
@@ -36,7 +36,7 @@ pub(super) struct Vector {
     signature: String,
 }
 
-impl Vectors {
+impl KnownAnswers {
     pub(super) fn load() -> Self {
         serde_json::from_str(include_str!("../../tests/vectors/wonder-rsa-sha256.json")).unwrap()
     }
@@ -61,7 +61,7 @@ impl Vector {
 
 #[test]
 fn every_known_answer_vector_holds_at_every_stage() {
-    let vectors = Vectors::load();
+    let vectors = KnownAnswers::load();
     assert_eq!(vectors.algorithm, ALGORITHM);
     assert_eq!(vectors.vectors.len(), 21, "the file is whole");
     for vector in &vectors.vectors {
@@ -120,7 +120,7 @@ fn gives_the_messages_of_the_reference_page() {
 
 #[test]
 fn a_body_in_any_chunks_gives_the_same_message() {
-    let vectors = Vectors::load();
+    let vectors = KnownAnswers::load();
     for vector in &vectors.vectors {
         let (stamp, body) = (vector.stamp(), vector.body());
         let message = |chunks: &[&[u8]]| {
@@ -145,7 +145,7 @@ fn a_body_in_any_chunks_gives_the_same_message() {
 
 #[test]
 fn a_changed_byte_anywhere_fails_verification() {
-    let vectors = Vectors::load();
+    let vectors = KnownAnswers::load();
     for vector in &vectors.vectors {
         let name = &vector.name;
         let (_, public) = vectors.key(&vector.key);
@@ -204,7 +204,7 @@ fn changed(text: &str, at: usize) -> String {
 
 #[test]
 fn a_line_end_cannot_move_between_target_and_body() {
-    let stamp = Vectors::load().vectors[0].stamp();
+    let stamp = KnownAnswers::load().vectors[0].stamp();
     let joined = signature_message(&stamp, "POST", "/svc/a", &[b"b"]);
     assert!(joined != signature_message(&stamp, "POST", "/svc/ab", &[b""]));
     assert!(joined != signature_message(&stamp, "POST", "/svc/", &[b"ab"]));
@@ -212,7 +212,7 @@ fn a_line_end_cannot_move_between_target_and_body() {
 
 #[test]
 fn another_key_does_not_verify() {
-    let vectors = Vectors::load();
+    let vectors = KnownAnswers::load();
     for vector in &vectors.vectors {
         for other in vectors.keys.keys().filter(|other| **other != vector.key) {
             let (_, public) = vectors.key(other);
@@ -225,7 +225,7 @@ fn another_key_does_not_verify() {
 
 #[test]
 fn a_changed_signature_does_not_verify() {
-    let vectors = Vectors::load();
+    let vectors = KnownAnswers::load();
     let vector = &vectors.vectors[0];
     let (_, public) = vectors.key(&vector.key);
     let verdict =
@@ -251,7 +251,7 @@ fn a_changed_signature_does_not_verify() {
 
 #[test]
 fn only_padded_standard_base64_in_one_line_is_a_signature() {
-    let vectors = Vectors::load();
+    let vectors = KnownAnswers::load();
     let vector = &vectors.vectors[0];
     let (_, public) = vectors.key(&vector.key);
     let right = &vector.signature;
@@ -275,7 +275,7 @@ fn only_padded_standard_base64_in_one_line_is_a_signature() {
 
 #[test]
 fn debug_of_what_was_signed_shows_neither_nonce_nor_signature() {
-    let vectors = Vectors::load();
+    let vectors = KnownAnswers::load();
     let vector = &vectors.vectors[0];
     let (private, _) = vectors.key(&vector.key);
     let app_id = vector.app_id.parse().unwrap();

@@ -18,14 +18,20 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use bytes::Bytes;
-use http::{HeaderMap, request::Parts};
+use http::{HeaderMap, header, request::Parts};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
 use super::{Clock, refusal::Refusal};
-use crate::signing::{self, AppId, Credential, Nonce, Stamp, VerifyError, VerifyingKey, credential::CredentialError};
+use crate::signing::{
+    self, AppId, Credential, Nonce, Stamp, VerifyError, VerifyingKey,
+    credential::CredentialError,
+    diagnosis::{self, Claim, Mistake},
+};
 
 /// The largest body taken, in bytes.
 pub(super) const BODY_LIMIT: usize = 2 * 1024 * 1024;
+/// The largest body, in bytes, for which a wrong signature is explained.
+const LARGEST_EXPLAINED: usize = 64 * 1024;
 /// How long a body may take to arrive.
 const BODY_TIME: Duration = Duration::from_secs(30);
 /// How far the request time may be from ours, in seconds, either way (`wonder-api.md` §2.2).
@@ -72,16 +78,20 @@ impl Gate {
         let signature = signature.filter(|text| !text.is_empty()).ok_or(Refusal::SignatureEncoding)?;
         let stamp = Stamp { request_time: credential.request_time, nonce };
         let target = head.uri.path_and_query().map_or("", |target| target.as_str());
-        signing::verify(key, &stamp, head.method.as_str(), target, &[body], signature).map_err(
-            |error| match error {
-                VerifyError::Encoding => Refusal::SignatureEncoding,
-                VerifyError::Mismatch => Refusal::SignatureMismatch {
+        let method = head.method.as_str();
+        signing::verify(key, &stamp, method, target, &[body], signature).map_err(|error| match error {
+            VerifyError::Encoding => Refusal::SignatureEncoding,
+            VerifyError::Mismatch => {
+                let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+                let claim = Claim { credential: &credential, nonce: &nonce, method, target, body, signature, host };
+                Refusal::SignatureMismatch {
                     fingerprint: key.fingerprint().to_owned(),
                     target: target.len(),
                     body: body.len(),
-                },
-            },
-        )?;
+                    mistake: mistake(key, &claim),
+                }
+            }
+        })?;
 
         // Only a request that was rightly signed uses its nonce up. Two copies at the same moment may both come this
         // far; one of them is first here.
@@ -91,6 +101,14 @@ impl Gate {
             Err(Refusal::NonceReplayed)
         }
     }
+}
+
+/// What explains a signature that does not match. Large bodies are not searched: it would hold up other requests.
+fn mistake(key: &VerifyingKey, claim: &Claim<'_>) -> Option<Mistake> {
+    if claim.body.len() > LARGEST_EXPLAINED {
+        return None;
+    }
+    diagnosis::diagnose(key, claim).filter(|mistake| *mistake != Mistake::Unknown)
 }
 
 /// The layer: takes the body in, verifies, and hands the same bytes on.

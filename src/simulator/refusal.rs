@@ -6,7 +6,7 @@
 use http::StatusCode;
 
 use super::messages::{Language, Text};
-use crate::signing::credential::CredentialError;
+use crate::signing::{credential::CredentialError, diagnosis::Mistake};
 
 /// Why a request was refused. Holds names, numbers and limits, never a value that the caller sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub(super) enum Refusal {
         target: usize,
         /// Length of the body in bytes.
         body: usize,
+        /// What explains it, when something does.
+        mistake: Option<Mistake>,
     },
     /// The body is not JSON.
     NotJson,
@@ -175,8 +177,10 @@ impl Refusal {
         match self {
             Self::HeaderMissing(name) | Self::HeaderRepeated(name) => language.fill(self.text(), &[name]),
             Self::TooOld(seconds) | Self::TooNew(seconds) => language.fill(self.text(), &[&seconds.to_string()]),
-            Self::SignatureMismatch { fingerprint, target, body } => {
-                language.fill(self.text(), &[fingerprint, &target.to_string(), &body.to_string()])
+            Self::SignatureMismatch { fingerprint, target, body, mistake } => {
+                // A mistake is worded in English alone.
+                let mistake = mistake.map(|mistake| mistake.to_string()).unwrap_or_default();
+                language.fill(self.text(), &[fingerprint, &target.to_string(), &body.to_string(), &mistake])
             }
             Self::FieldMissing(field) | Self::FieldType(field, _) => language.fill(self.text(), &[field]),
             Self::FieldTooLong(field, limit) => language.fill(self.text(), &[field, &limit.to_string()]),

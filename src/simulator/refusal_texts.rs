@@ -58,16 +58,21 @@ pub(super) fn of(refusal: &Refusal) -> &'static Text {
             hk: "簽名不是單行、帶填充的標準 base64。常見原因：使用了 URL 安全 base64、十六進制，或移除了填充。",
             cn: "签名不是单行、带填充的标准 base64。常见原因：使用了 URL 安全 base64、十六进制，或移除了填充。",
         },
-        Refusal::SignatureMismatch { .. } => &Text {
+        Refusal::SignatureMismatch { mistake: Some(_), .. } => &Text {
             en: "The signature does not match the request and the public key {0} of this AppID; a target of {1} bytes \
-                 and a body of {2} bytes arrived. Usual causes: a private key that does not belong to that public \
-                 key; a target signed without its query, decoded or re-encoded; a body changed after it was signed \
+                 and a body of {2} bytes arrived. Cause: {3}.",
+            hk: "簽名與請求及此 AppID 的公鑰 {0} 不符；收到的目標為 {1} 位元組，主體為 {2} 位元組。原因：{3}.",
+            cn: "签名与请求及此 AppID 的公钥 {0} 不符；收到的目标为 {1} 字节，正文为 {2} 字节。原因：{3}.",
+        },
+        Refusal::SignatureMismatch { mistake: None, .. } => &Text {
+            en: "The signature does not match the request and the public key {0} of this AppID; a target of {1} bytes \
+                 and a body of {2} bytes arrived. Usual causes: a target signed without its query, decoded or re-encoded; a body changed after it was signed \
                  (spaces, line end, key order); a time or nonce other than the one in the headers.",
             hk: "簽名與請求及此 AppID 的公鑰 {0} 不符；收到的目標為 {1} 位元組，主體為 {2} 位元組。\
-                 常見原因：私鑰與公鑰不成對；簽署的目標缺少查詢字串、經解碼或重新編碼；主體在簽署後被更改（空格、換行、鍵次序）；\
+                 常見原因：簽署的目標缺少查詢字串、經解碼或重新編碼；主體在簽署後被更改（空格、換行、鍵次序）；\
                  時間或 nonce 與標頭不同。",
             cn: "签名与请求及此 AppID 的公钥 {0} 不符；收到的目标为 {1} 字节，正文为 {2} 字节。\
-                 常见原因：私钥与公钥不成对；签名的目标缺少查询字符串、经解码或重新编码；正文在签名后被更改（空格、换行、键顺序）；\
+                 常见原因：签名的目标缺少查询字符串、经解码或重新编码；正文在签名后被更改（空格、换行、键顺序）；\
                  时间或 nonce 与请求头不同。",
         },
         Refusal::NotJson => {

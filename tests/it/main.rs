@@ -8,6 +8,7 @@
     reason = "a double that breaks is a failed test, which is what a panic says"
 )]
 
+mod admin;
 mod contract;
 mod simulator;
 mod support;

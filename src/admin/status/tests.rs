@@ -63,12 +63,9 @@ fn names_each_trouble_of_the_last_minute_and_its_remedy() {
         ),
         (
             Snapshot { errors: vec![("upstream_reset", [0, 1])], ..quiet.clone() },
-            "1 requests failed after they may have reached Wonder: query their outcome before repeating them",
+            "1 request failed after having perhaps reached Wonder: query the outcome before repeating anything",
         ),
-        (
-            Snapshot { signer: [9, 4], ..quiet.clone() },
-            "4 requests were answered with an error of our own (5xx): see the codes below",
-        ),
+        (Snapshot { signer: [9, 4], ..quiet.clone() }, "4 requests got an error of our own (5xx): see the codes below"),
         (
             Snapshot { in_flight: 8, in_flight_limit: 10, ..quiet.clone() },
             "8 of 10 requests in flight: Wonder is slow or the limit too low",

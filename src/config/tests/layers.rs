@@ -18,7 +18,7 @@ fn later_layers_win_key_by_key_and_are_named() {
     let config = given.config();
     assert_eq!(config.limits.body, 2 * 1024 * 1024);
     assert_eq!((config.limits.headers, config.limits.connections), (21, 31));
-    assert_eq!(config.listen.address.port(), 4);
+    assert_eq!(config.listen.addresses[0].to_string(), "127.0.0.1:4");
     assert_eq!(config.admin.address.port(), 3);
     assert_eq!(config.log.level, LogLevel::Warn);
     let file = |index: usize| format!("file {}", given.files[index].display());

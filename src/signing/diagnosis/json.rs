@@ -12,26 +12,38 @@ pub(super) struct Dialect {
     spaced: bool,
     /// Slashes as `\/`.
     slashes: bool,
-    /// All but ASCII as `\u` escapes.
-    ascii: bool,
-    /// `<`, `>` and `&` as `\u` escapes.
-    html: bool,
+    /// The characters written as `\u` escapes, control characters aside.
+    escaped: fn(char) -> bool,
 }
 
-const COMPACT: Dialect = Dialect { spaced: false, slashes: false, ascii: false, html: false };
+const COMPACT: Dialect = Dialect { spaced: false, slashes: false, escaped: none };
+const ASCII: Dialect = Dialect { escaped: not_ascii, ..COMPACT };
 
 impl Dialect {
     /// The defaults and usual options of JavaScript, Python, PHP and Go, and the mistake each is reported as.
     pub(super) const ALL: [(Self, Mistake); 8] = [
         (COMPACT, Mistake::JsonCompact),
         (Self { spaced: true, ..COMPACT }, Mistake::JsonSpaced),
-        (Self { spaced: true, ascii: true, ..COMPACT }, Mistake::JsonSpaced),
-        (Self { ascii: true, ..COMPACT }, Mistake::JsonEscapes),
-        (Self { html: true, ..COMPACT }, Mistake::JsonEscapes),
-        (Self { html: true, ascii: true, ..COMPACT }, Mistake::JsonEscapes),
-        (Self { slashes: true, ascii: true, ..COMPACT }, Mistake::JsonSlashes),
+        (Self { spaced: true, ..ASCII }, Mistake::JsonSpaced),
+        (ASCII, Mistake::JsonEscapes),
+        (Self { escaped: html, ..COMPACT }, Mistake::JsonEscapes),
+        (Self { escaped: |c| html(c) || not_ascii(c), ..COMPACT }, Mistake::JsonEscapes),
+        (Self { slashes: true, ..ASCII }, Mistake::JsonSlashes),
         (Self { slashes: true, ..COMPACT }, Mistake::JsonSlashes),
     ];
+}
+
+fn none(_: char) -> bool {
+    false
+}
+
+fn not_ascii(c: char) -> bool {
+    !c.is_ascii()
+}
+
+/// What Go escapes so that JSON may stand in a page.
+fn html(c: char) -> bool {
+    matches!(c, '<' | '>' | '&' | '\u{2028}' | '\u{2029}')
 }
 
 /// Writes `text` anew in `dialect`; `None` when it is not JSON.
@@ -88,10 +100,7 @@ fn write_string(written: &mut String, token: &str, dialect: Dialect) {
             '\u{8}' => written.push_str("\\b"),
             '\u{c}' => written.push_str("\\f"),
             '/' if dialect.slashes => written.push_str("\\/"),
-            c if c < ' '
-                || (dialect.ascii && !c.is_ascii())
-                || (dialect.html && matches!(c, '<' | '>' | '&' | '\u{2028}' | '\u{2029}')) =>
-            {
+            c if c < ' ' || (dialect.escaped)(c) => {
                 for unit in c.encode_utf16(&mut [0; 2]) {
                     // Writing to a string does not fail.
                     let _ = write!(written, "\\u{unit:04x}");

@@ -6,7 +6,7 @@ use base64::prelude::BASE64_URL_SAFE;
 use rsa::{pkcs1v15, pkcs8::DecodePrivateKey as _, pss};
 
 use super::*;
-use crate::signing::{ALGORITHM, AppId, RequestTime, SigningKey, message, sign, tests::Vectors, verify};
+use crate::signing::{ALGORITHM, AppId, RequestTime, SigningKey, message, sign, tests::KnownAnswers, verify};
 
 const TARGET: &str = "/svc/payment/api/v1/openapi/orders/list?filter[state][_in]=paid&limit=20&at=%2f8:00";
 const BODY: &str = "{\"b\": \"汉/<x>\",\r\n \"a\": [1.50, true]}\r\n";
@@ -23,7 +23,7 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let (private, public) = Vectors::load().key("rsa2048-pkcs8");
+        let (private, public) = KnownAnswers::load().key("rsa2048-pkcs8");
         let credential = format!("844bcde8-3a40-4b0f-8ec5-4cb7ef621538/{TIME}/{ALGORITHM}").parse().unwrap();
         Self { private, public, credential, nonce: NONCE.parse().unwrap() }
     }
@@ -230,7 +230,7 @@ fn names_the_step_that_was_done_otherwise() {
 /// does one thing only.
 fn paddings() -> Vec<(Vec<u8>, Mistake)> {
     use rsa::signature::{RandomizedSigner as _, SignatureEncoding as _, hazmat::PrehashSigner as _};
-    let pem = &Vectors::load().keys["rsa2048-pkcs8"].private_key_pem;
+    let pem = &KnownAnswers::load().keys["rsa2048-pkcs8"].private_key_pem;
     let key = rsa::RsaPrivateKey::from_pkcs8_pem(pem).unwrap();
     let mac = hmac(&k2(), format!("POST\n{TARGET}\n{BODY}").as_bytes());
     let hex = message::hex(&mac);
@@ -258,7 +258,7 @@ fn names_another_padding_and_another_key() {
         assert_eq!(bench.diagnose("POST", TARGET, BODY.as_bytes(), &signature), Some(mistake));
     }
     for (name, mistake) in [("rsa2048-pkcs1", Mistake::AnotherKey), ("rsa4096-pkcs8", Mistake::SignatureLength)] {
-        let other = Bench { private: Vectors::load().key(name).0, ..Bench::new() };
+        let other = Bench { private: KnownAnswers::load().key(name).0, ..Bench::new() };
         let signature = other.signature("POST", TARGET, BODY.as_bytes());
         assert_eq!(bench.diagnose("POST", TARGET, BODY.as_bytes(), &signature), Some(mistake), "{name}");
     }

@@ -2,7 +2,7 @@
 
 use rsa::pkcs1::der::Encode as _;
 
-use super::{super::tests::Vectors, *};
+use super::{super::tests::KnownAnswers, *};
 
 fn private(text: &str) -> Result<SigningKey, KeyError> {
     SigningKey::from_pem(text.as_bytes())
@@ -21,7 +21,7 @@ macro_rules! fixture {
 
 #[test]
 fn reads_every_size_and_form() {
-    let vectors = Vectors::load();
+    let vectors = KnownAnswers::load();
     for (name, bits) in
         [("rsa2048-pkcs8", 2048), ("rsa2048-pkcs1", 2048), ("rsa3072-pkcs8", 3072), ("rsa4096-pkcs8", 4096)]
     {
@@ -35,10 +35,10 @@ fn reads_every_size_and_form() {
 
 #[test]
 fn reads_pem_as_people_keep_it() {
-    let vectors = Vectors::load();
+    let vectors = KnownAnswers::load();
     for (name, pems) in &vectors.keys {
         for (text, is_private) in [(&pems.private_key_pem, true), (&pems.public_key_pem, false)] {
-            let indented: String = text.lines().map(|line| format!("    {line}\n")).collect();
+            let indented = format!("    {}", text.replace('\n', "\n    "));
             let certificate = fixture!("certificate.pem");
             for (what, text) in [
                 ("as it is", text.clone()),
@@ -49,7 +49,7 @@ fn reads_pem_as_people_keep_it() {
                 ("byte order mark before", format!("\u{feff}{text}")),
                 ("blank lines around", format!("\n\n  \n{text}\n\n")),
                 ("indented", indented.clone()),
-                ("tabs and trailing blanks", text.lines().map(|line| format!("\t{line} \t\n")).collect()),
+                ("tabs and trailing blanks", text.replace("-----BEGIN", "\t-----BEGIN").replace('\n', " \t\n\t")),
                 ("certificate before", format!("{certificate}{text}")),
                 ("certificate after", format!("{text}{certificate}")),
             ] {
@@ -62,7 +62,7 @@ fn reads_pem_as_people_keep_it() {
 
 #[test]
 fn reads_a_public_key_in_pkcs1_form() {
-    let (_, key) = Vectors::load().key("rsa3072-pkcs8");
+    let (_, key) = KnownAnswers::load().key("rsa3072-pkcs8");
     let inner: &RsaPublicKey = key.key.as_ref();
     let text = rsa::pkcs1::EncodeRsaPublicKey::to_pkcs1_pem(inner, LineEnding::CRLF).unwrap();
     assert!(text.starts_with("-----BEGIN RSA PUBLIC KEY-----\r\n"));
@@ -71,7 +71,7 @@ fn reads_a_public_key_in_pkcs1_form() {
 
 #[test]
 fn refuses_a_private_key_that_is_none_and_says_what_it_is() {
-    let vectors = Vectors::load();
+    let vectors = KnownAnswers::load();
     let good = &vectors.keys["rsa2048-pkcs8"];
     let refused = &vectors.refused_keys["rsa2047-pkcs1"];
     let no_label = good.private_key_pem.replace("PRIVATE KEY", "THING");
@@ -106,7 +106,7 @@ fn refuses_a_private_key_that_is_none_and_says_what_it_is() {
 
 #[test]
 fn refuses_a_public_key_that_is_none_and_says_what_it_is() {
-    let vectors = Vectors::load();
+    let vectors = KnownAnswers::load();
     let good = &vectors.keys["rsa2048-pkcs8"];
     let cases: &[(&str, &str, KeyError)] = &[
         ("2047 bits", &vectors.refused_keys["rsa2047-pkcs1"].public_key_pem, KeyError::Size(2047)),
@@ -127,7 +127,7 @@ fn refuses_a_public_key_that_is_none_and_says_what_it_is() {
 
 #[test]
 fn a_file_cut_anywhere_is_refused() {
-    let vectors = Vectors::load();
+    let vectors = KnownAnswers::load();
     for name in ["rsa2048-pkcs8", "rsa2048-pkcs1"] {
         let text = vectors.keys[name].private_key_pem.trim_end();
         let first_line = text.find('\n').unwrap();
@@ -145,7 +145,7 @@ fn a_file_cut_anywhere_is_refused() {
 
 #[test]
 fn damaged_content_is_refused() {
-    let vectors = Vectors::load();
+    let vectors = KnownAnswers::load();
     for name in ["rsa2048-pkcs8", "rsa2048-pkcs1", "rsa4096-pkcs8"] {
         let text = &vectors.keys[name].private_key_pem;
         let lines: Vec<&str> = text.lines().collect();
@@ -172,7 +172,7 @@ fn damaged_content_is_refused() {
 
 #[test]
 fn parts_that_do_not_belong_together_are_refused() {
-    let vectors = Vectors::load();
+    let vectors = KnownAnswers::load();
     let der = |name: &str| {
         let block = pem::find(vectors.keys[name].private_key_pem.as_bytes(), &PRIVATE_LABELS).unwrap();
         if block.label == "PRIVATE KEY" {
@@ -236,7 +236,7 @@ fn makes_a_key_that_reads_back() {
 
 #[test]
 fn debug_shows_size_and_fingerprint_only() {
-    let vectors = Vectors::load();
+    let vectors = KnownAnswers::load();
     let (private, public) = vectors.key("rsa2048-pkcs8");
     // First 8 hex digits of `openssl pkey -pubin -outform DER | sha256sum`.
     assert_eq!(format!("{private:?}"), "SigningKey(RSA 2048 bits, fingerprint edb42c9f)");
@@ -246,7 +246,7 @@ fn debug_shows_size_and_fingerprint_only() {
 
 #[test]
 fn no_refusal_repeats_the_text() {
-    let vectors = Vectors::load();
+    let vectors = KnownAnswers::load();
     let marker = &vectors.keys["rsa2048-pkcs8"].private_key_pem[100..164];
     let cut = vectors.keys["rsa2048-pkcs8"].private_key_pem.replace("-----END", "");
     let error = private(&cut).unwrap_err();

@@ -122,6 +122,24 @@ async fn refuses_another_key_and_names_the_one_it_knows() {
 }
 
 #[tokio::test]
+async fn names_the_mistake_that_explains_a_wrong_signature_and_the_usual_ones_otherwise() {
+    let world = World::plain().await;
+    let mut call = Call::signed("GET", &format!("{P}/customers"), "");
+    call.target = format!("{P}/customers?limit=5");
+    let message = world.send(&call).await.refused(401, "E000008");
+    assert!(message.contains(" Cause: the target was signed without its query; sign path and query"), "{message}");
+
+    let call = Call::signed_with(&new_key(), APP_ID, NOW, "POST", ECHO, HI);
+    let message = world.send(&call).await.refused(401, "E000008");
+    assert!(message.contains(" Cause: the signature was made with another private key;"), "{message}");
+
+    let mut call = Call::signed("POST", ECHO, HI);
+    call.body = br#"{"message":"ho"}"#.into();
+    let message = world.send(&call.header("x-i18n-lang", "zh-CN")).await.refused(401, "E000008");
+    assert!(message.contains("正文为 16 字节。常见原因："), "{message}");
+}
+
+#[tokio::test]
 async fn refuses_a_changed_body() {
     let world = World::plain().await;
     for body in [r#"{"message":"ho"}"#, "{\"message\":\"hi\"}\n", r#"{"message": "hi"}"#, ""] {

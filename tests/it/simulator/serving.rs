@@ -1,6 +1,9 @@
 //! What holds for every answer, and the sockets: TLS, HTTP/2, limits, the end.
 
-use std::{io::ErrorKind, sync::Arc};
+use std::{
+    io::ErrorKind,
+    sync::{Arc, Mutex},
+};
 
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -136,6 +139,53 @@ async fn refuses_more_than_it_may_remember() {
     world.call("POST", &target, super::world::CARD).await.refused(507, "E000044");
     world.call("DELETE", &format!("{P}/customers/{uuid}"), "").await.data();
     world.call("POST", &format!("{P}/customers"), &body("c")).await.data();
+}
+
+#[derive(Clone, Default)]
+struct Written(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn logs_one_line_per_request_and_no_secret_at_any_level() {
+    let written = Written::default();
+    let writer = written.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    // For this thread alone, which is the one that serves too.
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let world = World::plain().await;
+    let uuid = world.customer("MARKER-reference").await;
+    let card = world.card(&uuid).await;
+    world.press(&card, "approve").await;
+    world.call("GET", &format!("{P}/customers?x=MARKER-query"), "").await.data();
+    world.call("GET", &format!("{P}/customers/ref/MARKER-reference"), "").await.data();
+    world.call("MARKER", "/svc/MARKER-path", "MARKER-body").await.refused(404, "E000032");
+    let call = Call::signed("POST", ECHO, "MARKER").header("X-Request-ID", "MARKER-id");
+    world.send(&call).await.refused(400, "E000020");
+    world.send(&call).await.refused(401, "E000006");
+
+    let log = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("simulated request answered")).collect();
+    assert_eq!(lines.len(), 8, "{log}");
+    let last = r#"simulated request answered method="POST" route="/svc/payment/api/v1/openapi/echo" status=401 refused="replay""#;
+    assert!(lines[7].ends_with(last), "{}", lines[7]);
+    let token = card["token"].as_str().unwrap();
+    for secret in ["MARKER", "4111", "Kestrel", "K TEA", &uuid, token, &call.get("Nonce"), &call.get("Signature")] {
+        assert!(!log.contains(secret), "{secret} in {log}");
+    }
 }
 
 #[tokio::test]

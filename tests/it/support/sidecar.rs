@@ -9,8 +9,8 @@ use std::{
 use tokio::{sync::oneshot, task::JoinHandle};
 use wonder_signer::{
     app::App,
-    config::{Config, Flags},
-    net::server::Drained,
+    config::{Config, Flags, ListenAddress},
+    proxy::Receipt,
     signing::{Credential, Nonce, SigningKey, Stamp, VerifyingKey, verify},
 };
 
@@ -35,7 +35,7 @@ pub(crate) struct Sidecar {
     pub(crate) listen: SocketAddr,
     pub(crate) admin: SocketAddr,
     shutdown: Mutex<Option<oneshot::Sender<()>>>,
-    task: JoinHandle<Drained>,
+    task: JoinHandle<Receipt>,
 }
 
 impl Sidecar {
@@ -59,10 +59,11 @@ impl Sidecar {
         let environment = environment.map(|(name, value)| (name.into(), value.into()));
         let config = Config::load(&[file.path().to_owned()], environment, &Flags::default()).unwrap();
         let app = App::start(config).await.unwrap();
-        let addresses = app.addresses();
+        let addresses = app.addresses().clone();
         let (shutdown, stopped) = oneshot::channel();
         let task = tokio::spawn(app.run(async { stopped.await.unwrap_or_default() }));
-        Self { listen: addresses.listen, admin: addresses.admin, shutdown: Mutex::new(Some(shutdown)), task }
+        let ListenAddress::Tcp(listen) = addresses.listen[0] else { panic!("not TCP") };
+        Self { listen, admin: addresses.admin, shutdown: Mutex::new(Some(shutdown)), task }
     }
 
     /// Asks it to drain; does not wait.
@@ -73,7 +74,7 @@ impl Sidecar {
     }
 
     /// Drains it and says how that went.
-    pub(crate) async fn stop(self) -> Drained {
+    pub(crate) async fn stop(self) -> Receipt {
         self.ask_to_stop();
         self.task.await.unwrap()
     }

@@ -1,0 +1,328 @@
+//! Stands between a downstream connection and hyper's server, and lets through only HTTP/1 that can be read in one way.
+//!
+//! hyper is as lenient as the standard allows: it takes a repeated `Content-Length`, lets `Transfer-Encoding` win over
+//! `Content-Length`, and cuts a `#fragment` off a target without a word. Before something that moves money, whatever two
+//! readers might read differently is refused, with a reason. A refused head is kept from hyper; a harmless one goes in
+//! its place, and the service that is called with it finds the [`Refusal`] and answers it in the error contract.
+//!
+//! Bytes are looked at where the socket put them; only a head that comes in pieces is held back and copied. HTTP/2 with
+//! prior knowledge passes as it is: its framing leaves nothing to guess.
+//!
+//! This is also where a connection that has nothing to say runs out of time.
+
+mod chunks;
+mod head;
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::{Buf as _, BytesMut};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Instant, Sleep, sleep_until},
+};
+
+use self::{
+    chunks::Chunks,
+    head::{Framing, Scan},
+};
+pub use head::Refusal;
+
+/// How HTTP/2 with prior knowledge begins (RFC 9113 §3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// What hyper reads in place of a refused head.
+const IN_PLACE: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+/// How much is read and thrown away at the end, so that what a peer had still sent does not reset the connection under
+/// the answer.
+const LINGER: usize = 256 * 1024;
+
+/// What a head may be, and how long it may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Header lines.
+    pub headers: usize,
+    /// Bytes of request line and headers together.
+    pub header_bytes: usize,
+    /// From a head's first byte to its last; also from accept to the first byte.
+    pub head: Duration,
+    /// Between two requests.
+    pub idle: Duration,
+}
+
+/// What the two ends of a connection know of each other: the guard on its bytes, and the service that is called.
+#[derive(Debug, Default)]
+pub struct Line {
+    refused: OnceLock<(usize, Refusal)>,
+    calls: AtomicUsize,
+    active: AtomicUsize,
+}
+
+impl Line {
+    /// The service is called. Requests of HTTP/1 are handed on in the order of their heads, so counting tells which one
+    /// this is, and whether it stands for one that was refused.
+    pub fn call(self: &Arc<Self>) -> (Active, Option<Refusal>) {
+        let number = self.calls.fetch_add(1, Ordering::Relaxed);
+        self.active.fetch_add(1, Ordering::Relaxed);
+        let refused = self.refused.get().filter(|(refused, _)| *refused == number).map(|(_, refusal)| *refusal);
+        (Active(Arc::clone(self)), refused)
+    }
+}
+
+/// A request at work; while there is one the connection is not idle.
+#[derive(Debug)]
+pub struct Active(Arc<Line>);
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.0.active.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A connection whose incoming bytes are vetted.
+pub struct Guard<S> {
+    stream: S,
+    line: Arc<Line>,
+    limits: Limits,
+    stage: Stage,
+    /// Whole heads so far.
+    heads: usize,
+    /// Part of a head, held back.
+    inbox: BytesMut,
+    /// How far `inbox` has been searched for its end.
+    searched: usize,
+    /// Vetted, not yet read.
+    outbox: BytesMut,
+    waiting_since: Option<Instant>,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+enum Stage {
+    /// Not a byte yet, or too few to tell the version.
+    Opening,
+    Head,
+    Length(u64),
+    Chunked(Chunks),
+    Http2,
+    /// A head was refused: nothing more gets through, while the answer does.
+    Refused,
+    /// A body whose end cannot be known: to the reader it ends here, short.
+    Broken,
+}
+
+impl<S> Guard<S> {
+    /// Puts a guard on `stream`; `line` is shared with the service.
+    pub fn new(stream: S, line: Arc<Line>, limits: Limits) -> Self {
+        Self {
+            stream,
+            line,
+            limits,
+            stage: Stage::Opening,
+            heads: 0,
+            inbox: BytesMut::new(),
+            searched: 0,
+            outbox: BytesMut::new(),
+            waiting_since: None,
+            timer: None,
+        }
+    }
+
+    /// Says how many of `bytes`, from the front, may pass now.
+    fn vet(&mut self, bytes: &[u8]) -> usize {
+        let mut passed = 0;
+        while let rest @ [first, ..] = &bytes[passed..] {
+            match &mut self.stage {
+                Stage::Opening if rest.starts_with(PREFACE) => self.stage = Stage::Http2,
+                Stage::Opening if PREFACE.starts_with(rest) => break,
+                Stage::Opening => self.stage = Stage::Head,
+                Stage::Http2 => passed = bytes.len(),
+                // An empty line before a request line is to be ignored (RFC 9112 §2.2).
+                Stage::Head if rest.starts_with(b"\r\n") => passed += 2,
+                Stage::Head if *first == b'\r' && rest.len() == 1 => break,
+                Stage::Head => match self.vet_head(rest) {
+                    Some(length) => passed += length,
+                    None => break,
+                },
+                Stage::Length(left) => {
+                    let taken = usize::try_from(*left).map_or(rest.len(), |left| rest.len().min(left));
+                    *left -= taken as u64;
+                    passed += taken;
+                    if *left == 0 {
+                        self.stage = Stage::Head;
+                    }
+                }
+                Stage::Chunked(chunks) => {
+                    passed += chunks.pass(rest);
+                    if chunks.ended() {
+                        self.stage = Stage::Head;
+                    } else if chunks.broken() {
+                        self.stage = Stage::Broken;
+                    }
+                }
+                Stage::Refused | Stage::Broken => break,
+            }
+        }
+        passed
+    }
+
+    /// The length of the head that `rest` begins with, if it is whole and good.
+    fn vet_head(&mut self, rest: &[u8]) -> Option<usize> {
+        let framing = match head::scan(rest, &mut self.searched) {
+            Scan::Partial if rest.len() > self.limits.header_bytes => Err(Refusal::HeadTooLarge),
+            Scan::Partial => return None,
+            Scan::BareLineEnd => Err(Refusal::BareLineEnd),
+            Scan::Whole(length) if length > self.limits.header_bytes => Err(Refusal::HeadTooLarge),
+            Scan::Whole(length) => head::check(&rest[..length], self.limits.headers).map(|framing| (length, framing)),
+        };
+        match framing {
+            Ok((length, framing)) => {
+                self.heads += 1;
+                self.searched = 0;
+                self.stage = match framing {
+                    Framing::None => Stage::Head,
+                    Framing::Length(length) => Stage::Length(length),
+                    Framing::Chunked => Stage::Chunked(Chunks::default()),
+                };
+                Some(length)
+            }
+            Err(refusal) => {
+                self.refuse(refusal);
+                None
+            }
+        }
+    }
+
+    fn refuse(&mut self, refusal: Refusal) {
+        if self.line.refused.set((self.heads, refusal)).is_ok() {
+            self.outbox.extend_from_slice(IN_PLACE);
+        }
+        self.inbox.clear();
+        self.stage = Stage::Refused;
+    }
+
+    /// Whether the peer has had long enough to say something.
+    fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let idle = self.line.active.load(Ordering::Relaxed) == 0;
+        let limit = match self.stage {
+            Stage::Opening => self.limits.head,
+            Stage::Head if !self.inbox.is_empty() => self.limits.head,
+            Stage::Head | Stage::Http2 if idle => self.limits.idle,
+            _ => {
+                self.waiting_since = None;
+                return Poll::Pending;
+            }
+        };
+        let deadline = *self.waiting_since.get_or_insert_with(Instant::now) + limit;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        // A timer that runs out too early is set anew then; that is cheaper than setting it for every request.
+        if timer.deadline() > deadline {
+            timer.as_mut().reset(deadline);
+        }
+        loop {
+            ready!(timer.as_mut().poll(cx));
+            if Instant::now() >= deadline {
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(deadline);
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        loop {
+            if !this.outbox.is_empty() {
+                let taken = this.outbox.len().min(buffer.remaining());
+                buffer.put_slice(&this.outbox[..taken]);
+                this.outbox.advance(taken);
+                return Poll::Ready(Ok(()));
+            }
+            if matches!(this.stage, Stage::Broken) {
+                return Poll::Ready(Ok(()));
+            }
+            let before = buffer.filled().len();
+            if Pin::new(&mut this.stream).poll_read(cx, buffer)?.is_pending() {
+                ready!(this.poll_expired(cx));
+                if this.inbox.is_empty() || matches!(this.stage, Stage::Opening) {
+                    return Poll::Ready(Ok(()));
+                }
+                this.refuse(Refusal::HeadTimeout);
+                continue;
+            }
+            let fresh = &buffer.filled()[before..];
+            if fresh.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            if this.inbox.is_empty() {
+                let passed = this.vet(fresh);
+                if !matches!(this.stage, Stage::Refused | Stage::Broken) {
+                    this.inbox.extend_from_slice(&fresh[passed..]);
+                }
+                buffer.set_filled(before + passed);
+                this.waiting_since = None;
+                if passed > 0 {
+                    return Poll::Ready(Ok(()));
+                }
+            } else {
+                let mut inbox = std::mem::take(&mut this.inbox);
+                inbox.extend_from_slice(fresh);
+                buffer.set_filled(before);
+                let passed = this.vet(&inbox);
+                if passed > 0 {
+                    this.waiting_since = None;
+                }
+                this.outbox.extend_from_slice(&inbox[..passed]);
+                if !matches!(this.stage, Stage::Refused | Stage::Broken) {
+                    inbox.advance(passed);
+                    this.inbox = inbox;
+                }
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+        let mut scrap = [0; 4096];
+        for _ in 0..LINGER / scrap.len() {
+            let mut buffer = ReadBuf::new(&mut scrap);
+            match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
+                _ => break,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,157 @@
+//! Follows a chunked body to its end (RFC 9112 §7.1), without taking anything out of it. Pure.
+
+/// Where in a chunked body the bytes so far have led.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Chunks {
+    place: Place,
+    /// Bytes of the present chunk's data still to come; while its size is read, the size so far.
+    size: u64,
+    /// Bytes of lines (sizes, extensions, trailers) so far: what is not data is not there to be sent without end.
+    lines: usize,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Before the first digit of a size.
+    #[default]
+    Size,
+    Digits,
+    Extension,
+    SizeLineFeed,
+    Data,
+    DataReturn,
+    DataLineFeed,
+    /// At the start of a line after the last chunk.
+    Trailer,
+    TrailerLine,
+    TrailerLineFeed,
+    LastLineFeed,
+    Ended,
+    Broken,
+}
+
+/// Bytes of extensions and trailers that a body may have for the number of its chunks.
+const MAX_LINES: usize = 16 * 1024;
+
+impl Chunks {
+    /// Follows `bytes` up to the body's end, and says how many of them belong to it.
+    pub(super) fn pass(&mut self, bytes: &[u8]) -> usize {
+        let mut at = 0;
+        while at < bytes.len() && !self.ended() && !self.broken() {
+            if self.place == Place::Data {
+                let taken = usize::try_from(self.size).map_or(bytes.len() - at, |left| left.min(bytes.len() - at));
+                self.size -= taken as u64;
+                at += taken;
+                if self.size == 0 {
+                    self.place = Place::DataReturn;
+                }
+            } else {
+                self.place = self.next(bytes[at]);
+                at += 1;
+            }
+        }
+        at
+    }
+
+    /// The last byte was the body's last.
+    pub(super) fn ended(&self) -> bool {
+        self.place == Place::Ended
+    }
+
+    /// What came is not a chunked body.
+    pub(super) fn broken(&self) -> bool {
+        self.place == Place::Broken
+    }
+
+    fn next(&mut self, byte: u8) -> Place {
+        match (self.place, byte) {
+            (Place::Size | Place::Digits, digit) if digit.is_ascii_hexdigit() => {
+                // 15 digits are more than any limit on a body; a reader that counts in 64 bits never overflows.
+                if self.size >> 56 != 0 {
+                    return Place::Broken;
+                }
+                self.size = self.size * 16 + char::from(digit).to_digit(16).map_or(0, u64::from);
+                Place::Digits
+            }
+            (Place::Digits, b'\r') | (Place::Extension, b'\r') => Place::SizeLineFeed,
+            (Place::Digits, b';' | b' ' | b'\t') => self.line(Place::Extension),
+            (Place::Extension, b'\t' | b' '..=b'~') => self.line(Place::Extension),
+            (Place::SizeLineFeed, b'\n') if self.size == 0 => Place::Trailer,
+            (Place::SizeLineFeed, b'\n') => Place::Data,
+            (Place::DataReturn, b'\r') => Place::DataLineFeed,
+            (Place::DataLineFeed, b'\n') => Place::Size,
+            (Place::Trailer, b'\r') => Place::LastLineFeed,
+            (Place::LastLineFeed, b'\n') => Place::Ended,
+            (Place::TrailerLine, b'\r') => Place::TrailerLineFeed,
+            (Place::TrailerLineFeed, b'\n') => Place::Trailer,
+            (Place::Trailer | Place::TrailerLine, b'\t' | b' '..=b'~' | 0x80..) => self.line(Place::TrailerLine),
+            _ => Place::Broken,
+        }
+    }
+
+    fn line(&mut self, place: Place) -> Place {
+        self.lines += 1;
+        if self.lines > MAX_LINES { Place::Broken } else { place }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pass(body: &[u8]) -> (usize, bool, bool) {
+        let mut chunks = Chunks::default();
+        let passed = chunks.pass(body);
+        // However it is cut, the outcome is the same.
+        let mut piecewise = Chunks::default();
+        assert_eq!(body.iter().map(|byte| piecewise.pass(&[*byte])).sum::<usize>(), passed);
+        assert_eq!((piecewise.ended(), piecewise.broken()), (chunks.ended(), chunks.broken()));
+        (passed, chunks.ended(), chunks.broken())
+    }
+
+    #[test]
+    fn ends_where_the_body_ends() {
+        for body in [
+            &b"0\r\n\r\n"[..],
+            b"5\r\nhello\r\n0\r\n\r\n",
+            b"00005\r\nhello\r\n000\r\n\r\n",
+            b"a;x=y\r\n0123456789\r\n0;z\r\n\r\n",
+            b"A \r\n0123456789\r\n0\r\n\r\n",
+            b"1\r\n\n\r\n0\r\nX-T: 1\r\nX-U:\r\n\r\n",
+        ] {
+            let followed = [body, b"GET /"].concat();
+            assert_eq!(pass(&followed), (body.len(), true, false), "{}", String::from_utf8_lossy(body));
+        }
+    }
+
+    #[test]
+    fn breaks_where_it_is_not_a_chunked_body() {
+        for body in [
+            &b"\r\n"[..],
+            b"x\r\n",
+            b"-1\r\n",
+            b"+1\r\n",
+            b" 1\r\n",
+            b"0x1\r\n",
+            b"1\n",
+            b"1\r\nab",
+            b"1\r\na\n",
+            b"1\r\na\rx",
+            b"0\r\nX-T: 1\n",
+            b"1;\0\r\n",
+            b"fffffffffffffffff\r\n",
+            b"10000000000000000\r\n",
+        ] {
+            let (_, ended, broken) = pass(body);
+            assert!(broken && !ended, "{}", String::from_utf8_lossy(body));
+        }
+    }
+
+    #[test]
+    fn does_not_take_extensions_and_trailers_without_end() {
+        let extension = [b"1;".as_slice(), &vec![b'x'; MAX_LINES + 1]].concat();
+        assert!(pass(&extension).2);
+        let trailer = [b"0\r\nx:".as_slice(), &vec![b'x'; MAX_LINES + 1]].concat();
+        assert!(pass(&trailer).2);
+    }
+}

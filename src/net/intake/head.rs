@@ -1,0 +1,185 @@
+//! Reads a request head of HTTP/1 as strictly as RFC 9112 lets a server be. Pure.
+
+use http::Uri;
+
+use crate::net::respond::{Code, Failure};
+
+/// Why a head is not let through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// A line that ends in LF alone, or a CR that no LF follows.
+    BareLineEnd,
+    /// Not `method SP target SP HTTP/1.x`.
+    RequestLine,
+    /// A byte in the target that must be percent-encoded.
+    Target,
+    /// A `#` in the target.
+    Fragment,
+    /// A line that continues the one before.
+    FoldedHeader,
+    /// Not `name: value`, a space before the colon, or a byte that may not stand there.
+    HeaderLine,
+    /// More than one `Host`.
+    TwoHosts,
+    /// More than one `Content-Length`, or one that is not a number.
+    ContentLength,
+    /// A `Transfer-Encoding` other than `chunked`, or one in HTTP/1.0.
+    TransferEncoding,
+    /// `Content-Length` and `Transfer-Encoding`.
+    LengthAndEncoding,
+    /// More header lines than allowed.
+    TooManyHeaders,
+    /// More bytes than allowed.
+    HeadTooLarge,
+    /// It did not come in time.
+    HeadTimeout,
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        let (code, message) = match refusal {
+            Refusal::BareLineEnd => (Code::BadRequest, "a line of the request head does not end in CR LF"),
+            Refusal::RequestLine => (Code::BadRequest, "the request line is not of the form METHOD target HTTP/1.1"),
+            Refusal::Target => (Code::BadTarget, "the request target holds a byte that must be percent-encoded"),
+            Refusal::Fragment => (Code::BadTarget, "the request target holds a \"#\"; write %23 for one that is meant"),
+            Refusal::FoldedHeader => (Code::BadRequest, "a header is folded over two lines"),
+            Refusal::HeaderLine => (Code::BadRequest, "a header line is not of the form name: value"),
+            Refusal::TwoHosts => (Code::BadRequest, "more than one Host header"),
+            Refusal::ContentLength => (Code::BadRequest, "Content-Length is repeated or not a number"),
+            Refusal::TransferEncoding => (Code::BadRequest, "Transfer-Encoding is other than chunked, or in HTTP/1.0"),
+            Refusal::LengthAndEncoding => (Code::BadRequest, "both Content-Length and Transfer-Encoding"),
+            Refusal::TooManyHeaders => (Code::HeadersTooLarge, "too many header lines (limits.headers)"),
+            Refusal::HeadTooLarge => (Code::HeadersTooLarge, "the request head is too large (limits.header_bytes)"),
+            Refusal::HeadTimeout => {
+                (Code::HeadTimeout, "the request head did not arrive in time (timeouts.request_head)")
+            }
+        };
+        Self::new(code, message).closing()
+    }
+}
+
+/// What follows a head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Framing {
+    None,
+    Length(u64),
+    Chunked,
+}
+
+/// Where a head ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scan {
+    Partial,
+    /// Its length, the empty line included.
+    Whole(usize),
+    BareLineEnd,
+}
+
+/// Looks for the empty line. `searched` is where to go on, 0 for a new head; it always stands at the start of a line.
+pub(super) fn scan(bytes: &[u8], searched: &mut usize) -> Scan {
+    while let Some(length) = bytes[*searched..].iter().position(|byte| *byte == b'\n') {
+        let line = &bytes[*searched..*searched + length];
+        let Some(line) = line.strip_suffix(b"\r") else { return Scan::BareLineEnd };
+        *searched += length + 1;
+        if line.is_empty() {
+            return Scan::Whole(*searched);
+        }
+    }
+    Scan::Partial
+}
+
+/// Checks a whole head and says what follows it.
+pub(super) fn check(head: &[u8], max_headers: usize) -> Result<Framing, Refusal> {
+    let mut lines = head.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let old = check_request_line(lines.next().unwrap_or_default())?;
+    let (mut length, mut chunked, mut hosts, mut headers) = (None, false, 0, 0);
+    for line in lines.take_while(|line| !line.is_empty()) {
+        headers += 1;
+        if headers > max_headers {
+            return Err(Refusal::TooManyHeaders);
+        }
+        let (name, value) = header(line)?;
+        if name.eq_ignore_ascii_case(b"content-length") {
+            if length.is_some() {
+                return Err(Refusal::ContentLength);
+            }
+            length = Some(number(value).ok_or(Refusal::ContentLength)?);
+        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
+            if chunked || old || !value.eq_ignore_ascii_case(b"chunked") {
+                return Err(Refusal::TransferEncoding);
+            }
+            chunked = true;
+        } else if name.eq_ignore_ascii_case(b"host") {
+            hosts += 1;
+        }
+    }
+    match (length, chunked) {
+        _ if hosts > 1 => Err(Refusal::TwoHosts),
+        (Some(_), true) => Err(Refusal::LengthAndEncoding),
+        (Some(0) | None, false) => Ok(Framing::None),
+        (Some(length), false) => Ok(Framing::Length(length)),
+        (None, true) => Ok(Framing::Chunked),
+    }
+}
+
+/// Whether it is HTTP/1.0.
+fn check_request_line(line: &[u8]) -> Result<bool, Refusal> {
+    let mut words = line.split(|byte| *byte == b' ');
+    let (Some(method), Some(target), Some(version), None) = (words.next(), words.next(), words.next(), words.next())
+    else {
+        return Err(Refusal::RequestLine);
+    };
+    let old = match version {
+        b"HTTP/1.1" => false,
+        b"HTTP/1.0" => true,
+        _ => return Err(Refusal::RequestLine),
+    };
+    if method.is_empty() || !method.iter().copied().all(is_token) || target.is_empty() {
+        return Err(Refusal::RequestLine);
+    }
+    if target.contains(&b'#') {
+        return Err(Refusal::Fragment);
+    }
+    // What is plainly fine need not be parsed twice.
+    let plain = target.starts_with(b"/") && target.iter().copied().all(is_plain);
+    if !plain && Uri::try_from(target).is_err() {
+        return Err(Refusal::Target);
+    }
+    Ok(old)
+}
+
+fn header(line: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
+    if matches!(line.first(), Some(b' ' | b'\t')) {
+        return Err(Refusal::FoldedHeader);
+    }
+    let colon = line.iter().position(|byte| *byte == b':').ok_or(Refusal::HeaderLine)?;
+    let (name, value) = (&line[..colon], &line[colon + 1..]);
+    let named = !name.is_empty() && name.iter().copied().all(is_token);
+    if named && value.iter().all(|byte| matches!(byte, b'\t' | 0x20..=0x7e | 0x80..)) {
+        Ok((name, value.trim_ascii()))
+    } else if value.contains(&b'\r') || name.contains(&b'\r') {
+        Err(Refusal::BareLineEnd)
+    } else {
+        Err(Refusal::HeaderLine)
+    }
+}
+
+/// Digits only: a sign, a list or white space within are read differently by different readers.
+fn number(value: &[u8]) -> Option<u64> {
+    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    value.iter().try_fold(0_u64, |number, digit| number.checked_mul(10)?.checked_add(u64::from(digit - b'0')))
+}
+
+/// `tchar` of RFC 9110 §5.6.2.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"/?&=%-._~+,:@;!$'()*[]".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,125 @@
+//! What hyper gets to read, over an in-memory stream.
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+
+use super::*;
+
+const LIMITS: Limits =
+    Limits { headers: 10, header_bytes: 200, head: Duration::from_secs(10), idle: Duration::from_mins(1) };
+
+const GET: &str = "GET /svc/a HTTP/1.1\r\nHost: localhost\r\n\r\n";
+const POST: &str = "POST /svc/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello";
+const CHUNKED: &str = "POST /svc/a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+
+/// What a reader sees of `bytes`, written in pieces of `size`, until the end; and what was refused.
+async fn seen(bytes: &[u8], size: usize) -> (String, Option<(usize, Refusal)>) {
+    let (mut peer, stream) = duplex(64);
+    let line = Arc::new(Line::default());
+    let mut guard = Guard::new(stream, Arc::clone(&line), LIMITS);
+    let write = async {
+        for piece in bytes.chunks(size) {
+            peer.write_all(piece).await.unwrap();
+        }
+        drop(peer);
+    };
+    let mut seen = Vec::new();
+    let (_, read) = tokio::join!(write, guard.read_to_end(&mut seen));
+    read.unwrap();
+    (String::from_utf8(seen).unwrap(), line.refused.get().copied())
+}
+
+async fn assert_seen(bytes: &str, expected: &str, refused: Option<(usize, Refusal)>) {
+    for size in [1, 2, 3, 7, 50, 10_000] {
+        assert_eq!(seen(bytes.as_bytes(), size).await, (expected.to_owned(), refused), "in pieces of {size}");
+    }
+}
+
+#[tokio::test]
+async fn lets_good_requests_through_unchanged_however_they_are_cut() {
+    for bytes in [GET.to_owned(), POST.to_owned(), CHUNKED.to_owned(), [GET, POST, CHUNKED, GET].concat()] {
+        assert_seen(&bytes, &bytes, None).await;
+    }
+    assert_seen(&format!("\r\n{GET}\r\n\r\n{POST}"), &format!("\r\n{GET}\r\n\r\n{POST}"), None).await;
+}
+
+#[tokio::test]
+async fn lets_http_2_through_as_it_is() {
+    let bytes = format!("{}\0\0\0\u{4}\0anything {GET}\n\n", std::str::from_utf8(PREFACE).unwrap());
+    assert_seen(&bytes, &bytes, None).await;
+}
+
+#[tokio::test]
+async fn replaces_a_refused_head_and_lets_nothing_more_through() {
+    let refused = "GET /svc/a#b HTTP/1.1\r\n\r\n";
+    let stand_in = std::str::from_utf8(IN_PLACE).unwrap();
+    assert_seen(&format!("{refused}{GET}"), stand_in, Some((0, Refusal::Fragment))).await;
+    let before = [POST, CHUNKED].concat();
+    let expected = format!("{before}{stand_in}");
+    assert_seen(&format!("{before}{refused}{GET}"), &expected, Some((2, Refusal::Fragment))).await;
+}
+
+#[tokio::test]
+async fn does_not_wait_for_the_end_of_a_head_that_is_already_wrong() {
+    let stand_in = std::str::from_utf8(IN_PLACE).unwrap();
+    assert_seen("GET /svc/a HTTP/1.1\nHost", stand_in, Some((0, Refusal::BareLineEnd))).await;
+    let long = format!("GET /svc/{} HTTP/1.1", "a".repeat(300));
+    assert_seen(&long, stand_in, Some((0, Refusal::HeadTooLarge))).await;
+}
+
+#[tokio::test]
+async fn lets_nothing_follow_a_body_that_is_no_chunked_body() {
+    let broken = "POST /svc/a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nxyz";
+    let (text, refused) = seen(format!("{broken}\r\n\r\n{GET}").as_bytes(), 1).await;
+    assert!(broken.starts_with(&text) && text.len() > 50, "{text:?}");
+    assert_eq!(refused, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn gives_a_head_its_time_and_then_refuses_it() {
+    let (mut peer, stream) = duplex(64);
+    let line = Arc::new(Line::default());
+    let mut guard = Guard::new(stream, Arc::clone(&line), LIMITS);
+    peer.write_all(b"GET /svc/a HTTP/1.1\r\nHo").await.unwrap();
+    let began = Instant::now();
+    let mut buffer = vec![0; 1024];
+    let read = guard.read(&mut buffer).await.unwrap();
+    assert_eq!(&buffer[..read], IN_PLACE);
+    assert_eq!(began.elapsed().as_secs(), LIMITS.head.as_secs());
+    assert_eq!(line.refused.get(), Some(&(0, Refusal::HeadTimeout)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn ends_a_connection_that_says_nothing() {
+    let (mut peer, stream) = duplex(64);
+    let line = Arc::new(Line::default());
+    let mut guard = Guard::new(stream, Arc::clone(&line), LIMITS);
+    let began = Instant::now();
+    let mut buffer = vec![0; 1024];
+    peer.write_all(GET.as_bytes()).await.unwrap();
+    assert_eq!(guard.read(&mut buffer).await.unwrap(), GET.len());
+    assert_eq!(guard.read(&mut buffer).await.unwrap(), 0);
+    assert_eq!(began.elapsed().as_secs(), LIMITS.idle.as_secs());
+
+    let (_silent, stream) = duplex(64);
+    let began = Instant::now();
+    assert_eq!(Guard::new(stream, line, LIMITS).read(&mut buffer).await.unwrap(), 0);
+    assert_eq!(began.elapsed().as_secs(), LIMITS.head.as_secs());
+}
+
+#[tokio::test(start_paused = true)]
+async fn does_not_call_a_connection_idle_whose_request_is_at_work() {
+    let (mut peer, stream) = duplex(64);
+    let line = Arc::new(Line::default());
+    let mut guard = Guard::new(stream, Arc::clone(&line), LIMITS);
+    let mut buffer = vec![0; 1024];
+    peer.write_all(GET.as_bytes()).await.unwrap();
+    guard.read(&mut buffer).await.unwrap();
+    let (active, refusal) = line.call();
+    assert_eq!(refusal, None);
+    let waited = tokio::time::timeout(2 * LIMITS.idle, guard.read(&mut buffer)).await;
+    assert!(waited.is_err(), "it must still be open");
+    drop(active);
+    let began = Instant::now();
+    assert_eq!(guard.read(&mut buffer).await.unwrap(), 0);
+    assert_eq!(began.elapsed().as_secs(), LIMITS.idle.as_secs());
+}

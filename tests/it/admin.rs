@@ -1,0 +1,181 @@
+//! The admin listener, served on a real socket and read as bytes.
+
+use std::{collections::BTreeMap, future::IntoFuture, net::SocketAddr, sync::Arc};
+
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+use wonder_signer::{
+    admin::{self, CredentialFact, Readiness, StatusFacts},
+    metrics::{Metrics, Sent},
+};
+
+/// A running admin listener, and the handles that a program would hold.
+struct Admin {
+    address: SocketAddr,
+    metrics: Metrics,
+    readiness: Readiness,
+}
+
+async fn admin() -> Admin {
+    admin_of("staging").await
+}
+
+async fn admin_of(environment: &str) -> Admin {
+    let (metrics, readiness) = (Metrics::new(&["overloaded"]), Readiness::new());
+    let facts = StatusFacts {
+        version: "0.1.0".to_owned(),
+        environment: environment.to_owned(),
+        origin: "https://gateway-stg.wonder.today".to_owned(),
+        credentials: Arc::new(|| {
+            vec![CredentialFact { name: "default".to_owned(), fingerprint: "0a1b2c3d".to_owned(), bits: 2048 }]
+        }),
+        config: Arc::new(|| json!({"credentials": {"default": {"private_key": "***"}}})),
+    };
+    let router = admin::router(metrics.clone(), readiness.clone(), facts);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(axum::serve(listener, router).into_future());
+    Admin { address, metrics, readiness }
+}
+
+struct Answer {
+    status: u16,
+    headers: BTreeMap<String, String>,
+    body: String,
+}
+
+impl Admin {
+    async fn get(&self, target: &str) -> Answer {
+        self.send("GET", target, "admin.example").await
+    }
+
+    async fn send(&self, method: &str, target: &str, host: &str) -> Answer {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let request = format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let mut lines = head.lines();
+        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let header =
+            |line: &str| line.split_once(": ").map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()));
+        Answer { status, headers: lines.filter_map(header).collect(), body: body.to_owned() }
+    }
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", String::as_str)
+    }
+
+    fn status_and_body(&self) -> (u16, &str) {
+        (self.status, &self.body)
+    }
+}
+
+#[tokio::test]
+async fn is_live_whatever_its_readiness() {
+    let admin = admin().await;
+    assert_eq!(admin.get("/livez").await.status_and_body(), (200, "ok\n"));
+    admin.readiness.set_draining();
+    assert_eq!(admin.get("/livez").await.status_and_body(), (200, "ok\n"));
+}
+
+#[tokio::test]
+async fn is_ready_between_starting_and_draining() {
+    let admin = admin().await;
+    assert_eq!(admin.get("/readyz").await.status_and_body(), (503, "starting\n"));
+    admin.readiness.set_ready();
+    assert_eq!(admin.get("/readyz").await.status_and_body(), (200, "ready\n"));
+    admin.readiness.set_draining();
+    assert_eq!(admin.get("/readyz").await.status_and_body(), (503, "draining\n"));
+}
+
+#[tokio::test]
+async fn gives_the_metrics_in_the_text_format() {
+    let admin = admin().await;
+    admin.metrics.proxy_error("overloaded", Sent::No);
+    let answer = admin.get("/metrics").await;
+    assert_eq!((answer.status, answer.header("content-type")), (200, "text/plain; version=0.0.4; charset=utf-8"));
+    for line in [
+        r#"wonder_signer_proxy_errors_total{reason="overloaded",sent="no"} 1"#,
+        "wonder_signer_draining 0",
+        r#"wonder_signer_upstream_connections{state="open"} 0"#,
+    ] {
+        assert!(answer.body.lines().any(|found| found == line), "{line}");
+    }
+    admin.readiness.set_draining();
+    assert!(admin.get("/metrics").await.body.lines().any(|found| found == "wonder_signer_draining 1"));
+}
+
+#[tokio::test]
+async fn gives_the_configuration_it_was_handed() {
+    let answer = admin().await.get("/config").await;
+    assert_eq!((answer.status, answer.header("content-type")), (200, "application/json"));
+    let config: Value = serde_json::from_str(&answer.body).unwrap();
+    assert_eq!(config["credentials"]["default"]["private_key"], "***");
+}
+
+#[tokio::test]
+async fn shows_a_page_and_the_same_as_json() {
+    let admin = admin().await;
+    admin.readiness.set_ready();
+    admin.metrics.proxy_error("overloaded", Sent::Maybe);
+    let page = admin.get("/").await;
+    assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"));
+    assert!(page.header("content-security-policy").starts_with("default-src 'none'; style-src 'sha256-"));
+    let status: Value = serde_json::from_str(&admin.get("/status.json").await.body).unwrap();
+    assert_eq!((&status["health"], &status["headline"]), (&json!("warn"), &json!("ready, with a problem")));
+    for text in
+        ["ready, with a problem", "key 0a1b2c3d, RSA 2048 bits", "overloaded, may have reached Wonder", "/metrics"]
+    {
+        assert!(page.body.contains(text), "{text}");
+    }
+    for outside in ["src=", "http-equiv=\"Content", "url(", "@import"] {
+        assert!(!page.body.contains(outside), "{outside}");
+    }
+}
+
+#[tokio::test]
+async fn escapes_what_it_shows() {
+    let admin = admin_of("<img src=x onerror=alert(1)>").await;
+    let page = admin.get("/").await;
+    assert!(page.body.contains("&lt;img src=x onerror=alert(1)&gt;") && !page.body.contains("<img"));
+}
+
+#[tokio::test]
+async fn answers_head_without_a_body() {
+    let admin = admin().await;
+    for target in ["/", "/livez", "/metrics", "/config", "/status.json"] {
+        let answer = admin.send("HEAD", target, "admin.example").await;
+        assert_eq!(answer.status_and_body(), (200, ""), "{target}");
+    }
+}
+
+#[tokio::test]
+async fn refuses_other_paths_and_methods() {
+    let admin = admin().await;
+    for target in ["/nothing", "/livez/", "/Livez", "//", "/metrics/x"] {
+        assert_eq!(admin.get(target).await.status_and_body(), (404, "not found\n"), "{target}");
+    }
+    for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"] {
+        let answer = admin.send(method, "/readyz", "admin.example").await;
+        assert_eq!((answer.status, answer.header("allow")), (405, "GET,HEAD"), "{method}");
+    }
+}
+
+#[tokio::test]
+async fn takes_any_host_and_hardens_every_answer() {
+    let admin = admin().await;
+    for (target, host) in [("/", "10.1.2.3:9090"), ("/livez", ""), ("/nothing", "anything.example"), ("/metrics", "x")]
+    {
+        let answer = admin.send("GET", target, host).await;
+        assert_eq!(answer.header("cache-control"), "no-store", "{target}");
+        assert_eq!(answer.header("x-content-type-options"), "nosniff", "{target}");
+        assert_eq!(answer.header("cross-origin-resource-policy"), "same-origin", "{target}");
+    }
+}
