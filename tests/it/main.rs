@@ -10,6 +10,12 @@
 
 mod admin;
 mod contract;
+mod drain;
+mod h2;
+mod limits;
+mod listeners;
+mod run;
+mod secrets;
 mod simulator;
 mod support;
 mod wire;
