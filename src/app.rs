@@ -101,7 +101,10 @@ impl App {
         let addresses =
             Addresses { listen: addresses, admin: admin.local_addr().map_err(failed("admin.address", address))? };
         metrics.set_in_flight_limit(config.limits.requests_in_flight);
-        Ok(Self { config, metrics, readiness: Readiness::new(), keystore, upstream, listeners, admin, addresses })
+        // From here on a connection is taken: it waits in the listener's queue until `run`.
+        let readiness = Readiness::new();
+        readiness.set_ready();
+        Ok(Self { config, metrics, readiness, keystore, upstream, listeners, admin, addresses })
     }
 
     /// Where it listens.
@@ -152,7 +155,6 @@ impl App {
             version = env!("CARGO_PKG_VERSION"),
             "ready"
         );
-        readiness.set_ready();
         let ending = Ending {
             shutdown: async {
                 tokio::select! {

@@ -32,7 +32,6 @@ async fn writes_the_bound_addresses_to_the_ready_file_whole_and_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "the ready file is written before readiness is set, so /readyz may still answer 503 starting"]
 async fn is_ready_once_the_ready_file_is_there() {
     for _ in 0..20 {
         let running = Running::before(ORIGIN, &[]);
@@ -220,7 +219,6 @@ fn says_that_the_disk_is_full() {
 }
 
 #[test]
-#[ignore = "the unfinished file stays when writing or renaming fails"]
 fn leaves_nothing_behind_when_the_ready_file_cannot_be_written() {
     let directory = TempDir::new().unwrap();
     on_a_full_disk(directory.path().join("ready.json").to_str().unwrap()).refused(1);
@@ -228,7 +226,6 @@ fn leaves_nothing_behind_when_the_ready_file_cannot_be_written() {
 }
 
 #[test]
-#[ignore = "whatever --ready-file names is renamed over; as root that replaces /dev/full or /dev/stdout for the machine"]
 fn does_not_replace_what_is_no_regular_file() {
     let directory = TempDir::new().unwrap();
     let pipe = directory.path().join("ready");
@@ -284,7 +281,7 @@ async fn cuts_what_is_still_in_flight_after_the_grace_period_and_says_so() {
     upstream.next().await;
     let ended = running.terminate();
     assert_eq!(ended.code(), Some(1), "{ended:?}");
-    assert!(ended.err.ends_with("still at work after shutdown.grace and were cut\n"), "{ended:?}");
+    assert!(ended.err.ends_with("still in flight after shutdown.grace and were cut\n"), "{ended:?}");
     assert!(read_message(&mut stream, false).await.is_none());
 }
 
