@@ -122,7 +122,7 @@ impl App {
         let asked = ShutdownRequest::new();
         let mut routes = admin::router(metrics.clone(), readiness.clone(), facts(&config, &keystore));
         if config.admin.shutdown {
-            router = router.merge(admin::shutdown::router(asked.clone()));
+            routes = routes.merge(admin::shutdown::router(asked.clone()));
         }
         let routes = routes.into_make_service_with_connect_info::<SocketAddr>();
         let probes = tokio::spawn(axum::serve(admin, routes).into_future());
