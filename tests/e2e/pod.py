@@ -17,7 +17,7 @@ import images
 import manifests
 import overlays
 import startup
-from machine import Failed, Namespace, Pod, Relay, podman, run, sweep, until
+from machine import Failed, Pod, Relay, favoured, podman, run, sweep, until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 KUBERNETES = ROOT / "deploy/kubernetes"
@@ -267,17 +267,19 @@ def carries_the_load(world):
     seen = []
     # Three tries: other work on the machine counts against us, and we cannot send it away.
     for attempt in range(3):
-        before = cpu_seconds(pid)
+        before, stalls = cpu_seconds(pid), throttled(pid)
         began = time.monotonic()
         words = [pid, 20, 50, world.shared / "ca.pem", f"load{attempt}"]
-        result = json.loads(run(sys.executable, ROOT / "tests/e2e/load.py", *words).stdout)
+        with favoured():
+            result = json.loads(run(sys.executable, ROOT / "tests/e2e/load.py", *words).stdout)
         cpu = (cpu_seconds(pid) - before) / (time.monotonic() - began)
         expect("statuses", result["statuses"], {"200": 1000})
         peak = peak_memory(pod, pid)
         seen.append(
             f"{result['rate']:.0f}/s, added p50 {result['added_p50']:.2f} ms p99 {result['added_p99']:.2f} ms "
-            f"(whole call p50 {result['total_p50']:.2f} ms p99 {result['total_p99']:.2f} ms), "
-            f"CPU {cpu * 1000:.0f}m, memory {peak / MIB:.1f} MiB, {throttled(pid)}"
+            f"(whole call p50 {result['total_p50']:.2f} ms p99 {result['total_p99']:.2f} ms, "
+            f"direct p50 {result['direct_p50']:.2f} ms p99 {result['direct_p99']:.2f} ms), "
+            f"CPU {cpu * 1000:.0f}m, memory {peak / MIB:.1f} MiB, {throttled(pid) - stalls} times throttled"
         )
         if result["added_p99"] < 10 and result["rate"] > 45 and cpu < 0.1 and peak < 32 * MIB:
             break
@@ -314,7 +316,9 @@ def peak_memory(pod, pid):
 def throttled(pid):
     text = cgroup(pid, "cpu", ["cpu.stat"])
     count = re.search(r"nr_throttled (\d+)", text or "")
-    return f"throttled {count[1]} times" if count else "CPU limit not seen"
+    if not count:
+        raise Failed("the CPU limit is not in force: no control group with a cpu.stat")
+    return int(count[1])
 
 
 def sigterm_lets_requests_finish(world):
