@@ -96,19 +96,18 @@ impl Sidecar {
         self.task.await.unwrap()
     }
 
-    /// The text of `/metrics`.
-    pub(crate) async fn metrics(&self) -> String {
-        super::wire::exchange(self.admin, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-            .await
-            .text()
-    }
-
     /// The value of one series, by its full text in `/metrics`.
     pub(crate) async fn metric(&self, series: &str) -> f64 {
-        let text = self.metrics().await;
-        let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-        line.unwrap_or_else(|| panic!("no {series} in\n{text}")).parse().unwrap()
+        metric(self.admin, series).await
     }
+}
+
+/// The value of one series, by its full text in the `/metrics` of this admin listener.
+pub(crate) async fn metric(admin: SocketAddr, series: &str) -> f64 {
+    let ask = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let text = super::wire::exchange(admin, ask).await.text();
+    let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no {series} in\n{text}")).parse().unwrap()
 }
 
 /// Checks the three signature headers of a recorded request over the very bytes that were recorded.
