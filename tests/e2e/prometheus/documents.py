@@ -8,6 +8,7 @@ import promql
 
 RUNBOOK = pathlib.Path("deploy/runbook.md")
 ERRORS = pathlib.Path("deploy/errors.md")
+RULE_TESTS = pathlib.Path("deploy/prometheus/tests.yaml")
 LOGS = pathlib.Path("deploy/logs.md")
 DASHBOARD = pathlib.Path("deploy/grafana/dashboard.json")
 FAMILIES = pathlib.Path("src/metrics/families.rs")
@@ -23,7 +24,9 @@ def sections(page):
 def check_runbook(tally, rules):
     entries = sections(RUNBOOK)
     alerts = {rule["name"]: rule for rule in rules if rule["type"] == "alerting"}
+    tested = RULE_TESTS.read_text()
     for name, rule in alerts.items():
+        tally.check(re.search(rf"alertname(=\"|: ){name}\b", tested), f"{name} is seen firing in the unit tests")
         url = rule["annotations"].get("runbook_url", "")
         tally.check(url == f"deploy/runbook.md#{name.lower()}", f"{name} points to its entry", url)
         tally.check(rule["labels"].get("severity") in ("page", "ticket"), f"{name} has a severity")

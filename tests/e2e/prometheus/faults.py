@@ -11,7 +11,6 @@ from relay import Relay
 # Shortened along with the rules.
 PACE = """
 [timeouts]
-queue = "100ms"
 connect = "2s"
 tls_handshake = "2s"
 {timeouts}
@@ -166,28 +165,29 @@ def all_faults(stage, source):
         on("wrong-key", "the key is not the one that Wonder knows", ["WonderSignerAuthRejected"],
            lambda fault: fault.sidecar.start_again("wrong"), lambda fault: fault.sidecar.start_again("right"), also=[down]),
         on("network", "nothing listens at the origin", ["WonderSignerUpstreamUnreachable", "WonderSignerUpstreamErrors"],
-           mode("refuse"), mode("pass")),
+           mode("refuse"), mode("pass"),
+           also=["WonderSignerUnknownOutcome"]),
         on("lost", "connections break with requests on them",
            ["WonderSignerUnknownOutcome", "WonderSignerUnknownOutcomeMany", "WonderSignerUpstreamErrors"],
            mode("break"), mode("pass"), load={"workers": 6}, also=["WonderSignerUpstreamUnreachable"]),
         on("slots", "Wonder hangs and all 4 places are taken", ["WonderSignerSaturated", "WonderSignerOverloaded"],
-           mode("hang"), mode("pass"), config=settings(limits="requests_in_flight = 4"), load={"workers": 12, "each_per_second": 4},
+           mode("hang"), mode("pass"), config=settings('queue = "300ms"', "requests_in_flight = 4"), load={"workers": 8, "each_per_second": 2},
            also=["WonderSignerCallersGiveUp", "WonderSignerUnknownOutcome", "WonderSignerUnknownOutcomeMany",
                  "WonderSignerUpstreamErrors"]),
         on("impatient", "the service waits 0.2 s, Wonder takes 0.4 s", ["WonderSignerCallersGiveUp"],
            lambda fault: (setattr(fault.load, "patience", 0.2), fault.relay.set("delay")),
            lambda fault: (setattr(fault.load, "patience", 8), fault.relay.set("pass")),
            also=["WonderSignerUnknownOutcome", "WonderSignerUnknownOutcomeMany", "WonderSignerUpstreamErrors"]),
-        on("drain", "SIGTERM with requests in flight that hang", ["WonderSignerDrainSlow", "WonderSignerDrainRefused", "WonderSignerDrainCut", down],
+        on("drain", "SIGTERM with requests in flight that hang", ["WonderSignerDrainSlow", down],
            drain, undrain, load={"workers": 4},
-           also=["WonderSignerUnknownOutcome", "WonderSignerUnknownOutcomeMany", "WonderSignerCallersGiveUp",
-                 "WonderSignerUpstreamErrors"]),
+           also=["WonderSignerDrainCut", "WonderSignerDrainRefused", "WonderSignerUnknownOutcome", "WonderSignerUnknownOutcomeMany",
+                 "WonderSignerCallersGiveUp", "WonderSignerUpstreamErrors"]),
         on("killed", "SIGKILL", [down], lambda fault: fault.sidecar.kill(), lambda fault: fault.sidecar.start_again()),
         on("restarts", "killed and started every 2.5 s", ["WonderSignerRestarting"], restart_often, restart_no_more, also=[down]),
         on("service", "the service sends bodies too large, blank or not for Wonder", ["WonderSignerRefusesRequests"],
            service_faults, service_mends),
         on("throttled", "the process gets 5 ms of every 60 ms", ["WonderSignerSigningSlow"], throttle, unthrottle,
-           load={"workers": 8, "each_per_second": 12}, also=["WonderSignerAddedLatencyHigh", "WonderSignerCallersGiveUp", down]),
+           load={"workers": 6, "each_per_second": 6}, also=["WonderSignerAddedLatencyHigh", "WonderSignerCallersGiveUp", down]),
     ]
 
     upstream = OddUpstream(free_port_of_odd := free_port())
@@ -206,6 +206,10 @@ def all_faults(stage, source):
     faults += [
         played("own-errors", "one error of our own every second",
                ["WonderSignerErrorBudgetBurnsFast", "WonderSignerErrorBudgetBurnsSlowly"], {own: int}),
+        played("drain-seen", "a shutdown refuses and cuts requests, and a scrape comes in time",
+               ["WonderSignerDrainRefused", "WonderSignerDrainCut"],
+               {'wonder_signer_drain_cut_requests_total{sent="maybe"}': int,
+                'wonder_signer_proxy_errors_total{reason="draining",sent="no"}': int}),
         played("sign-failed", "one signature fails every second", ["WonderSignerCannotSign"],
                {'wonder_signer_signatures_total{result="failed"}': int}),
         played("skew-ahead", "the clock is 400 s ahead", ["WonderSignerClockSkew"], {"wonder_signer_clock_skew_seconds": lambda _: 400}),

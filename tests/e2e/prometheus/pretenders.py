@@ -11,6 +11,8 @@ import urllib.request
 def serve(port, handler):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
     server.daemon_threads = True
+    # Whoever asked and went away again is no news.
+    server.handle_error = lambda *_: None
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server
 
@@ -42,6 +44,21 @@ class OddUpstream:
                 pass
 
         serve(port, Handler)
+
+
+RECENT = {}
+FETCHING = threading.Lock()
+
+
+def shared(source):
+    """The metrics of `source`, at most a second old: one fetch serves all players."""
+    with FETCHING:
+        when, text = RECENT.get(source, (0, ""))
+        if time.monotonic() - when > 1:
+            with urllib.request.urlopen(source, timeout=2) as answer:
+                text = answer.read().decode()
+            RECENT[source] = (time.monotonic(), text)
+        return text
 
 
 class Player:
@@ -82,10 +99,7 @@ class Player:
         self.since = None
 
     def text(self):
-        real = ""
-        if self.source:
-            with urllib.request.urlopen(self.source, timeout=2) as answer:
-                real = answer.read().decode()
+        real = shared(self.source) if self.source else ""
         if self.since is None:
             return real
         played = time.monotonic() - self.since

@@ -29,7 +29,7 @@ def wait_for(true, seconds, what):
     while time.monotonic() < until:
         if true():
             return time.monotonic()
-        time.sleep(0.1)
+        time.sleep(0.25)
     raise TimeoutError(what)
 
 
@@ -101,6 +101,9 @@ class Sidecar:
     def metrics(self):
         return fetch(f"http://127.0.0.1:{self.admin}/metrics")
 
+    def log(self):
+        return (self.stage.directory / f"{self.name}.log").read_text()
+
     def signal(self, which):
         self.process.send_signal(which)
 
@@ -126,7 +129,7 @@ ORDINARY = [
 class Load:
     """Some requests a second from some workers, each on a connection of its own, until stopped."""
 
-    def __init__(self, port, workers=2, each_per_second=8):
+    def __init__(self, port, workers=2, each_per_second=3):
         self.port = port
         self.patience = 8.0
         self.requests = ORDINARY

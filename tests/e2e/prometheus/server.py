@@ -1,4 +1,4 @@
-"""A Prometheus of our own: scrapes every second, evaluates the rules every second, answers questions."""
+"""A Prometheus of our own: scrapes every 2 seconds, evaluates the rules every second, answers questions."""
 
 import json
 import re
@@ -13,10 +13,13 @@ RULES = "deploy/prometheus/rules.yaml"
 
 
 def shortened(rules):
-    """The same rules at the pace of a test: every window 10 s to 25 s, every `for` 2 s."""
+    """The same rules at the pace of a test: every window 10 s to 25 s, every `for` 4 s.
+
+    Latencies of our own need 45 ms instead of 10 ms: the machine of a test is short of processor now and then."""
     window = {"2m": "10s", "5m": "10s", "10m": "12s", "15m": "15s", "30m": "15s", "1h": "20s", "6h": "20s", "3d": "25s"}
     rules = re.sub(r"\[(\d+[mhd])\]", lambda found: f"[{window[found[1]]}]", rules)
-    rules = re.sub(r"(?m)^(\s+for:) \S+$", r"\1 2s", rules)
+    rules = re.sub(r"((?:signing|added)_duration_seconds_bucket.*\)) > 0\.01\b", r"\1 > 0.045", rules)
+    rules = re.sub(r"(?m)^(\s+for:) \S+$", r"\1 4s", rules)
     return re.sub(r"(?m)^(\s+interval:) \S+$", r"\1 1s", rules)
 
 
@@ -37,7 +40,7 @@ class Prometheus:
             for job in dict.fromkeys(job for job, _, _ in targets)
         ]
         config = {
-            "global": {"scrape_interval": "1s", "scrape_timeout": "900ms", "evaluation_interval": "1s"},
+            "global": {"scrape_interval": "2s", "scrape_timeout": "2s", "evaluation_interval": "1s"},
             "rule_files": [str(directory / "rules.yaml")],
             "scrape_configs": scrapes,
         }
