@@ -12,6 +12,7 @@ mod input;
 mod keygen;
 mod output;
 mod run;
+mod shutdown;
 mod sign;
 mod signals;
 mod simulate;
@@ -52,6 +53,7 @@ enum Command {
     Verify(verify::VerifyArgs),
     Keygen(keygen::KeygenArgs),
     Wait(wait::WaitArgs),
+    Shutdown(shutdown::ShutdownArgs),
 }
 
 impl Command {
@@ -65,6 +67,7 @@ impl Command {
             Self::Verify(args) => args.run(out),
             Self::Keygen(args) => args.run(out),
             Self::Wait(args) => args.run(out),
+            Self::Shutdown(args) => args.run(out),
         }
     }
 }

@@ -10,6 +10,16 @@
 
 mod admin;
 mod contract;
+mod drain;
+mod endurance;
+mod faults;
+mod h2;
+mod limits;
+mod listeners;
+mod property;
+mod run;
+mod secrets;
 mod simulator;
+mod smuggling;
 mod support;
 mod wire;

@@ -1,0 +1,3 @@
+def compare(*_):
+    from machine import Failed
+    raise Failed("not yet")
