@@ -5,6 +5,6 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cargo build --release --locked
-export WONDER_SIGNER_BINARY="$PWD/target/release/wonder-signer" SOAK_SECONDS="${1:-1800}" SOAK_RATE="${2:-100}"
+export SIGNER_BINARY="$PWD/target/release/wonder-signer" SOAK_SECONDS="${1:-1800}" SOAK_RATE="${2:-100}"
 exec cargo test --locked --test it -- --ignored --exact --nocapture \
   endurance::soak::holds_no_more_after_a_long_time_than_after_a_minute

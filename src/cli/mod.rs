@@ -16,6 +16,7 @@ mod shutdown;
 mod sign;
 mod signals;
 mod simulate;
+mod supervisor;
 mod target;
 mod usage;
 mod verify;

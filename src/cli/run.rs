@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{Failure, Outcome, configuration::ConfigurationArgs, runtime, signals};
+use super::{Failure, Outcome, configuration::ConfigurationArgs, runtime, signals, supervisor::Supervisor};
 use crate::{
     app::{Addresses, App},
     config::Config,
@@ -42,7 +42,17 @@ async fn serve(config: Config, ready_file: Option<&Path>) -> Result<()> {
     if let Some(path) = ready_file {
         write_ready_file(path, app.addresses()).with_context(|| format!("start: --ready-file {}", path.display()))?;
     }
-    match app.run(shutdown).await.cut.len() {
+    let supervisor = Supervisor::from_environment();
+    supervisor.ready();
+    let shutdown = async {
+        shutdown.await;
+        supervisor.stopping();
+    };
+    let receipt = tokio::select! {
+        receipt = app.run(shutdown) => receipt,
+        never = supervisor.keep_alive() => match never {},
+    };
+    match receipt.cut.len() {
         0 => Ok(()),
         cut => bail!("shutdown: {cut} requests were still in flight after shutdown.grace and were cut"),
     }

@@ -18,7 +18,7 @@ use tower::{Layer, Service, layer::layer_fn};
 use super::{answer::Answer, drain::Drain, exchange::Exchange};
 use crate::{
     config::Timeouts,
-    metrics::{Metrics, Sent},
+    metrics::Metrics,
     net::{
         headers,
         intake::Refusal,
@@ -90,8 +90,8 @@ fn pass_on(
 }
 
 fn refuse(failure: Failure, exchange: Arc<Exchange>) -> Response<Answer> {
-    // What the layers below know of the failure may be less than what the exchange knows of the request.
-    let failure = if exchange.sent() == Sent::Maybe { failure.with_sent(Sent::Maybe) } else { failure };
+    // Which connection had got hold of the request, if any, is known to the exchange alone.
+    let failure = failure.with_sent(exchange.sent());
     let response = failure.respond(exchange.id());
     exchange.failed(&failure);
     response.map(|body| Answer::our_own(body, exchange))

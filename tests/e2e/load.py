@@ -37,7 +37,7 @@ def main():
         answer.read()
         return answer.status, (time.perf_counter() - began) * 1000
 
-    total, added, statuses = [], [], {}
+    total, straight, added, statuses = [], [], [], {}
     start = time.perf_counter()
     for number in range(int(seconds * rate)):
         time.sleep(max(0.0, start + number / rate - time.perf_counter()))
@@ -47,6 +47,7 @@ def main():
         status, took = call(through, body)
         statuses[status] = statuses.get(status, 0) + 1
         total.append(took)
+        straight.append(plain)
         added.append(took - plain)
     elapsed = time.perf_counter() - start
     print(
@@ -56,6 +57,8 @@ def main():
                 "rate": len(total) / elapsed,
                 "total_p50": centile(total, 0.5),
                 "total_p99": centile(total, 0.99),
+                "direct_p50": centile(straight, 0.5),
+                "direct_p99": centile(straight, 0.99),
                 "added_p50": centile(added, 0.5),
                 "added_p99": centile(added, 0.99),
             }

@@ -12,11 +12,12 @@ import time
 import traceback
 from datetime import datetime
 
+import guard
 import images
 import manifests
 import overlays
 import startup
-from machine import Failed, Namespace, Pod, Relay, podman, run, sweep, until
+from machine import Failed, Pod, Relay, favoured, podman, run, sweep, until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 KUBERNETES = ROOT / "deploy/kubernetes"
@@ -161,6 +162,17 @@ def sidecar_stands_first(world):
                 expect(f"first of {overlay}/{thing['kind']}", first["name"], "wonder-signer")
 
 
+def guard_keeps_the_key(world):
+    """the admission policy lets every shipped workload in and refuses every pod in which another container reaches for the key"""
+    policy = manifests.render(KUBECTL, KUBERNETES / "key-guard")[0]
+    if policy["kind"] != "ValidatingAdmissionPolicy":
+        raise Failed(f"{policy['kind']} comes first")
+    kinds = ("Deployment", "StatefulSet", "Job", "CronJob")
+    homes = [KUBERNETES / "example-app" / name for name in ("staging", "production", "jobs", "jobs-plain")]
+    workloads = [thing for home in homes for thing in manifests.render(KUBECTL, home) if thing["kind"] in kinds]
+    return f"{len(workloads)} let in, {guard.check(policy, workloads)} refused"
+
+
 def app_pays_through_the_sidecar(world):
     """a service in Python without a key creates a customer through localhost; TLS ends at the simulator in another pod"""
     pod, _ = world.service("app")
@@ -255,17 +267,19 @@ def carries_the_load(world):
     seen = []
     # Three tries: other work on the machine counts against us, and we cannot send it away.
     for attempt in range(3):
-        before = cpu_seconds(pid)
+        before, stalls = cpu_seconds(pid), throttled(pid)
         began = time.monotonic()
         words = [pid, 20, 50, world.shared / "ca.pem", f"load{attempt}"]
-        result = json.loads(run(sys.executable, ROOT / "tests/e2e/load.py", *words).stdout)
+        with favoured():
+            result = json.loads(run(sys.executable, ROOT / "tests/e2e/load.py", *words).stdout)
         cpu = (cpu_seconds(pid) - before) / (time.monotonic() - began)
         expect("statuses", result["statuses"], {"200": 1000})
         peak = peak_memory(pod, pid)
         seen.append(
             f"{result['rate']:.0f}/s, added p50 {result['added_p50']:.2f} ms p99 {result['added_p99']:.2f} ms "
-            f"(whole call p50 {result['total_p50']:.2f} ms p99 {result['total_p99']:.2f} ms), "
-            f"CPU {cpu * 1000:.0f}m, memory {peak / MIB:.1f} MiB, {throttled(pid)}"
+            f"(whole call p50 {result['total_p50']:.2f} ms p99 {result['total_p99']:.2f} ms, "
+            f"direct p50 {result['direct_p50']:.2f} ms p99 {result['direct_p99']:.2f} ms), "
+            f"CPU {cpu * 1000:.0f}m, memory {peak / MIB:.1f} MiB, {throttled(pid) - stalls} times throttled"
         )
         if result["added_p99"] < 10 and result["rate"] > 45 and cpu < 0.1 and peak < 32 * MIB:
             break
@@ -302,7 +316,9 @@ def peak_memory(pod, pid):
 def throttled(pid):
     text = cgroup(pid, "cpu", ["cpu.stat"])
     count = re.search(r"nr_throttled (\d+)", text or "")
-    return f"throttled {count[1]} times" if count else "CPU limit not seen"
+    if not count:
+        raise Failed("the CPU limit is not in force: no control group with a cpu.stat")
+    return int(count[1])
 
 
 def sigterm_lets_requests_finish(world):
@@ -436,8 +452,14 @@ def names_come_from_dns(world):
             done = podman(*words, images.SIGNER, "check", "--echo", check=False)
             return done.stdout + done.stderr
 
-        for host in ("gateway.wonder.test", "localhost", "nowhere.wonder.test"):
-            print(host, check(host))
+        # The server has no say in when it answers first.
+        # The server has no say in when it answers first.
+        until("the DNS server answers", lambda: "cannot be resolved" not in check("gateway.wonder.test"))
+        # The simulator's certificate is for localhost alone, so the name is found, connected to and then refused.
+        refused = 'certificate not valid for name "gateway.wonder.test"'
+        expect("a name in DNS", refused in check("gateway.wonder.test"), True)
+        expect("a name in the hosts file", "ok: echo" in check("localhost"), True)
+        expect("a name that nobody knows", "cannot be resolved" in check("nowhere.wonder.test"), True)
     finally:
         server.terminate()
         server.wait()
@@ -465,6 +487,7 @@ CHECKS = [
     image_is_small,
     overlays_are_valid,
     sidecar_stands_first,
+    guard_keeps_the_key,
     app_pays_through_the_sidecar,
     container_is_confined,
     app_cannot_read_the_key,

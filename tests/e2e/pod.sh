@@ -34,9 +34,9 @@ if [ -z "$KUBECTL" ] && command -v go >/dev/null; then
 fi
 [ -n "$KUBECTL" ] || die "needs kubectl 1.21 or newer, or kustomize 4.1 or newer, to render the manifests"
 
-if [ ! -x "$work/venv/bin/kubernetes-validate" ]; then
-    python3 -m venv "$work/venv" && "$work/venv/bin/pip" install --quiet --disable-pip-version-check kubernetes-validate pyyaml >&2 ||
-        die "cannot install kubernetes-validate"
+if ! "$work/venv/bin/python" -c "import celpy, kubernetes_validate, yaml" 2>/dev/null; then
+    python3 -m venv "$work/venv" && "$work/venv/bin/pip" install --quiet --disable-pip-version-check kubernetes-validate cel-python pyyaml >&2 ||
+        die "cannot install kubernetes-validate and cel-python"
 fi
 
 if [ -z "${BINARY:-}" ]; then

@@ -11,6 +11,7 @@
 mod admin;
 mod contract;
 mod drain;
+mod egress;
 mod endurance;
 mod faults;
 mod h2;
@@ -22,4 +23,5 @@ mod secrets;
 mod simulator;
 mod smuggling;
 mod support;
+mod upstream;
 mod wire;

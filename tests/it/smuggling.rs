@@ -70,7 +70,7 @@ struct Range {
 impl Range {
     async fn open() -> Self {
         let upstream = Upstream::builder().start().await;
-        let settings = "[timeouts]\nrequest_head = \"200ms\"\nbody = \"200ms\"\n";
+        let settings = "[timeouts]\nrequest_head = \"200ms\"\nidle = \"200ms\"\nbody = \"200ms\"\n";
         let sidecar = Sidecar::with(&upstream.origin(), settings).await;
         Self { upstream, sidecar }
     }

@@ -15,7 +15,6 @@ fn refused(name: &'static str, target: &[u8], got: &'static [&'static str]) -> C
 }
 
 #[tokio::test]
-#[ignore = "a fragment is cut off and the rest forwarded"]
 async fn refuses_fragments() {
     Range::play(vec![
         refused("a fragment", b"/svc/a#b", BAD_TARGET),

@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "not every test file needs every double")]
 
 pub(crate) mod caller;
+pub(crate) mod client;
 pub(crate) mod faults;
 pub(crate) mod identity;
 pub(crate) mod process;

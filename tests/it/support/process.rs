@@ -38,13 +38,13 @@ pub(crate) struct Held {
 }
 
 impl Process {
-    /// Starts it before `origin` and waits until it is ready. `WONDER_SIGNER_BINARY` names another build than the
+    /// Starts it before `origin` and waits until it is ready. `SIGNER_BINARY` names another build than the
     /// tests' own, such as the release.
     pub(crate) async fn start(origin: &str, toml: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let (config, ready) = (directory.path().join("config.toml"), directory.path().join("ready.json"));
         std::fs::write(&config, toml).unwrap();
-        let binary = std::env::var("WONDER_SIGNER_BINARY");
+        let binary = std::env::var("SIGNER_BINARY");
         let mut child = Command::new(binary.unwrap_or_else(|_| env!("CARGO_BIN_EXE_wonder-signer").to_owned()))
             .args(["run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--environment", "custom"])
             .args(["--origin", origin, "--app-id", APP_ID])

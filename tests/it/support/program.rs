@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use super::sidecar::{APP_ID, KEY_PEM};
 
 /// For anything that a test waits for: long enough for a busy machine, and never used up when all is well.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 /// How a process ended.
 #[derive(Debug)]
