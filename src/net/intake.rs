@@ -18,7 +18,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     task::{Context, Poll, ready},
     time::Duration,
@@ -32,7 +32,7 @@ use tokio::{
 
 use self::{
     chunks::Chunks,
-    head::{Framing, Scan},
+    head::{Framing, Scan, Search},
 };
 pub use head::Refusal;
 
@@ -58,14 +58,35 @@ pub struct Limits {
 }
 
 /// What the two ends of a connection know of each other: the guard on its bytes, and the service that is called.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Line {
     refused: OnceLock<(usize, Refusal)>,
     calls: AtomicUsize,
     active: AtomicUsize,
+    opened: Instant,
+    /// When the last request ended, in milliseconds since `opened`.
+    idle_since: AtomicU64,
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Self {
+            refused: OnceLock::new(),
+            calls: AtomicUsize::new(0),
+            active: AtomicUsize::new(0),
+            opened: Instant::now(),
+            idle_since: AtomicU64::new(0),
+        }
+    }
 }
 
 impl Line {
+    /// Since when no request is at work.
+    fn idle_since(&self) -> Option<Instant> {
+        let idle = self.active.load(Ordering::Acquire) == 0;
+        idle.then(|| self.opened + Duration::from_millis(self.idle_since.load(Ordering::Relaxed)))
+    }
+
     /// The service is called. Requests of HTTP/1 are handed on in the order of their heads, so counting tells which one
     /// this is, and whether it stands for one that was refused.
     pub fn call(self: &Arc<Self>) -> (Active, Option<Refusal>) {
@@ -82,7 +103,9 @@ pub struct Active(Arc<Line>);
 
 impl Drop for Active {
     fn drop(&mut self) {
-        self.0.active.fetch_sub(1, Ordering::Relaxed);
+        let now = u64::try_from(self.0.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.0.idle_since.store(now, Ordering::Relaxed);
+        self.0.active.fetch_sub(1, Ordering::Release);
     }
 }
 
@@ -97,10 +120,13 @@ pub struct Guard<S> {
     /// Part of a head, held back.
     inbox: BytesMut,
     /// How far `inbox` has been searched for its end.
-    searched: usize,
+    search: Search,
     /// Vetted, not yet read.
     outbox: BytesMut,
-    waiting_since: Option<Instant>,
+    /// Whether the stand-in for a refused head comes next, after what was vetted before it.
+    refusing: bool,
+    /// When the head that is held back began.
+    head_since: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -127,9 +153,10 @@ impl<S> Guard<S> {
             stage: Stage::Opening,
             heads: 0,
             inbox: BytesMut::new(),
-            searched: 0,
+            search: Search::default(),
             outbox: BytesMut::new(),
-            waiting_since: None,
+            refusing: false,
+            head_since: None,
             timer: None,
         }
     }
@@ -174,17 +201,19 @@ impl<S> Guard<S> {
 
     /// The length of the head that `rest` begins with, if it is whole and good.
     fn vet_head(&mut self, rest: &[u8]) -> Option<usize> {
-        let framing = match head::scan(rest, &mut self.searched) {
+        let framing = match head::scan(rest, &mut self.search) {
             Scan::Partial if rest.len() > self.limits.header_bytes => Err(Refusal::HeadTooLarge),
             Scan::Partial => return None,
-            Scan::BareLineEnd => Err(Refusal::BareLineEnd),
+            Scan::Wrong(refusal) => Err(refusal),
             Scan::Whole(length) if length > self.limits.header_bytes => Err(Refusal::HeadTooLarge),
-            Scan::Whole(length) => head::check(&rest[..length], self.limits.headers).map(|framing| (length, framing)),
+            Scan::Whole(length) => {
+                head::check(&rest[..length], self.search, self.limits.headers).map(|framing| (length, framing))
+            }
         };
         match framing {
             Ok((length, framing)) => {
                 self.heads += 1;
-                self.searched = 0;
+                self.search = Search::default();
                 self.stage = match framing {
                     Framing::None => Stage::Head,
                     Framing::Length(length) => Stage::Length(length),
@@ -200,37 +229,36 @@ impl<S> Guard<S> {
     }
 
     fn refuse(&mut self, refusal: Refusal) {
-        if self.line.refused.set((self.heads, refusal)).is_ok() {
-            self.outbox.extend_from_slice(IN_PLACE);
-        }
+        self.refusing = self.line.refused.set((self.heads, refusal)).is_ok();
         self.inbox.clear();
         self.stage = Stage::Refused;
     }
 
     /// Whether the peer has had long enough to say something.
+    ///
+    /// It is asked when there is nothing to read. Nobody asks again when a request ends, so there is a timer while one is
+    /// at work too; when it runs out it is set anew.
     fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let idle = self.line.active.load(Ordering::Relaxed) == 0;
-        let limit = match self.stage {
-            Stage::Opening => self.limits.head,
-            Stage::Head if !self.inbox.is_empty() => self.limits.head,
-            Stage::Head | Stage::Http2 if idle => self.limits.idle,
-            _ => {
-                self.waiting_since = None;
-                return Poll::Pending;
-            }
-        };
-        let deadline = *self.waiting_since.get_or_insert_with(Instant::now) + limit;
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        // A timer that runs out too early is set anew then; that is cheaper than setting it for every request.
-        if timer.deadline() > deadline {
-            timer.as_mut().reset(deadline);
-        }
         loop {
-            ready!(timer.as_mut().poll(cx));
-            if Instant::now() >= deadline {
+            let (since, limit) = match self.stage {
+                Stage::Opening => (Some(self.line.opened), self.limits.head),
+                Stage::Head if !self.inbox.is_empty() => {
+                    (Some(*self.head_since.get_or_insert_with(Instant::now)), self.limits.head)
+                }
+                Stage::Head | Stage::Http2 => (self.line.idle_since(), self.limits.idle),
+                _ => return Poll::Pending,
+            };
+            let now = Instant::now();
+            let deadline = since.unwrap_or(now) + limit;
+            if since.is_some() && now >= deadline {
                 return Poll::Ready(());
             }
-            timer.as_mut().reset(deadline);
+            // A timer that runs out too early is set anew then; that is cheaper than setting it for every request.
+            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+            if timer.deadline() > deadline || timer.is_elapsed() {
+                timer.as_mut().reset(deadline);
+            }
+            ready!(timer.as_mut().poll(cx));
         }
     }
 }
@@ -244,6 +272,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
                 buffer.put_slice(&this.outbox[..taken]);
                 this.outbox.advance(taken);
                 return Poll::Ready(Ok(()));
+            }
+            if std::mem::take(&mut this.refusing) {
+                this.outbox.extend_from_slice(IN_PLACE);
+                continue;
             }
             if matches!(this.stage, Stage::Broken) {
                 return Poll::Ready(Ok(()));
@@ -267,7 +299,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
                     this.inbox.extend_from_slice(&fresh[passed..]);
                 }
                 buffer.set_filled(before + passed);
-                this.waiting_since = None;
+                this.head_since = None;
                 if passed > 0 {
                     return Poll::Ready(Ok(()));
                 }
@@ -277,7 +309,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
                 buffer.set_filled(before);
                 let passed = this.vet(&inbox);
                 if passed > 0 {
-                    this.waiting_since = None;
+                    this.head_since = None;
                 }
                 this.outbox.extend_from_slice(&inbox[..passed]);
                 if !matches!(this.stage, Stage::Refused | Stage::Broken) {

@@ -72,26 +72,49 @@ pub(super) enum Scan {
     Partial,
     /// Its length, the empty line included.
     Whole(usize),
-    BareLineEnd,
+    /// It is wrong already, whatever follows.
+    Wrong(Refusal),
 }
 
-/// Looks for the empty line. `searched` is where to go on, 0 for a new head; it always stands at the start of a line.
-pub(super) fn scan(bytes: &[u8], searched: &mut usize) -> Scan {
-    while let Some(length) = bytes[*searched..].iter().position(|byte| *byte == b'\n') {
-        let line = &bytes[*searched..*searched + length];
-        let Some(line) = line.strip_suffix(b"\r") else { return Scan::BareLineEnd };
-        *searched += length + 1;
-        if line.is_empty() {
-            return Scan::Whole(*searched);
-        }
+/// How far a head that comes in pieces has been searched for its end, so that no byte is looked at twice.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Search {
+    /// Where the present line begins.
+    line: usize,
+    /// Up to where it has no end.
+    seen: usize,
+    /// Whether the request line is one of HTTP/1.0.
+    old: bool,
+}
+
+/// Looks for the empty line. `search` says where to go on; it is new for a new head.
+pub(super) fn scan(bytes: &[u8], search: &mut Search) -> Scan {
+    if bytes.first().is_some_and(|first| !is_token(*first)) {
+        return Scan::Wrong(Refusal::RequestLine);
     }
+    while let Some(length) = bytes[search.seen..].iter().position(|byte| *byte == b'\n') {
+        let end = search.seen + length;
+        let Some(line) = bytes[search.line..end].strip_suffix(b"\r") else {
+            return Scan::Wrong(Refusal::BareLineEnd);
+        };
+        if line.is_empty() {
+            return Scan::Whole(end + 1);
+        }
+        if search.line == 0 {
+            match check_request_line(line) {
+                Ok(old) => search.old = old,
+                Err(refusal) => return Scan::Wrong(refusal),
+            }
+        }
+        (search.line, search.seen) = (end + 1, end + 1);
+    }
+    search.seen = bytes.len();
     Scan::Partial
 }
 
-/// Checks a whole head and says what follows it.
-pub(super) fn check(head: &[u8], max_headers: usize) -> Result<Framing, Refusal> {
-    let mut lines = head.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-    let old = check_request_line(lines.next().unwrap_or_default())?;
+/// Checks the headers of a whole head whose end `search` has found, and says what follows it.
+pub(super) fn check(head: &[u8], search: Search, max_headers: usize) -> Result<Framing, Refusal> {
+    let lines = head.split(|byte| *byte == b'\n').skip(1).map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     let (mut length, mut chunked, mut hosts, mut headers) = (None, false, 0, 0);
     for line in lines.take_while(|line| !line.is_empty()) {
         headers += 1;
@@ -105,7 +128,7 @@ pub(super) fn check(head: &[u8], max_headers: usize) -> Result<Framing, Refusal>
             }
             length = Some(number(value).ok_or(Refusal::ContentLength)?);
         } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
-            if chunked || old || !value.eq_ignore_ascii_case(b"chunked") {
+            if chunked || search.old || !value.eq_ignore_ascii_case(b"chunked") {
                 return Err(Refusal::TransferEncoding);
             }
             chunked = true;

@@ -101,7 +101,7 @@ async fn ends_a_connection_that_says_nothing() {
     assert_eq!(began.elapsed().as_secs(), LIMITS.idle.as_secs());
 
     let (_silent, stream) = duplex(64);
-    let began = Instant::now();
+    let (began, line) = (Instant::now(), Arc::new(Line::default()));
     assert_eq!(Guard::new(stream, line, LIMITS).read(&mut buffer).await.unwrap(), 0);
     assert_eq!(began.elapsed().as_secs(), LIMITS.head.as_secs());
 }
@@ -122,4 +122,41 @@ async fn does_not_call_a_connection_idle_whose_request_is_at_work() {
     let began = Instant::now();
     assert_eq!(guard.read(&mut buffer).await.unwrap(), 0);
     assert_eq!(began.elapsed().as_secs(), LIMITS.idle.as_secs());
+}
+
+#[tokio::test]
+async fn refuses_a_head_over_the_limit_whatever_the_readers_buffer() {
+    let limits = Limits { header_bytes: 65_536, ..LIMITS };
+    for size in [1, 100, 8192, 100_000] {
+        let (mut peer, stream) = duplex(200_000);
+        let line = Arc::new(Line::default());
+        let mut guard = Guard::new(stream, Arc::clone(&line), limits);
+        peer.write_all(format!("GET /svc/a HTTP/1.1\r\nX-A: {}\r\n\r\n", "b".repeat(70_000)).as_bytes()).await.unwrap();
+        let mut buffer = vec![0; size];
+        assert!(guard.read(&mut buffer).await.unwrap() > 0);
+        assert_eq!(line.refused.get(), Some(&(0, Refusal::HeadTooLarge)));
+    }
+}
+
+#[tokio::test]
+async fn refuses_after_what_came_before_in_the_same_piece() {
+    // A head that is held back first, so that its end, a body and a wrong head are vetted together.
+    let (mut peer, stream) = duplex(10_000);
+    let mut guard = Guard::new(stream, Arc::default(), LIMITS);
+    let (first, rest) = POST.split_at(30);
+    peer.write_all(first.as_bytes()).await.unwrap();
+    let mut seen = Vec::new();
+    let read = async {
+        let mut buffer = [0; 1024];
+        while seen.len() < POST.len() + IN_PLACE.len() {
+            let read = guard.read(&mut buffer).await.unwrap();
+            seen.extend_from_slice(&buffer[..read]);
+        }
+    };
+    let write = async {
+        tokio::task::yield_now().await;
+        peer.write_all(format!("{rest}garbage\r\n\r\n").as_bytes()).await.unwrap();
+    };
+    tokio::join!(read, write);
+    assert_eq!(seen, [POST.as_bytes(), IN_PLACE].concat());
 }

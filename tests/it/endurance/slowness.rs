@@ -7,7 +7,7 @@ use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 use crate::support::{
     caller::{Caller, ask},
     faults::Upstream,
-    program::Program,
+    process::Process,
     wire::{exchange, request},
 };
 
@@ -19,7 +19,7 @@ const BOUND: Duration = Duration::from_millis(50);
 #[ignore = "measures time, so it wants a quiet machine and the release build: tests/slowness.sh"]
 async fn delays_nobody_for_those_who_are_stuck() {
     let upstream = Upstream::builder().forgetful().start().await;
-    let program = Program::start(&upstream.origin(), "[timeouts]\nrequest_head = \"1h\"\nbody = \"1h\"\n").await;
+    let program = Process::start(&upstream.origin(), "[timeouts]\nrequest_head = \"1h\"\nbody = \"1h\"\n").await;
     let mut stuck = Vec::new();
     for _ in 0..STUCK {
         let mut slow = TcpStream::connect(program.listen).await.unwrap();

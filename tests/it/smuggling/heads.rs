@@ -118,8 +118,8 @@ async fn refuses_heads_over_the_limits() {
 #[tokio::test]
 async fn gives_up_on_heads_without_end() {
     Range::play(vec![
-        Case::refused("half a request line", "GET /svc", &["closed"]),
-        Case::refused("half a head", "GET /svc/a HTTP/1.1\r\nHost: localhost\r\nX", &["closed"]),
+        Case::refused("half a request line", "GET /svc", &["408 head_timeout"]),
+        Case::refused("half a head", "GET /svc/a HTTP/1.1\r\nHost: localhost\r\nX", &["408 head_timeout"]),
         Case::refused("empty lines", "\r\n\r\n\r\n", &["closed"]),
     ])
     .await;

@@ -7,12 +7,13 @@ fn checked(head: &str) -> Result<Framing, Refusal> {
 }
 
 fn checked_bytes(head: &[u8]) -> Result<Framing, Refusal> {
-    match scan(head, &mut 0) {
+    let mut search = Search::default();
+    match scan(head, &mut search) {
         Scan::Whole(length) => {
             assert_eq!(length, head.len());
-            check(head, 5)
+            check(head, search, 5)
         }
-        Scan::BareLineEnd => Err(Refusal::BareLineEnd),
+        Scan::Wrong(refusal) => Err(refusal),
         Scan::Partial => panic!("not a whole head: {:?}", String::from_utf8_lossy(head)),
     }
 }
@@ -112,9 +113,9 @@ fn counts_header_lines() {
 #[test]
 fn finds_the_end_however_the_head_is_cut() {
     let head = b"GET /svc/a HTTP/1.1\r\nHost: localhost\r\n\r\nrest";
-    let mut searched = 0;
+    let mut search = Search::default();
     for end in 0..head.len() - 4 {
-        assert_eq!(scan(&head[..end], &mut searched), Scan::Partial, "{end}");
+        assert_eq!(scan(&head[..end], &mut search), Scan::Partial, "{end}");
     }
-    assert_eq!(scan(head, &mut searched), Scan::Whole(head.len() - 4));
+    assert_eq!(scan(head, &mut search), Scan::Whole(head.len() - 4));
 }
