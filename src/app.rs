@@ -27,12 +27,14 @@ use crate::{
     },
     proxy::{self, Drain, Hosts, Receipt},
     signing::RequestTime,
+    telemetry::{Recorder, Requests},
 };
 
 /// A sidecar whose keys are loaded and whose listeners are bound, ready to [run](Self::run).
 pub struct App {
     config: Config,
     metrics: Metrics,
+    requests: Requests,
     readiness: Readiness,
     keystore: Arc<Keystore>,
     upstream: Upstream,
@@ -100,7 +102,18 @@ impl App {
         let addresses =
             Addresses { listen: addresses, admin: admin.local_addr().map_err(failed("admin.address", address))? };
         metrics.set_in_flight_limit(config.limits.requests_in_flight);
-        Ok(Self { config, metrics, readiness: Readiness::new(), keystore, upstream, listeners, admin, addresses })
+        let requests = Requests::new(&config.log);
+        Ok(Self {
+            config,
+            metrics,
+            requests,
+            readiness: Readiness::new(),
+            keystore,
+            upstream,
+            listeners,
+            admin,
+            addresses,
+        })
     }
 
     /// Where it listens.
@@ -109,10 +122,17 @@ impl App {
         &self.addresses
     }
 
+    /// The same, with a recorder of traces.
+    #[must_use]
+    pub fn recorded_by(mut self, recorder: Arc<dyn Recorder>) -> Self {
+        self.requests = self.requests.recorded_by(recorder);
+        self
+    }
+
     /// Serves until `shutdown` resolves, then drains: not ready at once, still accepting for `shutdown.drain_delay`,
     /// then letting requests finish for `shutdown.grace`, then cutting. Probes and metrics answer until the end.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Receipt {
-        let Self { config, metrics, readiness, keystore, upstream, listeners, admin, addresses } = self;
+        let Self { config, metrics, requests, readiness, keystore, upstream, listeners, admin, addresses } = self;
         for entry in keystore.entries() {
             let key = entry.key.verifying_key();
             tracing::info!(credential = entry.name, app_id = %entry.app_id, %key, "credential loaded");
@@ -125,6 +145,7 @@ impl App {
             keystore,
             upstream,
             metrics: metrics.clone(),
+            requests,
             hosts: hosts(&config, &addresses),
             limits: config.limits,
             timeouts: config.timeouts,

@@ -10,6 +10,7 @@
 //! ```
 
 mod lines;
+mod request;
 #[cfg(test)]
 mod tests;
 
@@ -29,19 +30,20 @@ use tracing_subscriber::{
 };
 
 use self::lines::Lines;
-use crate::config::{Log, LogFormat, LogLevel};
+pub use self::request::{Finished, Phase, Phases, Recorder, Requests, SpanId, Trace, TraceId};
+use crate::config::{LogFormat, LogLevel};
 
 /// The crate whose events may be finer than `warn`: this one.
 const OWN: &str = "wonder_signer";
 
 /// Sets up logging for the whole process, and for its panics. Can be done once.
-pub fn init(log: &Log) -> Result<Telemetry, TelemetryError> {
-    let style = match log.format {
+pub fn init(level: LogLevel, format: LogFormat) -> Result<Telemetry, TelemetryError> {
+    let style = match format {
         LogFormat::Text => Style::Text,
         LogFormat::Auto if io::stderr().is_terminal() => Style::Text,
         LogFormat::Json | LogFormat::Auto => Style::Json,
     };
-    let (subscriber, telemetry) = subscriber(log.level, style, SystemTime::now, |line| {
+    let (subscriber, telemetry) = subscriber(level, style, SystemTime::now, |line| {
         // One write for a line, so that lines of several threads do not mix. A closed standard error is no reason to stop.
         let _ = io::stderr().lock().write_all(line);
     });

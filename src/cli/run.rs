@@ -31,7 +31,7 @@ impl RunArgs {
     pub(super) fn run(self) -> Outcome {
         let config = self.configuration.load()?;
         config.require_credential().context("configuration").map_err(Failure::usage)?;
-        let _telemetry = telemetry::init(&config.log).context("log")?;
+        let _telemetry = telemetry::init(config.log.level, config.log.format).context("log")?;
         Ok(runtime()?.block_on(serve(config, self.ready_file.as_deref()))?)
     }
 }

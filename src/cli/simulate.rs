@@ -7,7 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::Outcome;
 use crate::{
-    config::{Log, LogFormat, LogLevel},
+    config::{LogFormat, LogLevel},
     signing::{AppId, VerifyingKey},
     simulator::{Options, Simulator},
     telemetry,
@@ -49,7 +49,7 @@ pub(super) struct SimulateArgs {
 /// When the key cannot be read, the address not be bound, or a file not be written.
 impl SimulateArgs {
     pub(super) fn run(self) -> Outcome {
-        let _telemetry = telemetry::init(&Log { level: LogLevel::Info, format: LogFormat::Auto }).context("log")?;
+        let _telemetry = telemetry::init(LogLevel::Info, LogFormat::Auto).context("log")?;
         Ok(serve(self)?)
     }
 }
