@@ -10,6 +10,8 @@
 //! ```
 
 mod lines;
+#[cfg(feature = "otel")]
+pub mod otlp;
 mod request;
 #[cfg(test)]
 mod tests;
@@ -90,6 +92,28 @@ impl Telemetry {
         self.0.store(level as u8, Ordering::Relaxed);
         // Every place that logs remembers whether it is wanted; ask them again.
         tracing::callsite::rebuild_interest_cache();
+    }
+
+    /// One level more, up to trace; gives the level in force afterwards.
+    #[expect(clippy::must_use_candidate, reason = "the step is what it is called for")]
+    pub fn more(&self) -> LogLevel {
+        self.step(1)
+    }
+
+    /// One level less. Not below error: what a person is needed for is still heard.
+    #[expect(clippy::must_use_candidate, reason = "the step is what it is called for")]
+    pub fn less(&self) -> LogLevel {
+        self.step(-1)
+    }
+
+    fn step(&self, by: isize) -> LogLevel {
+        let all = LogLevel::ALL;
+        let at = |level| all.iter().position(|known| *known == level).unwrap_or_default();
+        let now = at(self.level());
+        let lowest = at(LogLevel::Error).min(now);
+        let level = all[now.saturating_add_signed(by).clamp(lowest, all.len() - 1)];
+        self.set_level(level);
+        level
     }
 
     fn wants(&self, event: &Metadata<'_>) -> bool {

@@ -16,6 +16,7 @@ mod sign;
 mod signals;
 mod simulate;
 mod target;
+mod traces;
 mod usage;
 mod verify;
 mod wait;

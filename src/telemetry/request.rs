@@ -213,9 +213,9 @@ fn milliseconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e6).round() / 1e3
 }
 
-/// A share of all ids, chosen by the id alone: the same ones in every process, at every time.
+/// A share of all ids, chosen by their bits alone: the same ones in every process, at every time.
 #[derive(Debug, Clone, Copy)]
-struct Share {
+pub(super) struct Share {
     /// Ids whose hash is below it are in; hashes have 53 bits, so that a share is exact.
     below: u64,
 }
@@ -223,12 +223,17 @@ struct Share {
 impl Share {
     /// `share` is from 0 to 1.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 2^53")]
-    fn new(share: f64) -> Self {
+    pub(super) fn new(share: f64) -> Self {
         Self { below: (share.clamp(0.0, 1.0) * TWO_TO_THE_53) as u64 }
     }
 
     fn holds(self, id: &[u8]) -> bool {
-        hash(id) >> 11 < self.below
+        self.takes(hash(id))
+    }
+
+    /// Whether a number that is as likely as any other is among the share.
+    pub(super) fn takes(self, number: u64) -> bool {
+        number >> 11 < self.below
     }
 }
 
