@@ -10,6 +10,9 @@
 
 mod admin;
 mod contract;
+mod logs;
 mod simulator;
 mod support;
+#[cfg(feature = "otel")]
+mod traces;
 mod wire;

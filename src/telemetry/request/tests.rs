@@ -81,7 +81,7 @@ fn a_line_holds_every_field_that_has_a_value() {
             "timestamp": "1970-01-01T00:00:00.000000Z", "level": "info", "message": "request", "target": "wonder_signer::proxy",
             "request_id": "r-1", "trace_id": "abababababababababababababababab", "operation": "customers.create",
             "method": "POST", "status": 200, "origin": "upstream", "sent": "yes", "credential": "default", "attempts": 1,
-            "body_ms": 1.0, "sign_ms": 0.235, "connect_ms": 5.0, "upstream_ms": 25.0, "response_ms": 3.0, "total_ms": 30.0,
+            "body_ms": 1, "sign_ms": 0.235, "connect_ms": 5, "upstream_ms": 25, "response_ms": 3, "total_ms": 30,
             "request_bytes": 2, "response_bytes": 12,
         })]
     );
