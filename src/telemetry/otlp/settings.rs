@@ -99,8 +99,8 @@ impl Sampler {
             Some(decision) if self.follows_parent => decision,
             // As every SDK does: the last half of the id decides, so that all of them decide alike.
             _ => {
-                let [.., a, b, c, d, e, f, g, h] = trace.0;
-                self.share.takes(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
+                let last = u128::from_be_bytes(trace.0) & u128::from(u64::MAX);
+                self.share.takes(u64::try_from(last).unwrap_or(u64::MAX))
             }
         }
     }

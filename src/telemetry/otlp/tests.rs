@@ -42,7 +42,7 @@ fn the_endpoint_for_traces_is_taken_as_it_is() {
 #[test]
 fn says_which_variable_cannot_be_used_without_its_value() {
     for (variable, value, reason) in [
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318", "must be a URL such as http://collector:4318"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "gathering:4318", "must be a URL such as http://collector:4318"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://u:p@c", "must be a URL such as http://collector:4318"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "grpc://c", "must be a URL such as http://collector:4318"),
         ("OTEL_EXPORTER_OTLP_HEADERS", "s3cret", "must be name=value, separated by commas, the values percent-encoded"),
