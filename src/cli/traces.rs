@@ -31,6 +31,7 @@ pub(super) fn of(app: App) -> (App, Traces) {
 
 impl Traces {
     /// Exports what is left; short.
+    #[cfg_attr(not(feature = "otel"), expect(clippy::unused_async, reason = "there is nothing to wait for"))]
     pub(super) async fn finish(self) {
         #[cfg(feature = "otel")]
         if let Some(exporting) = self.exporting {
