@@ -8,16 +8,17 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use sha2::{Digest as _, Sha256};
 use tokio::{
     net::TcpListener,
     time::{sleep, timeout},
 };
 
 use crate::{
-    admin::{self, CredentialFact, Readiness, StatusFacts},
+    admin::{self, CredentialFact, Readiness, StatusFacts, shutdown::ShutdownRequest},
     config::{Config, ListenAddress, Shutdown},
     keystore::{Keystore, KeystoreError},
-    metrics::{Metrics, Sent},
+    metrics::{LoadedKey, Metrics, Sent},
     net::{
         intake,
         listen::Listener,
@@ -103,17 +104,10 @@ impl App {
             Addresses { listen: addresses, admin: admin.local_addr().map_err(failed("admin.address", address))? };
         metrics.set_in_flight_limit(config.limits.requests_in_flight);
         let requests = Requests::new(&config.log);
-        Ok(Self {
-            config,
-            metrics,
-            requests,
-            readiness: Readiness::new(),
-            keystore,
-            upstream,
-            listeners,
-            admin,
-            addresses,
-        })
+        // From here on a connection is taken: it waits in the listener's queue until `run`.
+        let readiness = Readiness::new();
+        readiness.set_ready();
+        Ok(Self { config, metrics, requests, readiness, keystore, upstream, listeners, admin, addresses })
     }
 
     /// Where it listens.
@@ -133,12 +127,15 @@ impl App {
     /// then letting requests finish for `shutdown.grace`, then cutting. Probes and metrics answer until the end.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Receipt {
         let Self { config, metrics, requests, readiness, keystore, upstream, listeners, admin, addresses } = self;
-        for entry in keystore.entries() {
-            let key = entry.key.verifying_key();
-            tracing::info!(credential = entry.name, app_id = %entry.app_id, %key, "credential loaded");
+        tell_credentials(&keystore, &metrics);
+        metrics.set_config(config.upstream.environment.as_str(), &fingerprint(&config));
+        let asked = ShutdownRequest::new();
+        let mut routes = admin::router(metrics.clone(), readiness.clone(), facts(&config, &keystore));
+        if config.admin.shutdown {
+            routes = routes.merge(admin::shutdown::router(asked.clone()));
         }
-        let router = admin::router(metrics.clone(), readiness.clone(), facts(&config, &keystore));
-        let probes = tokio::spawn(axum::serve(admin, router).into_future());
+        let routes = routes.into_make_service_with_connect_info::<SocketAddr>();
+        let probes = tokio::spawn(axum::serve(admin, routes).into_future());
 
         let drain = Drain::new(config.limits.requests_in_flight, metrics.clone());
         let stack = proxy::stack(proxy::Parts {
@@ -169,10 +166,12 @@ impl App {
             version = env!("CARGO_PKG_VERSION"),
             "ready"
         );
-        readiness.set_ready();
         let ending = Ending {
             shutdown: async {
-                shutdown.await;
+                tokio::select! {
+                    () = shutdown => {}
+                    () = asked.asked() => {}
+                }
                 readiness.set_draining();
                 metrics.set_draining(true);
                 drain.begin();
@@ -189,6 +188,32 @@ impl App {
         log_receipt(&receipt);
         receipt
     }
+}
+
+fn tell_credentials(keystore: &Keystore, metrics: &Metrics) {
+    let unix_seconds = now().unix_seconds();
+    let loaded: Vec<LoadedKey<'_>> = keystore
+        .entries()
+        .map(|entry| {
+            let key = entry.key.verifying_key();
+            tracing::info!(credential = entry.name, app_id = %entry.app_id, %key, "credential loaded");
+            LoadedKey { credential: &entry.name, fingerprint: key.fingerprint(), unix_seconds }
+        })
+        .collect();
+    metrics.set_keys(&loaded);
+}
+
+/// Short text that differs where two configurations do, their secrets aside: the first 8 hex digits of SHA-256 over the
+/// masked configuration. Addresses are left out, since each instance may have its own.
+fn fingerprint(config: &Config) -> String {
+    let mut masked = config.to_masked_json();
+    for listener in ["listen", "admin"] {
+        if let Some(listener) = masked[listener].as_object_mut() {
+            listener.remove("address");
+        }
+    }
+    let digest = Sha256::digest(masked.to_string());
+    digest.iter().take(4).fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 /// How long after the connections are gone the last of their requests may take to notice.

@@ -1,4 +1,5 @@
-//! The admin listener: probes, metrics and a page for people. Nothing here is secret and nothing changes state.
+//! The admin listener: probes, metrics and a page for people. Nothing here is secret, and nothing changes state but
+//! [`shutdown`], which is off by default.
 //!
 //! | Path | Answer |
 //! |---|---|
@@ -8,12 +9,14 @@
 //! | `/config` | the configuration in force as JSON, its secrets masked |
 //! | `/` | the status page |
 //! | `/status.json` | what the status page shows |
+//! | `POST /shutdown` | with `admin.shutdown`, from loopback: drain and end |
 //!
 //! It does not accept connections itself: `router` is served by who owns the listener. Nothing runs between two requests.
 
 mod history;
 mod page;
 mod readiness;
+pub mod shutdown;
 mod status;
 
 use std::{

@@ -12,9 +12,11 @@ mod input;
 mod keygen;
 mod output;
 mod run;
+mod shutdown;
 mod sign;
 mod signals;
 mod simulate;
+mod supervisor;
 mod target;
 mod traces;
 mod usage;
@@ -53,6 +55,7 @@ enum Command {
     Verify(verify::VerifyArgs),
     Keygen(keygen::KeygenArgs),
     Wait(wait::WaitArgs),
+    Shutdown(shutdown::ShutdownArgs),
 }
 
 impl Command {
@@ -66,6 +69,7 @@ impl Command {
             Self::Verify(args) => args.run(out),
             Self::Keygen(args) => args.run(out),
             Self::Wait(args) => args.run(out),
+            Self::Shutdown(args) => args.run(out),
         }
     }
 }

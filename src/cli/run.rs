@@ -1,13 +1,13 @@
 //! `run`: the sidecar.
 
 use std::{
-    io::Write as _,
+    net::SocketAddr,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{Failure, Outcome, configuration::ConfigurationArgs, runtime, signals, traces};
+use super::{Failure, Outcome, configuration::ConfigurationArgs, runtime, signals, supervisor::Supervisor, traces};
 use crate::{
     app::{Addresses, App},
     config::Config,
@@ -44,25 +44,52 @@ async fn serve(config: Config, telemetry: Telemetry, ready_file: Option<&Path>) 
     if let Some(path) = ready_file {
         write_ready_file(path, app.addresses()).with_context(|| format!("start: --ready-file {}", path.display()))?;
     }
-    let cut = app.run(shutdown).await.cut.len();
+    let supervisor = Supervisor::from_environment();
+    supervisor.ready();
+    let shutdown = async {
+        shutdown.await;
+        supervisor.stopping();
+    };
+    let receipt = tokio::select! {
+        receipt = app.run(shutdown) => receipt,
+        never = supervisor.keep_alive() => match never {},
+    };
     traces.finish().await;
-    match cut {
+    match receipt.cut.len() {
         0 => Ok(()),
         cut => bail!("shutdown: {cut} requests were still in flight after shutdown.grace and were cut"),
     }
 }
 
+/// The content of the ready file.
+#[derive(serde::Serialize)]
+struct Ready<'a> {
+    listen: &'a str,
+    admin: SocketAddr,
+    /// Every address, where there are several.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    listeners: &'a [String],
+}
+
 /// Whole or not at all: whoever waits for the file never reads half of it.
 fn write_ready_file(path: &Path, addresses: &Addresses) -> std::io::Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let unfinished = directory.join(format!(".{name}.{}", std::process::id()));
-    let mut file = std::fs::File::create(&unfinished)?;
-    let mut ready = serde_json::json!({ "listen": addresses.listen[0].to_string(), "admin": addresses.admin });
-    if addresses.listen.len() > 1 {
-        ready["listeners"] = addresses.listen.iter().map(ToString::to_string).collect();
+    let listeners: Vec<String> = addresses.listen.iter().map(ToString::to_string).collect();
+    let ready = Ready {
+        listen: listeners.first().map_or("", String::as_str),
+        admin: addresses.admin,
+        listeners: if listeners.len() > 1 { &listeners } else { &[] },
+    };
+    let mut text = serde_json::to_vec(&ready)?;
+    text.push(b'\n');
+    // Renaming would put a file in place of a device or a pipe, for every program on the machine.
+    if path.symlink_metadata().is_ok_and(|there| !there.is_file()) {
+        return Err(std::io::Error::other("is there and is no regular file"));
     }
-    serde_json::to_writer(&mut file, &ready)?;
-    file.write_all(b"\n")?;
-    std::fs::rename(&unfinished, path)
+    let mut unfinished = path.as_os_str().to_owned();
+    unfinished.push(format!(".{}", std::process::id()));
+    let written = std::fs::write(&unfinished, text).and_then(|()| std::fs::rename(&unfinished, path));
+    if written.is_err() {
+        let _ = std::fs::remove_file(&unfinished);
+    }
+    written
 }

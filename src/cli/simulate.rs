@@ -2,10 +2,10 @@
 
 use std::{fs, io, net::SocketAddr, path::PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::Outcome;
+use super::{Failure, Outcome};
 use crate::{
     config::{LogFormat, LogLevel},
     signing::{AppId, VerifyingKey},
@@ -29,12 +29,12 @@ pub(super) struct SimulateArgs {
     /// Speak plain HTTP instead of TLS.
     #[arg(long)]
     plain: bool,
-    /// AppID that may call.
-    #[arg(long, value_name = "UUID")]
-    app_id: AppId,
-    /// PEM file with the public key that this AppID's signatures are verified with.
-    #[arg(long, value_name = "FILE")]
-    public_key_file: PathBuf,
+    /// AppID that may call; may be given more than once.
+    #[arg(long, value_name = "UUID", required = true)]
+    app_id: Vec<AppId>,
+    /// PEM file with the public key that the AppID's signatures are verified with; one for each AppID, in their order.
+    #[arg(long, value_name = "FILE", required = true)]
+    public_key_file: Vec<PathBuf>,
     /// Write the certificate authority to trust here, as PEM.
     #[arg(long, value_name = "FILE", conflicts_with = "plain")]
     ca_out: Option<PathBuf>,
@@ -49,19 +49,28 @@ pub(super) struct SimulateArgs {
 /// When the key cannot be read, the address not be bound, or a file not be written.
 impl SimulateArgs {
     pub(super) fn run(self) -> Outcome {
+        let (ids, keys) = (self.app_id.len(), self.public_key_file.len());
+        if ids != keys {
+            return Err(Failure::usage(anyhow!(
+                "usage: {ids} of --app-id and {keys} of --public-key-file; give as many"
+            )));
+        }
         let _telemetry = telemetry::init(LogLevel::Info, LogFormat::Auto).context("log")?;
-        Ok(serve(self)?)
+        Ok(serve(&self)?)
     }
 }
 
-fn serve(args: SimulateArgs) -> Result<()> {
-    let file = args.public_key_file.display();
-    let pem = fs::read(&args.public_key_file).with_context(|| format!("public key file {file}"))?;
-    let key = VerifyingKey::from_pem(&pem).with_context(|| format!("public key file {file}"))?;
-    let fingerprint = key.fingerprint().to_owned();
-    let app_id = args.app_id.to_string();
-    let options =
-        Options { listen: args.listen, tls: !args.plain, apps: vec![(args.app_id, key)], ..Options::default() };
+fn serve(args: &SimulateArgs) -> Result<()> {
+    let apps = args.app_id.iter().cloned().zip(&args.public_key_file).map(|(app_id, file)| {
+        let read = || anyhow::Ok(VerifyingKey::from_pem(&fs::read(file)?)?);
+        let key = read().with_context(|| format!("public key file {}", file.display()));
+        key.map(|key| (app_id, key))
+    });
+    let apps = apps.collect::<Result<Vec<_>>>()?;
+    for (app_id, key) in &apps {
+        tracing::info!(%app_id, key = key.fingerprint(), "AppID may call");
+    }
+    let options = Options { listen: args.listen, tls: !args.plain, apps, ..Options::default() };
 
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
     runtime.block_on(async {
@@ -77,7 +86,7 @@ fn serve(args: SimulateArgs) -> Result<()> {
             let ready = serde_json::json!({ "listen": simulator.address() }).to_string();
             write_whole(path, &ready).with_context(|| format!("ready file {}", path.display()))?;
         }
-        tracing::info!(origin = simulator.origin(), app_id, key = fingerprint, "simulator ready");
+        tracing::info!(origin = simulator.origin(), "simulator ready");
         simulator
             .run(async {
                 tokio::select! {

@@ -42,8 +42,12 @@ impl WaitArgs {
         let started = Instant::now();
         loop {
             let left = self.timeout.saturating_sub(started.elapsed());
-            let Err(reason) = ask(admin, if self.once { PATIENCE } else { left.min(PATIENCE) }) else {
-                return Ok(writeln!(out, "ready")?);
+            let patience = if self.once { PATIENCE } else { left.min(PATIENCE) };
+            let reason = match ask(admin, "GET /readyz HTTP/1.1", patience) {
+                Ok(200) => return Ok(writeln!(out, "ready")?),
+                Ok(503) => "starting or draining (status 503)".to_owned(),
+                Ok(status) => format!("the answer has status {status}, is this the admin address?"),
+                Err(silence) => silence.to_string(),
             };
             if self.once {
                 return Err(Failure::no(anyhow!("not ready: {admin}: {reason}")));
@@ -58,40 +62,31 @@ impl WaitArgs {
     }
 }
 
-/// Why it is not ready.
+/// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-enum NotReady {
+pub(super) enum NoAnswer {
     #[error("cannot connect, is it running? ({0})")]
     Connect(#[source] io::Error),
     #[error("no answer ({0})")]
     Silent(#[source] io::Error),
     #[error("the answer is not HTTP, is this the admin address?")]
     NotHttp,
-    #[error("starting or draining (status 503)")]
-    NotYet,
-    #[error("the answer has status {0}, is this the admin address?")]
-    Status(u16),
 }
 
-/// Asks `GET /readyz` once. Plain text over one connection: a client with a pool and a runtime would be slower to start
-/// than the sidecar.
-fn ask(admin: SocketAddr, patience: Duration) -> Result<(), NotReady> {
+/// Sends one request, of which `request` is the first lines, and gives the status of the answer. Plain text over one
+/// connection: a client with a pool and a runtime would be slower to start than the sidecar.
+pub(super) fn ask(admin: SocketAddr, request: &str, patience: Duration) -> Result<u16, NoAnswer> {
     // The time-outs of a socket must not be zero.
     let patience = patience.max(Duration::from_millis(1));
-    let mut stream = TcpStream::connect_timeout(&admin, patience).map_err(NotReady::Connect)?;
-    let status = exchange(&mut stream, admin, patience).map_err(NotReady::Silent)?;
-    match status {
-        Some(200) => Ok(()),
-        Some(503) => Err(NotReady::NotYet),
-        Some(status) => Err(NotReady::Status(status)),
-        None => Err(NotReady::NotHttp),
-    }
+    let mut stream = TcpStream::connect_timeout(&admin, patience).map_err(NoAnswer::Connect)?;
+    let text = format!("{request}\r\nHost: {admin}\r\nConnection: close\r\n\r\n");
+    exchange(&mut stream, &text, patience).map_err(NoAnswer::Silent)?.ok_or(NoAnswer::NotHttp)
 }
 
-fn exchange(stream: &mut TcpStream, admin: SocketAddr, patience: Duration) -> io::Result<Option<u16>> {
+fn exchange(stream: &mut TcpStream, request: &str, patience: Duration) -> io::Result<Option<u16>> {
     let started = Instant::now();
     stream.set_write_timeout(Some(patience))?;
-    stream.write_all(format!("GET /readyz HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n").as_bytes())?;
+    stream.write_all(request.as_bytes())?;
     // `HTTP/1.1 200` is all that matters.
     let mut head = [0; 12];
     let mut filled = 0;
@@ -111,7 +106,7 @@ fn exchange(stream: &mut TcpStream, admin: SocketAddr, patience: Duration) -> io
 }
 
 /// The address itself, or loopback for one that only makes sense to listen on.
-fn reachable(address: SocketAddr) -> SocketAddr {
+pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{
     Config, KeySource, ListenAddress,
     layers::DEFAULT,
+    proxy,
     values::{duration_text, size_text},
 };
 
@@ -22,6 +23,11 @@ impl Sources {
     #[must_use]
     pub fn of(&self, key: &str) -> &str {
         self.0.get(key).map_or(DEFAULT, String::as_str)
+    }
+
+    /// The layer that set `key` set it for others than us.
+    pub(super) fn forget(&mut self, key: &str) {
+        self.0.remove(key);
     }
 }
 
@@ -77,8 +83,21 @@ impl Config {
             ("upstream.origin".to_owned(), json!(upstream.origin.to_string())),
         ];
         entries.extend(upstream.ca_file.as_deref().map(|file| ("upstream.ca_file".to_owned(), path(file))));
+        entries.extend([("upstream.ca_mode".to_owned(), json!(upstream.ca_mode.as_str()))]);
+        if let Some(ours) = &upstream.client_certificate {
+            entries.push(("upstream.client_certificate_file".to_owned(), path(&ours.certificate_file)));
+            entries.push(("upstream.client_key_file".to_owned(), path(&ours.key_file)));
+        }
         entries.extend([
-            ("upstream.ca_mode".to_owned(), json!(upstream.ca_mode.as_str())),
+            ("upstream.min_tls_version".to_owned(), json!(upstream.min_tls_version.as_str())),
+            ("upstream.http_version".to_owned(), json!(upstream.http_version.as_str())),
+        ]);
+        match &upstream.proxy {
+            Some(proxy) => entries.push((proxy::KEY.to_owned(), json!(proxy.to_string()))),
+            None if self.sources.0.contains_key(proxy::KEY) => entries.push((proxy::KEY.to_owned(), json!("off"))),
+            None => {}
+        }
+        entries.extend([
             ("upstream.pool_idle".to_owned(), duration(upstream.pool_idle)),
             ("upstream.pool_max_idle".to_owned(), json!(upstream.pool_max_idle)),
             ("upstream.max_connection_age".to_owned(), duration(upstream.max_connection_age)),

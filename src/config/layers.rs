@@ -23,6 +23,7 @@ use super::{
     error::{printable, shown},
     file,
     keys::{self, Place},
+    proxy,
 };
 
 /// The defaults: the documented file itself.
@@ -82,6 +83,7 @@ impl Flags {
 pub(super) struct Layers {
     figment: Figment,
     secrets: BTreeMap<String, Secret>,
+    no_proxy: String,
 }
 
 impl Layers {
@@ -91,18 +93,21 @@ impl Layers {
         environment: impl IntoIterator<Item = (OsString, OsString)>,
         flags: &Flags,
     ) -> Result<Self, ConfigError> {
+        let variables = environment::read(environment)?;
         let mut figment = Figment::new().merge(Layer::from_toml(DEFAULT.to_owned(), DEFAULTS)?);
+        if let Some(layer) = variables.proxy {
+            figment = figment.merge(layer);
+        }
         for path in files {
             figment = figment.merge(Layer::from_file(path)?);
         }
-        let variables = environment::read(environment)?;
         for layer in variables.layers {
             figment = figment.merge(layer);
         }
         for (flag, key, value) in flags.given() {
             figment = figment.merge(Layer::of_one(format!("flag {flag}"), key, value?));
         }
-        Ok(Self { figment, secrets: variables.secrets })
+        Ok(Self { figment, secrets: variables.secrets, no_proxy: variables.no_proxy })
     }
 
     /// The value of `key`, finished by `parse`.
@@ -151,6 +156,16 @@ impl Layers {
     /// The inline key of the credential `name`.
     pub(super) fn secret(&self, name: &str) -> Option<&Secret> {
         self.secrets.get(name)
+    }
+
+    /// Whether the proxy is one set for every program on the machine, not for us.
+    pub(super) fn proxy_is_for_everyone(&self) -> bool {
+        environment::PROXY.iter().any(|name| self.source(proxy::KEY) == environment::layer_name(name))
+    }
+
+    /// The text of `NO_PROXY`.
+    pub(super) fn no_proxy(&self) -> &str {
+        &self.no_proxy
     }
 
     /// Where each key came from.

@@ -15,9 +15,11 @@
 //! * [`sections`]: the finished types, one per table of the file.
 //! * [`listener`]: where requests come from.
 //! * [`origin`]: where requests go.
+//! * [`proxy`]: the way out of the network, where there is only one.
 //! * [`credentials`]: who signs, and where the key is.
 //! * `layers`: defaults, files, environment and flags laid over one another; refuses what nobody knows.
 //! * `keys`: the names of all keys.
+//! * `upstream`: how the `[upstream]` table is read.
 //! * `values`: what a single value may be.
 //! * `explain`: every effective value and where it came from, secrets masked.
 //! * `error`: what went wrong, in one line.
@@ -30,7 +32,9 @@ mod keys;
 mod layers;
 pub mod listener;
 pub mod origin;
+pub mod proxy;
 pub mod sections;
+mod upstream;
 mod values;
 
 pub use credentials::{CredentialConfig, KeySource, Secret};
@@ -39,8 +43,10 @@ pub use explain::{Sources, explain};
 pub use layers::Flags;
 pub use listener::ListenAddress;
 pub use origin::Origin;
+pub use proxy::Proxy;
 pub use sections::{
-    Admin, CaMode, Environment, Limits, Listen, Log, LogFormat, LogLevel, Shutdown, Timeouts, Upstream,
+    Admin, CaMode, ClientCertificate, Environment, HttpVersion, Limits, Listen, Log, LogFormat, LogLevel, Shutdown,
+    Timeouts, TlsVersion, Upstream,
 };
 
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, time::Duration};
@@ -82,8 +88,8 @@ pub struct Config {
 impl Config {
     /// Lays the layers over one another, later wins: compiled-in defaults, each of `files` (TOML), `environment`, `flags`.
     ///
-    /// Variables that do not start with `WONDER_SIGNER_` are ignored. Files are read (configuration and AppID files);
-    /// keys are not.
+    /// Variables that do not start with `WONDER_SIGNER_` are ignored, but for `HTTPS_PROXY` and `NO_PROXY`, which stand just
+    /// above the defaults. Files are read (configuration and AppID files); keys are not.
     ///
     /// # Errors
     /// The first [`ConfigError`]; its text is one line, names key and layer, and repeats no secret.
@@ -94,9 +100,13 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let layers = Layers::gather(files, environment, flags)?;
         let credentials = CredentialConfig::read_all(&layers)?;
-        Ok(Self {
+        let proxy_is_for_everyone = layers.proxy_is_for_everyone();
+        let mut config = Self {
             listen: Listen::read(&layers)?,
-            admin: Admin { address: layers.read("admin.address", values::address)? },
+            admin: Admin {
+                address: layers.read("admin.address", values::address)?,
+                shutdown: layers.read("admin.shutdown", values::switch)?,
+            },
             upstream: Upstream::read(&layers)?,
             credentials,
             limits: Limits::read(&layers)?,
@@ -113,7 +123,11 @@ impl Config {
                 slow_request: layers.read("log.slow_request", values::duration(Duration::ZERO..=HOUR))?,
             },
             sources: layers.into_sources(),
-        })
+        };
+        if config.upstream.proxy.is_none() && proxy_is_for_everyone {
+            config.sources.forget(proxy::KEY);
+        }
+        Ok(config)
     }
 
     /// Refuses a configuration under which nothing can be signed.
@@ -142,53 +156,6 @@ impl Listen {
                  to allow it set listen.dangerous_allow_non_loopback = true",
             ))
         }
-    }
-}
-
-impl Upstream {
-    fn read(layers: &Layers) -> Result<Self, ConfigError> {
-        let environment = layers.read("upstream.environment", values::word)?;
-        let given: Option<Origin> = layers.read_optional("upstream.origin", values::origin)?;
-        let fixed = match environment {
-            Environment::Staging => Some("https://gateway-stg.wonder.today"),
-            Environment::Production => Some("https://gateway.wonder.today"),
-            Environment::Custom => None,
-        };
-        let origin = match (fixed, given) {
-            (None, Some(origin)) => origin,
-            (None, None) => {
-                return Err(layers.refuse(
-                    "upstream.environment",
-                    "needs upstream.origin; write for example origin = \"https://127.0.0.1:4443\"",
-                ));
-            }
-            (Some(_), Some(_)) => {
-                let (word, source) = (environment, layers.source("upstream.environment"));
-                return Err(layers.refuse(
-                    "upstream.origin",
-                    format!(
-                        "goes only with upstream.environment = \"custom\", which is \"{word}\" (from {source}); \
-                         set it to \"custom\" (flag --environment custom)"
-                    ),
-                ));
-            }
-            (Some(fixed), None) => fixed
-                .parse()
-                .map_err(|error: origin::OriginError| layers.refuse("upstream.environment", error.to_string()))?,
-        };
-        let upstream = Self {
-            environment,
-            origin,
-            ca_file: layers.read_optional("upstream.ca_file", values::path)?,
-            ca_mode: layers.read("upstream.ca_mode", values::word)?,
-            pool_idle: layers.read("upstream.pool_idle", values::duration(MILLISECOND..=HOUR))?,
-            pool_max_idle: layers.read("upstream.pool_max_idle", values::count(0..=1024))?,
-            max_connection_age: layers.read("upstream.max_connection_age", values::duration(MILLISECOND..=DAY))?,
-        };
-        if upstream.ca_mode == CaMode::Replace && upstream.ca_file.is_none() {
-            return Err(layers.refuse("upstream.ca_mode", "needs upstream.ca_file, or nothing would be trusted"));
-        }
-        Ok(upstream)
     }
 }
 

@@ -36,6 +36,12 @@ impl Origin {
         self.port
     }
 
+    /// Whether it is on this machine, by its very name.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        is_loopback(&self.host)
+    }
+
     /// Host and port as in the `Host` header: a default port is left out, an IPv6 address is in brackets.
     #[must_use]
     pub fn authority(&self) -> &str {
@@ -122,7 +128,12 @@ pub(super) struct Host(Box<str>);
 
 impl Host {
     fn is_loopback(&self) -> bool {
-        &*self.0 == "localhost" || self.0.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+        is_loopback(&self.0)
+    }
+
+    /// The bare name or address.
+    pub(super) fn into_inner(self) -> Box<str> {
+        self.0
     }
 
     /// The same with brackets around an IPv6 address.
@@ -152,6 +163,10 @@ impl FromStr for Host {
     }
 }
 
+fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
 /// Underscores are not for host names (RFC 1123 §2.1), but container networks use them.
 fn is_label(label: &str) -> bool {
     (1..=63).contains(&label.len())
@@ -160,7 +175,8 @@ fn is_label(label: &str) -> bool {
         && !label.ends_with('-')
 }
 
-fn split_port(authority: &str) -> Result<(&str, Option<u16>), OriginError> {
+/// Host, still in brackets where it has any, and port.
+pub(super) fn split_port(authority: &str) -> Result<(&str, Option<u16>), OriginError> {
     let after_host = match (authority.starts_with('['), authority.find(']')) {
         (true, Some(bracket)) => bracket + 1,
         (true, None) => return Err(OriginError::Host),

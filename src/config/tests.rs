@@ -88,7 +88,7 @@ fn the_defaults_are_those_of_the_design() {
             dangerous_allow_non_loopback: false
         }
     );
-    assert_eq!(config.admin, Admin { address: "0.0.0.0:9090".parse().unwrap() });
+    assert_eq!(config.admin, Admin { address: "0.0.0.0:9090".parse().unwrap(), shutdown: false });
     assert_eq!(
         config.upstream,
         Upstream {
@@ -96,6 +96,10 @@ fn the_defaults_are_those_of_the_design() {
             origin: "https://gateway-stg.wonder.today".parse().unwrap(),
             ca_file: None,
             ca_mode: CaMode::Add,
+            client_certificate: None,
+            min_tls_version: TlsVersion::Tls12,
+            http_version: HttpVersion::Auto,
+            proxy: None,
             pool_idle: seconds(10),
             pool_max_idle: 64,
             max_connection_age: seconds(300),
@@ -161,6 +165,7 @@ fn every_key_stands_in_the_defaults_file_under_a_comment_of_its_own() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one list of all keys, in and out")]
 fn every_key_is_read() {
     let config = Given::new()
         .file(&format!(
@@ -172,6 +177,11 @@ fn every_key_is_read() {
             origin = "https://127.0.0.1:4443"
             ca_file = "/ca.pem"
             ca_mode = "replace"
+            client_certificate_file = "/client.pem"
+            client_key_file = "/client.key"
+            min_tls_version = "1.3"
+            http_version = "http1"
+            proxy = "http://proxy.internal:3128"
             pool_idle = "2s"
             pool_max_idle = 3
             max_connection_age = "4m"
@@ -221,6 +231,11 @@ upstream.environment = "custom"
 upstream.origin = "https://127.0.0.1:4443"
 upstream.ca_file = "/ca.pem"
 upstream.ca_mode = "replace"
+upstream.client_certificate_file = "/client.pem"
+upstream.client_key_file = "/client.key"
+upstream.min_tls_version = "1.3"
+upstream.http_version = "http1"
+upstream.proxy = "http://proxy.internal:3128"
 upstream.pool_idle = "2s"
 upstream.pool_max_idle = 3
 upstream.max_connection_age = "4m"

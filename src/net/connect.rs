@@ -1,4 +1,6 @@
-//! Opens connections to the origin: name, TCP, TLS, each with its own deadline and its own error.
+//! Opens connections to the origin: name, TCP, the egress proxy's tunnel, TLS; each with its own deadline and its own error.
+
+mod stream;
 
 use std::{
     future::Future,
@@ -6,34 +8,36 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
+use http::StatusCode;
 use hyper::Uri;
-use hyper_util::{
-    client::legacy::connect::{
-        Connected, Connection, HttpConnector,
-        dns::{GaiResolver, Name},
-    },
-    rt::TokioIo,
+use hyper_util::client::legacy::connect::{
+    HttpConnector,
+    dns::{GaiResolver, Name},
 };
 use rustls::pki_types::ServerName;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
-    time::timeout,
+    time::{Instant, timeout, timeout_at},
 };
-use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_rustls::TlsConnector;
 use tower::Service;
 
+use self::stream::Io;
+pub use self::stream::{Life, UpstreamStream};
+use super::egress::{Egress, Refusal};
 use crate::metrics::{Metrics, Phase};
 
 /// Why there is no connection. Not a byte of any request was written.
 #[derive(Debug, thiserror::Error)]
-#[error("{}", .step.trouble())]
+#[error("{}", .step.trouble(*.proxied))]
 pub struct ConnectError {
     /// How far it got.
     pub step: Step,
+    /// Whether the way is through the egress proxy: names and TCP are then the proxy's.
+    pub proxied: bool,
     #[source]
     cause: io::Error,
 }
@@ -45,95 +49,144 @@ pub enum Step {
     Dns,
     /// The TCP handshake.
     Tcp,
+    /// The egress proxy's tunnel, with the proxy's answer where it refused.
+    Tunnel(Option<StatusCode>),
     /// The TLS handshake: certificate, version, or not TLS at all.
     Tls,
 }
 
 impl Step {
-    fn trouble(self) -> &'static str {
-        match self {
-            Self::Dns => "cannot resolve the name of the origin",
-            Self::Tcp => "cannot connect to the origin",
-            Self::Tls => "cannot agree on TLS with the origin",
+    fn trouble(self, proxied: bool) -> String {
+        match (self, proxied) {
+            (Self::Dns, false) => "cannot resolve the name of the origin".to_owned(),
+            (Self::Dns, true) => "cannot resolve the name of the egress proxy (upstream.proxy)".to_owned(),
+            (Self::Tcp, false) => "cannot connect to the origin".to_owned(),
+            (Self::Tcp, true) => "cannot connect to the egress proxy (upstream.proxy)".to_owned(),
+            (Self::Tunnel(Some(StatusCode::PROXY_AUTHENTICATION_REQUIRED)), _) => {
+                "the egress proxy does not accept the user and password of upstream.proxy (status 407)".to_owned()
+            }
+            (Self::Tunnel(Some(status)), _) => {
+                format!(
+                    "the egress proxy refuses a tunnel to the origin with status {} (upstream.proxy)",
+                    status.as_u16()
+                )
+            }
+            (Self::Tunnel(None), _) => "the egress proxy does not open a tunnel (upstream.proxy)".to_owned(),
+            (Self::Tls, _) => "cannot agree on TLS with the origin".to_owned(),
         }
-    }
-
-    fn failed(self, cause: io::Error) -> ConnectError {
-        ConnectError { step: self, cause }
-    }
-
-    fn late(self, key: &str, limit: Duration) -> ConnectError {
-        self.failed(io::Error::new(io::ErrorKind::TimedOut, format!("not done within {limit:?} ({key})")))
     }
 }
 
 /// How long each step may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadlines {
-    /// Resolving the name and the TCP handshake together.
+    /// Resolving the name, the TCP handshake and the proxy's tunnel together.
     pub connect: Duration,
     /// The TLS handshake.
     pub tls_handshake: Duration,
 }
 
+/// What TLS there is to be.
+#[derive(Clone)]
+pub(super) struct Tls {
+    /// Trust, versions, ALPN.
+    pub(super) config: Arc<rustls::ClientConfig>,
+    /// Whom the certificate must be for.
+    pub(super) name: ServerName<'static>,
+    /// Whether a connection without HTTP/2 is of no use.
+    pub(super) only_http2: bool,
+}
+
 /// Makes connections to one origin, as the service that hyper-util's client asks for them.
 #[derive(Clone)]
-pub struct Connector {
+pub(super) struct Connector {
     tcp: HttpConnector<Resolver>,
-    tls: Option<(TlsConnector, ServerName<'static>)>,
+    egress: Option<Arc<Egress>>,
+    tls: Option<Tls>,
     deadlines: Deadlines,
     metrics: Metrics,
 }
 
 impl Connector {
-    /// A connector that speaks TLS for `tls`, else plain HTTP.
-    #[must_use]
-    pub fn new(
-        tls: Option<(Arc<rustls::ClientConfig>, ServerName<'static>)>,
-        deadlines: Deadlines,
-        metrics: Metrics,
-    ) -> Self {
+    /// A connector that goes through `egress` where there is one, and speaks TLS for `tls`, else plain HTTP.
+    pub(super) fn new(egress: Option<Egress>, tls: Option<Tls>, deadlines: Deadlines, metrics: Metrics) -> Self {
         let mut tcp = HttpConnector::new_with_resolver(Resolver(GaiResolver::new()));
         tcp.enforce_http(false);
         // A signed request is one small write; waiting for more to send with it only delays it.
         tcp.set_nodelay(true);
         tcp.set_keepalive(Some(Duration::from_mins(1)));
-        let tls = tls.map(|(config, name)| (TlsConnector::from(config), name));
-        Self { tcp, tls, deadlines, metrics }
+        Self { tcp, egress: egress.map(Arc::new), tls, deadlines, metrics }
     }
 
     async fn connect(mut self, uri: Uri) -> Result<UpstreamStream, ConnectError> {
         let started = Instant::now();
-        let limit = self.deadlines.connect;
-        let tcp = match timeout(limit, self.tcp.call(uri)).await {
-            Ok(Ok(stream)) => stream.into_inner(),
-            Ok(Err(error)) => return Err(tcp_or_dns(error)),
-            Err(_) => return Err(Step::Tcp.late("timeouts.connect", limit)),
-        };
-        let limit = self.deadlines.tls_handshake;
-        let io = match self.tls {
+        let tcp = self.reach(uri, started + self.deadlines.connect).await?;
+        let io = match self.tls.take() {
             None => Io::Plain(tcp),
-            Some((connector, name)) => match timeout(limit, connector.connect(name, tcp)).await {
-                Ok(Ok(stream)) => Io::Tls(Box::new(stream)),
-                Ok(Err(error)) => return Err(Step::Tls.failed(error)),
-                Err(_) => return Err(Step::Tls.late("timeouts.tls_handshake", limit)),
-            },
+            Some(tls) => self.secure(tls, tcp).await?,
         };
         self.metrics.upstream_phase(Phase::Connect, started.elapsed().as_secs_f64());
-        Ok(UpstreamStream(TokioIo::new(io)))
+        Ok(UpstreamStream::new(io, self.metrics.upstream_connected()))
+    }
+
+    /// A TCP connection to the origin, or one through the proxy that is as good.
+    async fn reach(&mut self, origin: Uri, deadline: Instant) -> Result<TcpStream, ConnectError> {
+        let egress = self.egress.clone();
+        let address = egress.as_ref().map_or(origin, |egress| egress.address());
+        let mut tcp = match timeout_at(deadline, self.tcp.call(address)).await {
+            Ok(Ok(stream)) => stream.into_inner(),
+            Ok(Err(error)) => return Err(self.tcp_or_dns(error)),
+            Err(_) => return Err(self.failed(Step::Tcp, late("timeouts.connect", self.deadlines.connect))),
+        };
+        if let Some(egress) = egress {
+            match timeout_at(deadline, egress.open(&mut tcp)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(Refusal::Status(status))) => {
+                    let answer = io::Error::other(format!("it answered CONNECT with {}", status.as_u16()));
+                    return Err(self.failed(Step::Tunnel(Some(status)), answer));
+                }
+                Ok(Err(Refusal::Io(error))) => return Err(self.failed(Step::Tunnel(None), error)),
+                Err(_) => {
+                    return Err(self.failed(Step::Tunnel(None), late("timeouts.connect", self.deadlines.connect)));
+                }
+            }
+        }
+        Ok(tcp)
+    }
+
+    async fn secure(&self, tls: Tls, tcp: TcpStream) -> Result<Io, ConnectError> {
+        let limit = self.deadlines.tls_handshake;
+        let io = match timeout(limit, TlsConnector::from(tls.config).connect(tls.name, tcp)).await {
+            Ok(Ok(stream)) => Io::Tls(Box::new(stream)),
+            Ok(Err(error)) => return Err(self.failed(Step::Tls, error)),
+            Err(_) => return Err(self.failed(Step::Tls, late("timeouts.tls_handshake", limit))),
+        };
+        // A server may leave the offer unanswered and mean HTTP/1.1 by it (RFC 7301 §3.2).
+        if tls.only_http2 && !io.speaks_http2() {
+            return Err(self.failed(Step::Tls, io::Error::other("it does not speak HTTP/2 (upstream.http_version)")));
+        }
+        Ok(io)
+    }
+
+    fn failed(&self, step: Step, cause: io::Error) -> ConnectError {
+        ConnectError { step, proxied: self.egress.is_some(), cause }
+    }
+
+    /// Tells a name that does not resolve from a connection that does not come about, by what our resolver marked.
+    fn tcp_or_dns(&self, error: impl std::error::Error + Send + Sync + 'static) -> ConnectError {
+        let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+        while let Some(cause) = source {
+            if let Some(Unresolved(cause)) = cause.downcast_ref() {
+                return self.failed(Step::Dns, io::Error::new(cause.kind(), cause.to_string()));
+            }
+            source = cause.source();
+        }
+        self.failed(Step::Tcp, io::Error::other(error))
     }
 }
 
-/// Tells a name that does not resolve from a connection that does not come about, by what our resolver marked.
-fn tcp_or_dns(error: impl std::error::Error + Send + Sync + 'static) -> ConnectError {
-    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&error);
-    while let Some(cause) = source {
-        if let Some(Unresolved(cause)) = cause.downcast_ref() {
-            return Step::Dns.failed(io::Error::new(cause.kind(), cause.to_string()));
-        }
-        source = cause.source();
-    }
-    Step::Tcp.failed(io::Error::other(error))
+fn late(key: &str, limit: Duration) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, format!("not done within {limit:?} ({key})"))
 }
 
 impl Service<Uri> for Connector {
@@ -170,113 +223,5 @@ impl Service<Name> for Resolver {
     fn call(&mut self, name: Name) -> Self::Future {
         let answer = self.0.call(name);
         Box::pin(async { answer.await.map_err(Unresolved) })
-    }
-}
-
-/// One connection to the origin.
-pub struct UpstreamStream(TokioIo<Io>);
-
-enum Io {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-}
-
-impl Connection for UpstreamStream {
-    fn connected(&self) -> Connected {
-        let connected = Connected::new().extra(Opened(Instant::now()));
-        match self.0.inner() {
-            Io::Tls(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => connected.negotiated_h2(),
-            _ => connected,
-        }
-    }
-}
-
-/// When a connection was opened; found in the extensions of every response that came over it.
-#[derive(Debug, Clone, Copy)]
-pub struct Opened(pub Instant);
-
-impl hyper::rt::Read for UpstreamStream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: hyper::rt::ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buffer)
-    }
-}
-
-impl hyper::rt::Write for UpstreamStream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write_vectored(cx, slices)
-    }
-}
-
-impl AsyncRead for Io {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
-        }
-    }
-}
-
-impl AsyncWrite for Io {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Plain(stream) => stream.is_write_vectored(),
-            Self::Tls(stream) => stream.is_write_vectored(),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-        }
     }
 }

@@ -2,15 +2,18 @@
 //!
 //! * [`listen`]: TCP and Unix sockets.
 //! * [`server`]: accepts connections, serves them, drains them.
-//! * [`upstream`]: the pooled client to the one origin, over [`connect`].
+//! * [`upstream`]: the pooled client to the one origin, over [`connect`], with [`tls`] and, where there is one, through the
+//!   proxy of `egress`.
 //! * [`intake`]: lets through only HTTP/1 that can be read in one way.
 //! * [`headers`]: which headers pass, in both directions; pure.
 //! * [`respond`]: the one place where failures become responses.
 
 pub mod connect;
+mod egress;
 pub mod headers;
 pub mod intake;
 pub mod listen;
 pub mod respond;
 pub mod server;
+pub mod tls;
 pub mod upstream;

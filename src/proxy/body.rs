@@ -173,7 +173,9 @@ mod tests {
 
     fn pieces(sizes: &[usize]) -> Vec<usize> {
         let mut chunks = Chunks::default();
-        sizes.iter().for_each(|size| chunks.push(vec![b'x'; *size].into()));
+        for size in sizes {
+            chunks.push(vec![b'x'; *size].into());
+        }
         let (pieces, length) = chunks.finish();
         assert_eq!(length, sizes.iter().sum::<usize>());
         pieces.iter().map(Bytes::len).collect()

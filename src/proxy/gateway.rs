@@ -133,6 +133,7 @@ impl Gateway {
         };
         match response {
             Ok(response) => {
+                check_answer(&response)?;
                 let took = began.elapsed();
                 exchange.head_after(took);
                 exchange.metrics().upstream_phase(Phase::Head, took.as_secs_f64());
@@ -170,6 +171,20 @@ impl Gateway {
             }
         }
     }
+}
+
+/// Refuses answers that cannot be passed on as they are.
+fn check_answer(response: &Response<Incoming>) -> Result<(), Failure> {
+    let headers = response.headers();
+    let reason = if response.status().is_informational() {
+        "the origin switched to a protocol that nobody asked for"
+    } else if headers.contains_key(header::TRANSFER_ENCODING) && headers.contains_key(header::CONTENT_LENGTH) {
+        // RFC 9112 §6.3: to be handled as an error. Passed on, the length would cut the answer short unseen.
+        "the origin framed its answer in two ways"
+    } else {
+        return Ok(());
+    };
+    Err(Failure::new(Code::UpstreamBadResponse, reason).with_sent(Sent::Maybe))
 }
 
 /// An attempt that failed.

@@ -23,9 +23,9 @@ use super::{
 };
 use crate::{
     config::Timeouts,
-    metrics::{Metrics, Sent},
+    metrics::Metrics,
     net::{
-        connect::Opened,
+        connect::Life,
         headers,
         intake::Refusal,
         respond::{Code, Failure, REQUEST_ID},
@@ -110,16 +110,16 @@ fn pass_on(
 ) -> Response<Answer> {
     headers::to_downstream(response.headers_mut());
     response.headers_mut().insert(REQUEST_ID, exchange.id().clone());
-    if let Some(Opened(at)) = response.extensions().get() {
-        exchange.came_over(*at);
+    if let Some(life) = response.extensions().get::<Arc<Life>>() {
+        exchange.came_over(life.opened().into_std());
     }
     exchange.answered(response.status());
     response.map(|body| Answer::passed_on(body, exchange, timeouts.response_idle, deadline))
 }
 
 fn refuse(failure: Failure, exchange: Arc<Exchange>) -> Response<Answer> {
-    // What the layers below know of the failure may be less than what the exchange knows of the request.
-    let failure = if exchange.sent() == Sent::Maybe { failure.with_sent(Sent::Maybe) } else { failure };
+    // Which connection had got hold of the request, if any, is known to the exchange alone.
+    let failure = failure.with_sent(exchange.sent());
     let response = failure.respond(exchange.id());
     exchange.failed(&failure);
     response.map(|body| Answer::our_own(body, exchange))

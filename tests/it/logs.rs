@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::support::{
-    program::Program,
+    logged::Logged,
     upstream::{Act, Recorder},
     wire::{exchange, request},
 };
@@ -14,7 +14,7 @@ const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-
 #[tokio::test]
 async fn a_line_says_what_became_of_a_request() {
     let upstream = Recorder::start().await;
-    let program = Program::before(&upstream.origin(), &[]).await;
+    let program = Logged::before(&upstream.origin(), &[]).await;
     let headers = [("X-Request-ID", "order-7781"), ("traceparent", TRACEPARENT), ("tracestate", "a=b")];
     exchange(program.listen, &request("POST", CUSTOMERS, &headers, b"{}")).await;
     let seen = upstream.next().await;
@@ -39,7 +39,7 @@ async fn a_line_says_what_became_of_a_request() {
 #[tokio::test]
 async fn no_traceparent_is_made_unless_asked_for() {
     let upstream = Recorder::start().await;
-    let program = Program::before(&upstream.origin(), &[]).await;
+    let program = Logged::before(&upstream.origin(), &[]).await;
     for headers in [&[][..], &[("traceparent", "00-1-2-01"), ("tracestate", "a=b")]] {
         exchange(program.listen, &request("GET", "/svc/a", headers, b"")).await;
         let seen = upstream.next().await;
@@ -52,7 +52,7 @@ async fn no_traceparent_is_made_unless_asked_for() {
 #[tokio::test]
 async fn a_traceparent_is_made_where_there_is_no_valid_one() {
     let upstream = Recorder::start().await;
-    let program = Program::before(&upstream.origin(), &[("WONDER_SIGNER_LOG__MAKE_TRACEPARENT", "true")]).await;
+    let program = Logged::before(&upstream.origin(), &[("WONDER_SIGNER_LOG__MAKE_TRACEPARENT", "true")]).await;
     for headers in [&[][..], &[("traceparent", "00-1-2-01"), ("tracestate", "a=b")]] {
         exchange(program.listen, &request("GET", "/svc/a", headers, b"")).await;
         let seen = upstream.next().await;
@@ -73,7 +73,7 @@ async fn of_successes_only_the_share_asked_for_is_written() {
         _ => Act::Answer(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_vec()),
     })
     .await;
-    let program = Program::before(&upstream.origin(), &[("WONDER_SIGNER_LOG__SAMPLE_SUCCESS", "0")]).await;
+    let program = Logged::before(&upstream.origin(), &[("WONDER_SIGNER_LOG__SAMPLE_SUCCESS", "0")]).await;
     for target in ["/svc/a", "/svc/b", "/other"] {
         exchange(program.listen, &request("GET", target, &[], b"")).await;
     }
@@ -91,7 +91,7 @@ async fn of_successes_only_the_share_asked_for_is_written() {
 async fn a_slow_request_is_a_warning() {
     let upstream = Recorder::acting(|_| Act::Stall(Vec::new())).await;
     let variables = [("WONDER_SIGNER_LOG__SLOW_REQUEST", "50ms"), ("WONDER_SIGNER_TIMEOUTS__RESPONSE_HEAD", "50ms")];
-    let program = Program::before(&upstream.origin(), &variables).await;
+    let program = Logged::before(&upstream.origin(), &variables).await;
     exchange(program.listen, &request("GET", "/svc/a", &[], b"")).await;
     let line = program.line("request").await;
     assert_eq!((&line["level"], &line["slow"], &line["status"]), (&json!("warn"), &json!(true), &json!(504)));
@@ -101,7 +101,7 @@ async fn a_slow_request_is_a_warning() {
 #[tokio::test]
 async fn signals_change_the_level_and_it_says_so_once() {
     let upstream = Recorder::start().await;
-    let program = Program::before(&upstream.origin(), &[]).await;
+    let program = Logged::before(&upstream.origin(), &[]).await;
     for (signal, level) in [
         ("USR1", "debug"),
         ("USR1", "trace"),
@@ -132,7 +132,7 @@ async fn nothing_that_a_request_carries_is_written_at_any_level() {
         _ => Act::AnswerAndClose(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nMARKER".to_vec()),
     })
     .await;
-    let program = Program::before(&upstream.origin(), &[("WONDER_SIGNER_LOG__LEVEL", "trace")]).await;
+    let program = Logged::before(&upstream.origin(), &[("WONDER_SIGNER_LOG__LEVEL", "trace")]).await;
     let headers = [
         ("Authorization", "Bearer MARKER"),
         ("X-MARKER", "MARKER"),
@@ -172,7 +172,7 @@ async fn nothing_that_a_request_carries_is_written_at_any_level() {
 #[tokio::test]
 async fn counts_the_answers_size_and_what_we_added_ourselves() {
     let upstream = Recorder::start().await;
-    let program = Program::before(&upstream.origin(), &[]).await;
+    let program = Logged::before(&upstream.origin(), &[]).await;
     for bytes in [request("POST", "/svc/echo", &[], b"{}"), request("GET", "/other", &[], b"")] {
         exchange(program.listen, &bytes).await;
         program.line("request").await;
@@ -184,7 +184,7 @@ async fn counts_the_answers_size_and_what_we_added_ourselves() {
 }
 
 /// An answer, or the end of a connection that is cut.
-async fn exchange_or_end(program: &Program, bytes: &[u8]) {
+async fn exchange_or_end(program: &Logged, bytes: &[u8]) {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let mut stream = tokio::net::TcpStream::connect(program.listen).await.unwrap();
     stream.write_all(bytes).await.unwrap();

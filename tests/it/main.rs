@@ -10,9 +10,21 @@
 
 mod admin;
 mod contract;
+mod drain;
+mod egress;
+mod endurance;
+mod faults;
+mod h2;
+mod limits;
+mod listeners;
 mod logs;
+mod property;
+mod run;
+mod secrets;
 mod simulator;
+mod smuggling;
 mod support;
 #[cfg(feature = "otel")]
 mod traces;
+mod upstream;
 mod wire;

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::support::{
-    program::Program,
+    logged::Logged,
     upstream::{Act, Recorder},
     wire::{Message, exchange, request},
 };
@@ -39,7 +39,7 @@ async fn a_request_is_a_span_in_the_callers_trace_with_spans_below_it() {
         ("OTEL_SERVICE_NAME", "tea-room"),
         AT_ONCE,
     ];
-    let program = Program::before(&upstream.origin(), &variables).await;
+    let program = Logged::before(&upstream.origin(), &variables).await;
     let headers = [
         ("X-Request-ID", "order-7781"),
         ("X-Any", "MARKER"),
@@ -77,7 +77,7 @@ async fn a_request_is_a_span_in_the_callers_trace_with_spans_below_it() {
 async fn what_is_queued_at_the_end_is_exported_and_what_the_caller_did_not_sample_is_not() {
     let (upstream, collector) = (Recorder::start().await, Recorder::start().await);
     let program =
-        Program::before(&upstream.origin(), &[("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.origin()), NEVER]).await;
+        Logged::before(&upstream.origin(), &[("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.origin()), NEVER]).await;
     let unsampled = [("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00")];
     exchange(program.listen, &request("GET", "/svc/a", &unsampled, b"")).await;
     exchange(program.listen, &request("GET", CUSTOMERS, &[], b"")).await;
@@ -101,7 +101,7 @@ async fn a_collector_in_trouble_costs_traces_and_one_warning() {
     })
     .await;
     let program =
-        Program::before(&upstream.origin(), &[("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.origin()), AT_ONCE]).await;
+        Logged::before(&upstream.origin(), &[("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.origin()), AT_ONCE]).await;
     for _ in 0..3 {
         assert_eq!(exchange(program.listen, &request("POST", CUSTOMERS, &[], b"{}")).await.status(), 200);
         collector.next().await;
@@ -118,7 +118,7 @@ async fn a_collector_that_is_not_there_costs_requests_nothing() {
     let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", closed.local_addr().unwrap());
     drop(closed);
-    let program = Program::before(&upstream.origin(), &[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint), AT_ONCE]).await;
+    let program = Logged::before(&upstream.origin(), &[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint), AT_ONCE]).await;
     assert_eq!(exchange(program.listen, &request("POST", CUSTOMERS, &[], b"{}")).await.status(), 200);
     let warning = program.line("traces of requests were not exported").await;
     assert!(warning["cause"].as_str().unwrap().starts_with("no connection to the collector: "), "{warning}");
@@ -129,7 +129,7 @@ async fn a_collector_that_is_not_there_costs_requests_nothing() {
 async fn a_wrong_variable_costs_the_traces_not_the_start() {
     let upstream = Recorder::start().await;
     let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1"), ("OTEL_EXPORTER_OTLP_HEADERS", "s3cret")];
-    let program = Program::before(&upstream.origin(), &variables).await;
+    let program = Logged::before(&upstream.origin(), &variables).await;
     assert_eq!(exchange(program.listen, &request("POST", CUSTOMERS, &[], b"{}")).await.status(), 200);
     let log = program.stop().await;
     assert!(log.contains(r#""message":"no traces are exported""#), "{log}");

@@ -9,6 +9,7 @@ use crate::config::{
     ConfigError, Secret,
     error::printable,
     keys::{self, PREFIX, Place},
+    proxy,
 };
 
 /// What the environment sets.
@@ -17,15 +18,34 @@ pub(super) struct Variables {
     pub(super) layers: Vec<Layer>,
     /// Inline keys by the credential's name.
     pub(super) secrets: BTreeMap<String, Secret>,
+    /// The proxy that is set for every program on the machine.
+    pub(super) proxy: Option<Layer>,
+    /// Which hosts that proxy is not for.
+    pub(super) no_proxy: String,
 }
 
-/// Takes the variables that start with `WONDER_SIGNER_`; refuses those that mean nothing.
+/// Variables that set a proxy for every program on the machine; the first one that is not empty holds.
+pub(super) const PROXY: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];
+/// Variables that say which hosts that proxy is not for.
+const NO_PROXY: [&str; 2] = ["NO_PROXY", "no_proxy"];
+
+/// What the layer of the variable `name` is called.
+pub(super) fn layer_name(name: &str) -> String {
+    format!("environment variable {name}")
+}
+
+/// Takes the variables that start with `WONDER_SIGNER_`, and refuses those of them that mean nothing; takes those for the proxy.
 pub(super) fn read(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Variables, ConfigError> {
-    let mut found = Variables { layers: Vec::new(), secrets: BTreeMap::new() };
+    let mut found = Variables { layers: Vec::new(), secrets: BTreeMap::new(), proxy: None, no_proxy: String::new() };
+    let mut general: BTreeMap<&str, OsString> = BTreeMap::new();
     let mut seen: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in variables {
-        let Some(name) = ours(&name) else { continue };
-        let layer = format!("environment variable {name}");
+        let Some(name) = ours(&name) else {
+            let known = PROXY.iter().chain(&NO_PROXY).find(|known| name == **known);
+            general.extend(known.filter(|_| !value.is_empty()).map(|known| (*known, value)));
+            continue;
+        };
+        let layer = layer_name(&name);
         let refused = |reason: String| ConfigError::Layer { layer: layer.clone(), reason };
         // Wiped even when refused below: it may be a key under a misspelt name.
         let value = value.into_string().map(Zeroizing::new);
@@ -55,6 +75,16 @@ pub(super) fn read(variables: impl IntoIterator<Item = (OsString, OsString)>) ->
         }
         found.layers.push(Layer::of_one(layer, &key, value.to_string()));
     }
+    let mut first = |names: [&'static str; 2]| {
+        let (name, value) = names.into_iter().find_map(|name| Some((name, general.remove(name)?)))?;
+        let reason = "is not UTF-8".to_owned();
+        Some(value.into_string().map(|value| (name, value)).map_err(|_| (layer_name(name), reason)))
+    };
+    let refused = |(layer, reason)| ConfigError::Layer { layer, reason };
+    if let Some((name, value)) = first(PROXY).transpose().map_err(refused)? {
+        found.proxy = Some(Layer::of_one(layer_name(name), proxy::KEY, value));
+    }
+    found.no_proxy = first(NO_PROXY).transpose().map_err(refused)?.map(|(_, value)| value).unwrap_or_default();
     Ok(found)
 }
 

@@ -127,3 +127,48 @@ fn credentials_come_from_files_and_environment() {
         "credentials.shop-2.private_key = \"(secret)\"  # environment variable WONDER_SIGNER_CREDENTIALS__SHOP-2__PRIVATE_KEY\n"
     ));
 }
+
+#[test]
+fn the_proxy_of_the_environment_holds_below_every_layer_of_ours() {
+    let proxy = |given: &Given| given.config().upstream.proxy.map(|proxy| proxy.to_string());
+    let general = |name| Given::new().variable(name, "http://general:1");
+    for name in ["HTTPS_PROXY", "https_proxy"] {
+        assert_eq!(proxy(&general(name)).as_deref(), Some("http://general:1"));
+        let text = explained(&general(name).config());
+        assert!(
+            text.contains(&format!("upstream.proxy = \"http://general:1\"  # environment variable {name}\n")),
+            "{text}"
+        );
+        assert_eq!(proxy(&general(name).file("upstream.proxy = \"http://file:2\"")).as_deref(), Some("http://file:2"));
+        let off = general(name).variable("WONDER_SIGNER_UPSTREAM__PROXY", "off");
+        assert_eq!(proxy(&off), None);
+        let line = "upstream.proxy = \"off\"  # environment variable WONDER_SIGNER_UPSTREAM__PROXY\n";
+        assert!(explained(&off.config()).contains(line));
+    }
+    let both = Given::new().variable("https_proxy", "http://lower:1").variable("HTTPS_PROXY", "http://upper:1");
+    assert_eq!(proxy(&both).as_deref(), Some("http://upper:1"));
+    let empty = Given::new().variable("HTTPS_PROXY", "").variable("https_proxy", "http://lower:1");
+    assert_eq!(proxy(&empty).as_deref(), Some("http://lower:1"));
+    assert_eq!(proxy(&Given::new().variable("HTTP_PROXY", "http://x:1").variable("ALL_PROXY", "http://x:1")), None);
+}
+
+#[test]
+fn the_proxy_of_the_environment_is_not_for_loopback_nor_for_what_no_proxy_names() {
+    // Not even looked at: a proxy that could not be used is no fault where none is needed.
+    let general = || Given::new().variable("HTTPS_PROXY", "socks5://general:1");
+    for given in [
+        general().variable("NO_PROXY", "example.com,.wonder.today"),
+        general().variable("no_proxy", "*"),
+        general().file("[upstream]\nenvironment = \"custom\"\norigin = \"https://127.0.0.1:4443\""),
+        general().file("[upstream]\nenvironment = \"custom\"\norigin = \"http://localhost:4000\""),
+    ] {
+        let config = given.config();
+        assert_eq!(config.upstream.proxy, None);
+        assert!(!explained(&config).contains("upstream.proxy"));
+    }
+    // A proxy of our own holds in spite of both.
+    let ours = Given::new()
+        .variable("NO_PROXY", "*")
+        .file("[upstream]\nproxy = \"http://ours:1\"\nenvironment = \"custom\"\norigin = \"https://127.0.0.1:4443\"");
+    assert_eq!(ours.config().upstream.proxy.unwrap().to_string(), "http://ours:1");
+}

@@ -99,10 +99,46 @@ fn values_are_refused_with_key_layer_and_remedy() {
 }
 
 #[test]
+fn settings_of_the_way_out_are_refused_with_key_layer_and_remedy() {
+    for (toml, error) in [
+        (
+            "upstream.client_certificate_file = \"/c.pem\"",
+            "upstream.client_certificate_file = \"/c.pem\" (from FILE): needs upstream.client_key_file; set both or none",
+        ),
+        (
+            "upstream.client_key_file = \"/c.key\"",
+            "upstream.client_key_file = \"/c.key\" (from FILE): needs upstream.client_certificate_file; set both or none",
+        ),
+        (
+            "upstream.min_tls_version = \"1.1\"",
+            "upstream.min_tls_version = \"1.1\" (from FILE): must be one of 1.2, 1.3",
+        ),
+        (
+            "upstream.http_version = \"2\"",
+            "upstream.http_version = \"2\" (from FILE): must be one of auto, http1, http2",
+        ),
+        (
+            "upstream.proxy = \"https://proxy:3128\"",
+            "upstream.proxy (from FILE): has a scheme other than http; the tunnel through the proxy is what is encrypted",
+        ),
+        (
+            "upstream.proxy = \"\"",
+            "upstream.proxy (from FILE): not a proxy; write for example \"http://proxy.internal:3128\", or \"off\"",
+        ),
+    ] {
+        assert_eq!(error_of_file(toml), error, "{toml}");
+    }
+}
+
+#[test]
 fn the_layer_of_an_error_is_named_for_what_people_typed() {
     assert_eq!(
         error_of_variable("WONDER_SIGNER_LIMITS__BODY", "much"),
         "limits.body = \"much\" (from environment variable WONDER_SIGNER_LIMITS__BODY): not a size; write for example \"1MiB\""
+    );
+    assert_eq!(
+        error_of_variable("HTTPS_PROXY", "socks5://user:password@proxy:1080"),
+        "upstream.proxy (from environment variable HTTPS_PROXY): has a scheme other than http; the tunnel through the proxy is what is encrypted"
     );
     let flags = Flags { listen: Some("8080".to_owned()), ..Flags::default() };
     assert_eq!(

@@ -58,3 +58,30 @@ fn a_key_in_any_wrong_place_shows_in_no_error() {
         }
     }
 }
+
+#[test]
+fn the_credentials_of_a_proxy_show_in_no_output_and_no_error() {
+    let config = Given::new().file(&format!("upstream.proxy = \"http://{MARKER}:{MARKER}@proxy:3128\"")).config();
+    let encoded = "TUFSS0VS"; // How the marker begins in base64.
+    for output in
+        [format!("{config:?}"), format!("{config:#?}"), explained(&config), config.to_masked_json().to_string()]
+    {
+        assert!(!output.contains(MARKER) && !output.contains(encoded), "{output}");
+        assert!(output.contains("http://(secret)@proxy:3128"), "{output}");
+    }
+    for bad in [
+        format!("https://u:{MARKER}@proxy"),
+        format!("http://u:{MARKER}@proxy:0"),
+        format!("http://u:{MARKER}/x@proxy"),
+        format!("u:{MARKER}"),
+        format!("http://u:%{MARKER}@proxy"),
+        MARKER.repeat(3) + ":x",
+    ] {
+        for name in ["HTTPS_PROXY", "https_proxy", "WONDER_SIGNER_UPSTREAM__PROXY"] {
+            let error = Given::new().variable(name, &bad).load().unwrap_err();
+            assert!(!format!("{error} {error:?}").contains(MARKER), "{error}");
+        }
+        let error = Given::new().file(&format!("upstream.proxy = \"{bad}\"")).load().unwrap_err();
+        assert!(!format!("{error} {error:?}").contains(MARKER), "{error}");
+    }
+}

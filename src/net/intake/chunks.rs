@@ -73,9 +73,10 @@ impl Chunks {
                 self.size = self.size * 16 + char::from(digit).to_digit(16).map_or(0, u64::from);
                 Place::Digits
             }
-            (Place::Digits, b'\r') | (Place::Extension, b'\r') => Place::SizeLineFeed,
-            (Place::Digits, b';' | b' ' | b'\t') => self.line(Place::Extension),
-            (Place::Extension, b'\t' | b' '..=b'~') => self.line(Place::Extension),
+            (Place::Digits | Place::Extension, b'\r') => Place::SizeLineFeed,
+            (Place::Digits, b';' | b' ' | b'\t') | (Place::Extension, b'\t' | b' '..=b'~') => {
+                self.line(Place::Extension)
+            }
             (Place::SizeLineFeed, b'\n') if self.size == 0 => Place::Trailer,
             (Place::SizeLineFeed, b'\n') => Place::Data,
             (Place::DataReturn, b'\r') => Place::DataLineFeed,

@@ -23,7 +23,7 @@ async fn seen(bytes: &[u8], size: usize) -> (String, Option<(usize, Refusal)>) {
         drop(peer);
     };
     let mut seen = Vec::new();
-    let (_, read) = tokio::join!(write, guard.read_to_end(&mut seen));
+    let ((), read) = tokio::join!(write, guard.read_to_end(&mut seen));
     read.unwrap();
     (String::from_utf8(seen).unwrap(), line.refused.get().copied())
 }
@@ -113,7 +113,7 @@ async fn does_not_call_a_connection_idle_whose_request_is_at_work() {
     let mut guard = Guard::new(stream, Arc::clone(&line), LIMITS);
     let mut buffer = vec![0; 1024];
     peer.write_all(GET.as_bytes()).await.unwrap();
-    guard.read(&mut buffer).await.unwrap();
+    assert_eq!(guard.read(&mut buffer).await.unwrap(), GET.len());
     let (active, refusal) = line.call();
     assert_eq!(refusal, None);
     let waited = tokio::time::timeout(2 * LIMITS.idle, guard.read(&mut buffer)).await;

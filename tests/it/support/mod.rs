@@ -3,7 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a broken double is a failed test")]
 #![allow(dead_code, reason = "not every test file needs every double")]
 
+pub(crate) mod caller;
+pub(crate) mod client;
+pub(crate) mod faults;
+pub(crate) mod identity;
+pub(crate) mod logged;
+pub(crate) mod process;
 pub(crate) mod program;
 pub(crate) mod sidecar;
+pub(crate) mod strict;
 pub(crate) mod upstream;
 pub(crate) mod wire;

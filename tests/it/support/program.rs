@@ -1,93 +1,133 @@
-//! The built program, run as it is deployed, its log read line by line.
+//! The built binary as a process: what it is given, what it says, how it ends.
+//!
+//! Its environment is empty but for what a test gives. Every wait has a deadline, after which the test fails.
 
 use std::{
-    io::{BufRead as _, BufReader},
+    fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     net::SocketAddr,
-    process::{Child, Command, Stdio},
-    sync::Mutex,
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::mpsc::{Receiver, RecvTimeoutError, channel},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
 };
 
-use serde_json::Value;
-use tokio::sync::mpsc;
+use tempfile::TempDir;
 
 use super::sidecar::{APP_ID, KEY_PEM};
 
-/// `wonder-signer run`. Dropping it kills it; [`stop`](Self::stop) has it drain.
+/// For anything that a test waits for: long enough for a busy machine, and never used up when all is well.
+const DEADLINE: Duration = Duration::from_mins(1);
+
+/// How a process ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Ended {
+    pub(crate) fn code(&self) -> Option<i32> {
+        self.status.code()
+    }
+
+    /// Asserts exit code, silence on standard output and one line on standard error; gives the line after our name.
+    #[track_caller]
+    pub(crate) fn refused(&self, code: i32) -> &str {
+        assert_eq!((self.code(), self.out.as_str(), self.err.lines().count()), (Some(code), "", 1), "{self:?}");
+        self.err.trim_end().strip_prefix("wonder-signer: ").unwrap_or_else(|| panic!("{self:?}"))
+    }
+}
+
+/// A process of the built binary. Dropping it kills it.
 pub(crate) struct Program {
-    pub(crate) listen: SocketAddr,
-    pub(crate) admin: SocketAddr,
     child: Child,
-    lines: Mutex<mpsc::UnboundedReceiver<String>>,
-    heard: Mutex<String>,
+    /// Standard error, as it comes.
+    lines: Receiver<String>,
+    seen: Vec<String>,
+    out: Option<JoinHandle<String>>,
 }
 
 impl Program {
-    /// Before `origin`, with more variables; ready.
-    pub(crate) async fn before(origin: &str, variables: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(arguments: &[&str], environment: &[(&str, &str)], input: &[u8]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_wonder-signer"))
-            .arg("run")
+            .args(arguments)
             .env_clear()
-            .env("WONDER_SIGNER_LISTEN__ADDRESS", "127.0.0.1:0")
-            .env("WONDER_SIGNER_ADMIN__ADDRESS", "127.0.0.1:0")
-            .env("WONDER_SIGNER_UPSTREAM__ENVIRONMENT", "custom")
-            .env("WONDER_SIGNER_UPSTREAM__ORIGIN", origin)
-            .env("WONDER_SIGNER_CREDENTIALS__DEFAULT__APP_ID", APP_ID)
-            .env("WONDER_SIGNER_CREDENTIALS__DEFAULT__PRIVATE_KEY", KEY_PEM.as_str())
-            .envs(variables.iter().copied())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .envs(environment.iter().copied())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let (sender, lines) = mpsc::unbounded_channel();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        let unbound = SocketAddr::from(([0; 4], 0));
-        let mut program =
-            Self { listen: unbound, admin: unbound, child, lines: Mutex::new(lines), heard: Mutex::default() };
-        let ready = program.line("ready").await;
-        let address = |name: &str| ready[name].as_str().unwrap().parse().unwrap();
-        (program.listen, program.admin) = (address("listen"), address("admin"));
-        program
+        // It may end without reading.
+        let _ = child.stdin.take().unwrap().write_all(input);
+        let (sender, lines) = channel();
+        let mut err = BufReader::new(child.stderr.take().unwrap());
+        thread::spawn(move || {
+            let mut line = Vec::new();
+            while err.read_until(b'\n', &mut line).is_ok_and(|bytes| bytes > 0) {
+                if sender.send(String::from_utf8_lossy(&line).into_owned()).is_err() {
+                    return;
+                }
+                line.clear();
+            }
+        });
+        let mut out = child.stdout.take().unwrap();
+        let out = thread::spawn(move || {
+            let mut text = Vec::new();
+            out.read_to_end(&mut text).unwrap();
+            String::from_utf8_lossy(&text).into_owned()
+        });
+        Self { child, lines, seen: Vec::new(), out: Some(out) }
     }
 
-    /// The next line with this message, waiting for it.
-    pub(crate) async fn line(&self, message: &str) -> Value {
-        while let Some(line) = self.next().await {
-            if line["message"] == message {
-                return line;
+    /// Runs it to its end.
+    pub(crate) fn run(arguments: &[&str], environment: &[(&str, &str)], input: &[u8]) -> Ended {
+        Self::start(arguments, environment, input).end()
+    }
+
+    /// The next line of standard error that holds `text`, waiting for it.
+    pub(crate) fn line_with(&mut self, text: &str) -> String {
+        self.line_that(text, |line| line.contains(text))
+    }
+
+    fn line_that(&mut self, wanted: &str, is_it: impl Fn(&str) -> bool) -> String {
+        let until = Instant::now() + DEADLINE;
+        loop {
+            match self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(line) => {
+                    self.seen.push(line.clone());
+                    if is_it(&line) {
+                        return line;
+                    }
+                }
+                Err(error) => panic!("no {wanted} ({error}) in\n{}", self.seen.concat()),
             }
         }
-        panic!("no {message:?} in\n{}", self.heard());
     }
 
-    async fn next(&self) -> Option<Value> {
-        let line = std::future::poll_fn(|cx| self.lines.lock().unwrap().poll_recv(cx)).await?;
-        let value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not JSON: {line}"));
-        let mut heard = self.heard.lock().unwrap();
-        heard.push_str(&line);
-        heard.push('\n');
-        Some(value)
-    }
-
-    /// Everything that was read so far.
-    pub(crate) fn heard(&self) -> String {
-        self.heard.lock().unwrap().clone()
-    }
-
-    /// Sends it a signal, such as `USR1`.
+    /// Sends a signal by its name: `TERM`. The standard library knows none.
     pub(crate) fn signal(&self, name: &str) {
-        // The shell's own, which is there where the program of that name is not.
-        let kill = format!("kill -{name} {}", self.child.id());
-        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+        let command = format!("kill -{name} {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &command]).status().unwrap().success(), "{command}");
     }
 
-    /// Has it drain and gives its whole log.
-    pub(crate) async fn stop(mut self) -> String {
-        self.signal("TERM");
-        while self.next().await.is_some() {}
-        assert!(self.child.wait().unwrap().success());
-        self.heard()
+    /// Waits for its end, which a test brings about in some other way.
+    pub(crate) fn end(mut self) -> Ended {
+        let until = Instant::now() + DEADLINE;
+        loop {
+            match self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(line) => self.seen.push(line),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("still running; said\n{}", self.seen.concat()),
+            }
+        }
+        // Standard error was closed, so it has ended or is about to.
+        let status = self.child.wait().unwrap();
+        let out = self.out.take().unwrap().join().unwrap();
+        Ended { status, out, err: self.seen.concat() }
     }
 }
 
@@ -96,4 +136,51 @@ impl Drop for Program {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// `run` on free ports, ready.
+pub(crate) struct Running {
+    pub(crate) program: Program,
+    pub(crate) listen: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    pub(crate) ready_file: PathBuf,
+    directory: TempDir,
+}
+
+impl Running {
+    /// Before `origin`, with more environment.
+    pub(crate) fn before(origin: &str, more: &[(&str, &str)]) -> Self {
+        let directory = TempDir::new().unwrap();
+        let ready_file = directory.path().join("ready.json");
+        let environment = [&environment(origin)[..], more].concat();
+        let arguments = ["run", "--ready-file", ready_file.to_str().unwrap()];
+        let mut program = Program::start(&arguments, &environment, b"");
+        // The line comes after the file.
+        program
+            .line_that("ready line", |line| line.contains("\"message\":\"ready\"") || line.contains(" ready listen="));
+        let ready: serde_json::Value = serde_json::from_str(&fs::read_to_string(&ready_file).unwrap()).unwrap();
+        let address = |key: &str| ready[key].as_str().unwrap().parse().unwrap();
+        Self { program, listen: address("listen"), admin: address("admin"), ready_file, directory }
+    }
+
+    /// Asks it to drain and waits for its end.
+    pub(crate) fn terminate(self) -> Ended {
+        self.program.signal("TERM");
+        let Self { program, directory, .. } = self;
+        let ended = program.end();
+        drop(directory);
+        ended
+    }
+}
+
+/// What `run` needs to start before `origin` on free ports.
+pub(crate) fn environment(origin: &str) -> [(&str, &str); 6] {
+    [
+        ("WONDER_SIGNER_LISTEN__ADDRESS", "127.0.0.1:0"),
+        ("WONDER_SIGNER_ADMIN__ADDRESS", "127.0.0.1:0"),
+        ("WONDER_SIGNER_UPSTREAM__ENVIRONMENT", "custom"),
+        ("WONDER_SIGNER_UPSTREAM__ORIGIN", origin),
+        ("WONDER_SIGNER_CREDENTIALS__DEFAULT__APP_ID", APP_ID),
+        ("WONDER_SIGNER_CREDENTIALS__DEFAULT__PRIVATE_KEY", &KEY_PEM),
+    ]
 }

@@ -8,7 +8,7 @@ use std::{
 
 use tokio::{sync::oneshot, task::JoinHandle};
 use wonder_signer::{
-    app::App,
+    app::{App, StartError},
     config::{Config, Flags, ListenAddress},
     proxy::Receipt,
     signing::{Credential, Nonce, SigningKey, Stamp, VerifyingKey, verify},
@@ -32,7 +32,10 @@ pub(crate) fn verifying_key() -> VerifyingKey {
 
 /// A running sidecar. Dropping it stops it at once; [`stop`](Self::stop) drains it.
 pub(crate) struct Sidecar {
+    /// The first TCP address.
     pub(crate) listen: SocketAddr,
+    /// Every address.
+    pub(crate) all: Vec<ListenAddress>,
     pub(crate) admin: SocketAddr,
     shutdown: Mutex<Option<oneshot::Sender<()>>>,
     task: JoinHandle<Receipt>,
@@ -46,10 +49,15 @@ impl Sidecar {
 
     /// Before `origin`, with more configuration (TOML).
     pub(crate) async fn with(origin: &str, toml: &str) -> Self {
+        Self::listening("127.0.0.1:0", origin, toml).await.unwrap()
+    }
+
+    /// On `listen`, one address or several separated by commas, before `origin`, with more configuration (TOML).
+    pub(crate) async fn listening(listen: &str, origin: &str, toml: &str) -> Result<Self, StartError> {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(toml.as_bytes()).unwrap();
         let environment = [
-            ("WONDER_SIGNER_LISTEN__ADDRESS", "127.0.0.1:0"),
+            ("WONDER_SIGNER_LISTEN__ADDRESS", listen),
             ("WONDER_SIGNER_ADMIN__ADDRESS", "127.0.0.1:0"),
             ("WONDER_SIGNER_UPSTREAM__ENVIRONMENT", "custom"),
             ("WONDER_SIGNER_UPSTREAM__ORIGIN", origin),
@@ -58,12 +66,21 @@ impl Sidecar {
         ];
         let environment = environment.map(|(name, value)| (name.into(), value.into()));
         let config = Config::load(&[file.path().to_owned()], environment, &Flags::default()).unwrap();
-        let app = App::start(config).await.unwrap();
+        let app = App::start(config).await?;
         let addresses = app.addresses().clone();
         let (shutdown, stopped) = oneshot::channel();
         let task = tokio::spawn(app.run(async { stopped.await.unwrap_or_default() }));
-        let ListenAddress::Tcp(listen) = addresses.listen[0] else { panic!("not TCP") };
-        Self { listen, admin: addresses.admin, shutdown: Mutex::new(Some(shutdown)), task }
+        let first = addresses.listen.iter().find_map(|address| match address {
+            ListenAddress::Tcp(address) => Some(*address),
+            ListenAddress::Unix(_) => None,
+        });
+        Ok(Self {
+            listen: first.unwrap_or(addresses.admin),
+            all: addresses.listen,
+            admin: addresses.admin,
+            shutdown: Mutex::new(Some(shutdown)),
+            task,
+        })
     }
 
     /// Asks it to drain; does not wait.
@@ -79,19 +96,18 @@ impl Sidecar {
         self.task.await.unwrap()
     }
 
-    /// The text of `/metrics`.
-    pub(crate) async fn metrics(&self) -> String {
-        super::wire::exchange(self.admin, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-            .await
-            .text()
-    }
-
     /// The value of one series, by its full text in `/metrics`.
     pub(crate) async fn metric(&self, series: &str) -> f64 {
-        let text = self.metrics().await;
-        let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-        line.unwrap_or_else(|| panic!("no {series} in\n{text}")).parse().unwrap()
+        metric(self.admin, series).await
     }
+}
+
+/// The value of one series, by its full text in the `/metrics` of this admin listener.
+pub(crate) async fn metric(admin: SocketAddr, series: &str) -> f64 {
+    let ask = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let text = super::wire::exchange(admin, ask).await.text();
+    let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no {series} in\n{text}")).parse().unwrap()
 }
 
 /// Checks the three signature headers of a recorded request over the very bytes that were recorded.

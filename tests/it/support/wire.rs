@@ -1,5 +1,7 @@
 //! Bytes on a socket, and the little HTTP that is needed to talk about them.
 
+use std::fmt::Write as _;
+
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -114,10 +116,10 @@ pub(crate) async fn exchange(address: std::net::SocketAddr, bytes: &[u8]) -> Mes
 pub(crate) fn request(method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
     let mut text = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n");
     for (name, value) in headers {
-        text.push_str(&format!("{name}: {value}\r\n"));
+        let _ = write!(text, "{name}: {value}\r\n");
     }
     if !body.is_empty() {
-        text.push_str(&format!("Content-Length: {}\r\n", body.len()));
+        let _ = write!(text, "Content-Length: {}\r\n", body.len());
     }
     text.push_str("\r\n");
     [text.as_bytes(), body].concat()

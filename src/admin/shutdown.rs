@@ -1,0 +1,131 @@
+//! `POST /shutdown`: asks the program to drain and end, for a Job whose cluster does not stop sidecars by itself.
+//!
+//! It exists only when `admin.shutdown` is set, and even then only a program on this machine (in this pod) may ask: the
+//! peer must be loopback, [`HEADER`] must be there, and nothing that marks a browser may be. A page in a browser can
+//! reach loopback, but cannot do all three.
+
+use std::{future::Future, net::SocketAddr, sync::Arc};
+
+use axum::{
+    Router,
+    extract::{ConnectInfo, State},
+    http::{HeaderMap, StatusCode, header},
+    routing::post,
+};
+use tokio::sync::watch;
+
+/// Must be in the request, with the value `yes`.
+pub const HEADER: &str = "x-wonder-signer-shutdown";
+
+/// Whether someone asked to end, shared by who asks and who ends.
+#[derive(Debug, Clone)]
+pub struct ShutdownRequest(Arc<watch::Sender<bool>>);
+
+impl ShutdownRequest {
+    /// Nobody has asked.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Arc::new(watch::Sender::new(false)))
+    }
+
+    /// Ends when someone has asked.
+    pub fn asked(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut asked = self.0.subscribe();
+        let keep = Arc::clone(&self.0);
+        async move {
+            // Fails only without a sender, and we hold one.
+            let _ = asked.wait_for(|asked| *asked).await;
+            drop(keep);
+        }
+    }
+}
+
+impl Default for ShutdownRequest {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The route. It is to be served with the peer's address as [`ConnectInfo`].
+pub fn router(request: ShutdownRequest) -> Router {
+    Router::new().route("/shutdown", post(shutdown)).with_state(request)
+}
+
+async fn shutdown(
+    State(request): State<ShutdownRequest>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+) -> (StatusCode, &'static str) {
+    if let Some(reason) = refusal(peer, &headers) {
+        tracing::warn!(%peer, reason = reason.trim_end(), "shutdown refused");
+        return (StatusCode::FORBIDDEN, reason);
+    }
+    tracing::info!(%peer, "shutdown asked for");
+    request.0.send_replace(true);
+    (StatusCode::ACCEPTED, "draining\n")
+}
+
+/// Why this caller may not end the program; nothing when it may.
+fn refusal(peer: SocketAddr, headers: &HeaderMap) -> Option<&'static str> {
+    if !peer.ip().to_canonical().is_loopback() {
+        Some("only from loopback\n")
+    } else if headers.get(HEADER).is_none_or(|value| value != "yes") {
+        Some("needs the header x-wonder-signer-shutdown: yes\n")
+    } else if headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site") {
+        Some("not from a browser\n")
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| (header::HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect()
+    }
+
+    #[test]
+    fn a_program_on_this_machine_may_end_us() {
+        for peer in ["127.0.0.1:40000", "[::1]:40000", "[::ffff:127.0.0.1]:40000"] {
+            assert_eq!(refusal(peer.parse().unwrap(), &headers(&[(HEADER, "yes")])), None);
+        }
+    }
+
+    #[test]
+    fn another_machine_may_not_whatever_it_says() {
+        let refused = refusal("10.1.2.3:40000".parse().unwrap(), &headers(&[(HEADER, "yes")]));
+        assert_eq!(refused, Some("only from loopback\n"));
+    }
+
+    #[test]
+    fn a_request_without_the_header_may_not() {
+        let peer = "127.0.0.1:40000".parse().unwrap();
+        for given in [headers(&[]), headers(&[(HEADER, "no")])] {
+            assert_eq!(refusal(peer, &given), Some("needs the header x-wonder-signer-shutdown: yes\n"));
+        }
+    }
+
+    #[test]
+    fn a_browser_may_not() {
+        let peer = "127.0.0.1:40000".parse().unwrap();
+        for mark in [("origin", "http://127.0.0.1:9090"), ("sec-fetch-site", "same-origin")] {
+            assert_eq!(refusal(peer, &headers(&[(HEADER, "yes"), mark])), Some("not from a browser\n"));
+        }
+    }
+
+    #[tokio::test]
+    async fn who_waits_learns_that_someone_asked_before_or_after() {
+        let request = ShutdownRequest::new();
+        let before = request.asked();
+        request.0.send_replace(true);
+        before.await;
+        request.asked().await;
+    }
+}

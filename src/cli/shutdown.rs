@@ -1,0 +1,37 @@
+//! `shutdown`: asks the sidecar beside us to drain and end, for the last line of a Job.
+
+use std::{io::Write, net::SocketAddr, time::Duration};
+
+use anyhow::anyhow;
+
+use super::{Failure, Outcome, wait};
+use crate::admin::shutdown::HEADER;
+
+/// Asks the sidecar to drain and end; it must allow that with admin.shutdown = true.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Exits 0 when the sidecar has taken it, 1 when not. It does not wait for the end of the drain.
+
+Example:
+  wonder-signer shutdown --admin 127.0.0.1:9090")]
+pub(super) struct ShutdownArgs {
+    /// The sidecar's admin address; an unspecified one (0.0.0.0, [::]) is asked on loopback.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9090")]
+    admin: SocketAddr,
+    /// How long to wait for its answer.
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = humantime::parse_duration)]
+    timeout: Duration,
+}
+
+impl ShutdownArgs {
+    pub(super) fn run(self, out: &mut dyn Write) -> Outcome {
+        let admin = wait::reachable(self.admin);
+        let refused = |reason: String| Failure::no(anyhow!("not shut down: {admin}: {reason}"));
+        let request = format!("POST /shutdown HTTP/1.1\r\n{HEADER}: yes\r\nContent-Length: 0");
+        match wait::ask(admin, &request, self.timeout).map_err(|reason| refused(reason.to_string()))? {
+            202 => Ok(writeln!(out, "draining")?),
+            404 | 405 => Err(refused("it does not allow that; set admin.shutdown = true".to_owned())),
+            403 => Err(refused("it takes this from loopback only".to_owned())),
+            status => Err(refused(format!("unexpected status {status}, is this the admin address?"))),
+        }
+    }
+}

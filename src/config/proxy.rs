@@ -1,0 +1,191 @@
+//! The egress proxy, and which origins are reached without one. The password is in no output.
+
+use std::{fmt, net::IpAddr, str::FromStr};
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use http::HeaderValue;
+use zeroize::Zeroizing;
+
+use super::origin::{Host, Origin, split_port};
+
+/// The key that sets it.
+pub(super) const KEY: &str = "upstream.proxy";
+
+/// An HTTP proxy that opens tunnels (CONNECT, RFC 9110 §9.3.6).
+#[derive(Clone, PartialEq, Eq)]
+pub struct Proxy {
+    host: Box<str>,
+    port: u16,
+    authority: Box<str>,
+    authorization: Option<HeaderValue>,
+}
+
+impl Proxy {
+    /// Host name in lower case, or IP address; an IPv6 address without its brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port, 80 where none was given.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Host and port, an IPv6 address in brackets.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// The value of `Proxy-Authorization` (RFC 7617), marked sensitive.
+    #[must_use]
+    pub fn authorization(&self) -> Option<&HeaderValue> {
+        self.authorization.as_ref()
+    }
+}
+
+/// As in the configuration, user and password masked.
+impl fmt::Display for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let user = if self.authorization.is_some() { "(secret)@" } else { "" };
+        write!(f, "http://{user}{}", self.authority)
+    }
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Proxy({self})")
+    }
+}
+
+impl FromStr for Proxy {
+    type Err = ProxyError;
+
+    fn from_str(text: &str) -> Result<Self, ProxyError> {
+        // HTTPS_PROXY is at times written without a scheme.
+        let rest = match text.split_once("://") {
+            None => text,
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
+            Some(_) => return Err(ProxyError::Scheme),
+        };
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let (authority, tail) = rest.split_at(end);
+        if !matches!(tail, "" | "/") {
+            return Err(ProxyError::Form);
+        }
+        let (user, address) = match authority.rsplit_once('@') {
+            Some((user, address)) => (Some(user), address),
+            None => (None, authority),
+        };
+        let (host, port) = split_port(address).map_err(|_| ProxyError::Form)?;
+        let host: Host = host.parse().map_err(|_| ProxyError::Form)?;
+        let port = port.unwrap_or(80);
+        Ok(Self {
+            authority: format!("{}:{port}", host.in_authority()).into(),
+            host: host.into_inner(),
+            port,
+            authorization: user.map(basic).transpose()?,
+        })
+    }
+}
+
+/// Why a text is no usable proxy. The text is not repeated: it may hold a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ProxyError {
+    /// Not a URL of a host.
+    #[error("not a proxy; write for example \"http://proxy.internal:3128\", or \"off\"")]
+    Form,
+    /// TLS to the proxy, or SOCKS.
+    #[error("has a scheme other than http; the tunnel through the proxy is what is encrypted")]
+    Scheme,
+    /// Credentials that cannot be sent.
+    #[error("has a user or password that is not percent-encoded, is empty, or has a \":\" in the user")]
+    Credentials,
+}
+
+/// What the key may say: a proxy, or that there is none.
+pub(super) struct Wanted(pub(super) Option<Proxy>);
+
+impl FromStr for Wanted {
+    type Err = ProxyError;
+
+    fn from_str(text: &str) -> Result<Self, ProxyError> {
+        if text == "off" { Ok(Self(None)) } else { text.parse().map(|proxy| Self(Some(proxy))) }
+    }
+}
+
+/// `user:password`, percent-encoded, as the `Basic` scheme sends it.
+fn basic(user: &str) -> Result<HeaderValue, ProxyError> {
+    let (user, password) = user.split_once(':').unwrap_or((user, ""));
+    let user = percent_decoded(user).filter(|user| !user.is_empty() && !user.contains(&b':'));
+    let mut pair = user.ok_or(ProxyError::Credentials)?;
+    pair.push(b':');
+    pair.extend_from_slice(&percent_decoded(password).ok_or(ProxyError::Credentials)?);
+    if pair.iter().any(u8::is_ascii_control) {
+        return Err(ProxyError::Credentials);
+    }
+    let text = Zeroizing::new(format!("Basic {}", BASE64_STANDARD.encode(&*pair)));
+    let mut value = HeaderValue::from_str(&text).map_err(|_| ProxyError::Credentials)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn percent_decoded(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(text.len()));
+    let mut rest = text.as_bytes();
+    while let [first, others @ ..] = rest {
+        rest = others;
+        if *first == b'%' {
+            let (digits, others) = rest.split_at_checked(2)?;
+            let digits = str::from_utf8(digits).ok().filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))?;
+            bytes.push(u8::from_str_radix(digits, 16).ok()?);
+            rest = others;
+        } else {
+            bytes.push(*first);
+        }
+    }
+    Some(bytes)
+}
+
+/// Whether `NO_PROXY` names the origin. As curl and Go read it: entries between commas, each `*`, a host or domain with all
+/// below it (a leading dot changes nothing), an IP address or a network in CIDR form; a host may have a port.
+pub(super) fn exempts(no_proxy: &str, origin: &Origin) -> bool {
+    no_proxy.split([',', ' ']).map(str::trim).filter(|entry| !entry.is_empty()).any(|entry| names(entry, origin))
+}
+
+fn names(entry: &str, origin: &Origin) -> bool {
+    if entry == "*" {
+        return true;
+    }
+    if let Ok(address) = origin.host().parse::<IpAddr>() {
+        if let Some((network, bits)) = entry.split_once('/') {
+            return network.parse().is_ok_and(|network| contains(network, bits, address));
+        }
+        if let Ok(named) = entry.parse::<IpAddr>() {
+            return named.to_canonical() == address.to_canonical();
+        }
+    }
+    let Ok((name, port)) = split_port(entry) else { return false };
+    let name = name.trim_start_matches("*.").trim_start_matches(['.', '[']).trim_end_matches(']').to_ascii_lowercase();
+    let below = |host: &str| host.strip_suffix(&name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+    !name.is_empty() && port.is_none_or(|port| port == origin.port()) && below(origin.host())
+}
+
+fn contains(network: IpAddr, bits: &str, address: IpAddr) -> bool {
+    let Ok(bits) = bits.parse::<u32>() else { return false };
+    // How many low bits may differ; a shift by all of them leaves nothing to compare.
+    match (network, address) {
+        (IpAddr::V4(network), IpAddr::V4(address)) if bits <= 32 => {
+            (network.to_bits() ^ address.to_bits()).checked_shr(32 - bits).unwrap_or(0) == 0
+        }
+        (IpAddr::V6(network), IpAddr::V6(address)) if bits <= 128 => {
+            (network.to_bits() ^ address.to_bits()).checked_shr(128 - bits).unwrap_or(0) == 0
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

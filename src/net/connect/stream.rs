@@ -1,0 +1,202 @@
+//! One open connection to the origin: its bytes, its age, and why it ended.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, ready},
+};
+
+use hyper_util::{
+    client::legacy::connect::{Connected, Connection},
+    rt::TokioIo,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    time::Instant,
+};
+use tokio_rustls::client::TlsStream;
+
+use crate::metrics::{self, Closed};
+
+/// One connection to the origin, counted as open while it lives.
+pub struct UpstreamStream(TokioIo<Watched>);
+
+pub(super) enum Io {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// The life of one connection; found in the extensions of every response that came over it.
+#[derive(Debug)]
+pub struct Life {
+    opened: Instant,
+    aged: AtomicBool,
+}
+
+impl Life {
+    /// When it was ready for requests.
+    #[must_use]
+    pub fn opened(&self) -> Instant {
+        self.opened
+    }
+
+    /// It gets no more requests because of its age: when it ends, that was why.
+    pub fn retire(&self) {
+        self.aged.store(true, Ordering::Relaxed);
+    }
+}
+
+impl UpstreamStream {
+    pub(super) fn new(io: Io, counted: metrics::Connection) -> Self {
+        let life = Arc::new(Life { opened: Instant::now(), aged: AtomicBool::new(false) });
+        Self(TokioIo::new(Watched { io, life, counted }))
+    }
+}
+
+impl Connection for UpstreamStream {
+    fn connected(&self) -> Connected {
+        let watched = self.0.inner();
+        let connected = Connected::new().extra(Arc::clone(&watched.life));
+        if watched.io.speaks_http2() { connected.negotiated_h2() } else { connected }
+    }
+}
+
+impl hyper::rt::Read for UpstreamStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: hyper::rt::ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buffer)
+    }
+}
+
+impl hyper::rt::Write for UpstreamStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.0.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write_vectored(cx, slices)
+    }
+}
+
+/// Sees what passes, to know in the end why it ended.
+struct Watched {
+    io: Io,
+    life: Arc<Life>,
+    counted: metrics::Connection,
+}
+
+impl Watched {
+    /// Notes why the connection ends; the first reason stands. The other end's goodbye to a connection that was retired is
+    /// the answer to ours.
+    fn ends(&mut self, reason: Closed) {
+        let aged = self.life.aged.load(Ordering::Relaxed);
+        self.counted.because(if aged { Closed::Age } else { reason });
+    }
+
+    fn failed(&mut self, error: io::Error) -> io::Error {
+        // TLS calls it so when the other end closed without saying goodbye first.
+        let gone = error.kind() == io::ErrorKind::UnexpectedEof;
+        self.ends(if gone { Closed::Peer } else { Closed::Error });
+        error
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        // What nothing else ended, the pool let go.
+        self.ends(Closed::Idle);
+    }
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let (room, before) = (buffer.remaining(), buffer.filled().len());
+        let result = ready!(match &mut self.io {
+            Io::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Io::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+        });
+        if result.is_ok() && room > 0 && buffer.filled().len() == before {
+            self.ends(Closed::Peer);
+        }
+        Poll::Ready(result.map_err(|error| self.failed(error)))
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let result = ready!(match &mut self.io {
+            Io::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Io::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        });
+        Poll::Ready(result.map_err(|error| self.failed(error)))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let result = ready!(match &mut self.io {
+            Io::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Io::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        });
+        Poll::Ready(result.map_err(|error| self.failed(error)))
+    }
+
+    /// An end of our own; what fails in it is no news.
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.io {
+            Io::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Io::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.io {
+            Io::Plain(stream) => stream.is_write_vectored(),
+            Io::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let result = ready!(match &mut self.io {
+            Io::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Io::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+        });
+        Poll::Ready(result.map_err(|error| self.failed(error)))
+    }
+}
+
+impl Io {
+    /// Whether the TLS handshake agreed on HTTP/2.
+    pub(super) fn speaks_http2(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The way out through a proxy: a tunnel asked for with CONNECT (RFC 9110 §9.3.6).
+//!
+//! hyper-util has a tunnel of its own, which does not say with which status the proxy refused and swallows what follows the
+//! head of its answer; both matter here.
+
+use std::io;
+
+use http::{StatusCode, Uri};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+use zeroize::Zeroizing;
+
+use crate::config::{Origin, Proxy};
+
+/// As long as the head of an answer to CONNECT may be, bytes.
+const HEAD_LIMIT: usize = 8 * 1024;
+
+/// A proxy and what to say to it.
+pub(super) struct Egress {
+    address: Uri,
+    request: Zeroizing<Vec<u8>>,
+}
+
+impl Egress {
+    /// To `origin` through `proxy`; nothing where the proxy's name is no authority.
+    pub(super) fn new(proxy: &Proxy, origin: &Origin) -> Option<Self> {
+        let address = format!("http://{}/", proxy.authority()).parse().ok()?;
+        let host = origin.host();
+        let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+        let target = format!("{host}:{}", origin.port());
+        let head = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n");
+        let credentials = proxy.authorization().map_or(&b""[..], |value| value.as_bytes());
+        let mut request = Zeroizing::new(Vec::with_capacity(head.len() + credentials.len() + 32));
+        request.extend_from_slice(head.as_bytes());
+        if !credentials.is_empty() {
+            request.extend_from_slice(b"Proxy-Authorization: ");
+            request.extend_from_slice(credentials);
+            request.extend_from_slice(b"\r\n");
+        }
+        request.extend_from_slice(b"\r\n");
+        Some(Self { address, request })
+    }
+
+    /// Where the proxy is.
+    pub(super) fn address(&self) -> Uri {
+        self.address.clone()
+    }
+
+    /// Asks the proxy at the other end of `stream` for the tunnel.
+    pub(super) async fn open(&self, stream: &mut TcpStream) -> Result<(), Refusal> {
+        stream.write_all(&self.request).await?;
+        let mut head = Vec::with_capacity(256);
+        loop {
+            if stream.read_buf(&mut head).await? == 0 {
+                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+            }
+            if let Some(end) = head.windows(4).position(|window| window == b"\r\n\r\n") {
+                let status = status(&head).ok_or_else(|| invalid("its answer is not HTTP/1"))?;
+                return match status {
+                    _ if !status.is_success() => Err(Refusal::Status(status)),
+                    // The origin does not speak before we do, so these bytes are not the origin's.
+                    _ if head.len() > end + 4 => Err(invalid("it sent more than its answer").into()),
+                    _ => Ok(()),
+                };
+            }
+            if head.len() > HEAD_LIMIT {
+                return Err(invalid("its answer is longer than 8 KiB").into());
+            }
+        }
+    }
+}
+
+/// Why there is no tunnel.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// The proxy said no.
+    Status(StatusCode),
+    /// It said nothing that can be understood.
+    Io(io::Error),
+}
+
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+fn invalid(what: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+/// The status in `HTTP/1.1 200 Connection established`.
+fn status(head: &[u8]) -> Option<StatusCode> {
+    match head {
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0' | b'1', b' ', digits @ ..] => {
+            let (digits, rest) = digits.split_at_checked(3)?;
+            matches!(rest.first(), Some(b' ' | b'\r')).then(|| StatusCode::from_bytes(digits).ok())?
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,104 @@
+//! Whom we trust, who we are, and which TLS we speak with the origin. There is no way to turn verification off.
+
+use std::{path::Path, sync::Arc};
+
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
+};
+
+use crate::config::{self, CaMode, HttpVersion, Origin, TlsVersion};
+
+/// More than any chain of certificates needs, bytes.
+const FILE_CAP: usize = 1024 * 1024;
+
+/// What can be wrong with the settings of TLS.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// The file cannot be used.
+    #[error("{key} {path}: {cause}")]
+    File {
+        /// The key that names it.
+        key: &'static str,
+        /// Which file.
+        path: String,
+        /// Why not.
+        cause: String,
+    },
+    /// Certificate and key are not for one another, or of a kind that cannot be used.
+    #[error("upstream.client_certificate_file and upstream.client_key_file: {0}")]
+    ClientCertificate(#[source] rustls::Error),
+    /// The origin is not a name that a certificate can be for.
+    #[error("upstream.origin: {0:?} is not a host name or address")]
+    Host(String),
+    /// The crypto provider does not support the protocol versions asked for.
+    #[error("TLS: {0}")]
+    Settings(#[from] rustls::Error),
+}
+
+/// The settings of every handshake with the origin, and the name that its certificate must be for.
+pub(super) fn client(upstream: &config::Upstream) -> Result<(Arc<ClientConfig>, ServerName<'static>), TlsError> {
+    let versions: &[_] = match upstream.min_tls_version {
+        TlsVersion::Tls12 => &[&rustls::version::TLS13, &rustls::version::TLS12],
+        TlsVersion::Tls13 => &[&rustls::version::TLS13],
+    };
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions)?
+        .with_root_certificates(trusted(upstream)?);
+    let mut config = match &upstream.client_certificate {
+        None => builder.with_no_client_auth(),
+        Some(ours) => {
+            let chain = certificates("upstream.client_certificate_file", &ours.certificate_file)?;
+            let key = private_key("upstream.client_key_file", &ours.key_file)?;
+            builder.with_client_auth_cert(chain, key).map_err(TlsError::ClientCertificate)?
+        }
+    };
+    let (http1, http2) = (b"http/1.1".to_vec(), b"h2".to_vec());
+    config.alpn_protocols = match upstream.http_version {
+        HttpVersion::Auto => vec![http2, http1],
+        HttpVersion::Http1 => vec![http1],
+        HttpVersion::Http2 => vec![http2],
+    };
+    Ok((Arc::new(config), server_name(&upstream.origin)?))
+}
+
+fn trusted(upstream: &config::Upstream) -> Result<RootCertStore, TlsError> {
+    const KEY: &str = "upstream.ca_file";
+    let mut roots = RootCertStore::empty();
+    if upstream.ca_file.is_none() || upstream.ca_mode == CaMode::Add {
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    }
+    let Some(path) = &upstream.ca_file else { return Ok(roots) };
+    for certificate in certificates(KEY, path)? {
+        roots.add(certificate).map_err(|error| bad(KEY, path, error.to_string()))?;
+    }
+    Ok(roots)
+}
+
+fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let content = config::file::read(path, FILE_CAP).map_err(|error| bad(key, path, error.to_string()))?;
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&content.bytes)
+        .collect::<Result<_, _>>()
+        .map_err(|error| bad(key, path, error.to_string()))?;
+    if certificates.is_empty() {
+        return Err(bad(key, path, "holds no certificate (no \"-----BEGIN CERTIFICATE\" line)".to_owned()));
+    }
+    Ok(certificates)
+}
+
+/// The errors of the parser are not repeated: they may quote what they could not read.
+fn private_key(key: &'static str, path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    let content = config::file::read(path, FILE_CAP).map_err(|error| bad(key, path, error.to_string()))?;
+    PrivateKeyDer::from_pem_slice(&content.bytes)
+        .map_err(|_| bad(key, path, "holds no unencrypted private key (PKCS#8, PKCS#1 or SEC1, as PEM)".to_owned()))
+}
+
+fn bad(key: &'static str, path: &Path, cause: String) -> TlsError {
+    TlsError::File { key, path: path.display().to_string(), cause }
+}
+
+fn server_name(origin: &Origin) -> Result<ServerName<'static>, TlsError> {
+    let host = origin.host();
+    ServerName::try_from(host.to_owned()).map_err(|_| TlsError::Host(host.to_owned()))
+}

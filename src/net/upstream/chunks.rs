@@ -1,0 +1,45 @@
+//! The body of a request on its way out.
+
+use std::{
+    collections::VecDeque,
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+/// A body in the chunks that it arrived in. Cloning it copies no bytes.
+#[derive(Debug, Clone, Default)]
+pub struct Chunks {
+    chunks: VecDeque<Bytes>,
+    left: u64,
+}
+
+impl FromIterator<Bytes> for Chunks {
+    fn from_iter<T: IntoIterator<Item = Bytes>>(chunks: T) -> Self {
+        let chunks: VecDeque<Bytes> = chunks.into_iter().filter(|chunk| !chunk.is_empty()).collect();
+        let left = chunks.iter().map(|chunk| chunk.len() as u64).sum();
+        Self { chunks, left }
+    }
+}
+
+impl Body for Chunks {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let chunk = self.chunks.pop_front();
+        self.left -= chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
+        Poll::Ready(chunk.map(|chunk| Ok(Frame::data(chunk))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.chunks.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}

@@ -1,0 +1,69 @@
+"""The two images of the pod test, built where no base image can be pulled."""
+
+import glob
+import os
+import pathlib
+import shutil
+import tempfile
+
+from machine import podman, run
+
+SIGNER = "localhost/wonder-signer:0.1.0"
+APP = "localhost/example-app:0.1.0"
+# What `python:slim` would hold, as far as the example needs it: Debian packages, unpacked.
+PACKAGES = (
+    "python3.11-minimal libpython3.11-minimal libpython3.11-stdlib libc6 libssl3 libexpat1 zlib1g libffi8 liblzma5"
+    " libbz2-1.0 libuuid1"
+).split()
+
+
+def signer(root, binary):
+    """The shipped Containerfile's runtime stage around a program that is built already."""
+    with tempfile.TemporaryDirectory() as context:
+        shutil.copy(binary, f"{context}/wonder-signer")
+        words = ["--target", "prebuilt", "--tag", SIGNER, "--file", root / "deploy/Containerfile", context]
+        podman("build", "--quiet", *words, timeout=300)
+    return int(podman("image", "inspect", "--format", "{{.Size}}", SIGNER).stdout)
+
+
+def app(root, work):
+    """The example's own Containerfile on a base made here."""
+    system = work / "python-root"
+    if not (system / "usr/bin/python3").exists():
+        shutil.rmtree(system, ignore_errors=True)
+        packages = work / "packages"
+        packages.mkdir(exist_ok=True)
+        os.chmod(packages, 0o777)
+        cache = os.getcwd()
+        try:
+            os.chdir(packages)
+            run("apt-get", "download", *PACKAGES, timeout=300)
+        finally:
+            os.chdir(cache)
+        for package in glob.glob(f"{packages}/*.deb"):
+            run("dpkg-deb", "--extract", package, system)
+        (system / "usr/bin/python3").symlink_to("python3.11")
+    base = "localhost/python-base:latest"
+    file = work / "Containerfile.base"
+    file.write_text("FROM scratch\nCOPY . /\nENV PATH=/usr/bin\n")
+    podman("build", "--quiet", "--tag", base, "--file", file, system, timeout=300)
+    context = root / "deploy/kubernetes/example-app/app"
+    podman("build", "--quiet", "--from", base, "--tag", APP, context, timeout=300)
+
+
+def keys(binary, work, name):
+    """A key pair and an AppID, laid out as the Secret would be: root's files, mode 0440."""
+    import uuid
+
+    directory = pathlib.Path(work / "keys" / name)
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    run(binary, "keygen", "--out", directory)
+    public = directory.parent / f"{name}.pem"
+    (directory / "public_key.pem").rename(public)
+    os.chmod(public, 0o444)
+    app_id = str(uuid.uuid4())
+    (directory / "app_id").write_text(app_id + "\n")
+    for file in directory.iterdir():
+        os.chmod(file, 0o440)
+    return directory, app_id

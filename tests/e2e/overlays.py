@@ -1,0 +1,49 @@
+"""Every kustomization that ships, rendered and held against the schemas of the newest Kubernetes versions, strictly."""
+
+import pathlib
+
+import manifests
+from machine import Failed
+
+# Definitions that come with the Prometheus operator; the schemas of Kubernetes do not know them.
+ELSEWHERE = {"PodMonitor", "ServiceMonitor"}
+
+
+def newest_versions(count=3):
+    import kubernetes_validate
+
+    home = pathlib.Path(kubernetes_validate.__file__).parent / "kubernetes-json-schema"
+    found = {tuple(int(n) for n in path.name.split("-")[0].lstrip("v").split(".")) for path in home.glob("v*-strict")}
+    return [".".join(map(str, version)) for version in sorted(found)[-count:]]
+
+
+def kustomizations(root):
+    """Directories that can be applied as they are; components are seen through them."""
+    files = sorted(root.rglob("kustomization.yaml"))
+    return [file.parent for file in files if "kind: Kustomization" in file.read_text()]
+
+
+def validate(kubectl, directory, versions):
+    """Validates one kustomization and says what it holds."""
+    import kubernetes_validate
+
+    things = manifests.render(kubectl, directory)
+    for thing in things:
+        if thing["kind"] in ELSEWHERE:
+            continue
+        for version in versions:
+            try:
+                kubernetes_validate.validate(thing, version, strict=True)
+            except kubernetes_validate.ValidationError as error:
+                name = f"{thing['kind']} {thing['metadata']['name']}"
+                raise Failed(f"{name} is not valid for {version}: {error.message}") from None
+    return ", ".join(sorted(thing["kind"] for thing in things))
+
+
+def same_in_both_places(directory):
+    """A CronJob's patch must be the pod template's: there is no way to share them but to compare them."""
+    import yaml
+
+    one, other = (yaml.safe_load((directory / file).read_text()) for file in ("pod-template.yaml", "cron-job.yaml"))
+    if manifests.template(one) != manifests.template(other):
+        raise Failed(f"{directory.name}/cron-job.yaml differs from pod-template.yaml")

@@ -1,0 +1,60 @@
+#!/bin/sh
+# Runs the shipped image and manifests as real pods on this machine, without a cluster or a registry: installs what it
+# needs (Debian, as root), builds the static program and the images, and runs the checks of pod.py.
+# Ends with "N passed, M failed", and not with 0 if a check failed or could not be made.
+#
+#   tests/e2e/pod.sh                       builds with the profile e2e
+#   BINARY=path/to/wonder-signer tests/e2e/pod.sh    tests that (static) program
+set -eu
+cd "$(dirname "$0")/../.."
+
+die() { echo "pod.sh: $*" >&2; echo "0 passed, 1 failed"; exit 1; }
+
+[ "$(id -u)" = 0 ] || die "needs root, to install packages and to enter the pods' network namespaces"
+missing=
+for pair in podman:podman runc:runc dnsmasq:dnsmasq-base openssl:openssl systemd-analyze:systemd; do
+    command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair#*:}"
+done
+python3 -c 'import venv, ensurepip' 2>/dev/null || missing="$missing python3-venv"
+if [ -n "$missing" ]; then
+    command -v apt-get >/dev/null || die "needs$missing, and here is no apt-get to install them"
+    # shellcheck disable=SC2086
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing; } >&2 ||
+        die "cannot install$missing"
+fi
+
+work=${E2E_WORK:-target/e2e}
+mkdir -p "$work"
+work=$(cd "$work" && pwd)
+
+# Debian's kubectl is too old for components; the program kustomize does as well.
+KUBECTL=$(command -v kubectl || command -v kustomize || true)
+if [ -z "$KUBECTL" ] && command -v go >/dev/null; then
+    GOBIN="$work" go install sigs.k8s.io/kustomize/kustomize/v5@v5.0.3 >&2 && KUBECTL=$work/kustomize
+fi
+[ -n "$KUBECTL" ] || die "needs kubectl 1.21 or newer, or kustomize 4.1 or newer, to render the manifests"
+
+if ! "$work/venv/bin/python" -c "import celpy, kubernetes_validate, yaml" 2>/dev/null; then
+    python3 -m venv "$work/venv" && "$work/venv/bin/pip" install --quiet --disable-pip-version-check kubernetes-validate cel-python pyyaml >&2 ||
+        die "cannot install kubernetes-validate and cel-python"
+fi
+
+if [ -z "${BINARY:-}" ]; then
+    target=$(rustc -vV | sed -n 's/^host: //p')
+    RUSTFLAGS="-C target-feature=+crt-static" cargo build --quiet --locked --profile e2e --bin wonder-signer --target "$target" ||
+        die "the program does not build"
+    BINARY=target/$target/e2e/wonder-signer
+fi
+
+# A container may not get more of these than the machine lets us have.
+cat > "$work/containers.conf" <<'CONF'
+[containers]
+default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
+[engine]
+runtime = "runc"
+CONF
+export CONTAINERS_CONF="$work/containers.conf"
+podman info >/dev/null || die "podman does not run on this machine"
+
+export KUBECTL BINARY
+exec "$work/venv/bin/python" tests/e2e/pod.py "$work" "$@"

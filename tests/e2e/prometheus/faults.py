@@ -1,0 +1,235 @@
+"""The faults: how each is brought about and taken away, and which alerts it has to raise. Each has a namespace of its own."""
+
+import signal
+import threading
+import time
+
+from pretenders import OddUpstream, Player
+from programs import Load, P, Sidecar, free_port
+from relay import Relay
+
+# Shortened along with the rules.
+PACE = """
+[timeouts]
+connect = "2s"
+tls_handshake = "2s"
+{timeouts}
+[limits]
+body = "64KiB"
+{limits}
+[shutdown]
+grace = "6s"
+"""
+
+
+def settings(timeouts="", limits=""):
+    return PACE.format(timeouts=timeouts, limits=limits)
+
+
+class Fault:
+    """`expected`: the alerts that must fire and clear. `also`: those that may fire beside them."""
+
+    kind = "real"
+
+    def __init__(self, name, what, expected, also=()):
+        self.name, self.what, self.expected, self.also = name, what, expected, set(also)
+        self.targets = []
+
+    def target(self, port, pod=None, job="shop/wonder-signer"):
+        self.targets.append((job, port, {"namespace": self.name, "pod": pod or f"{self.name}-0"}))
+
+
+class OnSidecar(Fault):
+    """A fault at one real instance, under load."""
+
+    def __init__(self, stage, name, what, expected, inject, remove, also=(), origin=None, config=None, load=None):
+        super().__init__(name, what, expected, also)
+        self.relay = Relay(free_port(), stage.simulator) if origin is None else None
+        self.sidecar = Sidecar(stage, name, origin or f"https://127.0.0.1:{self.relay.port}", config or settings())
+        self.load_options = load or {}
+        self.load = None
+        self.target(self.sidecar.admin)
+        self.inject = lambda: inject(self)
+        self.remove = lambda: remove(self)
+
+    def begin(self):
+        self.load = Load(self.sidecar.listen, **self.load_options)
+
+
+class Played(Fault):
+    """A fault that only shows in metrics: lines of a real scrape are replaced."""
+
+    kind = "played"
+
+    def __init__(self, name, what, expected, lines, source, also=(), others=(), elsewhere=None):
+        """`others`: the lines of further pods. `elsewhere`: lines of kube-state-metrics, about this one's pod."""
+        super().__init__(name, what, expected, also)
+        self.players = []
+        for place, played in enumerate([lines, *others]):
+            port = free_port()
+            self.players.append(Player(port, source, played))
+            self.target(port, f"{name}-{place}")
+        if elsewhere:
+            port = free_port()
+            self.players.append(Player(port, None, elsewhere))
+            self.targets.append(("kube-state-metrics", port, {"prober": name}))
+
+    def begin(self):
+        pass
+
+    def inject(self):
+        for player in self.players:
+            player.play()
+
+    def remove(self):
+        for player in self.players:
+            player.stop()
+
+
+def mode(value):
+    return lambda fault: fault.relay.set(value)
+
+
+def throttle(fault):
+    """Takes the processor away in the way that a container's quota does: 5 ms of every 60 ms are left."""
+    fault.throttled = True
+    process = fault.sidecar.process
+
+    def work():
+        while fault.throttled and process.poll() is None:
+            process.send_signal(signal.SIGSTOP)
+            time.sleep(0.055)
+            process.send_signal(signal.SIGCONT)
+            time.sleep(0.005)
+
+    threading.Thread(target=work, daemon=True).start()
+
+
+def unthrottle(fault):
+    fault.throttled = False
+
+
+def restart_often(fault):
+    fault.restarting = True
+
+    def work():
+        # The time of a start is known in whole seconds.
+        while fault.restarting:
+            fault.sidecar.start_again()
+            time.sleep(2.5)
+
+    fault.restarter = threading.Thread(target=work, daemon=True)
+    fault.restarter.start()
+
+
+def restart_no_more(fault):
+    fault.restarting = False
+    fault.restarter.join()
+
+
+def drain(fault):
+    """Requests that get no answer are under way when the instance is told to stop."""
+    fault.relay.set("hang")
+    time.sleep(1.5)
+    fault.sidecar.signal(signal.SIGTERM)
+
+
+def undrain(fault):
+    fault.relay.set("pass")
+    fault.sidecar.start_again()
+
+
+def service_faults(fault):
+    fault.load.requests = [
+        ("POST", f"{P}/customers", b"x" * 100_000), ("GET", "/healthz", None), ("GET", f"{P}/customers", None),
+        ("POST", f"{P}/echo", b"  "),
+    ]
+
+
+def service_mends(fault):
+    fault.load.requests = [("GET", f"{P}/customers", None)]
+
+
+def odd(attribute, value):
+    return lambda fault: setattr(fault.upstream, attribute, value)
+
+
+def all_faults(stage, source):
+    """Every fault, its programs started but healthy. `source`: metrics of a healthy instance, for those that are played."""
+    down = "WonderSignerDown"
+
+    def on(*arguments, **options):
+        return OnSidecar(stage, *arguments, **options)
+
+    faults = [
+        on("wrong-key", "the key is not the one that Wonder knows", ["WonderSignerAuthRejected"],
+           lambda fault: fault.sidecar.start_again("wrong"), lambda fault: fault.sidecar.start_again("right"), also=[down]),
+        on("network", "nothing listens at the origin", ["WonderSignerUpstreamUnreachable", "WonderSignerUpstreamErrors"],
+           mode("refuse"), mode("pass"),
+           also=["WonderSignerUnknownOutcome"]),
+        on("lost", "connections break with requests on them",
+           ["WonderSignerUnknownOutcome", "WonderSignerUnknownOutcomeMany", "WonderSignerUpstreamErrors"],
+           mode("break"), mode("pass"), load={"workers": 6}, also=["WonderSignerUpstreamUnreachable"]),
+        on("slots", "Wonder hangs and all 4 places are taken", ["WonderSignerSaturated", "WonderSignerOverloaded"],
+           mode("hang"), mode("pass"), config=settings('queue = "300ms"', "requests_in_flight = 4"), load={"workers": 8, "each_per_second": 2},
+           also=["WonderSignerCallersGiveUp", "WonderSignerUnknownOutcome", "WonderSignerUnknownOutcomeMany",
+                 "WonderSignerUpstreamErrors"]),
+        on("impatient", "the service waits 0.2 s, Wonder takes 0.4 s", ["WonderSignerCallersGiveUp"],
+           lambda fault: (setattr(fault.load, "patience", 0.2), fault.relay.set("delay")),
+           lambda fault: (setattr(fault.load, "patience", 8), fault.relay.set("pass")),
+           also=["WonderSignerUnknownOutcome", "WonderSignerUnknownOutcomeMany", "WonderSignerUpstreamErrors"]),
+        on("drain", "SIGTERM with requests in flight that hang", ["WonderSignerDrainSlow", down],
+           drain, undrain, load={"workers": 4},
+           also=["WonderSignerDrainCut", "WonderSignerDrainRefused", "WonderSignerUnknownOutcome", "WonderSignerUnknownOutcomeMany",
+                 "WonderSignerCallersGiveUp", "WonderSignerUpstreamErrors"]),
+        on("killed", "SIGKILL", [down], lambda fault: fault.sidecar.kill(), lambda fault: fault.sidecar.start_again()),
+        on("restarts", "killed and started every 2.5 s", ["WonderSignerRestarting"], restart_often, restart_no_more, also=[down]),
+        on("service", "the service sends bodies too large, blank or not for Wonder", ["WonderSignerRefusesRequests"],
+           service_faults, service_mends),
+        on("throttled", "the process gets 5 ms of every 60 ms", ["WonderSignerSigningSlow"], throttle, unthrottle,
+           load={"workers": 6, "each_per_second": 6}, also=["WonderSignerAddedLatencyHigh", "WonderSignerCallersGiveUp", down]),
+    ]
+
+    upstream = OddUpstream(free_port_of_odd := free_port())
+    fails = on("wonder-fails", "the origin answers 503", ["WonderSignerUpstreamFails"], odd("status", 503), odd("status", 200),
+               origin=f"http://127.0.0.1:{free_port_of_odd}")
+    fails.upstream = upstream
+    faults.append(fails)
+
+    def played(*arguments, **options):
+        return Played(*arguments, source=source, **options)
+
+    own = 'wonder_signer_proxy_errors_total{reason="internal",sent="no"}'
+    key = "wonder_signer_key_loaded_timestamp_seconds"
+    added = "wonder_signer_added_duration_seconds"
+    limit = 'kube_pod_init_container_resource_limits{{namespace="{0}",pod="{0}-0",container="wonder-signer",resource="memory"}}'
+    faults += [
+        played("own-errors", "one error of our own every second",
+               ["WonderSignerErrorBudgetBurnsFast", "WonderSignerErrorBudgetBurnsSlowly"], {own: int}),
+        played("drain-seen", "a shutdown refuses and cuts requests, and a scrape comes in time",
+               ["WonderSignerDrainRefused", "WonderSignerDrainCut"],
+               {'wonder_signer_drain_cut_requests_total{sent="maybe"}': int,
+                'wonder_signer_proxy_errors_total{reason="draining",sent="no"}': int}),
+        played("sign-failed", "one signature fails every second", ["WonderSignerCannotSign"],
+               {'wonder_signer_signatures_total{result="failed"}': int}),
+        played("skew-ahead", "the clock is 400 s ahead", ["WonderSignerClockSkew"], {"wonder_signer_clock_skew_seconds": lambda _: 400}),
+        played("skew-behind", "the clock is 1300 s behind", ["WonderSignerClockSkew", "WonderSignerClockSkewCritical"],
+               {"wonder_signer_clock_skew_seconds": lambda _: -1300}),
+        played("mixed", "two pods differ in key, configuration and version",
+               ["WonderSignerMixedKeys", "WonderSignerMixedConfiguration", "WonderSignerMixedVersions"],
+               {f'{key}{{credential="default",fingerprint="aaaaaaaa"}}': lambda _: 1,
+                'wonder_signer_config_info{environment="staging",hash="1"}': lambda _: 1,
+                'wonder_signer_build_info{version="1",revision="x",rustc="y"}': lambda _: 1},
+               others=[{f'{key}{{credential="default",fingerprint="bbbbbbbb"}}': lambda _: 1,
+                        'wonder_signer_config_info{environment="staging",hash="2"}': lambda _: 1,
+                        'wonder_signer_build_info{version="2",revision="x",rustc="y"}': lambda _: 1}]),
+        played("added", "every request spends 20 ms to 50 ms here", ["WonderSignerAddedLatencyHigh"],
+               {f'{added}_bucket{{le="{le}"}}': (lambda t, slow=slow: int(t * 50) if slow else 0)
+                for le, slow in [("0.00005", 0), ("0.0001", 0), ("0.0002", 0), ("0.0003", 0), ("0.0005", 0), ("0.001", 0), ("0.002", 0),
+                                 ("0.005", 0), ("0.01", 0), ("0.02", 0), ("0.05", 1), ("+Inf", 1)]}),
+        played("memory", "95 % of a limit of 32 MiB", ["WonderSignerMemoryNearLimit"],
+               {"process_resident_memory_bytes": lambda _: 0.95 * 2**25}, elsewhere={limit.format("memory"): lambda _: 2**25}),
+        played("no-limit", "300 MiB, and no limit is known", ["WonderSignerMemoryHigh"],
+               {"process_resident_memory_bytes": lambda _: 300 * 2**20}),
+    ]
+    return faults

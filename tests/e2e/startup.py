@@ -1,0 +1,196 @@
+"""Causes every failure at start-up and holds what is said against the table in deploy/README.md.
+
+    startup.py PROGRAM README WORK --write      writes the table anew
+"""
+
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import sys
+
+from machine import Failed, run
+
+BEGIN, END = "<!-- start-up failures: begin, written by tests/e2e/startup.py -->", "<!-- start-up failures: end -->"
+APP_ID = "1f0e5b52-6c0a-4a55-9a0e-2f6b8d0c7e11"
+GOOD = f"""
+[listen]
+address = "127.0.0.1:0"
+[admin]
+address = "127.0.0.1:0"
+[credentials.default]
+app_id = "{APP_ID}"
+private_key_file = "private_key.pem"
+"""
+CREDENTIAL = GOOD[GOOD.index("[credentials") :]
+
+
+def with_line(section, line):
+    """The good configuration with one line more, or another one for the same key."""
+    key = line.split(" = ")[0]
+    kept = [old for old in GOOD.splitlines() if not old.startswith(f"{key} = ") or section == "upstream"]
+    if f"[{section}]" in kept:
+        kept.insert(kept.index(f"[{section}]") + 1, line)
+        return "\n".join(kept)
+    return "\n".join([*kept, f"[{section}]", line])
+
+
+# What is wrong; the configuration; what else is done; the fix.
+CASES = [
+    ("the ConfigMap is not mounted", None, {}, "mount it at the path that `--config` names"),
+    ("no credential", GOOD.replace(CREDENTIAL, ""), {}, "set AppID and key: both, under the same name"),
+    ("not TOML", GOOD + "[limits\n", {}, "mend the line that is named"),
+    ("a misspelt key", with_line("limits", 'bodi = "1MiB"'), {}, "use the key that is suggested"),
+    ("a misspelt variable", GOOD, {"env": {"WONDER_SIGNER_LIMITS__BODI": "1MiB"}}, "use the variable that is suggested"),
+    ("a duration without its unit", with_line("timeouts", 'connect = "5"'), {}, 'write the unit: `"5s"`'),
+    ("a value out of bounds", with_line("limits", 'body = "1GiB"'), {}, "stay within the bounds that are named"),
+    ("AppID is not a UUID", GOOD.replace(APP_ID, "my-shop"), {}, "copy the AppID from the Wonder portal"),
+    (
+        "the Secret has no `app_id`",
+        with_line("credentials.default", 'app_id_file = "app_id"').replace(f'app_id = "{APP_ID}"\n', ""),
+        {},
+        "put `app_id` into the Secret",
+    ),
+    (
+        "the Secret is not mounted",
+        with_line("credentials.default", 'private_key_file = "secrets/private_key.pem"'),
+        {},
+        "create the Secret `wonder-signer-key`; look at the volume",
+    ),
+    (
+        "the key is for another user",
+        GOOD,
+        {"key": "good", "mode": 0o600, "user": 65532},
+        "in Kubernetes keep `runAsGroup: 0` and `defaultMode: 0440`; elsewhere change the owner",
+    ),
+    ("the key is still base64", GOOD, {"key": "base64"}, "decode it: `data` of a Secret is base64, `stringData` is not"),
+    ("the public key was given", GOOD, {"key": "public"}, "give the other file"),
+    ("the key has a passphrase", GOOD, {"key": "encrypted"}, "`openssl pkey -in private_key.pem -out plain.pem`"),
+    ("the key is not RSA", GOOD, {"key": "ec"}, "Wonder takes RSA: `wonder-signer keygen --out keys`"),
+    ("the key is too small", GOOD, {"key": "small"}, "make a new one: `wonder-signer keygen --out keys`"),
+    ("the key is in the file", with_line("credentials.default", 'private_key = "…"'), {}, "use `private_key_file`"),
+    (
+        "the signing port is taken",
+        with_line("listen", 'address = "127.0.0.1:18080"'),
+        {"taken": 18080},
+        "another container of the pod has it: change `listen.address` and the service's URL",
+    ),
+    (
+        "the admin port is taken",
+        GOOD.replace('[admin]\naddress = "127.0.0.1:0"', '[admin]\naddress = "127.0.0.1:19090"'),
+        {"taken": 19090},
+        "change `admin.address`, the probes' port and the container's port",
+    ),
+    (
+        "the signing listener is not on loopback",
+        with_line("listen", 'address = "0.0.0.0:8080"').replace('[admin]\n', '[admin]\naddress = "127.0.0.1:0"\n'),
+        {},
+        "leave it on 127.0.0.1: the containers of a pod share it",
+    ),
+    ("no origin", with_line("upstream", 'environment = "custom"'), {}, "set `upstream.origin`, or use staging or production"),
+    (
+        "an origin, but not custom",
+        with_line("upstream", 'origin = "https://127.0.0.1:4443"'),
+        {},
+        "set `upstream.environment` to custom, or remove the origin",
+    ),
+    (
+        "an origin with a path",
+        with_line("upstream", 'environment = "custom"\norigin = "https://127.0.0.1:4443/api"'),
+        {},
+        "leave the path out: the service sends it",
+    ),
+    ("the CA file is missing", with_line("upstream", 'ca_file = "ca.pem"'), {}, "mount it; Wonder itself needs none"),
+    ("the CA file has no certificate", with_line("upstream", 'ca_file = "empty.pem"'), {}, "give a PEM certificate"),
+    ("a misspelt flag", GOOD, {"flags": ["--confg", "x"]}, "use the flag that is suggested"),
+]
+
+
+def make_keys(directory):
+    """Every kind of key file that there is to get wrong."""
+    openssl = lambda *words: run("openssl", *words)
+    rsa = lambda name, bits: openssl("genpkey", "-algorithm", "RSA", "-pkeyopt", f"rsa_keygen_bits:{bits}", "-out", name)
+    made = lambda name: directory / f"{name}.key"
+    rsa(made("good"), 2048)
+    rsa(made("small"), 1024)
+    openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", made("ec"))
+    openssl("pkey", "-in", made("good"), "-pubout", "-out", made("public"))
+    openssl("pkey", "-in", made("good"), "-aes256", "-passout", "pass:example", "-out", made("encrypted"))
+    openssl("base64", "-in", made("good"), "-out", made("base64"))
+
+
+def cause(program, work, configuration, more):
+    """Starts the program in a directory of its own, wrongly, and gives its exit code and its one line."""
+    if work.exists():
+        shutil.rmtree(work)
+    work.mkdir()
+    os.chmod(work, 0o755)
+    keys = work.parent / "startup-keys"
+    shutil.copy(keys / f"{more.get('key', 'good')}.key", work / "private_key.pem")
+    os.chmod(work / "private_key.pem", more.get("mode", 0o444 if "user" in more else 0o600))
+    (work / "empty.pem").write_text("\n")
+    if configuration is not None:
+        (work / "sidecar.toml").write_text(configuration)
+    taken = socket.socket()
+    if "taken" in more:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", more["taken"]))
+        taken.listen()
+    words = [program, "run", "--config", "sidecar.toml", *more.get("flags", [])]
+    identity = {"user": more["user"], "group": more["user"], "extra_groups": []} if "user" in more else {}
+    try:
+        done = subprocess.run(
+            words, cwd=work, env=more.get("env", {}), timeout=10, text=True, capture_output=True, check=False, **identity
+        )
+    except subprocess.TimeoutExpired:
+        raise Failed("it started instead of failing") from None
+    finally:
+        taken.close()
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("{")]
+    if len(lines) != 1:
+        raise Failed(f"{len(lines)} lines instead of one: {done.stderr}")
+    return done.returncode, lines[0]
+
+
+def table(program, work):
+    keys = work.parent / "startup-keys"
+    if not keys.exists():
+        keys.mkdir(parents=True)
+        make_keys(keys)
+    # Where anyone may run it: the directory of the build may be closed to other users.
+    place = pathlib.Path("/tmp") / f"wonder-e2e-startup-{os.getpid()}"
+    place.mkdir()
+    try:
+        shutil.copy(program, place / "wonder-signer")
+        os.chmod(place, 0o755)
+        shutil.copytree(keys, place / "startup-keys")
+        rows = ["| What is wrong | Exit | What it says | Fix |", "|---|---|---|---|"]
+        for what, configuration, more, fix in CASES:
+            try:
+                code, line = cause(place / "wonder-signer", place / "work", configuration, more)
+            except Failed as failed:
+                raise Failed(f"{what}: {failed}") from None
+            escaped = line.replace("|", "\\|")
+            # Two, in case the line has one of its own.
+            rows.append(f"| {what} | {code} | ``{escaped}`` | {fix} |")
+        return "\n".join(rows)
+    finally:
+        shutil.rmtree(place)
+
+
+def compare(program, readme, work, write=False):
+    now = table(program, work)
+    text = readme.read_text()
+    before, rest = text.split(BEGIN)
+    documented, after = rest.split(END)
+    if write:
+        readme.write_text(f"{before}{BEGIN}\n{now}\n{END}{after}")
+    elif documented.strip() != now:
+        new = [line for line in now.splitlines() if line not in documented]
+        raise Failed("run startup.py --write; not in README.md: " + " ".join(new))
+    return f"{len(CASES)} failures caused"
+
+
+if __name__ == "__main__":
+    print(compare(*map(pathlib.Path, sys.argv[1:4]), write="--write" in sys.argv))

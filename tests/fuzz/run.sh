@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Runs each fuzz target for a time and prints how often it was executed. A finding ends the run and stays in artifacts/.
+#
+#   tests/fuzz/run.sh [SECONDS EACH] [TARGET...]      default 60, all targets
+#
+# Needs the nightly toolchain and cargo-fuzz (cargo install cargo-fuzz). What a run finds of new paths is kept outside the
+# repository, in target/corpus; corpus/ holds the seeds.
+set -euo pipefail
+cd "$(dirname "$0")"
+seconds="${1:-60}"
+shift || true
+if [ $# -eq 0 ]; then set -- $(sed -n 's/^name = "\(.*\)"$/\1/p' Cargo.toml | grep -v wonder-signer); fi
+
+cargo +nightly fuzz build --fuzz-dir . --sanitizer "${SANITIZER:-address}" >&2
+log="$(mktemp)"
+trap 'rm -f "$log"' EXIT
+printf '| target | seconds | executions | executions/s | edges |\n|---|---|---|---|---|\n'
+for target in "$@"; do
+  mkdir -p "target/corpus/$target" "artifacts/$target"
+  if ! cargo +nightly fuzz run --fuzz-dir . --sanitizer "${SANITIZER:-address}" "$target" \
+    "target/corpus/$target" "corpus/$target" -- \
+    -max_total_time="$seconds" -print_final_stats=1 -timeout=20 -rss_limit_mb=4096 -max_len=8192 >"$log" 2>&1; then
+    tail -n 60 "$log" >&2
+    exit 1
+  fi
+  executions="$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")"
+  rate="$(sed -n 's/^stat::average_exec_per_sec: *//p' "$log")"
+  edges="$(grep -o 'cov: [0-9]*' "$log" | tail -n 1 | cut -d ' ' -f 2)"
+  printf '| %s | %s | %s | %s | %s |\n' "$target" "$seconds" "$executions" "$rate" "$edges"
+done

@@ -1,0 +1,52 @@
+//! The header filter in both directions: what must not pass does not, whatever is nominated, and twice is as good as once.
+
+#![no_main]
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use libfuzzer_sys::fuzz_target;
+use wonder_signer::net::headers::{to_downstream, to_upstream};
+
+/// None of these comes from a caller.
+const NEVER: &[&str] = &[
+    "connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "http2-settings", "host", "content-length",
+    "expect", "credential", "nonce", "signature", "x-skip-signature", "forwarded", "x-real-ip", "cookie",
+];
+
+fuzz_target!(|lines: &[u8]| {
+    let mut headers = HeaderMap::new();
+    for line in lines.split(|byte| *byte == b'\n') {
+        let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
+        let name = HeaderName::from_bytes(&line[..colon]);
+        let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(&line[colon + 1..])) else { continue };
+        headers.append(name, value);
+    }
+    let nominated: Vec<HeaderName> = headers
+        .get_all("connection")
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .filter(|name| name != "content-type" && name != "close" && name != "keep-alive")
+        .collect();
+
+    let mut up = headers.clone();
+    to_upstream(&mut up, |_| ());
+    for name in up.keys() {
+        let text = name.as_str();
+        assert!(!NEVER.contains(&text), "{text}");
+        assert!(!["x-forwarded-", "proxy-", "x-wonder-signer-"].iter().any(|start| text.starts_with(start)), "{text}");
+        assert!(!nominated.contains(name), "{text} was nominated");
+    }
+    assert!(up.contains_key("content-type"));
+    let mut again = up.clone();
+    to_upstream(&mut again, |kind| panic!("{kind:?} was left"));
+    assert_eq!(again, up);
+
+    let mut down = headers;
+    to_downstream(&mut down);
+    for name in down.keys() {
+        let text = name.as_str();
+        assert!(!["connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade"].contains(&text), "{text}");
+        assert!(!text.starts_with("x-wonder-signer-"), "{text}");
+        assert!(!nominated.contains(name), "{text} was nominated");
+    }
+});

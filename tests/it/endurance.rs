@@ -1,0 +1,12 @@
+//! Many requests and much time: the built program before an upstream that keeps breaking things.
+//!
+//! The long runs are ignored; `tests/chaos.sh` and `tests/soak.sh` run them by hand with the release build.
+
+mod chaos;
+mod soak;
+mod traffic;
+
+/// A number from the environment, for runs longer or shorter than usual.
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |value| value.parse().expect(name))
+}

@@ -1,0 +1,105 @@
+//! What an upstream can do to a request, and what the caller is told of it.
+//!
+//! Whatever breaks: no request reaches the upstream twice, and when any of it has, the caller is never told `sent: no`.
+
+mod answers;
+mod connections;
+mod races;
+
+use crate::support::{
+    caller::{Caller, Outcome},
+    faults::{Builder, Upstream},
+    identity::Certificate,
+    sidecar::{Sidecar, assert_signed},
+    wire::request,
+};
+
+/// One row of the table: a fault, and what has to come of it.
+struct Row {
+    fault: &'static str,
+    upstream: Builder,
+    /// More configuration, without `[upstream]`.
+    settings: &'static str,
+    /// Requests over the same connection before the one that is looked at.
+    before: usize,
+    body: Vec<u8>,
+    /// What the caller may get, `|` between them: [`Outcome::text`].
+    got: &'static str,
+    /// How often all of the request may have reached the upstream.
+    arrivals: &'static [usize],
+}
+
+impl Row {
+    /// The fault befalls the first request.
+    fn new(fault: &'static str, upstream: Builder, got: &'static str, arrivals: &'static [usize]) -> Self {
+        Self { fault, upstream, settings: "", before: 0, body: b"{\"amount\":1}".to_vec(), got, arrivals }
+    }
+
+    fn settings(mut self, settings: &'static str) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// The fault befalls the second request.
+    fn second(mut self) -> Self {
+        self.before = 1;
+        self
+    }
+
+    fn body(mut self, bytes: usize) -> Self {
+        self.body = vec![b'x'; bytes];
+        self
+    }
+
+    fn tls(mut self) -> Self {
+        self.upstream = self.upstream.tls(Certificate::Right);
+        self
+    }
+
+    /// Runs it and holds it against the two rules and its own expectation.
+    async fn check(self) {
+        let upstream = self.upstream.start().await;
+        let settings = format!("{}{}", upstream.settings(), self.settings);
+        let sidecar = Sidecar::with(&upstream.origin(), &settings).await;
+        let mut caller = Caller::connect(sidecar.listen).await;
+        for number in 0..self.before {
+            let earlier = numbered(number, b"");
+            assert_eq!(caller.ask(&earlier).await.text(), "200 whole", "{} before", self.fault);
+        }
+        let bytes = upstream.bytes();
+        let outcome = caller.ask(&numbered(self.before, &self.body)).await;
+        let bytes = upstream.bytes() - bytes;
+        let entry = upstream.entry(&id(self.before));
+        let got = outcome.text();
+        eprintln!("| {} | {got} | {} | {} |", self.fault, outcome.sent().unwrap_or("-"), entry.whole);
+        assert!(self.got.split('|').any(|one| one.trim() == got), "{}: {got}, not {}", self.fault, self.got);
+        assert!(self.arrivals.contains(&entry.whole), "{}: arrived {} times", self.fault, entry.whole);
+        assert!(entry.begun <= 1, "{}: begun {} times", self.fault, entry.begun);
+        assert!(outcome.sent() != Some("no") || (entry.begun, bytes) == (0, 0), "{}: it was sent", self.fault);
+        assert_eq!(upstream.ambiguous(), [""; 0], "{}", self.fault);
+        for message in upstream.take() {
+            assert_signed(&message);
+        }
+        if let Outcome::Refused { code, sent, .. } = &outcome {
+            let series = format!("wonder_signer_proxy_errors_total{{reason=\"{code}\",sent=\"{sent}\"}}");
+            let counted = sidecar.metric(&series).await;
+            assert!((counted - 1.0).abs() < f64::EPSILON, "{}: {series} is {counted}", self.fault);
+        }
+    }
+}
+
+fn id(number: usize) -> String {
+    format!("request-{number}")
+}
+
+fn numbered(number: usize, body: &[u8]) -> Vec<u8> {
+    request("POST", &format!("/svc/orders/{number}"), &[("X-Request-ID", &id(number))], body)
+}
+
+fn title(of: &str) {
+    eprintln!("\n{of}\n\n| fault | the caller got | sent | arrivals |\n|---|---|---|---|");
+}
+
+fn upstream() -> Builder {
+    Upstream::builder()
+}

@@ -1,0 +1,219 @@
+//! Faults of the answer.
+
+use std::sync::Arc;
+
+use tokio::{io::AsyncWriteExt as _, sync::Semaphore};
+
+use super::{Row, numbered, title, upstream};
+use crate::support::{
+    caller::{Caller, Outcome},
+    faults::{Early, Fault, OK},
+    sidecar::Sidecar,
+};
+
+const HALF_HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Le";
+const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n";
+const HALF_BODY: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf of it";
+const HALF_CHUNKS: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n";
+const UNTIL_CLOSE: &[u8] = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nas long as it lasts";
+
+fn row(fault: &'static str, what: Fault, got: &'static str) -> Row {
+    Row::new(fault, upstream().plan(move |_| what.clone()), got, &[1])
+}
+
+fn short() -> Vec<Row> {
+    let (lost, late) = ("502 upstream_reset maybe", "504 upstream_timeout maybe");
+    // Closed: the break was seen before the head had left, which then is not sent at all.
+    let cut = "200 cut | closed";
+    let reset = |bytes: &[u8]| Fault::AnswerThenReset(bytes.to_vec());
+    let close = |bytes: &[u8]| Fault::AnswerThenClose(bytes.to_vec());
+    let stall = |bytes: &[u8]| Fault::Stall(bytes.to_vec());
+    // A reset may overtake what was sent before it.
+    let cut_or_lost = "200 cut | closed | 502 upstream_reset maybe";
+    vec![
+        row("reset within the head", reset(HALF_HEAD), lost),
+        row("reset after the head", reset(HEAD), cut_or_lost),
+        row("reset within the body", reset(HALF_BODY), cut_or_lost),
+        row("reset between chunks", reset(HALF_CHUNKS), cut_or_lost),
+        row("reset where the end would end the body", reset(UNTIL_CLOSE), cut_or_lost),
+        row("closed within the head", close(HALF_HEAD), lost),
+        row("closed after the head", close(HEAD), cut),
+        row("closed within the body", close(HALF_BODY), cut),
+        row("closed between chunks", close(HALF_CHUNKS), cut),
+        row("half a head and nothing more", stall(HALF_HEAD), late).settings("[timeouts]\nresponse_head = \"100ms\""),
+        row("a head and nothing more", stall(HEAD), cut).settings("[timeouts]\nresponse_idle = \"100ms\""),
+        row("half a body and nothing more", stall(HALF_BODY), cut).settings("[timeouts]\nresponse_idle = \"100ms\""),
+        row("a body that outlasts timeouts.request", stall(HALF_BODY), cut).settings("[timeouts]\nrequest = \"100ms\""),
+        row("the end ends the body", close(UNTIL_CLOSE), "200 whole"),
+    ]
+}
+
+#[tokio::test]
+async fn cuts_what_is_cut_so_that_the_caller_sees_it() {
+    title("answers that break off, plain");
+    for row in short() {
+        row.check().await;
+    }
+    title("answers that break off, TLS");
+    for row in short() {
+        row.tls().check().await;
+    }
+}
+
+fn garbage() -> Vec<Row> {
+    let bad = "502 upstream_bad_response maybe";
+    let close = |bytes: &[u8]| Fault::AnswerThenClose(bytes.to_vec());
+    let with = |line: &str| close(format!("HTTP/1.1 200 OK\r\n{line}\r\nContent-Length: 2\r\n\r\n{{}}").as_bytes());
+    vec![
+        row("another protocol", close(b"SSH-2.0-OpenSSH_9.2\r\n"), bad),
+        row("binary noise", close(&[0, 159, 146, 150, 255, 0, 1, 2, 3]), bad),
+        row("HTML without a head", close(b"<html>busy</html>\r\n\r\n"), bad),
+        row("an HTTP/2 preface", close(b"\0\0\0\x04\0\0\0\0\0"), bad),
+        row("HTTP/3.0", close(b"HTTP/3.0 200 OK\r\nContent-Length: 0\r\n\r\n"), bad),
+        row("status 99999", close(b"HTTP/1.1 99999 X\r\nContent-Length: 0\r\n\r\n"), bad),
+        row("status abc", close(b"HTTP/1.1 abc X\r\nContent-Length: 0\r\n\r\n"), bad),
+        row("a header with NUL", with("X-A: a\0b"), bad),
+        row("a header with a bare CR", with("X-A: a\rb"), bad),
+        row("a header name with a space", with("X A: b"), bad),
+        row("a line without a colon", with("nonsense"), bad),
+        row("101 headers", with(&"X-A: b\r\n".repeat(120)), bad),
+        row("a header of 1 MiB", with(&format!("X-A: {}", "b".repeat(1 << 20))), bad),
+        row("two lengths that differ", with("Content-Length: 3"), bad),
+        row(
+            "a framing that is not chunked",
+            close(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nhello"),
+            "200 whole",
+        ),
+        row("a folded header", with("X-A: a\r\n b"), bad),
+        row("a length of -1", close(b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n{}"), bad),
+        row(
+            "a chunk size that is no number",
+            close(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n"),
+            "200 cut | closed",
+        ),
+        row(
+            "a chunk size over 64 bits",
+            close(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n11111111111111111\r\n{}\r\n0\r\n\r\n"),
+            "200 cut | closed",
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn passes_nothing_on_that_is_not_http() {
+    title("answers that are not HTTP");
+    for row in garbage() {
+        row.check().await;
+    }
+}
+
+/// RFC 9112 §6.3: such an answer ought to be handled as an error.
+#[tokio::test]
+async fn passes_on_no_answer_that_is_framed_in_two_ways() {
+    title("answers in two framings");
+    for length in ["5", "2", "100"] {
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+        );
+        let fault = Fault::AnswerThenClose(answer.into_bytes());
+        let name = Box::leak(format!("chunked, 5 bytes, and Content-Length: {length}").into_boxed_str());
+        row(name, fault, "502 upstream_bad_response maybe").check().await;
+    }
+}
+
+#[tokio::test]
+async fn takes_an_answer_that_comes_early() {
+    title("answers before the end of the request");
+    let refusal = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\n{}";
+    let row = |fault, answer: &[u8], early, got, arrivals| {
+        let fault_of = Fault::AnswerEarly(answer.to_vec(), early);
+        Row::new(fault, upstream().plan(move |_| fault_of.clone()), got, arrivals)
+            .body(8 << 20)
+            .settings("[limits]\nbody = \"16MiB\"")
+    };
+    row("answered before the body, which is then read", OK, Early::Keep, "200 whole", &[0, 1]).check().await;
+    row("refused before the body, which is never read", refusal, Early::Hold, "413 whole", &[0]).check().await;
+    // The reset may overtake the answer.
+    let either = "413 whole | 502 upstream_reset maybe";
+    row("refused before the body, then reset", refusal, Early::Close, either, &[0]).check().await;
+}
+
+/// The second request goes to a connection that has more to say than one answer.
+fn extra() -> Vec<Row> {
+    let forged = b"HTTP/1.1 418 Forged\r\nContent-Length: 2\r\n\r\n{}";
+    let first = |bytes: &[u8]| {
+        let answer = Fault::Answer(bytes.to_vec());
+        upstream().plan(move |turn| if turn.connection == 0 { answer.clone() } else { Fault::none() })
+    };
+    // The first answer ends where it says; what follows belongs to nobody, least of all to the next request.
+    let own = "200 whole | 502 upstream_reset maybe | 502 upstream_bad_response maybe | 502 upstream_connect no";
+    let row = |fault, bytes: Vec<u8>| Row::new(fault, first(&bytes), own, &[0, 1]).second();
+    vec![
+        row("two answers to the request before", [OK, forged].concat()),
+        row("more body than announced before", [OK, b"more"].concat()),
+        row("a body after 204 before", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 418 F\r\n\r\n".to_vec()),
+    ]
+}
+
+#[tokio::test]
+async fn gives_no_request_the_answer_to_another() {
+    title("answers too many");
+    for row in extra() {
+        row.check().await;
+    }
+}
+
+#[tokio::test]
+async fn waits_through_interim_answers_and_no_longer() {
+    title("interim answers");
+    let interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n".repeat(3);
+    row("interim answers, then the answer", Fault::Answer([&interim, OK].concat()), "200 whole").check().await;
+    row("interim answers and nothing more", Fault::Stall(interim), "504 upstream_timeout maybe")
+        .settings("[timeouts]\nresponse_head = \"100ms\"")
+        .check()
+        .await;
+}
+
+#[tokio::test]
+async fn takes_101_for_no_answer() {
+    title("101");
+    // Nobody asked for another protocol, so there is none to switch to.
+    let switched = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: chat\r\n\r\n";
+    row("101 unasked", Fault::Stall(switched.to_vec()), "502 upstream_bad_response maybe").check().await;
+}
+
+#[tokio::test]
+async fn passes_an_answer_on_byte_by_byte_as_it_comes() {
+    let permits = Arc::new(Semaphore::new(0));
+    let trickle = Fault::Trickle(OK.to_vec(), Arc::clone(&permits));
+    let upstream = upstream().plan(move |_| trickle.clone()).start().await;
+    let sidecar = Sidecar::before(&upstream.origin()).await;
+    let mut caller = Caller::connect(sidecar.listen).await;
+    caller.stream().write_all(&numbered(0, b"{}")).await.unwrap();
+    let head = OK.len() - 12;
+    permits.add_permits(head + 1);
+    // The first byte of the body passes while the others have not been sent.
+    let mut seen = Vec::new();
+    while !seen.ends_with(b"\r\n\r\n{") {
+        let mut byte = [0];
+        tokio::io::AsyncReadExt::read_exact(caller.stream(), &mut byte).await.unwrap();
+        seen.push(byte[0]);
+    }
+    permits.add_permits(11);
+    let mut rest = [0; 11];
+    tokio::io::AsyncReadExt::read_exact(caller.stream(), &mut rest).await.unwrap();
+    assert_eq!(&rest, b"\"code\":200}");
+}
+
+#[tokio::test]
+async fn streams_an_answer_that_is_larger_than_any_buffer() {
+    let size = 64 << 20;
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n").into_bytes();
+    let flood = Fault::Flood(head, size);
+    let upstream = upstream().plan(move |_| flood.clone()).start().await;
+    let sidecar = Sidecar::before(&upstream.origin()).await;
+    match Caller::connect(sidecar.listen).await.ask(&numbered(0, b"{}")).await {
+        Outcome::Passed { status: 200, whole: true, body } => assert_eq!(body.len(), size),
+        other => panic!("{}", other.text()),
+    }
+}

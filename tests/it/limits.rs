@@ -1,0 +1,123 @@
+//! What is too much, too large or too slow is answered in the contract, and nothing of it reaches Wonder.
+
+use tokio::{io::AsyncWriteExt as _, net::TcpStream};
+
+use crate::support::{
+    sidecar::Sidecar,
+    upstream::{Act, Recorder},
+    wire::{Message, exchange, read_message, request},
+};
+
+fn answer(status: u16, code: &str) -> (u16, String, String) {
+    (status, code.to_owned(), "no".to_owned())
+}
+
+async fn counted(sidecar: &Sidecar, reason: &str) -> f64 {
+    sidecar.metric(&format!(r#"wonder_signer_proxy_errors_total{{reason="{reason}",sent="no"}}"#)).await
+}
+
+#[tokio::test]
+async fn refuses_a_head_that_is_too_large_or_has_too_many_lines() {
+    let upstream = Recorder::start().await;
+    let sidecar = Sidecar::with(&upstream.origin(), "[limits]\nheaders = 10\nheader_bytes = \"8KiB\"").await;
+    let lines: Vec<(String, &str)> = (0..10).map(|number| (format!("X-{number}"), "1")).collect();
+    let lines: Vec<(&str, &str)> = lines.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+    let long = "x".repeat(9000);
+    for headers in [&lines[..], &[("X-Long", &long)]] {
+        let got = exchange(sidecar.listen, &request("GET", "/svc/a", headers, b"")).await;
+        assert_eq!(got.contract(), answer(431, "headers_too_large"));
+        assert_eq!(got.value("connection"), Some("close"));
+    }
+    assert!((counted(&sidecar, "headers_too_large").await - 2.0).abs() < f64::EPSILON);
+    assert_eq!(exchange(sidecar.listen, &request("GET", "/svc/a", &lines[..9], b"")).await.status(), 200);
+    assert_eq!(upstream.connections(), 1);
+}
+
+#[tokio::test]
+async fn answers_a_head_that_does_not_end() {
+    let upstream = Recorder::start().await;
+    let sidecar = Sidecar::with(&upstream.origin(), "[timeouts]\nrequest_head = \"50ms\"").await;
+    let got = exchange(sidecar.listen, b"GET /svc/a HTTP/1.1\r\nHost: localhost\r\nX-").await;
+    assert_eq!(got.contract(), answer(408, "head_timeout"));
+    assert!((counted(&sidecar, "head_timeout").await - 1.0).abs() < f64::EPSILON);
+}
+
+#[tokio::test]
+async fn ends_a_connection_that_says_nothing() {
+    let sidecar = Sidecar::with("http://127.0.0.1:1", "[timeouts]\nrequest_head = \"50ms\"").await;
+    for silent in [&b""[..], b"PRI * HTTP/2.0"] {
+        let mut stream = TcpStream::connect(sidecar.listen).await.unwrap();
+        stream.write_all(silent).await.unwrap();
+        assert!(read_message(&mut stream, false).await.is_none());
+    }
+}
+
+#[tokio::test]
+async fn turns_connections_away_that_are_too_many() {
+    let upstream = Recorder::acting(|_| Act::Stall(Vec::new())).await;
+    let sidecar = Sidecar::with(&upstream.origin(), "[limits]\nconnections = 1").await;
+    let mut first = TcpStream::connect(sidecar.listen).await.unwrap();
+    first.write_all(&request("POST", "/svc/a", &[], b"{}")).await.unwrap();
+    upstream.next().await;
+    let mut second = TcpStream::connect(sidecar.listen).await.unwrap();
+    let got = read_message(&mut second, false).await.unwrap();
+    assert_eq!(got.contract(), answer(503, "overloaded"));
+    assert_eq!(got.value("retry-after"), Some("1"));
+}
+
+#[tokio::test]
+async fn sheds_bodies_that_would_take_too_much_memory_together() {
+    let upstream = Recorder::acting(|number| if number == 0 { Act::Stall(Vec::new()) } else { Act::ok() }).await;
+    let sidecar = Sidecar::with(&upstream.origin(), "[limits]\nbuffered = \"1MiB\"").await;
+    let body = vec![b'x'; 700_000];
+    let mut first = TcpStream::connect(sidecar.listen).await.unwrap();
+    first.write_all(&request("POST", "/svc/a", &[], &body)).await.unwrap();
+    upstream.next().await;
+    let buffered = sidecar.metric("wonder_signer_buffered_bytes").await;
+    assert!((buffered - 700_000.0).abs() < f64::EPSILON, "{buffered}");
+    let declared = exchange(sidecar.listen, &request("POST", "/svc/a", &[], &body)).await;
+    assert_eq!(declared.contract(), answer(503, "overloaded"));
+    let chunked = b"POST /svc/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\naae60\r\n".to_vec();
+    let chunked = exchange(sidecar.listen, &[chunked, body.clone(), b"\r\n0\r\n\r\n".to_vec()].concat()).await;
+    assert_eq!(chunked.contract(), answer(503, "overloaded"));
+    assert_eq!(exchange(sidecar.listen, &request("POST", "/svc/a", &[], &body[..300_000])).await.status(), 200);
+    drop(first);
+    let mut last: Option<Message> = None;
+    // Until the first caller's hanging up has been noticed.
+    while last.as_ref().is_none_or(|answer| answer.status() == 503) {
+        last = Some(exchange(sidecar.listen, &request("POST", "/svc/a", &[], &body)).await);
+    }
+    assert_eq!(last.map(|answer| answer.status()), Some(200));
+}
+
+#[tokio::test]
+async fn serves_others_while_many_send_slowly() {
+    let upstream = Recorder::start().await;
+    let sidecar = Sidecar::before(&upstream.origin()).await;
+    let mut slow = Vec::new();
+    for number in 0..128 {
+        let mut stream = TcpStream::connect(sidecar.listen).await.unwrap();
+        let bytes: &[u8] = if number % 2 == 0 {
+            b"GET /svc/a HTTP/1.1\r\nHost: local"
+        } else {
+            b"POST /svc/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nstuck"
+        };
+        stream.write_all(bytes).await.unwrap();
+        slow.push(stream);
+    }
+    assert_eq!(exchange(sidecar.listen, &request("POST", "/svc/a", &[], b"{}")).await.status(), 200);
+    assert_eq!(exchange(sidecar.admin, b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").await.status(), 200);
+}
+
+#[tokio::test]
+async fn takes_requests_sent_ahead_one_after_the_other() {
+    let upstream = Recorder::start().await;
+    let sidecar = Sidecar::before(&upstream.origin()).await;
+    let mut stream = TcpStream::connect(sidecar.listen).await.unwrap();
+    let ahead: Vec<u8> = (0..5).flat_map(|number| request("POST", &format!("/svc/{number}"), &[], b"{}")).collect();
+    stream.write_all(&ahead).await.unwrap();
+    for number in 0..5 {
+        assert_eq!(read_message(&mut stream, false).await.unwrap().status(), 200);
+        assert_eq!(upstream.next().await.start_line(), format!("POST /svc/{number} HTTP/1.1"));
+    }
+}

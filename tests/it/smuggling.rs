@@ -1,0 +1,152 @@
+//! Requests that are made so that two readers read them in two ways. Each is refused, or forwarded as the one request that
+//! any reader sees in it; nothing else ever reaches the upstream, and nothing hangs.
+
+mod frames;
+mod framing;
+mod heads;
+mod targets;
+
+use std::{net::SocketAddr, time::Duration};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout,
+};
+
+use crate::support::{
+    faults::{HANG, Upstream},
+    sidecar::{Sidecar, assert_signed},
+    strict::find,
+    wire::{Message, read_message},
+};
+
+/// What has to come of hostile bytes.
+struct Case {
+    name: &'static str,
+    bytes: Vec<u8>,
+    /// The answers, or `closed` for none: `400 bad_request`, `200`.
+    got: &'static [&'static str],
+    /// What reaches the upstream, at most: method, target, body.
+    reached: Vec<(&'static str, &'static str, &'static [u8])>,
+}
+
+impl Case {
+    /// Refused with this code (`400 bad_request`), and nothing reaches the upstream.
+    fn refused(name: &'static str, bytes: impl Into<Vec<u8>>, got: &'static [&'static str]) -> Self {
+        Self { name, bytes: bytes.into(), got, reached: Vec::new() }
+    }
+
+    /// Forwarded as this one request.
+    fn taken(
+        name: &'static str,
+        bytes: impl Into<Vec<u8>>,
+        method: &'static str,
+        target: &'static str,
+        body: &'static [u8],
+    ) -> Self {
+        Self { name, bytes: bytes.into(), got: &["200"], reached: vec![(method, target, body)] }
+    }
+}
+
+const REFUSED: &[&str] = &["400 bad_request"];
+
+/// Whether a refusal may be the HTTP library's own: the right status, but no body and none of the contract's headers.
+const BARE_WILL_DO: bool = true;
+
+/// Whether `got` is what was wanted: status and code, or the status alone where no code is given.
+fn is(got: &str, wanted: &str) -> bool {
+    let bare = got.strip_suffix(" bare");
+    let status = wanted.split(' ').next();
+    got == wanted || bare.is_some() && BARE_WILL_DO && bare == status || got.split(' ').next() == Some(wanted)
+}
+
+/// A listener that gives up soon on what does not come, before an upstream that records.
+struct Range {
+    upstream: Upstream,
+    sidecar: Sidecar,
+}
+
+impl Range {
+    async fn open() -> Self {
+        let upstream = Upstream::builder().start().await;
+        let settings = "[timeouts]\nrequest_head = \"200ms\"\nidle = \"200ms\"\nbody = \"200ms\"\n";
+        let sidecar = Sidecar::with(&upstream.origin(), settings).await;
+        Self { upstream, sidecar }
+    }
+
+    /// Plays all cases and shows what came of them; fails at the end, so that all are shown.
+    async fn play(cases: Vec<Case>) {
+        let mut wrong = Vec::new();
+        eprintln!("\n| hostile framing | what came of it | reached the upstream |\n|---|---|---|");
+        for case in cases {
+            // A range each: what reaches its upstream is of this case and no other.
+            let range = Self::open().await;
+            let got = answers(range.sidecar.listen, &case.bytes).await;
+            let reached = range.upstream.take();
+            for message in &reached {
+                assert_signed(message);
+            }
+            let reached: Vec<_> = reached.iter().map(parts).collect();
+            let shown: Vec<_> = reached.iter().map(|(method, target, _)| format!("`{method} {target}`")).collect();
+            eprintln!("| {} | {} | {} |", case.name, got.join(", "), shown.join(", "));
+            let expected: Vec<_> =
+                case.reached.iter().map(|(m, t, b)| (m.to_string(), t.to_string(), b.to_vec())).collect();
+            if got.len() != case.got.len() || !got.iter().zip(case.got).all(|(got, wanted)| is(got, wanted)) {
+                wrong.push(format!("{}: {got:?}, not {:?}", case.name, case.got));
+            }
+            if reached != expected {
+                wrong.push(format!("{}: {reached:?} reached the upstream", case.name));
+            }
+            if !range.upstream.ambiguous().is_empty() {
+                wrong.push(format!("{}: {:?} reached the upstream", case.name, range.upstream.ambiguous()));
+            }
+        }
+        assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+    }
+}
+
+fn parts(message: &Message) -> (String, String, Vec<u8>) {
+    let mut words = message.start_line().split(' ').map(str::to_owned);
+    (words.next().unwrap(), words.next().unwrap(), message.body.clone())
+}
+
+/// Sends `bytes` and reads answers until the connection is closed, which it has to be: the time-outs see to that.
+async fn answers(address: SocketAddr, bytes: &[u8]) -> Vec<String> {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let (mut reading, mut writing) = stream.split();
+    let mut seen = Vec::new();
+    let all = async {
+        let read = async {
+            let _ = reading.read_to_end(&mut seen).await;
+        };
+        tokio::join!(read, async {
+            let _ = writing.write_all(bytes).await;
+        });
+    };
+    if timeout(HANG, all).await.is_err() {
+        return vec!["HUNG".to_owned()];
+    }
+    let mut answers = Vec::new();
+    let mut rest = &seen[..];
+    while let Some(message) = read_message(&mut rest, false).await {
+        answers.push(match message.value("x-wonder-signer-error") {
+            Some(_) => {
+                let (status, code, sent) = message.contract();
+                assert_eq!(sent, "no", "{message:?}");
+                format!("{status} {code}")
+            }
+            // In the contract or from upstream, or else from the library underneath.
+            None if message.value("x-request-id").is_none() => format!("{} bare", message.status()),
+            None => message.status().to_string(),
+        });
+        assert!(find(rest, b"HTTP/1.1 ").is_none_or(|at| at == 0), "{:?}", String::from_utf8_lossy(&seen));
+    }
+    if answers.is_empty() {
+        answers.push("closed".to_owned());
+    }
+    answers
+}
+
+/// As long as a test waits for what should come at once.
+const SOON: Duration = HANG;

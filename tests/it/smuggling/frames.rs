@@ -1,0 +1,274 @@
+//! Hostile HTTP/2: headers that HTTP/1 would read otherwise, lengths that lie, and frames that are against the rules.
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout,
+};
+
+use super::{Range, SOON, parts};
+use crate::support::sidecar::assert_signed;
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const PUSH_PROMISE: u8 = 5;
+const PING: u8 = 6;
+const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
+const CONTINUATION: u8 = 9;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// HPACK literals, never indexed, without Huffman.
+fn block(fields: &[(&str, &str)]) -> Vec<u8> {
+    let text = |text: &str| {
+        let mut bytes = Vec::new();
+        match text.len() {
+            short if short < 127 => bytes.push(u8::try_from(short).unwrap()),
+            long => {
+                bytes.push(127);
+                let mut rest = long - 127;
+                while rest >= 128 {
+                    bytes.push(u8::try_from(rest % 128).unwrap() | 128);
+                    rest /= 128;
+                }
+                bytes.push(u8::try_from(rest).unwrap());
+            }
+        }
+        bytes.extend_from_slice(text.as_bytes());
+        bytes
+    };
+    fields.iter().flat_map(|(name, value)| [vec![0x10], text(name), text(value)].concat()).collect()
+}
+
+const POST: [(&str, &str); 4] =
+    [(":method", "POST"), (":scheme", "http"), (":authority", "localhost"), (":path", "/svc/a")];
+
+/// A request on stream 1: `fields`, then `body` in one frame.
+fn post(fields: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
+    [frame(HEADERS, END_HEADERS, 1, &block(fields)), frame(DATA, END_STREAM, 1, body)].concat()
+}
+
+fn with(more: &[(&'static str, &'static str)]) -> Vec<(&'static str, &'static str)> {
+    [&POST[..], more].concat()
+}
+
+/// The same with another value of one field.
+fn but(name: &str, value: &'static str) -> Vec<(&'static str, &'static str)> {
+    POST.iter().map(|(known, old)| if *known == name { (*known, value) } else { (*known, *old) }).collect()
+}
+
+/// Sends frames and says what became of stream 1: the code of an answer of ours, `200`, `reset`, `goaway` or `closed`.
+async fn fate(range: &Range, frames: &[u8]) -> String {
+    let mut stream = TcpStream::connect(range.sidecar.listen).await.unwrap();
+    let (mut reading, mut writing) = stream.split();
+    let bytes = [PREFACE, frames].concat();
+    let outcome = async {
+        let mut body = Vec::new();
+        loop {
+            let mut head = [0; 9];
+            if reading.read_exact(&mut head).await.is_err() {
+                return "closed".to_owned();
+            }
+            let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+            if reading.read_exact(&mut payload).await.is_err() {
+                return "closed".to_owned();
+            }
+            let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
+            match (head[3], stream) {
+                (GOAWAY, 0) => return "goaway".to_owned(),
+                (RST_STREAM, 1) => return "reset".to_owned(),
+                (DATA, 1) => body.extend(payload),
+                _ => {}
+            }
+            if stream == 1 && matches!(head[3], DATA | HEADERS) && head[4] & END_STREAM != 0 {
+                let Ok(answer) = serde_json::from_slice::<serde_json::Value>(&body) else { return "bare".to_owned() };
+                return answer["code"].as_str().map_or_else(|| answer["code"].to_string(), str::to_owned);
+            }
+        }
+    };
+    let both = async {
+        let (outcome, ()) = tokio::join!(outcome, async {
+            let _ = writing.write_all(&bytes).await;
+        });
+        outcome
+    };
+    timeout(SOON, both).await.unwrap_or_else(|_| "HUNG".to_owned())
+}
+
+/// Plays rows of name, frames, acceptable fates, and whether it may reach the upstream as `POST /svc/a` with `{}`.
+async fn play(rows: Vec<(&str, Vec<u8>, &str, bool)>) {
+    let mut wrong = Vec::new();
+    eprintln!("\n| hostile frames | what came of it | reached the upstream |\n|---|---|---|");
+    for (name, frames, expected, reaches) in rows {
+        let range = Range::open().await;
+        let got = fate(&range, &frames).await;
+        let reached = range.upstream.take();
+        for message in &reached {
+            assert_signed(message);
+        }
+        let reached: Vec<_> = reached.iter().map(parts).collect();
+        eprintln!("| {name} | {got} | {} |", reached.len());
+        if !expected.split('|').any(|one| one.trim() == got) {
+            wrong.push(format!("{name}: {got}, not {expected}"));
+        }
+        let whole = [("POST".to_owned(), "/svc/a".to_owned(), b"{}".to_vec())];
+        if !range.upstream.ambiguous().is_empty() || !(reached.is_empty() || reaches && reached == whole) {
+            wrong.push(format!("{name}: {reached:?} {:?} reached the upstream", range.upstream.ambiguous()));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+const BROKEN: &str = "reset | goaway | closed | SIGNER_BAD_REQUEST | SIGNER_BAD_TARGET";
+
+#[tokio::test]
+async fn refuses_headers_that_http_1_would_read_otherwise() {
+    let refused = |name, fields: &[(&str, &str)]| (name, post(fields, b"{}"), BROKEN, false);
+    play(vec![
+        ("a plain request", post(&POST, b"{}"), "200", true),
+        refused("Transfer-Encoding", &with(&[("transfer-encoding", "chunked")])),
+        refused("Connection", &with(&[("connection", "signature")])),
+        refused("Upgrade", &with(&[("upgrade", "h2c")])),
+        refused("Keep-Alive", &with(&[("keep-alive", "timeout=5")])),
+        refused("a name in upper case", &with(&[("X-A", "b")])),
+        refused("a name with a space", &with(&[("x a", "b")])),
+        refused("a name with a colon", &with(&[("x:a", "b")])),
+        refused("a name with CRLF", &with(&[("x-a\r\nx-b", "c")])),
+        refused("a value with CRLF", &with(&[("x-a", "b\r\nx-b: c")])),
+        refused("a value with bare LF", &with(&[("x-a", "b\nx-b: c")])),
+        refused("a value with NUL", &with(&[("x-a", "b\0c")])),
+        refused("no :path", &POST[..3]),
+        refused("no :method", &POST[1..]),
+        refused("two :path", &with(&[(":path", "/svc/b")])),
+        refused("two :method", &with(&[(":method", "GET")])),
+        refused("a pseudo-header that nobody knows", &with(&[(":evil", "x")])),
+        refused(":status in a request", &with(&[(":status", "200")])),
+        refused("a pseudo-header after the others", &[POST[0], POST[1], POST[2], ("x-a", "b"), POST[3]]),
+        refused("an empty :path", &but(":path", "")),
+        refused(":path with a space", &but(":path", "/svc/a b")),
+        refused(":path with CRLF", &but(":path", "/svc/a HTTP/1.1\r\nX: y")),
+        refused(":method with CRLF", &but(":method", "GET /svc/b HTTP/1.1\r\nX: ")),
+        refused(":method with a space", &but(":method", "GET /svc/b")),
+        refused("an empty :method", &but(":method", "")),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn refuses_targets_and_hosts_of_others() {
+    let row = |name, fields: &[(&str, &str)], got| (name, post(fields, b"{}"), got, false);
+    play(vec![
+        row("another :authority", &but(":authority", "evil.example"), "SIGNER_BAD_HOST"),
+        row("another host beside :authority", &with(&[("host", "evil.example")]), "SIGNER_BAD_HOST | reset"),
+        row("a :path outside /svc/", &but(":path", "/other"), "SIGNER_NOT_WONDER"),
+        row("a :path that leads out", &but(":path", "/svc/%2e%2e/x"), "SIGNER_NOT_WONDER"),
+        row("a :path without a slash", &but(":path", "svc/a"), BROKEN),
+        row("an asterisk", &but(":path", "*"), "SIGNER_NOT_WONDER | reset"),
+        row("TRACE", &but(":method", "TRACE"), "SIGNER_BAD_REQUEST"),
+        row("CONNECT", &[(":method", "CONNECT"), (":authority", "evil.example:443")], "SIGNER_BAD_TARGET | reset"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn refuses_fragments_in_frames() {
+    play(vec![("a fragment", post(&but(":path", "/svc/a#b"), b"{}"), BROKEN, false)]).await;
+}
+
+#[tokio::test]
+async fn refuses_lengths_that_lie() {
+    let row = |name, length: &'static str| (name, post(&with(&[("content-length", length)]), b"{}"), BROKEN, false);
+    play(vec![
+        ("a length that is true", post(&with(&[("content-length", "2")]), b"{}"), "200", true),
+        row("a length too long", "3"),
+        row("a length too short", "1"),
+        row("a length of 0", "0"),
+        row("a length of -1", "-1"),
+        row("a length of +2", "+2"),
+        row("two in one length", "2, 2"),
+        ("two lengths", post(&with(&[("content-length", "2"), ("content-length", "3")]), b"{}"), BROKEN, false),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn survives_frames_that_are_against_the_rules() {
+    let open = frame(HEADERS, END_HEADERS, 1, &block(&POST));
+    let many = |one: Vec<u8>, count| one.repeat(count);
+    let row = |name, frames: Vec<u8>| (name, frames, BROKEN, false);
+    let half = block(&POST);
+    let endless = [frame(HEADERS, 0, 1, &half), many(frame(CONTINUATION, 0, 1, &block(&[("x-a", "b")])), 20_000)];
+    let resets: Vec<u8> = (0..5000_u32)
+        .flat_map(|number| {
+            let stream = 2 * number + 1;
+            [frame(HEADERS, END_HEADERS, stream, &block(&POST)), frame(RST_STREAM, 0, stream, &[0, 0, 0, 8])].concat()
+        })
+        .collect();
+    play(vec![
+        row("DATA on stream 0", frame(DATA, 0, 0, b"{}")),
+        row("DATA before HEADERS", frame(DATA, END_STREAM, 1, b"{}")),
+        row("HEADERS on an even stream", frame(HEADERS, END_HEADERS, 2, &block(&POST))),
+        row("CONTINUATION alone", frame(CONTINUATION, END_HEADERS, 1, &block(&POST))),
+        row("CONTINUATION without end", endless.concat()),
+        row("DATA between HEADERS and CONTINUATION", [frame(HEADERS, 0, 1, &half), frame(DATA, 0, 1, b"{}")].concat()),
+        row("PUSH_PROMISE from a client", frame(PUSH_PROMISE, END_HEADERS, 1, &[0, 0, 0, 2])),
+        row("a frame over the limit", frame(DATA, 0, 1, &vec![0; 20_000])),
+        row("SETTINGS of 5 bytes", frame(SETTINGS, 0, 0, &[0; 5])),
+        row("SETTINGS on stream 1", frame(SETTINGS, 0, 1, &[])),
+        row("PING of 7 bytes", frame(PING, 0, 0, &[0; 7])),
+        row("WINDOW_UPDATE of 0 on the connection", frame(WINDOW_UPDATE, 0, 0, &[0; 4])),
+        row("WINDOW_UPDATE over 2^31", many(frame(WINDOW_UPDATE, 0, 0, &[0x7f, 0xff, 0xff, 0xff]), 2)),
+        row("HPACK index that does not exist", frame(HEADERS, END_HEADERS | END_STREAM, 1, &[0xff, 0xff, 0xff, 0x0f])),
+        row("HPACK cut short", frame(HEADERS, END_HEADERS | END_STREAM, 1, &half[..half.len() - 3])),
+        row(
+            "HPACK table size out of bounds",
+            frame(HEADERS, END_HEADERS | END_STREAM, 1, &[0x3f, 0xff, 0xff, 0xff, 0x0f]),
+        ),
+        row("padding longer than the frame", frame(HEADERS, END_HEADERS | 8, 1, &[255, 0])),
+        // Trailers are thrown away unread, so what they hold is not forwarded either.
+        (
+            "trailers with a pseudo-header",
+            [
+                open.clone(),
+                frame(DATA, 0, 1, b"{}"),
+                frame(HEADERS, END_HEADERS | END_STREAM, 1, &block(&[(":path", "/svc/b")])),
+            ]
+            .concat(),
+            "200 | reset | goaway",
+            true,
+        ),
+        row(
+            "trailers that do not end the stream",
+            [open.clone(), frame(HEADERS, END_HEADERS, 1, &block(&[("x-a", "b")]))].concat(),
+        ),
+        row("RST_STREAM on an idle stream", frame(RST_STREAM, 0, 1, &[0, 0, 0, 8])),
+        row("5000 streams opened and reset", resets),
+        row("another preface", b"\0\0\0\0\0\0\0\0\0".repeat(3)),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn bounds_what_a_caller_can_make_it_answer() {
+    // Acknowledgements that nobody reads: the other side has to stop reading or hang up, and a new caller is not harmed.
+    let range = Range::open().await;
+    let mut flood = TcpStream::connect(range.sidecar.listen).await.unwrap();
+    flood.write_all(PREFACE).await.unwrap();
+    let pings = frame(PING, 0, 0, &[0; 8]).repeat(4096);
+    for _ in 0..200 {
+        // As much as it takes without waiting.
+        if flood.try_write(&pings).is_err() {
+            tokio::task::yield_now().await;
+        }
+    }
+    assert_eq!(fate(&range, &post(&POST, b"{}")).await, "200");
+}

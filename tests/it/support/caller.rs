@@ -1,0 +1,165 @@
+//! A service that calls the sidecar and looks closely at what it gets.
+
+use std::net::SocketAddr;
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+use super::{faults::HANG, strict::find, wire::Message};
+
+/// What a caller got for one request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// One of the sidecar's own answers, in the contract.
+    Refused { status: u16, code: String, sent: String },
+    /// An answer that was passed on; `whole` if it came to the end it announced.
+    Passed { status: u16, whole: bool, body: Vec<u8> },
+    /// An answer that is neither in the contract nor from upstream: an empty one of the HTTP library.
+    Bare { status: u16 },
+    /// Not one whole head.
+    Closed,
+    /// Nothing at all for as long as anyone would wait.
+    Hung,
+}
+
+impl Outcome {
+    /// As it stands in the tables.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Self::Refused { status, code, sent } => format!("{status} {code} {sent}"),
+            Self::Passed { status, whole: true, .. } => format!("{status} whole"),
+            Self::Passed { status, whole: false, .. } => format!("{status} cut"),
+            Self::Bare { status } => format!("{status} bare"),
+            Self::Closed => "closed".to_owned(),
+            Self::Hung => "HUNG".to_owned(),
+        }
+    }
+
+    /// What the sidecar said of the request's bytes, if it said anything.
+    pub(crate) fn sent(&self) -> Option<&str> {
+        match self {
+            Self::Refused { sent, .. } => Some(sent),
+            _ => None,
+        }
+    }
+}
+
+/// One connection to the sidecar.
+pub(crate) struct Caller {
+    stream: TcpStream,
+    unread: Vec<u8>,
+}
+
+impl Caller {
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
+        Self { stream: TcpStream::connect(address).await.unwrap(), unread: Vec::new() }
+    }
+
+    pub(crate) fn stream(&mut self) -> &mut TcpStream {
+        &mut self.stream
+    }
+
+    /// Sends a request and reads its answer. That the sidecar may stop reading is part of the game.
+    pub(crate) async fn ask(&mut self, request: &[u8]) -> Outcome {
+        let head_only = request.starts_with(b"HEAD ");
+        // Both at once: an answer may come before the request has been read.
+        let (mut reading, mut writing) = self.stream.split();
+        let unread = &mut self.unread;
+        let answer = tokio::time::timeout(HANG, async {
+            tokio::pin! {
+                let answer = read(&mut reading, unread, head_only);
+                let sending = writing.write_all(request);
+            }
+            tokio::select! {
+                biased;
+                answer = &mut answer => answer,
+                _ = &mut sending => answer.await,
+            }
+        });
+        answer.await.unwrap_or(Outcome::Hung)
+    }
+
+    /// Reads one more answer.
+    pub(crate) async fn next(&mut self) -> Outcome {
+        let answer = tokio::time::timeout(HANG, read(&mut self.stream, &mut self.unread, false));
+        answer.await.unwrap_or(Outcome::Hung)
+    }
+}
+
+/// One request over a connection of its own.
+pub(crate) async fn ask(address: SocketAddr, request: &[u8]) -> Outcome {
+    Caller::connect(address).await.ask(request).await
+}
+
+async fn read(stream: &mut (impl tokio::io::AsyncRead + Unpin), unread: &mut Vec<u8>, head_only: bool) -> Outcome {
+    let mut more = async |unread: &mut Vec<u8>| stream.read_buf(unread).await.is_ok_and(|read| read > 0);
+    let end = loop {
+        match find(unread, b"\r\n\r\n") {
+            Some(end) => break end + 4,
+            None if more(unread).await => {}
+            None => return Outcome::Closed,
+        }
+    };
+    let head = String::from_utf8_lossy(&unread[..end]).into_owned();
+    unread.drain(..end);
+    let mut message = Message { head, body: Vec::new() };
+    let mut whole = true;
+    let status = message.status();
+    if head_only || (100..200).contains(&status) || status == 204 || status == 304 {
+    } else if let Some(length) = message.value("content-length").map(|length| length.parse::<usize>().unwrap()) {
+        while unread.len() < length && whole {
+            whole = more(unread).await;
+        }
+        message.body = unread.drain(..length.min(unread.len())).collect();
+    } else if message.value("transfer-encoding").is_some() {
+        loop {
+            let Some(end) = find(unread, b"\r\n") else {
+                if more(unread).await {
+                    continue;
+                }
+                whole = false;
+                break;
+            };
+            let size = usize::from_str_radix(std::str::from_utf8(&unread[..end]).unwrap(), 16).unwrap();
+            let all = end + 2 + size + 2;
+            while unread.len() < all && whole {
+                whole = more(unread).await;
+            }
+            if !whole {
+                break;
+            }
+            message.body.extend_from_slice(&unread[end + 2..end + 2 + size]);
+            unread.drain(..all);
+            if size == 0 {
+                break;
+            }
+        }
+    } else {
+        while more(unread).await {}
+        message.body = std::mem::take(unread);
+    }
+    classify(&message, whole)
+}
+
+fn classify(message: &Message, whole: bool) -> Outcome {
+    let status = message.status();
+    if message.value("x-wonder-signer-error").is_some() {
+        if message.body.is_empty() {
+            // The answer to HEAD has the contract in its headers alone.
+            let value = |name: &str| message.value(name).unwrap().to_owned();
+            return Outcome::Refused {
+                status,
+                code: value("x-wonder-signer-error"),
+                sent: value("x-wonder-signer-sent"),
+            };
+        }
+        let (status, code, sent) = message.contract();
+        Outcome::Refused { status, code, sent }
+    } else if message.value("x-request-id").is_some() {
+        Outcome::Passed { status, whole, body: message.body.clone() }
+    } else {
+        Outcome::Bare { status }
+    }
+}

@@ -1,0 +1,59 @@
+//! The client alone, without a sidecar around it.
+
+use std::io::Write as _;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Response};
+use hyper::body::Incoming;
+use wonder_signer::{
+    config::{Config, Flags},
+    metrics::Metrics,
+    net::upstream::{Pending, SendError, Upstream},
+};
+
+/// A client of one origin and its metrics.
+pub(crate) struct Client {
+    pub(crate) upstream: Upstream,
+    metrics: Metrics,
+}
+
+impl Client {
+    /// Of `origin`, with more configuration (TOML).
+    pub(crate) fn of(origin: &str, toml: &str) -> Self {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(toml.as_bytes()).unwrap();
+        let environment =
+            [("WONDER_SIGNER_UPSTREAM__ENVIRONMENT", "custom"), ("WONDER_SIGNER_UPSTREAM__ORIGIN", origin)];
+        let environment = environment.map(|(name, value)| (name.into(), value.into()));
+        let config = Config::load(&[file.path().to_owned()], environment, &Flags::default()).unwrap();
+        let metrics = Metrics::new(&[]);
+        let upstream = Upstream::new(&config.upstream, &config.timeouts, metrics.clone()).unwrap();
+        Self { upstream, metrics }
+    }
+
+    pub(crate) fn start(&self, target: &'static str, body: &[u8]) -> Pending {
+        let mut headers = HeaderMap::new();
+        headers.insert("content-length", HeaderValue::from(body.len()));
+        let body = std::iter::once(Bytes::copy_from_slice(body)).collect();
+        let target = http::uri::PathAndQuery::from_static(target);
+        self.upstream.start(Method::POST, target, headers, body).unwrap()
+    }
+
+    pub(crate) async fn send(&self, target: &'static str) -> Result<Response<Incoming>, SendError> {
+        self.start(target, b"{}").head().await
+    }
+
+    /// The value of one series, by its full text.
+    pub(crate) fn metric(&self, series: &str) -> f64 {
+        let text = self.metrics.encode().unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {series} in\n{text}")).parse().unwrap()
+    }
+
+    /// Waits until a series has a value, letting everything else run.
+    pub(crate) async fn until(&self, series: &str, value: f64) {
+        while (self.metric(series) - value).abs() > f64::EPSILON {
+            tokio::task::yield_now().await;
+        }
+    }
+}

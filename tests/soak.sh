@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# The soak: the release build under steady traffic with connections coming and going; prints what it holds every 10 s.
+#
+#   tests/soak.sh [SECONDS] [REQUESTS PER SECOND]      default 1800 100
+set -euo pipefail
+cd "$(dirname "$0")/.."
+cargo build --release --locked
+export SIGNER_BINARY="$PWD/target/release/wonder-signer" SOAK_SECONDS="${1:-1800}" SOAK_RATE="${2:-100}"
+exec cargo test --locked --test it -- --ignored --exact --nocapture \
+  endurance::soak::holds_no_more_after_a_long_time_than_after_a_minute
