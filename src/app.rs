@@ -27,7 +27,7 @@ use crate::{
         upstream::{Upstream, UpstreamError},
     },
     proxy::{self, Drain, Hosts, Receipt},
-    signing::RequestTime,
+    signing::{self, Nonce, RequestTime, SignError, Stamp},
     telemetry::{Recorder, Requests},
 };
 
@@ -59,6 +59,14 @@ pub enum StartError {
     /// A key cannot be used.
     #[error(transparent)]
     Keystore(#[from] KeystoreError),
+    /// A key was read but does not sign.
+    #[error("credentials.{name}: the key does not sign: {cause}")]
+    Sign {
+        /// The credential's name.
+        name: String,
+        /// What the signer said.
+        cause: SignError,
+    },
     /// The client cannot be set up.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
@@ -87,6 +95,7 @@ impl App {
     /// Loads keys and binds both listeners.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let keystore = Arc::new(Keystore::load(&config.credentials)?);
+        sign_once(&keystore)?;
         let reasons: Vec<&'static str> = Code::ALL.iter().map(|code| code.as_str()).collect();
         let metrics = Metrics::new(&reasons);
         let upstream = Upstream::new(&config.upstream, &config.timeouts, metrics.clone())?;
@@ -283,6 +292,18 @@ fn facts(config: &Config, keystore: &Arc<Keystore>) -> StatusFacts {
 
 fn failed(key: &'static str, address: impl ToString) -> impl FnOnce(io::Error) -> StartError {
     move |cause| StartError::Bind { key, address: address.to_string(), cause }
+}
+
+/// Signs with each key once and throws the result away. The first signature of a process gathers entropy for tens of
+/// milliseconds (ten times that under a tight CPU limit); better before we are ready than in the first payment.
+fn sign_once(keystore: &Keystore) -> Result<(), StartError> {
+    for entry in keystore.entries() {
+        let stamp =
+            Stamp { request_time: RequestTime::from_unix_seconds(0), nonce: Nonce::generate(&mut rand::thread_rng()) };
+        signing::sign(&entry.key, &entry.app_id, &stamp, "POST", "/", &[b""])
+            .map_err(|cause| StartError::Sign { name: entry.name.clone(), cause })?;
+    }
+    Ok(())
 }
 
 /// The time of day, for stamps. A clock before 1970 gives 1970.

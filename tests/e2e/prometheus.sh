@@ -24,4 +24,4 @@ if [ -z "${WONDER_SIGNER_BIN:-}" ]; then
     WONDER_SIGNER_BIN=${CARGO_TARGET_DIR:-target}/debug/wonder-signer
 fi
 
-python3 tests/e2e/prometheus "$WONDER_SIGNER_BIN" "$@"
+python3 -B tests/e2e/prometheus "$WONDER_SIGNER_BIN" "$@"

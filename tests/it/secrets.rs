@@ -299,14 +299,18 @@ async fn no_secret_shows_when_there_is_no_connection() {
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let closed_origin = format!("http://{}", closed.local_addr().unwrap());
     drop(closed);
+    let proxy = garbage_origin.replace("https://", &format!("http://user:{EGRESS}@"));
     for format in ["json", "text"] {
-        for (origin, code) in [
-            (closed_origin.as_str(), "upstream_connect"),
-            (&garbage_origin, "upstream_tls"),
-            ("https://no-such-host.invalid", "upstream_dns"),
+        for (origin, more, code) in [
+            (closed_origin.as_str(), &[][..], "upstream_connect"),
+            (&garbage_origin, &[("NO_PROXY", "127.0.0.1")], "upstream_tls"),
+            ("https://no-such-host.invalid", &[("NO_PROXY", "no-such-host.invalid")], "upstream_dns"),
+            // Through a proxy that is not there, and through one that refuses.
+            ("https://no-such-host.invalid", &[], "upstream_connect"),
+            ("https://no-such-host.invalid", &[("HTTPS_PROXY", proxy.as_str())], "upstream_connect"),
         ] {
-            let mut watched = Watched::before(origin, format, &[]);
-            assert_eq!(watched.send(&target(), &[], &body()).await.as_deref(), Some(code));
+            let mut watched = Watched::before(origin, format, more);
+            assert_eq!(watched.send(&target(), &[], &body()).await.as_deref(), Some(code), "{origin} {more:?}");
             watched.search().await;
         }
     }

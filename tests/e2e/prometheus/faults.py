@@ -48,9 +48,17 @@ class OnSidecar(Fault):
         self.sidecar = Sidecar(stage, name, origin or f"https://127.0.0.1:{self.relay.port}", config or settings())
         self.load_options = load or {}
         self.load = None
+        self.sidecars = [self.sidecar]
         self.target(self.sidecar.admin)
         self.inject = lambda: inject(self)
         self.remove = lambda: remove(self)
+
+    def second(self, stage):
+        """A further pod of the same workload."""
+        self.other = Sidecar(stage, f"{self.name}-1", self.sidecar.origin, settings())
+        self.sidecars.append(self.other)
+        self.target(self.other.admin, f"{self.name}-1")
+        return self
 
     def begin(self):
         self.load = Load(self.sidecar.listen, **self.load_options)
@@ -150,6 +158,16 @@ def service_mends(fault):
     fault.load.requests = [("GET", f"{P}/customers", None)]
 
 
+def mix(fault):
+    fault.other.settings = settings(limits="connections = 99")
+    fault.other.start_again("wrong")
+
+
+def unmix(fault):
+    fault.other.settings = settings()
+    fault.other.start_again("right")
+
+
 def odd(attribute, value):
     return lambda fault: setattr(fault.upstream, attribute, value)
 
@@ -190,17 +208,25 @@ def all_faults(stage, source):
            load={"workers": 6, "each_per_second": 6}, also=["WonderSignerAddedLatencyHigh", "WonderSignerCallersGiveUp", down]),
     ]
 
-    upstream = OddUpstream(free_port_of_odd := free_port())
-    fails = on("wonder-fails", "the origin answers 503", ["WonderSignerUpstreamFails"], odd("status", 503), odd("status", 200),
-               origin=f"http://127.0.0.1:{free_port_of_odd}")
-    fails.upstream = upstream
-    faults.append(fails)
+    def before_odd(name, what, expected, attribute, wrong, right):
+        port = free_port()
+        fault = on(name, what, expected, odd(attribute, wrong), odd(attribute, right), origin=f"http://127.0.0.1:{port}")
+        fault.upstream = OddUpstream(port)
+        return fault
+
+    skew, critical = "WonderSignerClockSkew", "WonderSignerClockSkewCritical"
+    faults += [
+        before_odd("wonder-fails", "the origin answers 503", ["WonderSignerUpstreamFails"], "status", 503, 200),
+        before_odd("skew-ahead", "the origin's Date is 400 s behind", [skew], "clock", -400, 0),
+        before_odd("skew-behind", "the origin's Date is 1300 s ahead", [skew, critical], "clock", 1300, 0),
+        on("mixed", "two pods have different keys and settings", ["WonderSignerMixedKeys", "WonderSignerMixedConfiguration"],
+           mix, unmix, also=[down]).second(stage),
+    ]
 
     def played(*arguments, **options):
         return Played(*arguments, source=source, **options)
 
     own = 'wonder_signer_proxy_errors_total{reason="internal",sent="no"}'
-    key = "wonder_signer_key_loaded_timestamp_seconds"
     added = "wonder_signer_added_duration_seconds"
     limit = 'kube_pod_init_container_resource_limits{{namespace="{0}",pod="{0}-0",container="wonder-signer",resource="memory"}}'
     faults += [
@@ -212,17 +238,9 @@ def all_faults(stage, source):
                 'wonder_signer_proxy_errors_total{reason="draining",sent="no"}': int}),
         played("sign-failed", "one signature fails every second", ["WonderSignerCannotSign"],
                {'wonder_signer_signatures_total{result="failed"}': int}),
-        played("skew-ahead", "the clock is 400 s ahead", ["WonderSignerClockSkew"], {"wonder_signer_clock_skew_seconds": lambda _: 400}),
-        played("skew-behind", "the clock is 1300 s behind", ["WonderSignerClockSkew", "WonderSignerClockSkewCritical"],
-               {"wonder_signer_clock_skew_seconds": lambda _: -1300}),
-        played("mixed", "two pods differ in key, configuration and version",
-               ["WonderSignerMixedKeys", "WonderSignerMixedConfiguration", "WonderSignerMixedVersions"],
-               {f'{key}{{credential="default",fingerprint="aaaaaaaa"}}': lambda _: 1,
-                'wonder_signer_config_info{environment="staging",hash="1"}': lambda _: 1,
-                'wonder_signer_build_info{version="1",revision="x",rustc="y"}': lambda _: 1},
-               others=[{f'{key}{{credential="default",fingerprint="bbbbbbbb"}}': lambda _: 1,
-                        'wonder_signer_config_info{environment="staging",hash="2"}': lambda _: 1,
-                        'wonder_signer_build_info{version="2",revision="x",rustc="y"}': lambda _: 1}]),
+        played("versions", "two pods have different versions", ["WonderSignerMixedVersions"],
+               {'wonder_signer_build_info{version="1",revision="x",rustc="y"}': lambda _: 1},
+               others=[{'wonder_signer_build_info{version="2",revision="x",rustc="y"}': lambda _: 1}]),
         played("added", "every request spends 20 ms to 50 ms here", ["WonderSignerAddedLatencyHigh"],
                {f'{added}_bucket{{le="{le}"}}': (lambda t, slow=slow: int(t * 50) if slow else 0)
                 for le, slow in [("0.00005", 0), ("0.0001", 0), ("0.0002", 0), ("0.0003", 0), ("0.0005", 0), ("0.001", 0), ("0.002", 0),

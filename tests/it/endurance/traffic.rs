@@ -7,11 +7,12 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use futures_util::future::BoxFuture;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
-use tokio::io::AsyncWriteExt as _;
+use tokio::{io::AsyncWriteExt as _, time::timeout};
 
 use crate::support::{
     caller::{Caller, Outcome},
@@ -117,8 +118,11 @@ impl Callers {
                 let id = format!("r-{number}");
                 let bytes = call(&mut random, &id);
                 if random.gen_range(0..100) < self.trouble.hang_ups {
-                    let some = random.gen_range(0..=bytes.len());
+                    // Within the request, or some time after it.
+                    let some = if random.r#gen() { bytes.len() } else { random.gen_range(0..bytes.len()) };
                     let _ = caller.stream().write_all(&bytes[..some]).await;
+                    let patience = Duration::from_micros(random.gen_range(0..3000));
+                    let _ = timeout(patience, caller.stream().readable()).await;
                     self.enter(id, None);
                     continue 'connections;
                 }

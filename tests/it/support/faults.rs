@@ -229,7 +229,7 @@ impl Builder {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let ledger = Arc::new(Ledger { keep_messages: self.keep_messages, ..Ledger::default() });
-        let (counter, open) = watch::channel(0);
+        let (counter, count) = watch::channel(0);
         let acceptor = self.identity.as_ref().map(|identity| TlsAcceptor::from(Arc::clone(&identity.server)));
         let (plan, door, kept) = (Arc::new(self.plan), self.door, Arc::clone(&ledger));
         let task = tokio::spawn(async move {
@@ -239,15 +239,15 @@ impl Builder {
                 let (stream, _) = listener.accept().await.unwrap();
                 let number = kept.connections.fetch_add(1, Ordering::SeqCst);
                 let host = Host { number, ledger: Arc::clone(&kept), plan: Arc::clone(&plan) };
-                let (welcome, acceptor, counted) = (door(number), acceptor.clone(), Counted::new(counter.clone()));
+                let (welcome, tls, open) = (door(number), acceptor.clone(), Counted::new(counter.clone()));
                 connections.spawn(async move {
-                    host.receive(stream, welcome, acceptor).await;
-                    drop(counted);
+                    host.receive(stream, welcome, tls).await;
+                    drop(open);
                 });
                 while connections.try_join_next().is_some() {}
             }
         });
-        Upstream { address, ledger, open, identity: self.identity, task }
+        Upstream { address, ledger, open: count, identity: self.identity, task }
     }
 }
 

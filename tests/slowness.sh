@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# Slow heads and stuck uploads against the release build; prints what others wait. Wants a quiet machine.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+cargo build --release --locked
+export SIGNER_BINARY="$PWD/target/release/wonder-signer"
+exec cargo test --locked --test it -- --ignored --exact --nocapture \
+  endurance::slowness::delays_nobody_for_those_who_are_stuck
