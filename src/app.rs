@@ -28,12 +28,14 @@ use crate::{
     },
     proxy::{self, Drain, Hosts, Receipt},
     signing::{self, Nonce, RequestTime, SignError, Stamp},
+    telemetry::{Recorder, Requests},
 };
 
 /// A sidecar whose keys are loaded and whose listeners are bound, ready to [run](Self::run).
 pub struct App {
     config: Config,
     metrics: Metrics,
+    requests: Requests,
     readiness: Readiness,
     keystore: Arc<Keystore>,
     upstream: Upstream,
@@ -110,10 +112,11 @@ impl App {
         let addresses =
             Addresses { listen: addresses, admin: admin.local_addr().map_err(failed("admin.address", address))? };
         metrics.set_in_flight_limit(config.limits.requests_in_flight);
+        let requests = Requests::new(&config.log);
         // From here on a connection is taken: it waits in the listener's queue until `run`.
         let readiness = Readiness::new();
         readiness.set_ready();
-        Ok(Self { config, metrics, readiness, keystore, upstream, listeners, admin, addresses })
+        Ok(Self { config, metrics, requests, readiness, keystore, upstream, listeners, admin, addresses })
     }
 
     /// Where it listens.
@@ -122,10 +125,17 @@ impl App {
         &self.addresses
     }
 
+    /// The same, with a recorder of traces.
+    #[must_use]
+    pub fn recorded_by(mut self, recorder: Arc<dyn Recorder>) -> Self {
+        self.requests = self.requests.recorded_by(recorder);
+        self
+    }
+
     /// Serves until `shutdown` resolves, then drains: not ready at once, still accepting for `shutdown.drain_delay`,
     /// then letting requests finish for `shutdown.grace`, then cutting. Probes and metrics answer until the end.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Receipt {
-        let Self { config, metrics, readiness, keystore, upstream, listeners, admin, addresses } = self;
+        let Self { config, metrics, requests, readiness, keystore, upstream, listeners, admin, addresses } = self;
         tell_credentials(&keystore, &metrics);
         metrics.set_config(config.upstream.environment.as_str(), &fingerprint(&config));
         let asked = ShutdownRequest::new();
@@ -141,6 +151,7 @@ impl App {
             keystore,
             upstream,
             metrics: metrics.clone(),
+            requests,
             hosts: hosts(&config, &addresses),
             limits: config.limits,
             timeouts: config.timeouts,

@@ -10,6 +10,9 @@
 //! ```
 
 mod lines;
+#[cfg(feature = "otel")]
+pub mod otlp;
+mod request;
 #[cfg(test)]
 mod tests;
 
@@ -29,19 +32,20 @@ use tracing_subscriber::{
 };
 
 use self::lines::Lines;
-use crate::config::{Log, LogFormat, LogLevel};
+pub use self::request::{Finished, Phase, Phases, Recorder, Requests, SpanId, Trace, TraceId};
+use crate::config::{LogFormat, LogLevel};
 
 /// The crate whose events may be finer than `warn`: this one.
 const OWN: &str = "wonder_signer";
 
 /// Sets up logging for the whole process, and for its panics. Can be done once.
-pub fn init(log: &Log) -> Result<Telemetry, TelemetryError> {
-    let style = match log.format {
+pub fn init(level: LogLevel, format: LogFormat) -> Result<Telemetry, TelemetryError> {
+    let style = match format {
         LogFormat::Text => Style::Text,
         LogFormat::Auto if io::stderr().is_terminal() => Style::Text,
         LogFormat::Json | LogFormat::Auto => Style::Json,
     };
-    let (subscriber, telemetry) = subscriber(log.level, style, SystemTime::now, |line| {
+    let (subscriber, telemetry) = subscriber(level, style, SystemTime::now, |line| {
         // One write for a line, so that lines of several threads do not mix. A closed standard error is no reason to stop.
         let _ = io::stderr().lock().write_all(line);
     });
@@ -88,6 +92,28 @@ impl Telemetry {
         self.0.store(level as u8, Ordering::Relaxed);
         // Every place that logs remembers whether it is wanted; ask them again.
         tracing::callsite::rebuild_interest_cache();
+    }
+
+    /// One level more, up to trace; gives the level in force afterwards.
+    #[expect(clippy::must_use_candidate, reason = "the step is what it is called for")]
+    pub fn more(&self) -> LogLevel {
+        self.step(1)
+    }
+
+    /// One level less. Not below error: what a person is needed for is still heard.
+    #[expect(clippy::must_use_candidate, reason = "the step is what it is called for")]
+    pub fn less(&self) -> LogLevel {
+        self.step(-1)
+    }
+
+    fn step(&self, by: isize) -> LogLevel {
+        let all = LogLevel::ALL;
+        let at = |level| all.iter().position(|known| *known == level).unwrap_or_default();
+        let now = at(self.level());
+        let lowest = at(LogLevel::Error).min(now);
+        let level = all[now.saturating_add_signed(by).clamp(lowest, all.len() - 1)];
+        self.set_level(level);
+        level
     }
 
     fn wants(&self, event: &Metadata<'_>) -> bool {

@@ -70,7 +70,7 @@ async fn serve(args: &DevArgs, out: &mut dyn Write) -> Result<()> {
     };
     let environment = environment.map(|(name, value)| (name.into(), value.into()));
     let config = Config::load(&[], environment, &flags).context("configuration")?;
-    let _telemetry = telemetry::init(&config.log).context("log")?;
+    let _telemetry = telemetry::init(config.log.level, config.log.format).context("log")?;
     let app = App::start(config).await.context("start")?;
     drop(trusted);
     greet(app.addresses(), &simulator, out)?;

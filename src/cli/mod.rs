@@ -18,6 +18,7 @@ mod signals;
 mod simulate;
 mod supervisor;
 mod target;
+mod traces;
 mod usage;
 mod verify;
 mod wait;

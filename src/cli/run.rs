@@ -7,11 +7,11 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{Failure, Outcome, configuration::ConfigurationArgs, runtime, signals, supervisor::Supervisor};
+use super::{Failure, Outcome, configuration::ConfigurationArgs, runtime, signals, supervisor::Supervisor, traces};
 use crate::{
     app::{Addresses, App},
     config::Config,
-    telemetry,
+    telemetry::{self, Telemetry},
 };
 
 /// Takes plain requests on loopback, signs them and forwards them to Wonder.
@@ -31,14 +31,16 @@ impl RunArgs {
     pub(super) fn run(self) -> Outcome {
         let config = self.configuration.load()?;
         config.require_credential().context("configuration").map_err(Failure::usage)?;
-        let _telemetry = telemetry::init(&config.log).context("log")?;
-        Ok(runtime()?.block_on(serve(config, self.ready_file.as_deref()))?)
+        let telemetry = telemetry::init(config.log.level, config.log.format).context("log")?;
+        Ok(runtime()?.block_on(serve(config, telemetry, self.ready_file.as_deref()))?)
     }
 }
 
-async fn serve(config: Config, ready_file: Option<&Path>) -> Result<()> {
+async fn serve(config: Config, telemetry: Telemetry, ready_file: Option<&Path>) -> Result<()> {
     let shutdown = signals::shutdown().context("signals")?;
+    signals::levels(telemetry).context("signals")?;
     let app = App::start(config).await.context("start")?;
+    let (app, traces) = traces::of(app);
     if let Some(path) = ready_file {
         write_ready_file(path, app.addresses()).with_context(|| format!("start: --ready-file {}", path.display()))?;
     }
@@ -52,6 +54,7 @@ async fn serve(config: Config, ready_file: Option<&Path>) -> Result<()> {
         receipt = app.run(shutdown) => receipt,
         never = supervisor.keep_alive() => match never {},
     };
+    traces.finish().await;
     match receipt.cut.len() {
         0 => Ok(()),
         cut => bail!("shutdown: {cut} requests were still in flight after shutdown.grace and were cut"),

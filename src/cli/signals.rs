@@ -1,8 +1,10 @@
-//! The signals that end a program.
+//! The signals that end a program, and those that change how much it logs.
 
 use std::{future::Future, io};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::{config::LogLevel, telemetry::Telemetry};
 
 /// Resolves at the first SIGTERM or SIGINT. A second one ends the process at once, as it would any other.
 ///
@@ -24,5 +26,37 @@ async fn either(one: &mut Signal, other: &mut Signal) {
     tokio::select! {
         _ = one.recv() => {}
         _ = other.recv() => {}
+    }
+}
+
+/// From now on SIGUSR1 logs one level more and SIGUSR2 one less; each says so once, at the level that is then in force, so that it is
+/// heard.
+///
+/// The handlers are in place when this returns: without them, these signals would end the program.
+pub(super) fn levels(telemetry: Telemetry) -> io::Result<()> {
+    let mut more = signal(SignalKind::user_defined1())?;
+    let mut less = signal(SignalKind::user_defined2())?;
+    tokio::spawn(async move {
+        loop {
+            let level = tokio::select! {
+                signal = more.recv() => signal.map(|()| telemetry.more()),
+                signal = less.recv() => signal.map(|()| telemetry.less()),
+            };
+            let Some(level) = level else { return };
+            tell(level);
+        }
+    });
+    Ok(())
+}
+
+fn tell(level: LogLevel) {
+    let log_level = level.as_str();
+    match level {
+        LogLevel::Off => {}
+        LogLevel::Error => tracing::error!(log_level, "log level changed"),
+        LogLevel::Warn => tracing::warn!(log_level, "log level changed"),
+        LogLevel::Info => tracing::info!(log_level, "log level changed"),
+        LogLevel::Debug => tracing::debug!(log_level, "log level changed"),
+        LogLevel::Trace => tracing::trace!(log_level, "log level changed"),
     }
 }

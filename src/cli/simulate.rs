@@ -7,7 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Failure, Outcome};
 use crate::{
-    config::{Log, LogFormat, LogLevel},
+    config::{LogFormat, LogLevel},
     signing::{AppId, VerifyingKey},
     simulator::{Options, Simulator},
     telemetry,
@@ -55,7 +55,7 @@ impl SimulateArgs {
                 "usage: {ids} of --app-id and {keys} of --public-key-file; give as many"
             )));
         }
-        let _telemetry = telemetry::init(&Log { level: LogLevel::Info, format: LogFormat::Auto }).context("log")?;
+        let _telemetry = telemetry::init(LogLevel::Info, LogFormat::Auto).context("log")?;
         Ok(serve(&self)?)
     }
 }

@@ -129,6 +129,9 @@ impl Config {
             ("shutdown.drain_delay".to_owned(), duration(self.shutdown.drain_delay)),
             ("log.level".to_owned(), json!(self.log.level.as_str())),
             ("log.format".to_owned(), json!(self.log.format.as_str())),
+            ("log.make_traceparent".to_owned(), json!(self.log.make_traceparent)),
+            ("log.sample_success".to_owned(), json!(self.log.sample_success)),
+            ("log.slow_request".to_owned(), duration(self.log.slow_request)),
         ]);
         entries
     }

@@ -43,6 +43,9 @@ pub(super) const KEYS: &[&str] = &[
     "shutdown.drain_delay",
     "log.level",
     "log.format",
+    "log.make_traceparent",
+    "log.sample_success",
+    "log.slow_request",
 ];
 
 /// What stands at a path.

@@ -118,6 +118,9 @@ impl Config {
             log: Log {
                 level: layers.read("log.level", values::word)?,
                 format: layers.read("log.format", values::word)?,
+                make_traceparent: layers.read("log.make_traceparent", values::switch)?,
+                sample_success: layers.read("log.sample_success", values::share)?,
+                slow_request: layers.read("log.slow_request", values::duration(Duration::ZERO..=HOUR))?,
             },
             sources: layers.into_sources(),
         };

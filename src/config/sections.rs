@@ -117,12 +117,19 @@ pub struct Shutdown {
 }
 
 /// `[log]`: what is written to standard error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Log {
     /// The least important level written, default info.
     pub level: LogLevel,
     /// The shape of a line, default auto.
     pub format: LogFormat,
+    /// Whether a request without a valid `traceparent` (W3C Trace Context) gets one of our making, default `false`: what is
+    /// sent upstream then is the caller's own.
+    pub make_traceparent: bool,
+    /// The share of successful requests whose line is written, 0 to 1, default 1. All others always get theirs.
+    pub sample_success: f64,
+    /// From this duration on a request is slow, and its line is a warning, default 10 s; 0 for never.
+    pub slow_request: Duration,
 }
 
 /// Declares an enum of configuration words with the conversions from and to them.

@@ -132,7 +132,16 @@ fn the_defaults_are_those_of_the_design() {
         }
     );
     assert_eq!(config.shutdown, Shutdown { grace: seconds(25), drain_delay: seconds(0) });
-    assert_eq!(config.log, Log { level: LogLevel::Info, format: LogFormat::Auto });
+    assert_eq!(
+        config.log,
+        Log {
+            level: LogLevel::Info,
+            format: LogFormat::Auto,
+            make_traceparent: false,
+            sample_success: 1.0,
+            slow_request: seconds(10),
+        }
+    );
 }
 
 #[test]
@@ -156,6 +165,7 @@ fn every_key_stands_in_the_defaults_file_under_a_comment_of_its_own() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one list of all keys, in and out")]
 fn every_key_is_read() {
     let config = Given::new()
         .file(&format!(
@@ -201,6 +211,9 @@ fn every_key_is_read() {
             [log]
             level = "trace"
             format = "json"
+            make_traceparent = true
+            sample_success = 0.25
+            slow_request = "12s"
             "#
         ))
         .config();
@@ -247,6 +260,9 @@ shutdown.grace = "9s"
 shutdown.drain_delay = "10s"
 log.level = "trace"
 log.format = "json"
+log.make_traceparent = true
+log.sample_success = 0.25
+log.slow_request = "12s"
 "#
         )
     );

@@ -51,6 +51,16 @@ pub(super) fn count(bounds: RangeInclusive<u64>) -> impl Fn(&Value) -> Result<us
     }
 }
 
+/// A part of one.
+pub(super) fn share(value: &Value) -> Result<f64, String> {
+    let number = match value {
+        Value::String(_, text) => text.parse().ok(),
+        #[expect(clippy::cast_precision_loss, reason = "only 0 and 1 are in bounds")]
+        _ => value.to_f64().or_else(|| unsigned(value).map(|number| number as f64)),
+    };
+    number.filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| "must be a number from 0 to 1".to_owned())
+}
+
 /// `true` or `false`.
 pub(super) fn switch(value: &Value) -> Result<bool, String> {
     match value {

@@ -1,5 +1,7 @@
-//! What is known about one request and its answer. Filled in on the way, written to log and metrics once, when the last
+//! What is known about one request and its answer. Filled in on the way, handed to metrics and telemetry once, when the last
 //! holder lets go: after the answer's last byte, or when the caller has hung up.
+//!
+//! Nothing is put into words here: what is counted, written or exported of it, and whether, is for those who take it.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -7,9 +9,10 @@ use std::{
 };
 
 use http::{HeaderValue, Method, Request, StatusCode};
+use rand::Rng as _;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::drain::Drain;
+use super::{drain::Drain, trace::Traceparent};
 use crate::{
     keystore::Entry,
     metrics::{InFlight, Metrics, Responder, Sent},
@@ -18,6 +21,7 @@ use crate::{
         upstream::Handover,
     },
     operations::{self, Operation},
+    telemetry::{Finished, Phase, Phases, Requests, SpanId, Trace, TraceId},
 };
 
 pub(super) struct Exchange {
@@ -25,7 +29,9 @@ pub(super) struct Exchange {
     method: Method,
     operation: &'static Operation,
     started: Instant,
+    trace: Option<Trace>,
     metrics: Metrics,
+    requests: Requests,
     drain: Drain,
     _in_flight: InFlight,
     facts: Mutex<Facts>,
@@ -41,24 +47,33 @@ struct Facts {
     by_us: bool,
     code: Option<Code>,
     cause: Option<String>,
-    ended: bool,
     request_bytes: u64,
     response_bytes: u64,
-    body: Duration,
-    sign: Duration,
-    upstream: Duration,
+    phases: Phases,
+    /// When the attempt under way was begun; times here count from the request's head.
+    attempt: Option<Duration>,
+    answered: Option<Duration>,
+    ended: Option<Duration>,
 }
 
 impl Exchange {
-    pub(super) fn open<B>(request: &Request<B>, id: HeaderValue, metrics: Metrics, drain: Drain) -> Self {
+    pub(super) fn open<B>(
+        request: &Request<B>,
+        id: HeaderValue,
+        metrics: Metrics,
+        requests: Requests,
+        drain: Drain,
+    ) -> Self {
         drain.opened();
         Self {
             id,
             method: request.method().clone(),
             operation: operations::find(request.method().as_str(), request.uri().path()),
             started: Instant::now(),
+            trace: place_in_trace(Traceparent::of(request.headers()), &requests),
             _in_flight: metrics.request_started(),
             metrics,
+            requests,
             drain,
             facts: Mutex::default(),
         }
@@ -76,6 +91,12 @@ impl Exchange {
         &self.id
     }
 
+    /// What those after us are to be told of the trace, if it was started here and they are to join it.
+    pub(super) fn traceparent(&self) -> Option<Traceparent> {
+        let started_here = self.trace.filter(|trace| trace.parent.is_none() && self.requests.makes_traceparent());
+        started_here.map(|Trace { id, span, recorded, .. }| Traceparent { trace: id, span, sampled: recorded })
+    }
+
     pub(super) fn metrics(&self) -> &Metrics {
         &self.metrics
     }
@@ -90,48 +111,80 @@ impl Exchange {
     }
 
     pub(super) fn body_taken(&self, bytes: u64, took: Duration) {
+        let ended = self.started.elapsed();
         let mut facts = self.facts();
-        (facts.request_bytes, facts.body) = (bytes, took);
+        facts.request_bytes = bytes;
+        facts.phases.body = Phase { ended, took };
         drop(facts);
         self.metrics.body_read(took.as_secs_f64(), bytes);
     }
 
     pub(super) fn signed(&self, took: Duration) {
-        self.facts().sign += took;
+        let ended = self.started.elapsed();
+        let mut facts = self.facts();
+        facts.phases.sign = Phase { ended, took };
+        facts.phases.signing += took;
+        drop(facts);
         self.metrics.signed(true, took.as_secs_f64());
     }
 
     /// A new attempt begins; from here on `handover` knows whether a connection has got hold of it.
     pub(super) fn attempt(&self, handover: Handover) {
+        let began = self.started.elapsed();
         let mut facts = self.facts();
         facts.attempts += 1;
         facts.handover = Some(handover);
+        facts.attempt = Some(began);
+        (facts.phases.connect, facts.phases.upstream) = Default::default();
     }
 
     pub(super) fn head_after(&self, took: Duration) {
-        self.facts().upstream = took;
+        let ended = self.started.elapsed();
+        let mut facts = self.facts();
+        facts.attempt = None;
+        facts.phases.upstream = Phase { ended, took };
+        facts.phases.waiting += took;
+    }
+
+    /// The answer's head came over a connection that was opened at `opened`. If that was during the attempt, the attempt waited for it.
+    pub(super) fn came_over(&self, opened: Instant) {
+        let opened = opened.saturating_duration_since(self.started);
+        let Phases { connect, upstream, .. } = &mut self.facts().phases;
+        let waited = (opened + upstream.took).saturating_sub(upstream.ended);
+        if !waited.is_zero() {
+            *connect = Phase { ended: opened, took: waited };
+            upstream.took = upstream.took.saturating_sub(waited);
+        }
     }
 
     /// Whether any byte of the request may have left.
     pub(super) fn sent(&self) -> Sent {
-        self.facts().handover.as_ref().map_or(Sent::No, Handover::sent)
+        self.facts().sent()
     }
 
     /// The attempt came to nothing, and it is certain that none of it was sent.
     pub(super) fn not_sent(&self) {
-        self.facts().handover = None;
+        let now = self.started.elapsed();
+        let mut facts = self.facts();
+        facts.handover = None;
+        facts.close_attempt(now);
     }
 
     /// Wonder has answered.
     pub(super) fn answered(&self, status: StatusCode) {
-        self.facts().status = Some(status);
+        let now = self.started.elapsed();
+        let mut facts = self.facts();
+        (facts.status, facts.answered) = (Some(status), Some(now));
+        drop(facts);
         self.metrics.upstream_responded(status);
     }
 
     /// We answer in its place.
     pub(super) fn failed(&self, failure: &Failure) {
         self.metrics.proxy_error(failure.code.as_str(), failure.sent);
+        let now = self.started.elapsed();
         let mut facts = self.facts();
+        facts.close_attempt(now);
         facts.status = Some(failure.code.status());
         facts.by_us = true;
         facts.code = Some(failure.code);
@@ -152,7 +205,8 @@ impl Exchange {
 
     /// The answer's last byte was passed on.
     pub(super) fn ended(&self) {
-        self.facts().ended = true;
+        let now = self.started.elapsed();
+        self.facts().ended = Some(now);
     }
 
     fn facts(&self) -> MutexGuard<'_, Facts> {
@@ -161,44 +215,86 @@ impl Exchange {
     }
 }
 
+impl Facts {
+    fn sent(&self) -> Sent {
+        self.handover.as_ref().map_or(Sent::No, Handover::sent)
+    }
+
+    /// The attempt under way, if there is one, got no answer: it ended in waiting for a connection, or on one.
+    fn close_attempt(&mut self, now: Duration) {
+        let Some(began) = self.attempt.take() else { return };
+        let phase = Phase { ended: now, took: now.saturating_sub(began) };
+        self.phases.waiting += phase.took;
+        match self.sent() {
+            Sent::No => self.phases.connect = phase,
+            Sent::Maybe => self.phases.upstream = phase,
+        }
+    }
+}
+
 impl Drop for Exchange {
     fn drop(&mut self) {
         let total = self.started.elapsed();
-        let sent = self.sent();
-        let facts = self.facts();
-        let cancelled = facts.code.is_none() && !facts.ended;
+        let facts = self.facts.get_mut().unwrap_or_else(PoisonError::into_inner);
+        facts.close_attempt(total);
+        if let Some(answered) = facts.answered {
+            let ended = facts.ended.unwrap_or(total);
+            facts.phases.response = Phase { ended, took: ended.saturating_sub(answered) };
+        }
+        let (sent, ended) = (facts.sent(), facts.ended.is_some());
+        let cancelled = facts.code.is_none() && !ended;
         let by = if facts.by_us { Responder::Signer } else { Responder::Upstream };
         if let Some(status) = facts.status {
             self.metrics.request_finished(self.operation, &self.method, status, by, total.as_secs_f64());
+            self.metrics.response_body(facts.response_bytes);
+        }
+        if facts.answered.is_some() && ended {
+            let Phases { body, waiting, response, .. } = facts.phases;
+            let theirs = body.took + waiting + response.took;
+            self.metrics.added(total.saturating_sub(theirs).as_secs_f64());
         }
         if cancelled {
             self.metrics.cancelled(sent);
         }
-        self.drain.closed(self.id.to_str().unwrap_or_default(), facts.ended, sent);
-        tracing::info!(
-            request_id = self.id.to_str().unwrap_or_default(),
-            operation = self.operation.name(),
-            method = self.method.as_str(),
-            status = facts.status.map(|status| status.as_u16()),
-            origin = facts.status.map(|_| by.as_str()),
-            sent = if facts.status.is_some() && !facts.by_us { "yes" } else { sent.as_str() },
-            error = facts.code.map(Code::as_str),
-            cause = facts.cause.as_deref(),
-            cancelled = cancelled.then_some(true),
-            credential = facts.signer.as_ref().map(|signer| signer.name.as_str()),
-            attempts = facts.attempts,
-            body_ms = milliseconds(facts.body),
-            sign_ms = milliseconds(facts.sign),
-            upstream_ms = milliseconds(facts.upstream),
-            total_ms = milliseconds(total),
-            request_bytes = facts.request_bytes,
-            response_bytes = facts.response_bytes,
-            "request"
-        );
+        let request_id = self.id.to_str().unwrap_or_default();
+        self.requests.finished(&Finished {
+            request_id,
+            trace: self.trace,
+            operation: self.operation.name(),
+            method: self.method.as_str(),
+            status: facts.status.map(|status| status.as_u16()),
+            origin: by.as_str(),
+            sent: if facts.status.is_some() && !facts.by_us { "yes" } else { sent.as_str() },
+            error: facts.code.map(Code::as_str),
+            cause: facts.cause.as_deref(),
+            cancelled,
+            credential: facts.signer.as_ref().map(|signer| signer.name.as_str()),
+            attempts: facts.attempts,
+            total,
+            phases: facts.phases,
+            request_bytes: facts.request_bytes,
+            response_bytes: facts.response_bytes,
+        });
+        // Last, since the program may end as soon as nothing is in flight.
+        self.drain.closed(request_id, ended, sent);
     }
 }
 
-/// With three decimals: a signature takes a fraction of one.
-fn milliseconds(time: Duration) -> f64 {
-    (time.as_secs_f64() * 1e6).round() / 1e3
+/// In the caller's trace, or in a new one if somebody wants it.
+fn place_in_trace(caller: Option<Traceparent>, requests: &Requests) -> Option<Trace> {
+    if caller.is_none() && !requests.makes_traceparent() && !requests.has_recorder() {
+        return None;
+    }
+    // All zeros names nothing (W3C Trace Context §3.2.2.3); one in 2^64 is not left to chance.
+    let random = || rand::thread_rng().r#gen::<u64>().max(1).to_be_bytes();
+    let span = SpanId(random());
+    let (id, parent) = if let Some(Traceparent { trace, span, .. }) = caller {
+        (trace, Some(span))
+    } else {
+        let mut id = [0; 16];
+        id[..8].copy_from_slice(&random());
+        id[8..].copy_from_slice(&random());
+        (TraceId(id), None)
+    };
+    Some(Trace { id, span, parent, recorded: requests.wants(id, caller.map(|caller| caller.sampled)) })
 }

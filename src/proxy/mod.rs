@@ -11,6 +11,7 @@
 //! * `gateway`: stamps, signs and forwards.
 //! * [`Drain`]: what was finished and what was cut at the end.
 //! * `answer`: the body of every answer, watched to its end.
+//! * `trace`: W3C `traceparent`; pure.
 
 mod answer;
 mod body;
@@ -20,6 +21,7 @@ mod gateway;
 mod head;
 mod observe;
 mod slots;
+mod trace;
 
 use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
 
@@ -42,6 +44,7 @@ use crate::{
         upstream::Upstream,
     },
     signing::RequestTime,
+    telemetry::Requests,
 };
 
 /// What a proxy is made of.
@@ -52,6 +55,8 @@ pub struct Parts {
     pub upstream: Upstream,
     /// Who counts.
     pub metrics: Metrics,
+    /// Who tells of each request.
+    pub requests: Requests,
     /// The names that requests may be addressed to.
     pub hosts: Hosts,
     /// How much.
@@ -72,7 +77,7 @@ pub fn stack(
 + Send
 + Sync
 + 'static {
-    let observe = Observe::layer(parts.metrics.clone(), parts.drain.clone(), parts.timeouts);
+    let observe = Observe::layer(parts.metrics.clone(), parts.requests.clone(), parts.drain.clone(), parts.timeouts);
     let slots = Slots::layer(parts.drain.slots(), parts.timeouts.queue);
     let gateway = Arc::new(Gateway::new(parts));
     ServiceBuilder::new()

@@ -15,28 +15,47 @@ use rand::Rng as _;
 use tokio::time::timeout;
 use tower::{Layer, Service, layer::layer_fn};
 
-use super::{answer::Answer, drain::Drain, exchange::Exchange};
+use super::{
+    answer::Answer,
+    drain::Drain,
+    exchange::Exchange,
+    trace::{TRACEPARENT, TRACESTATE},
+};
 use crate::{
     config::Timeouts,
     metrics::Metrics,
     net::{
+        connect::Life,
         headers,
         intake::Refusal,
         respond::{Code, Failure, REQUEST_ID},
     },
+    telemetry::Requests,
 };
 
 #[derive(Clone)]
 pub(super) struct Observe<S> {
     inner: S,
     metrics: Metrics,
+    requests: Requests,
     drain: Drain,
     timeouts: Timeouts,
 }
 
 impl<S> Observe<S> {
-    pub(super) fn layer(metrics: Metrics, drain: Drain, timeouts: Timeouts) -> impl Layer<S, Service = Self> + Clone {
-        layer_fn(move |inner| Self { inner, metrics: metrics.clone(), drain: drain.clone(), timeouts })
+    pub(super) fn layer(
+        metrics: Metrics,
+        requests: Requests,
+        drain: Drain,
+        timeouts: Timeouts,
+    ) -> impl Layer<S, Service = Self> + Clone {
+        layer_fn(move |inner| Self {
+            inner,
+            metrics: metrics.clone(),
+            requests: requests.clone(),
+            drain: drain.clone(),
+            timeouts,
+        })
     }
 }
 
@@ -57,7 +76,13 @@ where
     fn call(&mut self, mut request: Request<Incoming>) -> Self::Future {
         let id = request_id(request.headers());
         request.headers_mut().insert(REQUEST_ID, id.clone());
-        let exchange = Arc::new(Exchange::open(&request, id, self.metrics.clone(), self.drain.clone()));
+        let (metrics, requests, drain) = (self.metrics.clone(), self.requests.clone(), self.drain.clone());
+        let exchange = Arc::new(Exchange::open(&request, id, metrics, requests, drain));
+        if let Some(value) = exchange.traceparent().and_then(|ours| HeaderValue::try_from(ours.to_string()).ok()) {
+            // What stood there, if anything, belongs to a trace that nobody can follow.
+            request.headers_mut().remove(TRACESTATE);
+            request.headers_mut().insert(TRACEPARENT, value);
+        }
         request.extensions_mut().insert(Arc::clone(&exchange));
         if let Some(refusal) = request.extensions().get::<Refusal>() {
             return Box::pin(ready(Ok(refuse((*refusal).into(), exchange))));
@@ -85,6 +110,9 @@ fn pass_on(
 ) -> Response<Answer> {
     headers::to_downstream(response.headers_mut());
     response.headers_mut().insert(REQUEST_ID, exchange.id().clone());
+    if let Some(life) = response.extensions().get::<Arc<Life>>() {
+        exchange.came_over(life.opened().into_std());
+    }
     exchange.answered(response.status());
     response.map(|body| Answer::passed_on(body, exchange, timeouts.response_idle, deadline))
 }

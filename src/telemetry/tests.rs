@@ -141,6 +141,18 @@ fn the_level_changes_while_running() {
 }
 
 #[test]
+fn the_level_is_stepped_within_its_bounds() {
+    let (_subscriber, telemetry) = subscriber(LogLevel::Info, Style::Text, noon, |_| ());
+    let more: Vec<LogLevel> = (0..3).map(|_| telemetry.more()).collect();
+    assert_eq!(more, [LogLevel::Debug, LogLevel::Trace, LogLevel::Trace]);
+    let less: Vec<LogLevel> = (0..5).map(|_| telemetry.less()).collect();
+    assert_eq!(less, [LogLevel::Debug, LogLevel::Info, LogLevel::Warn, LogLevel::Error, LogLevel::Error]);
+    telemetry.set_level(LogLevel::Off);
+    assert_eq!(telemetry.less(), LogLevel::Off);
+    assert_eq!(telemetry.more(), LogLevel::Error);
+}
+
+#[test]
 fn other_crates_are_never_heard_below_warn() {
     macro_rules! at_every_level {
         ($($target:literal),+) => {$(

@@ -17,11 +17,14 @@ mod faults;
 mod h2;
 mod limits;
 mod listeners;
+mod logs;
 mod property;
 mod run;
 mod secrets;
 mod simulator;
 mod smuggling;
 mod support;
+#[cfg(feature = "otel")]
+mod traces;
 mod upstream;
 mod wire;

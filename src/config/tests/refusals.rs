@@ -59,6 +59,9 @@ fn values_are_refused_with_key_layer_and_remedy() {
             "log.level = \"loud\"",
             "log.level = \"loud\" (from FILE): must be one of off, error, warn, info, debug, trace",
         ),
+        ("log.sample_success = 1.5", "log.sample_success (from FILE): must be a number from 0 to 1"),
+        ("log.sample_success = \"nan\"", "log.sample_success = \"nan\" (from FILE): must be a number from 0 to 1"),
+        ("log.slow_request = \"2h\"", "log.slow_request = \"2h\" (from FILE): out of bounds; 0s to 1h is accepted"),
         (
             "upstream.environment = \"prod\"",
             "upstream.environment = \"prod\" (from FILE): must be one of staging, production, custom",

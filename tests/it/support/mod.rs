@@ -7,6 +7,7 @@ pub(crate) mod caller;
 pub(crate) mod client;
 pub(crate) mod faults;
 pub(crate) mod identity;
+pub(crate) mod logged;
 pub(crate) mod process;
 pub(crate) mod program;
 pub(crate) mod sidecar;

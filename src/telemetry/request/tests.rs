@@ -1,0 +1,148 @@
+use std::sync::Mutex;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    config::{LogFormat, LogLevel},
+    telemetry::{Style, subscriber},
+};
+
+const LOG: Log = Log {
+    level: LogLevel::Info,
+    format: LogFormat::Json,
+    make_traceparent: false,
+    sample_success: 1.0,
+    slow_request: Duration::from_secs(10),
+};
+
+fn success() -> Finished<'static> {
+    let ms = Duration::from_millis;
+    Finished {
+        request_id: "r-1",
+        trace: None,
+        operation: "customers.create",
+        method: "POST",
+        status: Some(200),
+        origin: "upstream",
+        sent: "yes",
+        error: None,
+        cause: None,
+        cancelled: false,
+        credential: Some("default"),
+        attempts: 1,
+        total: ms(30),
+        phases: Phases {
+            body: Phase { ended: ms(1), took: ms(1) },
+            sign: Phase { ended: ms(2), took: Duration::from_nanos(234_567) },
+            connect: Phase { ended: ms(7), took: ms(5) },
+            upstream: Phase { ended: ms(27), took: ms(20) },
+            response: Phase { ended: ms(30), took: ms(3) },
+            signing: Duration::from_nanos(234_567),
+            waiting: ms(25),
+        },
+        request_bytes: 2,
+        response_bytes: 12,
+    }
+}
+
+fn failure() -> Finished<'static> {
+    Finished {
+        status: Some(502),
+        origin: "signer",
+        sent: "no",
+        error: Some("upstream_dns"),
+        cause: Some("no such name"),
+        ..success()
+    }
+}
+
+fn lines(log: &Log, requests: &[Finished<'_>]) -> Vec<Value> {
+    let written = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&written);
+    let (subscriber, _telemetry) = subscriber(
+        log.level,
+        Style::Json,
+        || std::time::SystemTime::UNIX_EPOCH,
+        move |line| sink.lock().unwrap().push(serde_json::from_slice(line).unwrap()),
+    );
+    let told = Requests::new(log);
+    tracing::subscriber::with_default(subscriber, || requests.iter().for_each(|request| told.finished(request)));
+    std::mem::take(&mut *written.lock().unwrap())
+}
+
+#[test]
+fn a_line_holds_every_field_that_has_a_value() {
+    let trace = Trace { id: TraceId([0xab; 16]), span: SpanId([1; 8]), parent: None, recorded: false };
+    let written = lines(&LOG, &[Finished { trace: Some(trace), ..success() }]);
+    assert_eq!(
+        written,
+        [json!({
+            "timestamp": "1970-01-01T00:00:00.000000Z", "level": "info", "message": "request", "target": "wonder_signer::proxy",
+            "request_id": "r-1", "trace_id": "abababababababababababababababab", "operation": "customers.create",
+            "method": "POST", "status": 200, "origin": "upstream", "sent": "yes", "credential": "default", "attempts": 1,
+            "body_ms": 1, "sign_ms": 0.235, "connect_ms": 5, "upstream_ms": 25, "response_ms": 3, "total_ms": 30,
+            "request_bytes": 2, "response_bytes": 12,
+        })]
+    );
+}
+
+#[test]
+fn a_failure_says_why() {
+    let line = &lines(&LOG, &[failure()])[0];
+    assert_eq!((&line["error"], &line["cause"]), (&json!("upstream_dns"), &json!("no such name")));
+    assert_eq!((&line["origin"], &line["sent"]), (&json!("signer"), &json!("no")));
+}
+
+#[test]
+fn a_slow_request_is_a_warning() {
+    let at = |total| Finished { total, ..success() };
+    let slow = Log { slow_request: Duration::from_secs(1), ..LOG };
+    let written = lines(&slow, &[at(Duration::from_millis(999)), at(Duration::from_secs(1))]);
+    assert_eq!((&written[0]["level"], &written[0]["slow"]), (&json!("info"), &Value::Null));
+    assert_eq!((&written[1]["level"], &written[1]["slow"]), (&json!("warn"), &json!(true)));
+    let never = Log { slow_request: Duration::ZERO, ..LOG };
+    assert_eq!(lines(&never, &[at(Duration::from_hours(1))])[0]["level"], "info");
+}
+
+#[test]
+fn only_successes_are_left_out() {
+    let none = Log { sample_success: 0.0, ..LOG };
+    let kept = [
+        failure(),
+        Finished { status: Some(400), ..success() },
+        Finished { status: Some(500), ..success() },
+        Finished { error: Some("upstream_reset"), ..success() },
+        Finished { cancelled: true, ..success() },
+        Finished { status: None, cancelled: true, ..success() },
+        Finished { total: LOG.slow_request, ..success() },
+    ];
+    assert_eq!(lines(&none, &kept).len(), kept.len());
+    assert!(lines(&none, &[success(), Finished { status: Some(302), ..success() }]).is_empty());
+}
+
+#[test]
+fn the_request_id_alone_chooses_what_is_written() {
+    let ids: Vec<String> = (0..10_000).map(|number| format!("order-{number}")).collect();
+    let requests: Vec<_> = ids.iter().map(|id| Finished { request_id: id, ..success() }).collect();
+    let chosen = |share| -> Vec<Value> {
+        lines(&Log { sample_success: share, ..LOG }, &requests).iter().map(|line| line["request_id"].clone()).collect()
+    };
+    let tenth = chosen(0.1);
+    assert!((900..1100).contains(&tenth.len()), "{}", tenth.len());
+    assert_eq!(tenth, chosen(0.1));
+    let half = chosen(0.5);
+    assert!(tenth.iter().all(|id| half.contains(id)));
+    assert_eq!(chosen(1.0).len(), ids.len());
+}
+
+#[test]
+fn the_choice_is_the_same_in_every_version() {
+    assert_eq!(hash(b""), 0xf52a_15e9_a9b5_e89b);
+}
+
+#[test]
+fn ids_of_zeros_keep_them() {
+    assert_eq!(TraceId([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]).to_string(), format!("{:0>32}", 1));
+    assert_eq!(SpanId([0, 0, 0, 0, 0, 0, 0, 1]).to_string(), format!("{:0>16}", 1));
+}

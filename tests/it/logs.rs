@@ -1,0 +1,193 @@
+//! What is written of a request: enough to find it, and nothing of what it carries.
+
+use serde_json::json;
+
+use crate::support::{
+    logged::Logged,
+    upstream::{Act, Recorder},
+    wire::{exchange, request},
+};
+
+const CUSTOMERS: &str = "/svc/payment/api/v1/openapi/customers";
+const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+#[tokio::test]
+async fn a_line_says_what_became_of_a_request() {
+    let upstream = Recorder::start().await;
+    let program = Logged::before(&upstream.origin(), &[]).await;
+    let headers = [("X-Request-ID", "order-7781"), ("traceparent", TRACEPARENT), ("tracestate", "a=b")];
+    exchange(program.listen, &request("POST", CUSTOMERS, &headers, b"{}")).await;
+    let seen = upstream.next().await;
+    assert_eq!((seen.value("traceparent"), seen.value("tracestate")), (Some(TRACEPARENT), Some("a=b")));
+    let mut line = program.line("request").await;
+    let fields = line.as_object_mut().unwrap();
+    fields.remove("timestamp");
+    for duration in ["body_ms", "sign_ms", "connect_ms", "upstream_ms", "response_ms", "total_ms"] {
+        assert!(fields.remove(duration).unwrap().as_f64().unwrap() > 0.0, "{duration}");
+    }
+    assert_eq!(
+        line,
+        json!({
+            "level": "info", "message": "request", "target": "wonder_signer::proxy", "request_id": "order-7781",
+            "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "operation": "customers.create", "method": "POST", "status": 200,
+            "origin": "upstream", "sent": "yes", "credential": "default", "attempts": 1, "request_bytes": 2,
+            "response_bytes": 12,
+        })
+    );
+}
+
+#[tokio::test]
+async fn no_traceparent_is_made_unless_asked_for() {
+    let upstream = Recorder::start().await;
+    let program = Logged::before(&upstream.origin(), &[]).await;
+    for headers in [&[][..], &[("traceparent", "00-1-2-01"), ("tracestate", "a=b")]] {
+        exchange(program.listen, &request("GET", "/svc/a", headers, b"")).await;
+        let seen = upstream.next().await;
+        let given = headers.first().map(|(_, value)| *value);
+        assert_eq!((seen.value("traceparent"), seen.value("tracestate").is_some()), (given, given.is_some()));
+        assert_eq!(program.line("request").await.get("trace_id"), None);
+    }
+}
+
+#[tokio::test]
+async fn a_traceparent_is_made_where_there_is_no_valid_one() {
+    let upstream = Recorder::start().await;
+    let program = Logged::before(&upstream.origin(), &[("WONDER_SIGNER_LOG__MAKE_TRACEPARENT", "true")]).await;
+    for headers in [&[][..], &[("traceparent", "00-1-2-01"), ("tracestate", "a=b")]] {
+        exchange(program.listen, &request("GET", "/svc/a", headers, b"")).await;
+        let seen = upstream.next().await;
+        assert_eq!(seen.value("tracestate"), None);
+        let made: Vec<&str> = seen.value("traceparent").unwrap().split('-').collect();
+        let line = program.line("request").await;
+        assert_eq!((made.len(), made[0], made[3]), (4, "00", "00"));
+        assert_eq!((line["trace_id"].as_str(), made[1].len(), made[2].len()), (Some(made[1]), 32, 16));
+    }
+    exchange(program.listen, &request("GET", "/svc/a", &[("traceparent", TRACEPARENT)], b"")).await;
+    assert_eq!(upstream.next().await.value("traceparent"), Some(TRACEPARENT));
+}
+
+#[tokio::test]
+async fn of_successes_only_the_share_asked_for_is_written() {
+    let upstream = Recorder::acting(|number| match number {
+        0 => Act::ok(),
+        _ => Act::Answer(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_vec()),
+    })
+    .await;
+    let program = Logged::before(&upstream.origin(), &[("WONDER_SIGNER_LOG__SAMPLE_SUCCESS", "0")]).await;
+    for target in ["/svc/a", "/svc/b", "/other"] {
+        exchange(program.listen, &request("GET", target, &[], b"")).await;
+    }
+    let log = program.stop().await;
+    let statuses: Vec<u64> = log
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .filter(|line| line["message"] == "request")
+        .map(|line| line["status"].as_u64().unwrap())
+        .collect();
+    assert_eq!(statuses, [404, 404], "{log}");
+}
+
+#[tokio::test]
+async fn a_slow_request_is_a_warning() {
+    let upstream = Recorder::acting(|_| Act::Stall(Vec::new())).await;
+    let variables = [("WONDER_SIGNER_LOG__SLOW_REQUEST", "50ms"), ("WONDER_SIGNER_TIMEOUTS__RESPONSE_HEAD", "50ms")];
+    let program = Logged::before(&upstream.origin(), &variables).await;
+    exchange(program.listen, &request("GET", "/svc/a", &[], b"")).await;
+    let line = program.line("request").await;
+    assert_eq!((&line["level"], &line["slow"], &line["status"]), (&json!("warn"), &json!(true), &json!(504)));
+    assert!(line["upstream_ms"].as_f64().unwrap() >= 50.0, "{line}");
+}
+
+#[tokio::test]
+async fn signals_change_the_level_and_it_says_so_once() {
+    let upstream = Recorder::start().await;
+    let program = Logged::before(&upstream.origin(), &[]).await;
+    for (signal, level) in [
+        ("USR1", "debug"),
+        ("USR1", "trace"),
+        ("USR1", "trace"),
+        ("USR2", "debug"),
+        ("USR2", "info"),
+        ("USR2", "warn"),
+        ("USR2", "error"),
+        ("USR2", "error"),
+        ("USR1", "warn"),
+    ] {
+        program.signal(signal);
+        let line = program.line("log level changed").await;
+        assert_eq!((&line["log_level"], &line["level"]), (&json!(level), &json!(level)), "{signal}");
+    }
+    exchange(program.listen, &request("GET", "/svc/a", &[], b"")).await;
+    let log = program.stop().await;
+    assert_eq!(log.matches("log level changed").count(), 9);
+    assert!(!log.contains(r#""message":"request""#), "{log}");
+}
+
+#[tokio::test]
+async fn nothing_that_a_request_carries_is_written_at_any_level() {
+    let answer = b"HTTP/1.1 400 MARKER-reason\r\nX-MARKER: MARKER\r\nContent-Length: 6\r\n\r\nMARKER";
+    let upstream = Recorder::acting(|number| match number {
+        0 => Act::Answer(answer.to_vec()),
+        1 => Act::AnswerAndClose(b"MARKER is not HTTP\r\n\r\n".to_vec()),
+        _ => Act::AnswerAndClose(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nMARKER".to_vec()),
+    })
+    .await;
+    let program = Logged::before(&upstream.origin(), &[("WONDER_SIGNER_LOG__LEVEL", "trace")]).await;
+    let headers = [
+        ("Authorization", "Bearer MARKER"),
+        ("X-MARKER", "MARKER"),
+        ("traceparent", "MARKER-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
+        ("tracestate", "a=MARKER"),
+        ("Cookie", "MARKER"),
+        ("Signature", "MARKER"),
+    ];
+    let target = format!("{CUSTOMERS}/MARKER?name=MARKER&pan=4111111111111111");
+    let card = br#"{"name":"MARKER","pan":"4111111111111111"}"#;
+    let mut signatures = Vec::new();
+    for _ in 0..3 {
+        exchange_or_end(&program, &request("POST", &target, &headers, card)).await;
+        let seen = upstream.next().await;
+        signatures.extend(["nonce", "signature"].map(|name| seen.value(name).unwrap().to_owned()));
+    }
+    for refused in [
+        request("POST", "/MARKER?x=MARKER", &headers, card),
+        request("POST", &target, &[("X-Wonder-Signer-Credential", "MARKER")], card),
+        request("GET", "http://marker.example/svc/MARKER", &headers, b""),
+        b"GET /svc/MARKER HTTP/1.1\r\nHost: MARKER.example\r\n\r\n".to_vec(),
+        b"GET /svc/MARKER HTTP/1.1\r\nHost: localhost\r\nMARKER\r\n\r\n".to_vec(),
+        b"MARKER\r\n\r\n".to_vec(),
+    ] {
+        exchange_or_end(&program, &refused).await;
+    }
+    let log = program.stop().await;
+    assert!(log.lines().count() >= 8, "{log}");
+    for secret in ["marker", "4111", "bearer"] {
+        assert!(!log.to_lowercase().contains(secret), "{secret} in\n{log}");
+    }
+    for secret in &signatures {
+        assert!(!log.contains(secret.as_str()), "{log}");
+    }
+}
+
+#[tokio::test]
+async fn counts_the_answers_size_and_what_we_added_ourselves() {
+    let upstream = Recorder::start().await;
+    let program = Logged::before(&upstream.origin(), &[]).await;
+    for bytes in [request("POST", "/svc/echo", &[], b"{}"), request("GET", "/other", &[], b"")] {
+        exchange(program.listen, &bytes).await;
+        program.line("request").await;
+    }
+    let text = exchange(program.admin, &request("GET", "/metrics", &[("Connection", "close")], b"")).await.text();
+    for series in ["wonder_signer_added_duration_seconds_count 1\n", "wonder_signer_response_body_bytes_count 2\n"] {
+        assert!(text.contains(series), "{series} in\n{text}");
+    }
+}
+
+/// An answer, or the end of a connection that is cut.
+async fn exchange_or_end(program: &Logged, bytes: &[u8]) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut stream = tokio::net::TcpStream::connect(program.listen).await.unwrap();
+    stream.write_all(bytes).await.unwrap();
+    let mut some = [0; 4096];
+    let _ = stream.read(&mut some).await;
+}
