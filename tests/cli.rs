@@ -464,7 +464,7 @@ fn keys_that_cannot_be_used_are_bad_usage_with_the_reason() {
 #[test]
 fn bad_usage_is_one_line_and_64() {
     run(&[], b"").failed_with(64, "usage: 'wonder-signer' requires a subcommand");
-    run(&["nonsense"], b"").failed(64, "usage: unrecognized subcommand 'nonsense'; try --help");
+    run(&["nonsense"], b"").failed(64, "usage: no such command; try --help");
     run(&["sign", "--method", "GET"], b"").failed(
         64,
         "usage: the following required arguments were not provided: --app-id <UUID> --private-key-file <FILE> \
