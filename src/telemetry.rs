@@ -32,7 +32,7 @@ use self::lines::Lines;
 use crate::config::{Log, LogFormat, LogLevel};
 
 /// The crate whose events may be finer than `warn`: this one.
-const OWN: &str = "wonder_signer";
+const OWN: &str = env!("CARGO_CRATE_NAME");
 
 /// Sets up logging for the whole process, and for its panics. Can be done once.
 pub fn init(log: &Log) -> Result<Telemetry, TelemetryError> {
