@@ -41,13 +41,14 @@ pub struct Idle {
 pub struct Sidecar {
     child: Child,
     address: SocketAddr,
+    admin: SocketAddr,
     started: Duration,
 }
 
 impl Sidecar {
     /// Starts it and waits for its first answer. All features on; the info log goes to a file.
     pub fn start(kind: Kind, workers: usize, upstream: &Upstream, options: &Options) -> Self {
-        let address = free_address();
+        let (address, admin) = (free_address(), free_address());
         let mut command = match kind {
             Kind::Signing => {
                 let built = env!("CARGO_BIN_EXE_wonder-signer").into();
@@ -66,7 +67,7 @@ impl Sidecar {
             .env_clear()
             .env("TOKIO_WORKER_THREADS", workers.to_string())
             .env("WONDER_SIGNER_LISTEN__ADDRESS", address.to_string())
-            .env("WONDER_SIGNER_ADMIN__ADDRESS", "127.0.0.1:0")
+            .env("WONDER_SIGNER_ADMIN__ADDRESS", admin.to_string())
             .env("WONDER_SIGNER_UPSTREAM__ENVIRONMENT", "custom")
             .env("WONDER_SIGNER_UPSTREAM__ORIGIN", upstream.origin())
             .env("WONDER_SIGNER_UPSTREAM__CA_FILE", upstream.ca_file())
@@ -79,7 +80,7 @@ impl Sidecar {
             .stderr(log);
         let began = Instant::now();
         let child = processor::on_the_sidecars(workers, || command.spawn().unwrap());
-        let mut sidecar = Self { child, address, started: Duration::ZERO };
+        let mut sidecar = Self { child, address, admin, started: Duration::ZERO };
         while !sidecar.answers() {
             assert!(began.elapsed() < Duration::from_secs(10), "the sidecar does not answer");
             thread::sleep(Duration::from_micros(200));
@@ -102,6 +103,10 @@ impl Sidecar {
 
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
     }
 
     /// From the start of the process to the end of its first answer, the connection upstream included.

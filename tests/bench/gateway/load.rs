@@ -177,6 +177,7 @@ fn clockwork(rate: u32, phase: Arc<AtomicU8>) -> mpsc::UnboundedReceiver<Instant
 }
 
 struct Connection {
+    address: SocketAddr,
     stream: TcpStream,
     buffer: Vec<u8>,
 }
@@ -185,28 +186,52 @@ impl Connection {
     async fn open(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { stream, buffer: Vec::with_capacity(4096) }
+        Self { address, stream, buffer: Vec::with_capacity(4096) }
     }
 
-    /// Sends one request, reads the whole answer, says whether it was a good one.
+    /// Sends one request, reads the whole answer, says whether it was a good one. Goes on with a new connection where
+    /// this one was ended.
     async fn exchange(&mut self, request: &[u8]) -> bool {
-        self.stream.write_all(request).await.unwrap();
+        match self.answer(request).await {
+            Ok((ok, keep)) => {
+                if !keep {
+                    *self = Self::open(self.address).await;
+                }
+                ok
+            }
+            Err(_) => {
+                *self = Self::open(self.address).await;
+                false
+            }
+        }
+    }
+
+    async fn answer(&mut self, request: &[u8]) -> std::io::Result<(bool, bool)> {
+        self.stream.write_all(request).await?;
         self.buffer.clear();
         let head = loop {
-            assert!(self.stream.read_buf(&mut self.buffer).await.unwrap() > 0, "the sidecar hung up");
+            self.read().await?;
             if let Some(end) = self.buffer.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
                 break end + 4;
             }
         };
         let text = std::str::from_utf8(&self.buffer[..head]).unwrap();
-        let length = text.lines().find_map(|line| {
-            let (name, value) = line.split_once(": ")?;
-            name.eq_ignore_ascii_case("content-length").then(|| value.parse::<usize>().unwrap())
-        });
-        let ok = text.starts_with("HTTP/1.1 200");
-        while self.buffer.len() < head + length.unwrap_or(0) {
-            assert!(self.stream.read_buf(&mut self.buffer).await.unwrap() > 0, "the sidecar hung up");
+        let value = |wanted: &str| {
+            let mut lines = text.lines().filter_map(|line| line.split_once(": "));
+            lines.find_map(|(name, value)| name.eq_ignore_ascii_case(wanted).then_some(value))
+        };
+        let length: usize = value("content-length").map_or(0, |length| length.parse().unwrap());
+        let outcome = (text.starts_with("HTTP/1.1 200"), value("connection") != Some("close"));
+        while self.buffer.len() < head + length {
+            self.read().await?;
         }
-        ok
+        Ok(outcome)
+    }
+
+    async fn read(&mut self) -> std::io::Result<()> {
+        match self.stream.read_buf(&mut self.buffer).await? {
+            0 => Err(std::io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(()),
+        }
     }
 }

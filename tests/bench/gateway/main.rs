@@ -3,6 +3,7 @@
 //! ```sh
 //! cargo bench --bench gateway                 # three runs, the table as Markdown
 //! cargo bench --bench gateway -- --short      # one run of short cases, for a quick look
+//! cargo bench --bench gateway -- --overload --key rsa4096-pkcs8
 //! cargo bench --bench gateway -- --workers 2 --only post-512-c16,get-c16 --key rsa4096-pkcs8
 //! ```
 //!
@@ -33,6 +34,7 @@ mod child;
 #[path = "../support/key.rs"]
 mod key;
 mod load;
+mod overload;
 mod processor;
 mod table;
 mod unsigned;
@@ -101,6 +103,9 @@ struct Options {
     /// Also offer HTTP/2 upstream
     #[arg(long)]
     h2: bool,
+    /// Twice the capacity instead of the table
+    #[arg(long)]
+    overload: bool,
     /// Be the sidecar that signs nothing; for this program's own use
     #[arg(long, hide = true)]
     be_unsigned: bool,
@@ -118,21 +123,25 @@ fn main() -> ExitCode {
     if options.short {
         (options.runs, options.seconds) = (1, 1.0);
     }
-    measure(&options).print();
-    ExitCode::SUCCESS
-}
-
-fn measure(options: &Options) -> Table {
     // Load, upstream and this thread's rest on the last processor; the sidecar with one worker has the first to itself.
     processor::pin_to_last();
     let upstream = Upstream::start(options.h2);
+    if options.overload {
+        options.workers.iter().for_each(|workers| overload::measure(&options, &upstream, *workers));
+    } else {
+        measure(&options, &upstream).print();
+    }
+    ExitCode::SUCCESS
+}
+
+fn measure(options: &Options, upstream: &Upstream) -> Table {
     let signature = Signature::new(&options.key);
     let mut table = Table::default();
     for run in 1..=options.runs {
         for &workers in &options.workers {
             for &kind in &options.kind {
                 eprintln!("run {run} of {}: {workers} worker(s), {kind}", options.runs);
-                one(options, &upstream, &signature, kind, workers, &mut table);
+                one(options, upstream, &signature, kind, workers, &mut table);
             }
         }
     }

@@ -53,7 +53,7 @@ impl Upstream {
         let counted = Arc::clone(&connections);
         thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(serve(TcpListener::from_std(listener), TlsAcceptor::from(Arc::new(tls)), &counted));
+            runtime.block_on(serve(listener, TlsAcceptor::from(Arc::new(tls)), &counted));
         });
         Self { port, connections, directory }
     }
@@ -77,8 +77,8 @@ impl Upstream {
     }
 }
 
-async fn serve(listener: std::io::Result<TcpListener>, tls: TlsAcceptor, connections: &AtomicU64) {
-    let listener = listener.unwrap();
+async fn serve(listener: std::net::TcpListener, tls: TlsAcceptor, connections: &AtomicU64) {
+    let listener = TcpListener::from_std(listener).unwrap();
     loop {
         let (stream, _) = listener.accept().await.unwrap();
         connections.fetch_add(1, Ordering::Relaxed);
