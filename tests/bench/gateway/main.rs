@@ -29,6 +29,17 @@
     clippy::cast_sign_loss,
     reason = "figures of six digits at most"
 )]
+#![allow(
+    clippy::format_push_string,
+    clippy::needless_for_each,
+    clippy::semicolon_if_nothing_returned,
+    clippy::unchecked_time_subtraction,
+    clippy::float_cmp,
+    clippy::trivially_copy_pass_by_ref,
+    clippy::struct_excessive_bools,
+    clippy::single_match_else,
+    reason = "shorter this way, and on no hot path"
+)]
 
 mod child;
 #[path = "../support/key.rs"]

@@ -77,7 +77,7 @@ impl Table {
                 of(&|row| row.per_second, 0),
                 of(&|row| row.cpu, 1),
                 of(&|row| row.cpu / row.signature, 3),
-                if *kind == Kind::Signing { of(&|row| row.cpu - row.signature, 1) } else { "".to_owned() },
+                if *kind == Kind::Signing { of(&|row| row.cpu - row.signature, 1) } else { String::new() },
                 of(&|row| row.quantiles[0], 2),
                 of(&|row| row.quantiles[1], 2),
                 of(&|row| row.quantiles[2], 2),
