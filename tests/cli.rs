@@ -490,7 +490,7 @@ fn bad_usage_is_one_line_and_64() {
     run(&["sign", "--taget=/svc/x?card=4111"], b"")
         .failed(64, "usage: unexpected argument --taget (did you mean --target?); try --help");
     run(&["sign", "4111"], b"")
-        .failed(64, "usage: a value that belongs to no option (quote a value that has spaces or & in it); try --help");
+        .failed(64, "usage: a value that belongs to no option (write --option=VALUE for one that begins with a dash; quote one that has spaces or & in it); try --help");
     run(&["wait", "--admin", "nowhere"], b"")
         .failed(64, "usage: --admin <ADDRESS>: invalid socket address syntax; try --help");
     assert_eq!(run(&["wait", "--timeout", "soon"], b"").code, Some(64));
