@@ -31,6 +31,7 @@ use super::{
     listen::{Listener, Stream},
     respond::{Code, Failure},
 };
+use crate::metrics::{Metrics, Sent};
 
 /// How long the connections that are cut get to pass on a last word.
 const LAST_WORD: Duration = Duration::from_millis(100);
@@ -59,6 +60,7 @@ pub async fn serve<S, B>(
     listeners: Vec<Listener>,
     service: S,
     allowance: Allowance,
+    metrics: &Metrics,
     ending: Ending<impl Future<Output = ()>, impl FnOnce()>,
 ) -> usize
 where
@@ -89,6 +91,7 @@ where
         };
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
             tracing::warn!(limit = allowance.connections, "too many connections, one was turned away");
+            metrics.proxy_error(Code::Overloaded.as_str(), Sent::No);
             connections.spawn(turn_away(stream));
             continue;
         };
