@@ -5,7 +5,7 @@
 use std::{cell::RefCell, ffi::OsString, io::Write as _, path::PathBuf};
 
 use libfuzzer_sys::fuzz_target;
-use wonder_signer::config::{Config, Flags};
+use wonder_signer::config::{Config, Flags, ListenAddress};
 
 thread_local! {
     static FILE: RefCell<tempfile::NamedTempFile> = RefCell::new(
@@ -35,7 +35,7 @@ fuzz_target!(|text: &[u8]| {
 fn check<E: std::fmt::Display>(outcome: Result<Config, E>) {
     match outcome {
         Ok(config) => {
-            let loopback = config.listen.address.ip().to_canonical().is_loopback();
+            let loopback = config.listen.addresses.iter().all(ListenAddress::is_local);
             assert!(loopback || config.listen.dangerous_allow_non_loopback);
             assert!((1..=64 << 20).contains(&config.limits.body));
             // An origin is https, or it is this machine.
