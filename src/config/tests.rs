@@ -277,6 +277,18 @@ log.slow_request = "12s"
 }
 
 #[test]
+fn the_gateways_file_loads() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/kubernetes/gateway/gateway.toml");
+    // The Secret's file is not here.
+    let app_id = format!("app_id = \"{APP_ID}\"");
+    let text = fs::read_to_string(path).unwrap();
+    let text = text.replace("app_id_file = \"/var/run/secrets/wonder-signer/app_id\"", &app_id);
+    let config = Given::new().file(&text).config();
+    assert_eq!(config.listen.tls.unwrap().callers, ["example-app"]);
+    assert!(config.listen.allowed_hosts.contains(&"wonder-gateway.wonder-gateway.svc".to_owned()));
+}
+
+#[test]
 fn the_deployment_file_loads() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/sidecar.toml");
     let config = Config::load(&[path], [], &Flags::default()).unwrap();
