@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use crate::{
-    admin::{self, CredentialFact, Readiness, StatusFacts, shutdown::ShutdownRequest},
+    admin::{self, CredentialFact, Probes, Readiness, StatusFacts, shutdown::ShutdownRequest},
     config::{Config, ListenAddress, Shutdown},
     keystore::{Keystore, KeystoreError},
     metrics::{LoadedKey, Metrics, Sent},
@@ -150,8 +150,9 @@ impl App {
         if config.admin.shutdown {
             routes = routes.merge(admin::shutdown::router(asked.clone()));
         }
-        let routes = routes.into_make_service_with_connect_info::<SocketAddr>();
-        let probes = tokio::spawn(axum::serve(admin, routes).into_future());
+        let probes = Probes::serve(admin, routes).inspect_err(|error| {
+            tracing::error!(%error, "no thread for the admin listener: no probes, no metrics");
+        });
 
         let drain = Drain::new(config.limits.requests_in_flight, metrics.clone());
         let stack = proxy::stack(proxy::Parts {
@@ -198,9 +199,9 @@ impl App {
             grace: config.shutdown.grace,
             cutting: || drain.cut(),
         };
-        server::serve(listeners, tls, stack, allowance, ending).await;
+        server::serve(listeners, tls, stack, allowance, &metrics, ending).await;
         let receipt = settled(&drain).await;
-        probes.abort();
+        drop(probes);
         log_receipt(&receipt);
         receipt
     }

@@ -464,7 +464,7 @@ fn keys_that_cannot_be_used_are_bad_usage_with_the_reason() {
 #[test]
 fn bad_usage_is_one_line_and_64() {
     run(&[], b"").failed_with(64, "usage: 'wonder-signer' requires a subcommand");
-    run(&["nonsense"], b"").failed(64, "usage: unrecognized subcommand 'nonsense'; try --help");
+    run(&["nonsense"], b"").failed(64, "usage: no such command; try --help");
     run(&["sign", "--method", "GET"], b"").failed(
         64,
         "usage: the following required arguments were not provided: --app-id <UUID> --private-key-file <FILE> \
@@ -490,7 +490,7 @@ fn bad_usage_is_one_line_and_64() {
     run(&["sign", "--taget=/svc/x?card=4111"], b"")
         .failed(64, "usage: unexpected argument --taget (did you mean --target?); try --help");
     run(&["sign", "4111"], b"")
-        .failed(64, "usage: a value that belongs to no option (quote a value that has spaces or & in it); try --help");
+        .failed(64, "usage: a value that belongs to no option (write --option=VALUE for one that begins with a dash; quote one that has spaces or & in it); try --help");
     run(&["wait", "--admin", "nowhere"], b"")
         .failed(64, "usage: --admin <ADDRESS>: invalid socket address syntax; try --help");
     assert_eq!(run(&["wait", "--timeout", "soon"], b"").code, Some(64));

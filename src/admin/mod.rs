@@ -15,6 +15,7 @@
 
 mod history;
 mod page;
+mod probes;
 mod readiness;
 pub mod shutdown;
 mod status;
@@ -39,10 +40,13 @@ use axum::{
     routing::get,
 };
 
-pub use self::readiness::{Readiness, State};
 use self::{
     history::History,
     status::{Seen, Status},
+};
+pub use self::{
+    probes::Probes,
+    readiness::{Readiness, State},
 };
 use crate::metrics::{Metrics, TEXT_FORMAT};
 

@@ -5,19 +5,19 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 
 use super::Failure;
-use crate::config::{Config, Flags};
+use crate::config::{Config, Flags, values::path_text};
 
 /// Where the configuration comes from.
 #[derive(Debug, clap::Args)]
 pub(super) struct ConfigurationArgs {
     /// Configuration file (TOML); may be given more than once, later ones win
-    #[arg(long = "config", value_name = "FILE")]
+    #[arg(long = "config", value_name = "FILE", value_parser = path_text)]
     files: Vec<PathBuf>,
     /// AppID of credentials.default, a UUID
     #[arg(long, value_name = "ID")]
     app_id: Option<String>,
     /// Private key of credentials.default, a PEM file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = path_text)]
     private_key_file: Option<PathBuf>,
     /// Which Wonder: staging, production or custom
     #[arg(long, value_name = "NAME")]
@@ -26,7 +26,7 @@ pub(super) struct ConfigurationArgs {
     #[arg(long, value_name = "URL")]
     origin: Option<String>,
     /// More root certificates for the origin, a PEM file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = path_text)]
     ca_file: Option<PathBuf>,
     /// Address of the signing listener
     #[arg(long, value_name = "ADDRESS")]

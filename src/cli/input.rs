@@ -15,7 +15,7 @@ use super::{
     target::{Method, Target},
 };
 use crate::{
-    config::file,
+    config::{file, values::path_text},
     signing::{KeyError, RequestTime},
 };
 
@@ -32,7 +32,7 @@ pub(super) struct RequestArgs {
     #[arg(long)]
     pub(super) target: Target,
     /// The file with the exact body, or - for standard input; none for a request without a body.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = path_text)]
     pub(super) body_file: Option<PathBuf>,
 }
 

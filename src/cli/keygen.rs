@@ -10,7 +10,7 @@ use anyhow::{Context as _, anyhow};
 use rand::{SeedableRng as _, rngs::StdRng};
 
 use super::{Failure, Outcome};
-use crate::signing::SigningKey;
+use crate::{config::values::path_text, signing::SigningKey};
 
 const PRIVATE: &str = "private_key.pem";
 const PUBLIC: &str = "public_key.pem";
@@ -23,7 +23,7 @@ Example:
   wonder-signer keygen --out keys --bits 4096")]
 pub(super) struct KeygenArgs {
     /// The directory to write to; made when it is missing.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = path_text)]
     out: PathBuf,
     /// The size of the modulus: 2048, 3072 or 4096.
     #[arg(long, default_value = "2048", value_parser = bits)]

@@ -11,6 +11,7 @@ use super::{Failure, Outcome, configuration::ConfigurationArgs, runtime, signals
 use crate::{
     app::{Addresses, App},
     config::Config,
+    config::values::path_text,
     telemetry::{self, Telemetry},
 };
 
@@ -23,7 +24,7 @@ pub(super) struct RunArgs {
     #[command(flatten)]
     configuration: ConfigurationArgs,
     /// Write the bound addresses here as JSON once ready
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = path_text)]
     ready_file: Option<PathBuf>,
 }
 

@@ -12,7 +12,7 @@ use super::{
     input::{self, RequestArgs},
 };
 use crate::{
-    config::Origin,
+    config::{Origin, values::path_text},
     signing::{
         AppId, Nonce, RequestTime, Signed, SigningKey, Stamp, is_ambiguous, message::pre_sign, sign, signature_message,
     },
@@ -28,7 +28,7 @@ pub(super) struct SignArgs {
     #[arg(long, value_name = "UUID")]
     app_id: AppId,
     /// The RSA private key as PEM, PKCS#8 or PKCS#1.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = path_text)]
     private_key_file: PathBuf,
     #[command(flatten)]
     request: RequestArgs,

@@ -7,7 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Failure, Outcome};
 use crate::{
-    config::{LogFormat, LogLevel},
+    config::{LogFormat, LogLevel, values::path_text},
     signing::{AppId, VerifyingKey},
     simulator::{Options, Simulator},
     telemetry,
@@ -33,13 +33,13 @@ pub(super) struct SimulateArgs {
     #[arg(long, value_name = "UUID", required = true)]
     app_id: Vec<AppId>,
     /// PEM file with the public key that the AppID's signatures are verified with; one for each AppID, in their order.
-    #[arg(long, value_name = "FILE", required = true)]
+    #[arg(long, value_name = "FILE", required = true, value_parser = path_text)]
     public_key_file: Vec<PathBuf>,
     /// Write the certificate authority to trust here, as PEM.
-    #[arg(long, value_name = "FILE", conflicts_with = "plain")]
+    #[arg(long, value_name = "FILE", conflicts_with = "plain", value_parser = path_text)]
     ca_out: Option<PathBuf>,
     /// Write the bound address here once ready, as JSON: {"listen":"127.0.0.1:4443"}.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = path_text)]
     ready_file: Option<PathBuf>,
 }
 

@@ -8,6 +8,7 @@ use super::{
     Failure, Outcome,
     input::{self, RequestArgs},
 };
+use crate::config::values::path_text;
 use crate::signing::{
     Credential, Nonce, RequestTime, Stamp, VerifyingKey,
     diagnosis::{Claim, Clock, Mistake, diagnose},
@@ -25,7 +26,7 @@ Example:
     --nonce E3oJ6Ny2AlO5B6eg --signature 'Fgbsk4Yz...'")]
 pub(super) struct VerifyArgs {
     /// The RSA public key as PEM; for a webhook, the webhook public key from Wonder's portal.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = path_text)]
     public_key_file: PathBuf,
     #[command(flatten)]
     request: RequestArgs,

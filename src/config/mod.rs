@@ -35,7 +35,7 @@ pub mod origin;
 pub mod proxy;
 pub mod sections;
 mod upstream;
-mod values;
+pub(crate) mod values;
 
 pub use credentials::{CredentialConfig, KeySource, Secret};
 pub use error::ConfigError;

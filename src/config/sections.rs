@@ -66,7 +66,8 @@ pub struct Upstream {
     /// How long an idle connection is kept, default 10 s: shorter than the idle time-outs of load balancers, so that a
     /// request seldom meets a connection that is being closed.
     pub pool_idle: Duration,
-    /// Idle connections kept, default 64; 0 keeps none.
+    /// Idle connections kept, default 256: as many as requests in flight, so that a burst does not begin with handshakes; 0
+    /// keeps none.
     pub pool_max_idle: usize,
     /// Age past which the next answer is a connection's last, default 5 min, so that DNS changes are followed.
     pub max_connection_age: Duration,

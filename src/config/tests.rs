@@ -102,7 +102,7 @@ fn the_defaults_are_those_of_the_design() {
             http_version: HttpVersion::Auto,
             proxy: None,
             pool_idle: seconds(10),
-            pool_max_idle: 64,
+            pool_max_idle: 256,
             max_connection_age: seconds(300),
         }
     );

@@ -145,7 +145,11 @@ pub(super) fn callers(value: &Value) -> Result<Vec<String>, String> {
 
 /// A path. That of a key is at times confused with the key itself, which must then not be repeated as if it were a path.
 pub(super) fn path(value: &Value) -> Result<PathBuf, String> {
-    let text = value.as_str().ok_or("not a path")?;
+    path_text(value.as_str().ok_or("not a path")?)
+}
+
+/// The same for a text, such as an argument.
+pub(crate) fn path_text(text: &str) -> Result<PathBuf, String> {
     if text.contains("-----BEGIN") {
         return Err("holds PEM text, the path of a file is needed".to_owned());
     }

@@ -12,14 +12,12 @@
 
 mod chunks;
 mod head;
+mod line;
 
 use std::{
     io,
     pin::Pin,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -35,6 +33,7 @@ use self::{
     head::{Framing, Scan, Search},
 };
 pub use head::Refusal;
+pub use line::{Active, Line};
 
 /// How HTTP/2 with prior knowledge begins (RFC 9113 §3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -55,58 +54,6 @@ pub struct Limits {
     pub head: Duration,
     /// Between two requests.
     pub idle: Duration,
-}
-
-/// What the two ends of a connection know of each other: the guard on its bytes, and the service that is called.
-#[derive(Debug)]
-pub struct Line {
-    refused: OnceLock<(usize, Refusal)>,
-    calls: AtomicUsize,
-    active: AtomicUsize,
-    opened: Instant,
-    /// When the last request ended, in milliseconds since `opened`.
-    idle_since: AtomicU64,
-}
-
-impl Default for Line {
-    fn default() -> Self {
-        Self {
-            refused: OnceLock::new(),
-            calls: AtomicUsize::new(0),
-            active: AtomicUsize::new(0),
-            opened: Instant::now(),
-            idle_since: AtomicU64::new(0),
-        }
-    }
-}
-
-impl Line {
-    /// Since when no request is at work.
-    fn idle_since(&self) -> Option<Instant> {
-        let idle = self.active.load(Ordering::Acquire) == 0;
-        idle.then(|| self.opened + Duration::from_millis(self.idle_since.load(Ordering::Relaxed)))
-    }
-
-    /// The service is called. Requests of HTTP/1 are handed on in the order of their heads, so counting tells which one
-    /// this is, and whether it stands for one that was refused.
-    pub fn call(self: &Arc<Self>) -> (Active, Option<Refusal>) {
-        let number = self.calls.fetch_add(1, Ordering::Relaxed);
-        self.active.fetch_add(1, Ordering::Relaxed);
-        let refused = self.refused.get().filter(|(refused, _)| *refused == number).map(|(_, refusal)| *refusal);
-        (Active(Arc::clone(self)), refused)
-    }
-}
-
-/// A request at work; while there is one the connection is not idle.
-#[derive(Debug)]
-pub struct Active(Arc<Line>);
-
-impl Drop for Active {
-    fn drop(&mut self) {
-        let now = u64::try_from(self.0.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.0.idle_since.store(now, Ordering::Relaxed);
-        self.0.active.fetch_sub(1, Ordering::Release);
-    }
 }
 
 /// A connection whose incoming bytes are vetted.

@@ -33,6 +33,7 @@ use super::{
     respond::{Code, Failure},
     tls_server::TlsServer,
 };
+use crate::metrics::{Metrics, Sent};
 
 /// How long the connections that are cut get to pass on a last word.
 const LAST_WORD: Duration = Duration::from_millis(100);
@@ -63,6 +64,7 @@ pub async fn serve<S, B>(
     tls: Option<Arc<TlsServer>>,
     service: S,
     allowance: Allowance,
+    metrics: &Metrics,
     ending: Ending<impl Future<Output = ()>, impl FnOnce()>,
 ) -> usize
 where
@@ -94,6 +96,7 @@ where
         };
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
             tracing::warn!(limit = allowance.connections, "too many connections, one was turned away");
+            metrics.proxy_error(Code::Overloaded.as_str(), Sent::No);
             // Under TLS there is no telling anyone anything before the handshake, which is what there is no place for.
             if tls.is_none() || matches!(stream, Stream::Unix(_)) {
                 connections.spawn(turn_away(stream));

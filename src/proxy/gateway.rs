@@ -140,6 +140,7 @@ impl Gateway {
                 Ok(response)
             }
             Err(error) => {
+                let error = if exchange.sent() == Sent::No { error.never_handed_over() } else { error };
                 if error.sent() == Sent::No {
                     exchange.not_sent();
                 }

@@ -3,7 +3,7 @@
 //! `rsa` reads, checks and makes keys and verifies with the public ones. The private-key operation is done by
 //! aws-lc-rs alone: it is constant-time and several times faster, where `rsa` is open to timing (RUSTSEC-2023-0071).
 
-use std::fmt;
+use std::{fmt, ops::Deref};
 
 use aws_lc_rs::{rand::SystemRandom, signature::RSA_PKCS1_SHA256};
 use rsa::{
@@ -86,10 +86,25 @@ impl SigningKey {
     }
 
     /// Signs `message` with RSASSA-PKCS1-v1_5 and SHA-256 (RFC 8017 §8.2); as many bytes as the modulus has.
-    pub(super) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
-        let mut signature = vec![0; self.pair.public_modulus_len()];
-        self.pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature).map_err(|_| SignError)?;
+    pub(super) fn sign(&self, message: &[u8]) -> Result<impl Deref<Target = [u8]> + use<>, SignError> {
+        let mut signature = Signature { bytes: [0; MAX_BITS / 8], length: self.pair.public_modulus_len() };
+        let place = signature.bytes.get_mut(..signature.length).ok_or(SignError)?;
+        self.pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, place).map_err(|_| SignError)?;
         Ok(signature)
+    }
+}
+
+/// A signature of any of the sizes, on the stack.
+struct Signature {
+    bytes: [u8; MAX_BITS / 8],
+    length: usize,
+}
+
+impl Deref for Signature {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..self.length]
     }
 }
 

@@ -39,6 +39,7 @@ macro_rules! line {
         )
     };
 }
+
 /// A request that is over, and its answer.
 #[derive(Debug, Clone)]
 pub struct Finished<'a> {

@@ -4,7 +4,7 @@
 #   tests/e2e/prometheus.sh            injects every fault and shows which alerts fire and clear; under 6 minutes
 #   tests/e2e/prometheus.sh --quick    no faults; under a minute, the build apart
 #
-# Installs Debian's prometheus (which brings promtool) if it is missing. WONDER_SIGNER_BIN names a built binary; without it one is built.
+# Installs Debian's prometheus (which brings promtool) if it is missing. SIGNER_BINARY names a built binary; without it one is built.
 # Everything listens on 127.0.0.1, on ports that are free, and is ended again. The last line is "N passed, N failed".
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -19,9 +19,9 @@ if ! command -v promtool >/dev/null || ! command -v prometheus >/dev/null; then
     apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends prometheus
 fi
 
-if [ -z "${WONDER_SIGNER_BIN:-}" ]; then
+if [ -z "${SIGNER_BINARY:-}" ]; then
     cargo build --locked --quiet
-    WONDER_SIGNER_BIN=${CARGO_TARGET_DIR:-target}/debug/wonder-signer
+    SIGNER_BINARY=${CARGO_TARGET_DIR:-target}/debug/wonder-signer
 fi
 
-python3 -B tests/e2e/prometheus "$WONDER_SIGNER_BIN" "$@"
+python3 -B tests/e2e/prometheus "$SIGNER_BINARY" "$@"

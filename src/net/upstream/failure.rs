@@ -42,6 +42,16 @@ impl SendError {
         }
     }
 
+    /// The same, where it is known that the request was never handed to a connection: one that breaks between its
+    /// handshake and its first request leaves that request unwritten.
+    #[must_use]
+    pub fn never_handed_over(self) -> Self {
+        match self {
+            Self::Broken(source) => Self::Unsent(source),
+            other => other,
+        }
+    }
+
     /// Whether a second attempt may help and can do no harm.
     #[must_use]
     pub fn may_be_tried_again(&self) -> bool {

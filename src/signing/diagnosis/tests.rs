@@ -35,7 +35,7 @@ impl Bench {
 
     /// Signs bytes of the caller's own making.
     fn raw(&self, message: &[u8]) -> String {
-        BASE64_STANDARD.encode(self.private.sign(message).unwrap())
+        BASE64_STANDARD.encode(&*self.private.sign(message).unwrap())
     }
 
     /// Signs the hex of an HMAC of the caller's own making.

@@ -73,8 +73,8 @@ def check_errors(tally):
 
 
 def check_logs(tally):
-    source = pathlib.Path("src/proxy/exchange.rs").read_text()
-    event = re.search(r"tracing::info!\((.*?)\"request\"", source, re.S)
+    source = pathlib.Path("src/telemetry/request.rs").read_text()
+    event = re.search(r"tracing::event!\((.*?)\"request\"", source, re.S)
     fields = set(re.findall(r"(?m)^\s*(\w+)\s*=", event[1])) if event else set()
     tally.check(len(fields) > 10, "the fields are found in the source", str(fields))
     written = set(re.findall(r"(?m)^\| `(\w+)`", sections(LOGS)["The request line"]))

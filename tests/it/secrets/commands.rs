@@ -203,7 +203,6 @@ fn the_other_commands_do_not_repeat_what_they_refuse() {
 }
 
 #[test]
-#[ignore = "PEM text begins with a dash, so as a word of its own it is taken for an option, and repeated whole"]
 fn a_key_after_an_option_is_not_repeated() {
     let environment = environment(ORIGIN);
     for option in ["--private-key-file", "--app-id", "--ca-file", "--config"] {
@@ -216,7 +215,6 @@ fn a_key_after_an_option_is_not_repeated() {
 }
 
 #[test]
-#[ignore = "clap's own text for these kinds of error repeats the value"]
 fn a_secret_that_clap_refuses_by_itself_is_not_repeated() {
     for arguments in [
         &["sign", "--format", FORGED][..],
@@ -230,7 +228,6 @@ fn a_secret_that_clap_refuses_by_itself_is_not_repeated() {
 }
 
 #[test]
-#[ignore = "a path is repeated whatever it is, also when it is the text of a key"]
 fn a_key_in_place_of_a_path_is_not_repeated() {
     let directory = TempDir::new().unwrap();
     let [private, public, ..] = &files(directory.path());

@@ -1,0 +1,196 @@
+//! Drives the release binary as a service would and says what a request costs, beside a sidecar that signs nothing.
+//!
+//! ```sh
+//! cargo bench --bench gateway                 # three runs, the table as Markdown
+//! cargo bench --bench gateway -- --short      # one run of short cases, for a quick look
+//! cargo bench --bench gateway -- --overload --key rsa4096-pkcs8
+//! cargo bench --bench gateway -- --workers 2 --only post-512-c16,get-c16 --key rsa4096-pkcs8
+//! ```
+//!
+//! The load and the upstream (TLS, keep-alive, a small answer) run in this process, pinned to the last processor; a
+//! sidecar with one worker is pinned to the first. What a request costs is the processor time of the sidecar's threads from
+//! `/proc`, which other programs on the machine disturb far less than they disturb time on the wall. It is set against
+//! the bare signature of aws-lc-rs, measured just before and after on the sidecar's processor.
+//!
+//! Needs Linux, and an otherwise quiet machine for anything that is not a ratio.
+
+#![allow(missing_docs, unreachable_pub, reason = "a program, not a library")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a benchmark that cannot go on has nothing to report, and what it reports goes to the terminal"
+)]
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "figures of six digits at most"
+)]
+#![allow(
+    clippy::format_push_string,
+    clippy::needless_for_each,
+    clippy::semicolon_if_nothing_returned,
+    clippy::unchecked_time_subtraction,
+    clippy::float_cmp,
+    clippy::trivially_copy_pass_by_ref,
+    clippy::struct_excessive_bools,
+    clippy::single_match_else,
+    reason = "shorter this way, and on no hot path"
+)]
+
+mod child;
+#[path = "../support/key.rs"]
+mod key;
+mod load;
+mod overload;
+mod processor;
+mod table;
+mod unsigned;
+mod upstream;
+
+// The sidecar that signs nothing is made of the product's own files, compiled once more in this crate, where `signing` is
+// another one.
+#[path = "../../../src"]
+#[allow(dead_code, unused_imports, reason = "only a part of it is used here")]
+mod product {
+    pub mod app;
+    pub mod proxy;
+}
+mod signing;
+// What those files know as `crate::…`.
+use product::proxy;
+use wonder_signer::{admin, config, keystore, metrics, net, operations, telemetry};
+
+use std::{
+    process::ExitCode,
+    thread,
+    time::{Duration, Instant},
+};
+
+use clap::Parser as _;
+
+use self::{
+    child::{Kind, Sidecar},
+    load::{Case, Pace},
+    processor::Signature,
+    table::{Row, Standing, Table},
+    upstream::Upstream,
+};
+
+/// Measures what a request costs.
+#[derive(Debug, clap::Parser)]
+struct Options {
+    /// One run of one second per case
+    #[arg(long)]
+    short: bool,
+    /// How often everything is measured; the median is shown, with the spread
+    #[arg(long, default_value_t = 3)]
+    runs: usize,
+    /// Seconds per case
+    #[arg(long, default_value_t = 4.0)]
+    seconds: f64,
+    /// Worker threads of the sidecar, one after the other
+    #[arg(long, value_delimiter = ',', default_value = "1,2")]
+    workers: Vec<usize>,
+    /// Cases by name, as in the table
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// Which sidecars
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "signing,unsigned")]
+    kind: Vec<Kind>,
+    /// The key of the test vectors to sign with
+    #[arg(long, default_value = "rsa2048-pkcs8")]
+    key: String,
+    /// More of the sidecar's settings
+    #[arg(long, value_name = "WONDER_SIGNER_KEY=VALUE")]
+    set: Vec<String>,
+    /// Another binary instead of the one that was just built
+    #[arg(long)]
+    binary: Option<std::path::PathBuf>,
+    /// Also offer HTTP/2 upstream
+    #[arg(long)]
+    h2: bool,
+    /// Twice the capacity instead of the table
+    #[arg(long)]
+    overload: bool,
+    /// Be the sidecar that signs nothing; for this program's own use
+    #[arg(long, hide = true)]
+    be_unsigned: bool,
+    /// What cargo says to every benchmark
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() -> ExitCode {
+    let mut options = Options::parse();
+    if options.be_unsigned {
+        unsigned::run();
+        return ExitCode::SUCCESS;
+    }
+    if options.short {
+        (options.runs, options.seconds) = (1, 1.0);
+    }
+    // Load, upstream and this thread's rest on the last processor; the sidecar with one worker has the first to itself.
+    processor::pin_to_last();
+    let upstream = Upstream::start(options.h2);
+    if options.overload {
+        options.workers.iter().for_each(|workers| overload::measure(&options, &upstream, *workers));
+    } else {
+        measure(&options, &upstream).print();
+    }
+    ExitCode::SUCCESS
+}
+
+fn measure(options: &Options, upstream: &Upstream) -> Table {
+    let signature = Signature::new(&options.key);
+    let mut table = Table::default();
+    for run in 1..=options.runs {
+        for &workers in &options.workers {
+            for &kind in &options.kind {
+                eprintln!("run {run} of {}: {workers} worker(s), {kind}", options.runs);
+                one(options, upstream, &signature, kind, workers, &mut table);
+            }
+        }
+    }
+    table
+}
+
+fn one(options: &Options, upstream: &Upstream, signature: &Signature, kind: Kind, workers: usize, table: &mut Table) {
+    let sidecar = Sidecar::start(kind, workers, upstream, options);
+    let idle = sidecar.idle(Duration::from_secs_f64(options.seconds.min(3.0)));
+    table.standing(workers, kind, Standing { start: sidecar.start_to_first_answer(), idle });
+    for case in load::CASES.iter().filter(|case| options.only.is_empty() || options.only.iter().any(|o| o == case.name))
+    {
+        let row = measure_case(options, upstream, signature, &sidecar, case);
+        eprintln!("  {:<14} {}", case.name, row.brief());
+        table.row(workers, kind, case.name, row);
+    }
+}
+
+fn measure_case(options: &Options, upstream: &Upstream, signature: &Signature, sidecar: &Sidecar, case: &Case) -> Row {
+    let before = signature.cost();
+    let opened = upstream.connections();
+    sidecar.forget_peak();
+    let load = load::start(case, sidecar.address());
+    thread::sleep(Duration::from_secs_f64((options.seconds / 4.0).min(0.5)));
+    load.begin();
+    let (began, cpu) = (Instant::now(), sidecar.cpu());
+    thread::sleep(Duration::from_secs_f64(options.seconds));
+    let outcome = load.end();
+    let (took, cpu) = (began.elapsed(), sidecar.cpu() - cpu);
+    let opened = upstream.connections() - opened;
+    let after = signature.cost();
+    let answers = outcome.latencies.len().max(1) as f64;
+    Row {
+        per_second: if matches!(case.pace, Pace::Closed) { answers / took.as_secs_f64() } else { f64::NAN },
+        cpu: cpu.as_secs_f64() * 1e6 / answers,
+        signature: (before + after).as_secs_f64() * 1e6 / 2.0,
+        quantiles: outcome.quantiles(),
+        peak: sidecar.peak(),
+        opened,
+        failures: outcome.failures,
+    }
+}

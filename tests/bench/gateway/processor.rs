@@ -1,0 +1,95 @@
+//! Processors: who runs where, what a thread or a process has used, and the bare signature to compare with.
+
+use std::{fs, time::Duration};
+
+use aws_lc_rs::{rand::SystemRandom, rsa::KeyPair, signature::RSA_PKCS1_SHA256};
+use rustix::{
+    thread::{CpuSet, sched_setaffinity},
+    time::{ClockId, clock_gettime},
+};
+
+use super::key;
+
+/// Keeps this thread, and those that it starts, on processor `number`.
+fn pin(numbers: &[usize]) {
+    let mut set = CpuSet::new();
+    numbers.iter().for_each(|number| set.set(*number));
+    sched_setaffinity(None, &set).expect("the processor is one of ours");
+}
+
+fn count() -> usize {
+    // Not `available_parallelism`, which is 1 for a thread that is pinned.
+    let text = fs::read_to_string("/proc/cpuinfo").unwrap();
+    text.lines().filter(|line| line.starts_with("processor")).count()
+}
+
+/// Keeps this thread, and those that it starts, on the last processor.
+pub fn pin_to_last() {
+    pin(&[count() - 1]);
+}
+
+/// Runs `work` on the first processor (`workers` 1) or anywhere, and comes back to the last.
+pub fn on_the_sidecars<T>(workers: usize, work: impl FnOnce() -> T) -> T {
+    if workers == 1 {
+        pin(&[0])
+    } else {
+        pin(&(0..count()).collect::<Vec<_>>())
+    }
+    let result = work();
+    pin_to_last();
+    result
+}
+
+/// The processor time that all threads of a process have used.
+pub fn used_by(pid: u32) -> Duration {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let nanoseconds = threads.filter_map(|thread| {
+        let text = fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+        text.split(' ').next()?.parse::<u64>().ok()
+    });
+    Duration::from_nanos(nanoseconds.sum())
+}
+
+/// How often threads of a process have gone to sleep, which is how often they were woken.
+pub fn wake_ups(pid: u32) -> u64 {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let counts = threads.filter_map(|thread| {
+        let text = fs::read_to_string(thread.ok()?.path().join("status")).ok()?;
+        text.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?.trim().parse::<u64>().ok()
+    });
+    counts.sum()
+}
+
+/// A value in KiB from `/proc/<pid>/status`, as MiB.
+pub fn memory(pid: u32, name: &str) -> f64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    value.unwrap().trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
+}
+
+/// The private-key operation alone.
+pub struct Signature(KeyPair);
+
+impl Signature {
+    pub fn new(name: &str) -> Self {
+        Self(key::pair(&key::pem(name)))
+    }
+
+    /// What one costs now, in time of the sidecar's processor.
+    pub fn cost(&self) -> Duration {
+        const ROUNDS: u32 = 500;
+        on_the_sidecars(1, || {
+            let (mut signature, random) = (vec![0; self.0.public_modulus_len()], SystemRandom::new());
+            let began = thread_time();
+            for _ in 0..ROUNDS {
+                self.0.sign(&RSA_PKCS1_SHA256, &random, &[b'a'; 64], &mut signature).unwrap();
+            }
+            (thread_time() - began) / ROUNDS
+        })
+    }
+}
+
+fn thread_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}

@@ -1,0 +1,119 @@
+//! The table: rows as they were measured, medians and spreads as they are shown.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::child::{Idle, Kind};
+
+/// One case, measured once.
+#[derive(Debug, Clone)]
+pub struct Row {
+    pub per_second: f64,
+    /// Processor time of one request in µs.
+    pub cpu: f64,
+    /// Processor time of one bare signature in µs.
+    pub signature: f64,
+    /// p50, p90, p99 and p99.9 in ms.
+    pub quantiles: [f64; 4],
+    /// Largest resident memory in MiB.
+    pub peak: f64,
+    /// Connections opened upstream.
+    pub opened: u64,
+    /// Answers other than 200.
+    pub failures: usize,
+}
+
+impl Row {
+    pub fn brief(&self) -> String {
+        format!(
+            "{:6.0}/s {:6.1} µs {:5.3} × {:5.1} µs, p50 {:.2} p99 {:.2} ms, peak {:.1} MiB, {} opened, {} failed",
+            self.per_second,
+            self.cpu,
+            self.cpu / self.signature,
+            self.signature,
+            self.quantiles[0],
+            self.quantiles[2],
+            self.peak,
+            self.opened,
+            self.failures
+        )
+    }
+}
+
+/// A sidecar that has nothing to do, measured once.
+#[derive(Debug, Clone, Copy)]
+pub struct Standing {
+    pub start: Duration,
+    pub idle: Idle,
+}
+
+/// Everything that was measured.
+#[derive(Debug, Default)]
+pub struct Table {
+    rows: BTreeMap<(usize, Kind, usize), (&'static str, Vec<Row>)>,
+    standing: BTreeMap<(usize, Kind), Vec<Standing>>,
+}
+
+impl Table {
+    pub fn row(&mut self, workers: usize, kind: Kind, case: &'static str, row: Row) {
+        let place = super::load::CASES.iter().position(|known| known.name == case).unwrap_or_default();
+        self.rows.entry((workers, kind, place)).or_insert((case, Vec::new())).1.push(row);
+    }
+
+    pub fn standing(&mut self, workers: usize, kind: Kind, standing: Standing) {
+        self.standing.entry((workers, kind)).or_default().push(standing);
+    }
+
+    /// As Markdown, on standard output.
+    pub fn print(&self) {
+        println!(
+            "| workers | sidecar | case | requests/s | CPU per request, µs | × bare signature | less the signature, µs \
+             | p50 ms | p90 ms | p99 ms | p99.9 ms | peak MiB | opened upstream | failed |\n\
+             |--:|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|"
+        );
+        for ((workers, kind, _), (case, rows)) in &self.rows {
+            let of = |value: &dyn Fn(&Row) -> f64, digits| shown(rows.iter().map(value).collect(), digits);
+            println!(
+                "| {workers} | {kind} | {case} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+                of(&|row| row.per_second, 0),
+                of(&|row| row.cpu, 1),
+                of(&|row| row.cpu / row.signature, 3),
+                if *kind == Kind::Signing { of(&|row| row.cpu - row.signature, 1) } else { String::new() },
+                of(&|row| row.quantiles[0], 2),
+                of(&|row| row.quantiles[1], 2),
+                of(&|row| row.quantiles[2], 2),
+                of(&|row| row.quantiles[3], 2),
+                of(&|row| row.peak, 1),
+                of(&|row| row.opened as f64, 0),
+                of(&|row| row.failures as f64, 0),
+            );
+        }
+        println!(
+            "\n| workers | sidecar | start to first answer, ms | idle resident MiB | of that its own | wake-ups/s idle |\n\
+             |--:|---|--:|--:|--:|--:|"
+        );
+        for ((workers, kind), standing) in &self.standing {
+            let of = |value: &dyn Fn(&Standing) -> f64, digits| shown(standing.iter().map(value).collect(), digits);
+            println!(
+                "| {workers} | {kind} | {} | {} | {} | {} |",
+                of(&|standing| standing.start.as_secs_f64() * 1e3, 1),
+                of(&|standing| standing.idle.resident, 1),
+                of(&|standing| standing.idle.anonymous, 1),
+                of(&|standing| standing.idle.wake_ups, 1),
+            );
+        }
+        let bare = self.rows.values().flat_map(|(_, rows)| rows).map(|row| row.signature).collect();
+        println!("\nBare signature in the same runs: {} µs.", shown(bare, 1));
+    }
+}
+
+/// The median, and half the distance between the least and the greatest.
+fn shown(mut values: Vec<f64>, digits: usize) -> String {
+    values.retain(|value| value.is_finite());
+    values.sort_by(f64::total_cmp);
+    let (Some(least), Some(greatest)) = (values.first(), values.last()) else { return "–".to_owned() };
+    let middle = values[values.len() / 2];
+    match (greatest - least) / 2.0 {
+        spread if values.len() > 1 && *least != *greatest => format!("{middle:.digits$} ± {spread:.digits$}"),
+        _ => format!("{middle:.digits$}"),
+    }
+}
