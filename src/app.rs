@@ -24,6 +24,8 @@ use crate::{
         listen::Listener,
         respond::Code,
         server::{self, Allowance, Ending},
+        tls::TlsError,
+        tls_server::TlsServer,
         upstream::{Upstream, UpstreamError},
     },
     proxy::{self, Drain, Hosts, Receipt},
@@ -40,6 +42,7 @@ pub struct App {
     keystore: Arc<Keystore>,
     upstream: Upstream,
     listeners: Vec<Listener>,
+    tls: Option<Arc<TlsServer>>,
     admin: TcpListener,
     addresses: Addresses,
 }
@@ -70,6 +73,9 @@ pub enum StartError {
     /// The client cannot be set up.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
+    /// The listener's TLS cannot be set up.
+    #[error(transparent)]
+    ListenTls(#[from] TlsError),
     /// An address cannot be listened on.
     #[error("{key} {address}: {}", reason(.cause))]
     Bind {
@@ -99,6 +105,7 @@ impl App {
         let reasons: Vec<&'static str> = Code::ALL.iter().map(|code| code.as_str()).collect();
         let metrics = Metrics::new(&reasons);
         let upstream = Upstream::new(&config.upstream, &config.timeouts, metrics.clone())?;
+        let tls = config.listen.tls.as_ref().map(|tls| TlsServer::load(tls, &metrics).map(Arc::new)).transpose()?;
         let mut listeners = Vec::new();
         let mut addresses = Vec::new();
         for address in &config.listen.addresses {
@@ -116,7 +123,7 @@ impl App {
         // From here on a connection is taken: it waits in the listener's queue until `run`.
         let readiness = Readiness::new();
         readiness.set_ready();
-        Ok(Self { config, metrics, requests, readiness, keystore, upstream, listeners, admin, addresses })
+        Ok(Self { config, metrics, requests, readiness, keystore, upstream, listeners, tls, admin, addresses })
     }
 
     /// Where it listens.
@@ -135,7 +142,7 @@ impl App {
     /// Serves until `shutdown` resolves, then drains: not ready at once, still accepting for `shutdown.drain_delay`,
     /// then letting requests finish for `shutdown.grace`, then cutting. Probes and metrics answer until the end.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Receipt {
-        let Self { config, metrics, requests, readiness, keystore, upstream, listeners, admin, addresses } = self;
+        let Self { config, metrics, requests, readiness, keystore, upstream, listeners, tls, admin, addresses } = self;
         tell_credentials(&keystore, &metrics);
         metrics.set_config(config.upstream.environment.as_str(), &fingerprint(&config));
         let asked = ShutdownRequest::new();
@@ -192,7 +199,7 @@ impl App {
             grace: config.shutdown.grace,
             cutting: || drain.cut(),
         };
-        server::serve(listeners, stack, allowance, &metrics, ending).await;
+        server::serve(listeners, tls, stack, allowance, &metrics, ending).await;
         let receipt = settled(&drain).await;
         drop(probes);
         log_receipt(&receipt);

@@ -22,7 +22,7 @@ mod tests;
 use std::{fmt, sync::Arc};
 
 use http::{Method, StatusCode};
-use prometheus::{IntGauge, TextEncoder};
+use prometheus::{IntCounter, IntGauge, TextEncoder};
 
 use self::{
     families::Families,
@@ -76,6 +76,17 @@ impl Metrics {
         };
         answers[place].inc();
         self.0.request_duration[by.place()].observe(seconds);
+    }
+
+    /// The count of one caller's requests, at zero from now on. `name` is a configured one, or `other`.
+    #[must_use]
+    pub fn caller(&self, name: &str) -> CallerRequests {
+        CallerRequests(self.0.callers.with_label_values(&[name]))
+    }
+
+    /// A TLS handshake with a caller came to nothing.
+    pub fn handshake_failed(&self) {
+        self.0.handshakes_failed.inc();
     }
 
     /// The last byte of a request's body arrived, `seconds` after its head; its size.
@@ -213,6 +224,17 @@ pub struct LoadedKey<'a> {
     pub fingerprint: &'a str,
     /// When it was loaded, seconds since 1970-01-01T00:00:00Z.
     pub unix_seconds: u64,
+}
+
+/// How many requests one caller has made; clones count into the same number.
+#[derive(Debug, Clone)]
+pub struct CallerRequests(IntCounter);
+
+impl CallerRequests {
+    /// One more.
+    pub fn count(&self) {
+        self.0.inc();
+    }
 }
 
 /// A request under way; drop it after the last byte of the answer.

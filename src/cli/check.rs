@@ -15,7 +15,7 @@ use crate::{
     config::{self, Config, Origin, Timeouts},
     keystore::{Entry, Keystore},
     metrics::Metrics,
-    net::{respond, upstream::Upstream},
+    net::{respond, tls_server::TlsServer, upstream::Upstream},
     signing::{self, Nonce, RequestTime, Stamp},
 };
 
@@ -48,6 +48,9 @@ impl CheckArgs {
         config.require_credential().context("configuration").map_err(Failure::usage)?;
         let keystore = Keystore::load(&config.credentials).context("check")?;
         let upstream = Upstream::new(&config.upstream, &config.timeouts, Metrics::new(&[])).context("check")?;
+        if let Some(tls) = &config.listen.tls {
+            TlsServer::load(tls, &Metrics::new(&[])).context("check")?;
+        }
         for entry in keystore.entries() {
             writeln!(out, "ok: credential {}: AppID {}, {}", entry.name, entry.app_id, entry.key.verifying_key())?;
         }

@@ -78,10 +78,18 @@ impl Config {
             ("listen.socket_mode".to_owned(), json!(format!("{:04o}", listen.socket_mode))),
             ("listen.allowed_hosts".to_owned(), json!(listen.allowed_hosts)),
             ("listen.dangerous_allow_non_loopback".to_owned(), json!(listen.dangerous_allow_non_loopback)),
+        ];
+        if let Some(tls) = &listen.tls {
+            entries.push(("listen.tls.certificate_file".to_owned(), path(&tls.certificate_file)));
+            entries.push(("listen.tls.key_file".to_owned(), path(&tls.key_file)));
+            entries.push(("listen.tls.client_ca_file".to_owned(), path(&tls.client_ca_file)));
+            entries.push(("listen.tls.callers".to_owned(), json!(tls.callers)));
+        }
+        entries.extend([
             ("admin.address".to_owned(), json!(self.admin.address.to_string())),
             ("upstream.environment".to_owned(), json!(upstream.environment.as_str())),
             ("upstream.origin".to_owned(), json!(upstream.origin.to_string())),
-        ];
+        ]);
         entries.extend(upstream.ca_file.as_deref().map(|file| ("upstream.ca_file".to_owned(), path(file))));
         entries.extend([("upstream.ca_mode".to_owned(), json!(upstream.ca_mode.as_str()))]);
         if let Some(ours) = &upstream.client_certificate {

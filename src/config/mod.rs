@@ -45,8 +45,8 @@ pub use listener::ListenAddress;
 pub use origin::Origin;
 pub use proxy::Proxy;
 pub use sections::{
-    Admin, CaMode, ClientCertificate, Environment, HttpVersion, Limits, Listen, Log, LogFormat, LogLevel, Shutdown,
-    Timeouts, TlsVersion, Upstream,
+    Admin, CaMode, ClientCertificate, Environment, HttpVersion, Limits, Listen, ListenTls, Log, LogFormat, LogLevel,
+    Shutdown, Timeouts, TlsVersion, Upstream,
 };
 
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, time::Duration};
@@ -146,15 +146,46 @@ impl Listen {
             socket_mode: layers.read("listen.socket_mode", values::mode)?,
             allowed_hosts: layers.read("listen.allowed_hosts", values::hosts)?,
             dangerous_allow_non_loopback: layers.read("listen.dangerous_allow_non_loopback", values::switch)?,
+            tls: ListenTls::read(layers)?,
         };
-        if listen.addresses.iter().all(ListenAddress::is_local) || listen.dangerous_allow_non_loopback {
-            Ok(listen)
-        } else {
-            Err(layers.refuse(
+        if listen.addresses.iter().all(ListenAddress::is_local) {
+            return Ok(listen);
+        }
+        if !listen.dangerous_allow_non_loopback {
+            return Err(layers.refuse(
                 "listen.address",
                 "is not a loopback address, and whoever reaches it can have requests signed; \
                  to allow it set listen.dangerous_allow_non_loopback = true",
-            ))
+            ));
+        }
+        if listen.tls.is_some() && listen.allowed_hosts.is_empty() {
+            return Err(layers.refuse(
+                "listen.allowed_hosts",
+                "must name this service as its callers do; write for example [\"wonder-signer.payments.svc\"]",
+            ));
+        }
+        Ok(listen)
+    }
+}
+
+impl ListenTls {
+    /// Refuses a part of the three files: TLS without one of them is not what was meant.
+    fn read(layers: &Layers) -> Result<Option<Self>, ConfigError> {
+        const FILES: [&str; 3] = ["listen.tls.certificate_file", "listen.tls.key_file", "listen.tls.client_ca_file"];
+        const CALLERS: &str = "listen.tls.callers";
+        let callers = layers.read_optional(CALLERS, values::callers)?;
+        let [certificate, key, client_ca] = FILES.map(|key| layers.read_optional(key, values::path));
+        match (certificate?, key?, client_ca?) {
+            (Some(certificate_file), Some(key_file), Some(client_ca_file)) => {
+                let callers = callers.unwrap_or_default();
+                Ok(Some(Self { certificate_file, key_file, client_ca_file, callers }))
+            }
+            (None, None, None) if callers.is_none() => Ok(None),
+            _ => {
+                let (given, missing): (Vec<&str>, Vec<&str>) = FILES.into_iter().partition(|key| layers.has(key));
+                let given = given.first().unwrap_or(&CALLERS);
+                Err(layers.refuse(given, format!("needs {}; set all three or none", missing.join(" and "))))
+            }
         }
     }
 }

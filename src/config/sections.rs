@@ -17,6 +17,22 @@ pub struct Listen {
     pub allowed_hosts: Vec<String>,
     /// Whether `addresses` may be other than loopback, default `false`: whoever reaches it can have requests signed.
     pub dangerous_allow_non_loopback: bool,
+    /// TLS on the TCP addresses, default none: plain.
+    pub tls: Option<ListenTls>,
+}
+
+/// `[listen.tls]`: TLS with required client certificates on the TCP addresses of the signing listener. All files are PEM, and are
+/// read again when they change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenTls {
+    /// Our certificate and its chain.
+    pub certificate_file: PathBuf,
+    /// Its private key.
+    pub key_file: PathBuf,
+    /// The authorities that callers' certificates must come from.
+    pub client_ca_file: PathBuf,
+    /// Who is let in, by the name in the certificate, default everyone with a certificate.
+    pub callers: Vec<String>,
 }
 
 /// `[admin]`: the listener for probes and metrics.

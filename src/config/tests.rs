@@ -85,7 +85,8 @@ fn the_defaults_are_those_of_the_design() {
             addresses: vec!["127.0.0.1:8080".parse().unwrap()],
             socket_mode: 0o600,
             allowed_hosts: vec![],
-            dangerous_allow_non_loopback: false
+            dangerous_allow_non_loopback: false,
+            tls: None,
         }
     );
     assert_eq!(config.admin, Admin { address: "0.0.0.0:9090".parse().unwrap(), shutdown: false });
@@ -170,7 +171,7 @@ fn every_key_is_read() {
     let config = Given::new()
         .file(&format!(
             r#"
-            listen = {{ address = "[::1]:1", socket_mode = "0660", allowed_hosts = ["Signer.Internal", "[::1]"], dangerous_allow_non_loopback = true }}
+            listen = {{ address = "[::1]:1", socket_mode = "0660", allowed_hosts = ["Signer.Internal", "[::1]"], dangerous_allow_non_loopback = true, tls = {{ certificate_file = "/tls.crt", key_file = "/tls.key", client_ca_file = "/ca.crt", callers = ["shop", "refunds"] }} }}
             admin.address = "127.0.0.1:2"
             [upstream]
             environment = "custom"
@@ -226,6 +227,10 @@ fn every_key_is_read() {
 listen.socket_mode = "0660"
 listen.allowed_hosts = ["signer.internal","[::1]"]
 listen.dangerous_allow_non_loopback = true
+listen.tls.certificate_file = "/tls.crt"
+listen.tls.key_file = "/tls.key"
+listen.tls.client_ca_file = "/ca.crt"
+listen.tls.callers = ["shop","refunds"]
 admin.address = "127.0.0.1:2"
 upstream.environment = "custom"
 upstream.origin = "https://127.0.0.1:4443"
@@ -269,6 +274,18 @@ log.slow_request = "12s"
     // What is printed is itself a configuration.
     let again = Given::new().file(&text).config();
     assert_eq!(again.to_masked_json(), config.to_masked_json());
+}
+
+#[test]
+fn the_gateways_file_loads() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/kubernetes/gateway/gateway.toml");
+    // The Secret's file is not here.
+    let app_id = format!("app_id = \"{APP_ID}\"");
+    let text = fs::read_to_string(path).unwrap();
+    let text = text.replace("app_id_file = \"/var/run/secrets/wonder-signer/app_id\"", &app_id);
+    let config = Given::new().file(&text).config();
+    assert_eq!(config.listen.tls.unwrap().callers, ["example-app"]);
+    assert!(config.listen.allowed_hosts.contains(&"wonder-gateway.wonder-gateway.svc".to_owned()));
 }
 
 #[test]

@@ -122,6 +122,27 @@ pub(super) fn hosts(value: &Value) -> Result<Vec<String>, String> {
     names.into_iter().map(|name| name.parse().map(|host: Host| host.in_authority()).map_err(|_| wanted())).collect()
 }
 
+/// Names of callers as their certificates have them, as a list or separated by commas. `other` is what all the rest are counted as.
+pub(super) fn callers(value: &Value) -> Result<Vec<String>, String> {
+    let wanted = || {
+        "must be a list of names of 1 to 253 visible ASCII characters without commas, none of them \"other\"; \
+         write for example [\"shop\"]"
+            .to_owned()
+    };
+    let names: Vec<&str> = match value {
+        Value::Array(_, values) => values.iter().map(Value::as_str).collect::<Option<_>>().ok_or_else(wanted)?,
+        Value::String(_, text) if text.trim().is_empty() => Vec::new(),
+        Value::String(_, text) => text.split(',').map(str::trim).collect(),
+        _ => return Err(wanted()),
+    };
+    let is_name = |name: &str| {
+        (1..=253).contains(&name.len())
+            && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',')
+            && !name.eq_ignore_ascii_case("other")
+    };
+    names.into_iter().map(|name| if is_name(name) { Ok(name.to_owned()) } else { Err(wanted()) }).collect()
+}
+
 /// A path. That of a key is at times confused with the key itself, which must then not be repeated as if it were a path.
 pub(super) fn path(value: &Value) -> Result<PathBuf, String> {
     path_text(value.as_str().ok_or("not a path")?)

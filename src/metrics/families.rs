@@ -31,6 +31,9 @@ pub(super) struct Families {
     /// Those of operation `other`, by method.
     pub(super) other_requests: Vec<Answers>,
     pub(super) request_duration: Vec<Histogram>,
+    /// By caller, as the configuration names them; without any where callers show no certificates.
+    pub(super) callers: IntCounterVec,
+    pub(super) handshakes_failed: IntCounter,
     pub(super) in_flight: IntGauge,
     pub(super) in_flight_limit: IntGauge,
     pub(super) body_read_duration: Histogram,
@@ -163,6 +166,17 @@ impl Families {
                 .collect(),
             other_requests: Verb::ALL.iter().map(|verb| answers("other", verb.text())).collect(),
             request_duration: one_each::<Responder, _>(|by| durations.with_label_values(&[by])),
+            callers: make.counters(
+                "wonder_signer_caller_requests_total",
+                "Requests by the caller's certificate, with listen.tls. A rise of caller=\"other\" with 403: somebody who is not in \
+                 listen.tls.callers calls; the log line has the name.",
+                &["caller"],
+            ),
+            handshakes_failed: make.counter(
+                "wonder_signer_listener_handshakes_failed_total",
+                "TLS handshakes with callers that came to nothing, with listen.tls. A rise means a caller whose certificate is missing, \
+                 out of date or of another authority, or a certificate of ours that callers do not trust: see the log.",
+            ),
             in_flight: make.gauge(
                 "wonder_signer_requests_in_flight",
                 "Requests under way, until the last byte of their answer. Near wonder_signer_requests_in_flight_limit new ones are \

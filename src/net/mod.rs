@@ -1,6 +1,7 @@
 //! Everything that touches the network on the proxy's way, and the pure rules beside it.
 //!
 //! * [`listen`]: TCP and Unix sockets.
+//! * [`tls_server`]: TLS on the TCP sockets, where it is wanted; [`caller`]: who is at the other end.
 //! * [`server`]: accepts connections, serves them, drains them.
 //! * [`upstream`]: the pooled client to the one origin, over [`connect`], with [`tls`] and, where there is one, through the
 //!   proxy of `egress`.
@@ -8,6 +9,7 @@
 //! * [`headers`]: which headers pass, in both directions; pure.
 //! * [`respond`]: the one place where failures become responses.
 
+pub mod caller;
 pub mod connect;
 mod egress;
 pub mod headers;
@@ -16,4 +18,5 @@ pub mod listen;
 pub mod respond;
 pub mod server;
 pub mod tls;
+pub mod tls_server;
 pub mod upstream;

@@ -50,6 +50,8 @@ codes! {
     AmbiguousBody = "ambiguous_body", BAD_REQUEST;
     /// `X-Wonder-Signer-Credential` names no configured credential.
     UnknownCredential = "unknown_credential", BAD_REQUEST;
+    /// The caller is not among `listen.tls.callers`.
+    PolicyDenied = "policy_denied", FORBIDDEN;
     /// The target is outside `/svc/`.
     NotWonder = "not_wonder", NOT_FOUND;
     /// The request head did not arrive in time.

@@ -21,15 +21,17 @@ use hyper_util::{
 };
 use tokio::{
     io::AsyncWriteExt as _,
-    sync::Semaphore,
+    sync::{Semaphore, watch},
     task::JoinSet,
     time::{sleep, timeout},
 };
 
 use super::{
+    caller::Caller,
     intake::{self, Active, Guard, Line},
     listen::{Listener, Stream},
     respond::{Code, Failure},
+    tls_server::TlsServer,
 };
 use crate::metrics::{Metrics, Sent};
 
@@ -55,9 +57,11 @@ pub struct Ending<F, G> {
     pub cutting: G,
 }
 
-/// Serves every connection with `service` until the end, and returns how many connections had to be cut.
+/// Serves every connection with `service` until the end, and returns how many connections had to be cut. With `tls`, those over
+/// TCP shake hands first.
 pub async fn serve<S, B>(
     listeners: Vec<Listener>,
+    tls: Option<Arc<TlsServer>>,
     service: S,
     allowance: Allowance,
     metrics: &Metrics,
@@ -69,10 +73,11 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let protocol = protocol(allowance.intake);
+    let protocol = Arc::new(protocol(allowance.intake));
     let places = Arc::new(Semaphore::new(allowance.connections));
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
+    let (accepting, stopped) = watch::channel(());
     let mut shutdown = std::pin::pin!(ending.shutdown);
     loop {
         let accepted = tokio::select! {
@@ -92,21 +97,31 @@ where
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
             tracing::warn!(limit = allowance.connections, "too many connections, one was turned away");
             metrics.proxy_error(Code::Overloaded.as_str(), Sent::No);
-            connections.spawn(turn_away(stream));
+            // Under TLS there is no telling anyone anything before the handshake, which is what there is no place for.
+            if tls.is_none() || matches!(stream, Stream::Unix(_)) {
+                connections.spawn(turn_away(stream));
+            }
             continue;
         };
-        let line = Arc::new(Line::default());
-        let stream = TokioIo::new(Guard::new(stream, Arc::clone(&line), allowance.intake));
-        let service = PerConnection { inner: service.clone(), line };
-        let connection = graceful.watch(protocol.serve_connection(stream, service).into_owned());
+        let (tls, service, protocol, watcher) = (tls.clone(), service.clone(), protocol.clone(), graceful.watcher());
+        let mut stopped = stopped.clone();
         connections.spawn(async move {
-            if let Err(error) = connection.await {
+            let opened = tokio::select! {
+                opened = open(stream, tls, allowance.intake.head) => opened,
+                // Nothing was asked yet, so nothing is lost. Changes only by ending.
+                _ = stopped.changed() => None,
+            };
+            let Some((stream, caller)) = opened else { return };
+            let line = Arc::new(Line::default());
+            let stream = TokioIo::new(Guard::new(stream, Arc::clone(&line), allowance.intake));
+            let service = PerConnection { inner: service, line, caller };
+            if let Err(error) = watcher.watch(protocol.serve_connection(stream, service).into_owned()).await {
                 tracing::debug!(%error, "connection ended early");
             }
             drop(place);
         });
     }
-    drop(listeners);
+    drop((listeners, accepting));
     let all_ended = async |connections: &mut JoinSet<()>| while connections.join_next().await.is_some() {};
     let ended = timeout(ending.grace, async {
         graceful.shutdown().await;
@@ -120,6 +135,17 @@ where
     let cut = connections.len();
     connections.shutdown().await;
     cut
+}
+
+/// Has a connection ready for requests; with TLS, within `limit`.
+async fn open(stream: Stream, tls: Option<Arc<TlsServer>>, limit: Duration) -> Option<(Stream, Option<Caller>)> {
+    match (stream, tls) {
+        (Stream::Tcp(stream), Some(tls)) => {
+            let (stream, caller) = tls.accept(stream, limit).await?;
+            Some((Stream::Tls(Box::new(stream)), Some(caller)))
+        }
+        (stream, _) => Some((stream, None)),
+    }
 }
 
 async fn accept(listeners: &[Listener]) -> io::Result<Stream> {
@@ -149,6 +175,7 @@ fn protocol(limits: intake::Limits) -> auto::Builder<TokioExecutor> {
 struct PerConnection<S> {
     inner: S,
     line: Arc<Line>,
+    caller: Option<Caller>,
 }
 
 impl<S, B> hyper::service::Service<Request<Incoming>> for PerConnection<S>
@@ -164,6 +191,9 @@ where
         let (active, refusal) = self.line.call();
         if let Some(refusal) = refusal {
             request.extensions_mut().insert(refusal);
+        }
+        if let Some(caller) = &self.caller {
+            request.extensions_mut().insert(caller.clone());
         }
         // Our stack is always ready: what has to wait waits within the call, where it is timed.
         let answer = self.inner.clone().call(request);

@@ -28,6 +28,9 @@ pub enum TlsError {
     /// Certificate and key are not for one another, or of a kind that cannot be used.
     #[error("upstream.client_certificate_file and upstream.client_key_file: {0}")]
     ClientCertificate(#[source] rustls::Error),
+    /// The same of the listener's.
+    #[error("listen.tls.certificate_file and listen.tls.key_file: {0}")]
+    ListenCertificate(#[source] rustls::Error),
     /// The origin is not a name that a certificate can be for.
     #[error("upstream.origin: {0:?} is not a host name or address")]
     Host(String),
@@ -76,7 +79,7 @@ fn trusted(upstream: &config::Upstream) -> Result<RootCertStore, TlsError> {
     Ok(roots)
 }
 
-fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+pub(super) fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let content = config::file::read(path, FILE_CAP).map_err(|error| bad(key, path, error.to_string()))?;
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(&content.bytes)
         .collect::<Result<_, _>>()
@@ -88,13 +91,13 @@ fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'st
 }
 
 /// The errors of the parser are not repeated: they may quote what they could not read.
-fn private_key(key: &'static str, path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+pub(super) fn private_key(key: &'static str, path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     let content = config::file::read(path, FILE_CAP).map_err(|error| bad(key, path, error.to_string()))?;
     PrivateKeyDer::from_pem_slice(&content.bytes)
         .map_err(|_| bad(key, path, "holds no unencrypted private key (PKCS#8, PKCS#1 or SEC1, as PEM)".to_owned()))
 }
 
-fn bad(key: &'static str, path: &Path, cause: String) -> TlsError {
+pub(super) fn bad(key: &'static str, path: &Path, cause: String) -> TlsError {
     TlsError::File { key, path: path.display().to_string(), cause }
 }
 

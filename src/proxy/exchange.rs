@@ -17,6 +17,7 @@ use crate::{
     keystore::Entry,
     metrics::{InFlight, Metrics, Responder, Sent},
     net::{
+        caller::Caller,
         respond::{Code, Failure},
         upstream::Handover,
     },
@@ -30,6 +31,7 @@ pub(super) struct Exchange {
     operation: &'static Operation,
     started: Instant,
     trace: Option<Trace>,
+    caller: Option<Caller>,
     metrics: Metrics,
     requests: Requests,
     drain: Drain,
@@ -65,12 +67,17 @@ impl Exchange {
         drain: Drain,
     ) -> Self {
         drain.opened();
+        let caller = request.extensions().get::<Caller>().cloned();
+        if let Some(caller) = &caller {
+            caller.called();
+        }
         Self {
             id,
             method: request.method().clone(),
             operation: operations::find(request.method().as_str(), request.uri().path()),
             started: Instant::now(),
             trace: place_in_trace(Traceparent::of(request.headers()), &requests),
+            caller,
             _in_flight: metrics.request_started(),
             metrics,
             requests,
@@ -99,6 +106,11 @@ impl Exchange {
 
     pub(super) fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// Whether the caller is one who is let in; where callers show no certificate, all are.
+    pub(super) fn is_admitted(&self) -> bool {
+        self.caller.as_ref().is_none_or(Caller::is_admitted)
     }
 
     /// Keeps a slot taken until the exchange is over.
@@ -268,6 +280,7 @@ impl Drop for Exchange {
             error: facts.code.map(Code::as_str),
             cause: facts.cause.as_deref(),
             cancelled,
+            caller: self.caller.as_ref().map(Caller::name),
             credential: facts.signer.as_ref().map(|signer| signer.name.as_str()),
             attempts: facts.attempts,
             total,

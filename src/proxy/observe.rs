@@ -87,6 +87,11 @@ where
         if let Some(refusal) = request.extensions().get::<Refusal>() {
             return Box::pin(ready(Ok(refuse((*refusal).into(), exchange))));
         }
+        if !exchange.is_admitted() {
+            let failure =
+                Failure::new(Code::PolicyDenied, "the caller of this certificate is not in listen.tls.callers");
+            return Box::pin(ready(Ok(refuse(failure, exchange))));
+        }
         let (mut inner, timeouts) = (self.inner.clone(), self.timeouts);
         Box::pin(async move {
             let deadline = Instant::now() + timeouts.request;

@@ -24,6 +24,7 @@ macro_rules! line {
             cause = $request.cause,
             cancelled = $request.cancelled.then_some(true),
             slow = $slow,
+            caller = $request.caller,
             credential = $request.credential,
             attempts = $request.attempts,
             body_ms = milliseconds($request.phases.body.took),
@@ -62,6 +63,8 @@ pub struct Finished<'a> {
     pub cause: Option<&'a str>,
     /// The caller left before it had its answer.
     pub cancelled: bool,
+    /// The name in the caller's certificate, where it showed one.
+    pub caller: Option<&'a str>,
     /// The name of the credential that it was to be signed with.
     pub credential: Option<&'a str>,
     /// How often it was begun to be sent.

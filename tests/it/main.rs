@@ -14,6 +14,7 @@ mod drain;
 mod egress;
 mod endurance;
 mod faults;
+mod gateway;
 mod h2;
 mod limits;
 mod listeners;

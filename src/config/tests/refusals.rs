@@ -99,6 +99,39 @@ fn values_are_refused_with_key_layer_and_remedy() {
 }
 
 #[test]
+fn settings_of_tls_on_the_listener_are_refused_with_key_layer_and_remedy() {
+    for (toml, error) in [
+        (
+            "listen.tls.key_file = \"/k.pem\"",
+            "listen.tls.key_file = \"/k.pem\" (from FILE): needs listen.tls.certificate_file and listen.tls.client_ca_file; set all three or none",
+        ),
+        (
+            "listen.tls = { certificate_file = \"/c.pem\", key_file = \"/k.pem\" }",
+            "listen.tls.certificate_file = \"/c.pem\" (from FILE): needs listen.tls.client_ca_file; set all three or none",
+        ),
+        (
+            "listen.tls.callers = [\"shop\"]",
+            "listen.tls.callers (from FILE): needs listen.tls.certificate_file and listen.tls.key_file and listen.tls.client_ca_file; set all three or none",
+        ),
+        (
+            "listen.tls.callers = [\"other\"]",
+            "listen.tls.callers (from FILE): must be a list of names of 1 to 253 visible ASCII characters without commas, none of them \"other\"; write for example [\"shop\"]",
+        ),
+        ("listen.tls = true", "listen.tls (from FILE): must be a table of keys"),
+        (
+            "[listen]\naddress = \"0.0.0.0:8443\"\ntls = { certificate_file = \"/c\", key_file = \"/k\", client_ca_file = \"/a\" }",
+            "listen.address = \"0.0.0.0:8443\" (from FILE): is not a loopback address, and whoever reaches it can have requests signed; to allow it set listen.dangerous_allow_non_loopback = true",
+        ),
+        (
+            "[listen]\naddress = \"0.0.0.0:8443\"\ndangerous_allow_non_loopback = true\ntls = { certificate_file = \"/c\", key_file = \"/k\", client_ca_file = \"/a\" }",
+            "listen.allowed_hosts (from default): must name this service as its callers do; write for example [\"wonder-signer.payments.svc\"]",
+        ),
+    ] {
+        assert_eq!(error_of_file(toml), error, "{toml}");
+    }
+}
+
+#[test]
 fn settings_of_the_way_out_are_refused_with_key_layer_and_remedy() {
     for (toml, error) in [
         (

@@ -121,6 +121,7 @@ fn request() -> Finished<'static> {
         error: None,
         cause: None,
         cancelled: false,
+        caller: None,
         credential: Some("default"),
         attempts: 1,
         total: ms(31),

@@ -29,6 +29,7 @@ fn success() -> Finished<'static> {
         error: None,
         cause: None,
         cancelled: false,
+        caller: None,
         credential: Some("default"),
         attempts: 1,
         total: ms(30),

@@ -1,0 +1,339 @@
+//! The signing listener as a gateway for other pods: TLS, and callers that show who they are.
+
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{Request, Response, Version};
+use http_body_util::{BodyExt as _, Full};
+use hyper::{body::Incoming, client::conn};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName},
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+use crate::support::{
+    logged::Logged,
+    sidecar::{Sidecar, assert_signed, metric},
+    upstream::Recorder,
+};
+
+const FAILED: &str = "wonder_signer_listener_handshakes_failed_total";
+
+struct Authority {
+    certificate: rcgen::Certificate,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+struct Issued {
+    certificate: rcgen::Certificate,
+    key: KeyPair,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let mut ca = CertificateParams::default();
+        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        Self { certificate: ca.self_signed(&key).unwrap(), issuer: Issuer::new(ca, key) }
+    }
+
+    /// With these DNS names and this common name.
+    fn issue(&self, names: &[&str], common: &str) -> Issued {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut leaf = CertificateParams::new(names).unwrap();
+        leaf.distinguished_name.push(DnType::CommonName, common);
+        let key = KeyPair::generate().unwrap();
+        Issued { certificate: leaf.signed_by(&key, &self.issuer).unwrap(), key }
+    }
+}
+
+/// What a gateway has mounted.
+struct Mounted(tempfile::TempDir);
+
+impl Mounted {
+    fn new(server: &Issued, client_ca: &Authority) -> Self {
+        let mounted = Self(tempfile::tempdir().unwrap());
+        mounted.put(server, client_ca);
+        mounted
+    }
+
+    fn put(&self, server: &Issued, client_ca: &Authority) {
+        std::fs::write(self.path("tls.crt"), server.certificate.pem()).unwrap();
+        std::fs::write(self.path("tls.key"), server.key.serialize_pem()).unwrap();
+        std::fs::write(self.path("ca.crt"), client_ca.certificate.pem()).unwrap();
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// The configuration, with more of it.
+    fn toml(&self, more: &str) -> String {
+        let [certificate, key, ca] = ["tls.crt", "tls.key", "ca.crt"].map(|name| self.path(name).display().to_string());
+        format!(
+            "[listen.tls]\ncertificate_file = \"{certificate}\"\nkey_file = \"{key}\"\nclient_ca_file = \"{ca}\"\n{more}"
+        )
+    }
+
+    async fn sidecar(&self, origin: &str, more: &str) -> Sidecar {
+        Sidecar::with(origin, &self.toml(more)).await
+    }
+
+    async fn program(&self, origin: &str) -> Logged {
+        let [certificate, key, ca] = ["tls.crt", "tls.key", "ca.crt"].map(|name| self.path(name));
+        let variables = [
+            ("WONDER_SIGNER_LISTEN__TLS__CERTIFICATE_FILE", certificate.to_str().unwrap()),
+            ("WONDER_SIGNER_LISTEN__TLS__KEY_FILE", key.to_str().unwrap()),
+            ("WONDER_SIGNER_LISTEN__TLS__CLIENT_CA_FILE", ca.to_str().unwrap()),
+            ("WONDER_SIGNER_LISTEN__TLS__CALLERS", "shop, refunds"),
+        ];
+        Logged::before(origin, &variables).await
+    }
+}
+
+/// A caller that trusts `authorities`, shows `identity`, and speaks `alpn`.
+fn caller(authorities: &[&Authority], identity: Option<&Issued>, alpn: &[&str]) -> TlsConnector {
+    let mut roots = RootCertStore::empty();
+    for authority in authorities {
+        roots.add(authority.certificate.der().clone()).unwrap();
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots);
+    let mut config = match identity {
+        None => builder.with_no_client_auth(),
+        Some(Issued { certificate, key }) => {
+            let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
+            builder.with_client_auth_cert(vec![certificate.der().clone()], key).unwrap()
+        }
+    };
+    config.alpn_protocols = alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+    TlsConnector::from(Arc::new(config))
+}
+
+async fn dial(address: SocketAddr, caller: &TlsConnector) -> io::Result<TlsStream<TcpStream>> {
+    let stream = TcpStream::connect(address).await?;
+    caller.connect(ServerName::try_from("localhost").unwrap(), stream).await
+}
+
+/// Posts over what the handshake agreed on.
+async fn post(stream: TlsStream<TcpStream>) -> hyper::Result<Response<Incoming>> {
+    let over_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    let (stream, body) = (TokioIo::new(stream), Full::new(Bytes::from("{}")));
+    if over_h2 {
+        let (mut sender, connection) = conn::http2::handshake(TokioExecutor::new(), stream).await?;
+        tokio::spawn(connection);
+        sender.send_request(Request::post("https://localhost/svc/a").body(body).unwrap()).await
+    } else {
+        let (mut sender, connection) = conn::http1::handshake(stream).await?;
+        tokio::spawn(connection);
+        sender.send_request(Request::post("/svc/a").header("host", "localhost").body(body).unwrap()).await
+    }
+}
+
+/// Whether a caller gets an answer at all. Under TLS 1.3 it may learn that it is refused only when it reads.
+async fn is_served(address: SocketAddr, caller: &TlsConnector) -> bool {
+    match dial(address, caller).await {
+        Ok(stream) => match post(stream).await {
+            Ok(answer) => answer.into_body().collect().await.is_ok(),
+            Err(_) => false,
+        },
+        Err(_) => false,
+    }
+}
+
+/// Sends bytes as they are, and gives what comes back until the end.
+async fn raw(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(bytes).await.unwrap();
+    let mut answer = Vec::new();
+    // It may as well end with a reset.
+    let _ = stream.read_to_end(&mut answer).await;
+    answer
+}
+
+/// Dials until another certificate than `old` is presented.
+async fn renewed(address: SocketAddr, caller: &TlsConnector, old: &Issued) -> CertificateDer<'static> {
+    let another = async {
+        loop {
+            let stream = dial(address, caller).await.unwrap();
+            let shown = stream.get_ref().1.peer_certificates().unwrap()[0].clone();
+            if shown != *old.certificate.der() {
+                return shown.into_owned();
+            }
+        }
+    };
+    timeout(Duration::from_mins(1), another).await.expect("the renewed files are taken up")
+}
+
+async fn until(admin: SocketAddr, series: &str, value: f64) {
+    while (metric(admin, series).await - value).abs() > f64::EPSILON {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn refuses_callers_without_a_certificate_of_the_authority() {
+    let (ours, strangers) = (Authority::new(), Authority::new());
+    let mounted = Mounted::new(&ours.issue(&["localhost"], ""), &ours);
+    let upstream = Recorder::start().await;
+    let sidecar = mounted.sidecar(&upstream.origin(), "").await;
+    assert!(!is_served(sidecar.listen, &caller(&[&ours], None, &[])).await);
+    until(sidecar.admin, FAILED, 1.0).await;
+    let stranger = strangers.issue(&["shop"], "");
+    assert!(!is_served(sidecar.listen, &caller(&[&ours], Some(&stranger), &[])).await);
+    until(sidecar.admin, FAILED, 2.0).await;
+    // Nor does plain HTTP get anything.
+    let plain = raw(sidecar.listen, b"GET /svc/a HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    assert!(!plain.starts_with(b"HTTP"), "{plain:?}");
+    until(sidecar.admin, FAILED, 3.0).await;
+    assert_eq!(upstream.waiting(), 0);
+}
+
+#[tokio::test]
+async fn signs_for_named_callers_over_both_versions_of_http() {
+    let ours = Authority::new();
+    let mounted = Mounted::new(&ours.issue(&["localhost"], ""), &ours);
+    let upstream = Recorder::start().await;
+    let sidecar = mounted.sidecar(&upstream.origin(), "callers = [\"shop\", \"refunds\"]\n").await;
+    let by_san = ours.issue(&["shop", "elsewhere"], "ignored");
+    let by_common_name = ours.issue(&[], "refunds");
+    for (identity, alpn, version) in [
+        (&by_san, &["h2", "http/1.1"][..], Version::HTTP_2),
+        (&by_san, &["http/1.1"], Version::HTTP_11),
+        (&by_common_name, &[], Version::HTTP_11),
+    ] {
+        let stream = dial(sidecar.listen, &caller(&[&ours], Some(identity), alpn)).await.unwrap();
+        let answer = post(stream).await.unwrap();
+        assert_eq!((answer.status().as_u16(), answer.version()), (200, version));
+        assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "{\"code\":200}");
+        assert_signed(&upstream.next().await);
+    }
+    for (name, requests) in [("shop", 2.0), ("refunds", 1.0), ("other", 0.0)] {
+        let series = format!("wonder_signer_caller_requests_total{{caller=\"{name}\"}}");
+        assert!((sidecar.metric(&series).await - requests).abs() < f64::EPSILON, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_caller_that_is_not_in_the_list_is_told_so_and_named_in_the_log() {
+    let ours = Authority::new();
+    let mounted = Mounted::new(&ours.issue(&["localhost"], ""), &ours);
+    let upstream = Recorder::start().await;
+    let program = mounted.program(&upstream.origin()).await;
+    let stranger = ours.issue(&["stranger"], "shop");
+    let answer = post(dial(program.listen, &caller(&[&ours], Some(&stranger), &["h2"])).await.unwrap()).await.unwrap();
+    assert_eq!(answer.status(), 403);
+    assert_eq!(answer.headers()["x-wonder-signer-error"], "policy_denied");
+    assert_eq!(answer.headers()["x-wonder-signer-sent"], "no");
+    answer.into_body().collect().await.unwrap();
+    let line = program.line("request").await;
+    assert_eq!((&line["caller"], &line["error"]), (&"stranger".into(), &"policy_denied".into()));
+    until(program.admin, "wonder_signer_caller_requests_total{caller=\"other\"}", 1.0).await;
+    assert_eq!(upstream.waiting(), 0);
+    let shop = ours.issue(&["shop"], "");
+    let answer = post(dial(program.listen, &caller(&[&ours], Some(&shop), &[])).await.unwrap()).await.unwrap();
+    answer.into_body().collect().await.unwrap();
+    let line = program.line("request").await;
+    assert_eq!((&line["caller"], &line["status"]), (&"shop".into(), &200.into()));
+}
+
+#[tokio::test]
+async fn takes_up_renewed_files_without_a_restart() {
+    let (old, new) = (Authority::new(), Authority::new());
+    let (first, second) = (old.issue(&["localhost"], ""), new.issue(&["localhost"], ""));
+    let mounted = Mounted::new(&first, &old);
+    let upstream = Recorder::start().await;
+    let sidecar = mounted.sidecar(&upstream.origin(), "").await;
+    let (before, after) = (old.issue(&["shop"], ""), new.issue(&["shop"], ""));
+    let before = caller(&[&old, &new], Some(&before), &[]);
+    let after = caller(&[&old, &new], Some(&after), &[]);
+    let mut held = conn::http1::handshake(TokioIo::new(dial(sidecar.listen, &before).await.unwrap())).await.unwrap();
+    tokio::spawn(held.1);
+    assert!(!is_served(sidecar.listen, &after).await);
+    mounted.put(&second, &new);
+    assert_eq!(renewed(sidecar.listen, &after, &first).await, *second.certificate.der());
+    assert!(is_served(sidecar.listen, &after).await);
+    assert!(!is_served(sidecar.listen, &before).await);
+    // Who was connected stays so.
+    let request = Request::post("/svc/a").header("host", "localhost").body(Full::new(Bytes::from("{}"))).unwrap();
+    assert_eq!(held.0.send_request(request).await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn a_broken_renewal_keeps_the_old_files_and_is_mended_by_the_next() {
+    let ours = Authority::new();
+    let (first, second) = (ours.issue(&["localhost"], ""), ours.issue(&["localhost"], ""));
+    let mounted = Mounted::new(&first, &ours);
+    let upstream = Recorder::start().await;
+    let program = mounted.program(&upstream.origin()).await;
+    let shop = caller(&[&ours], Some(&ours.issue(&["shop"], "")), &[]);
+    // A key that is not the certificate's.
+    std::fs::write(mounted.path("tls.key"), second.key.serialize_pem()).unwrap();
+    let calling = async {
+        loop {
+            assert!(is_served(program.listen, &shop).await);
+        }
+    };
+    let warned = Box::pin(async {
+        tokio::select! {
+            line = program.line("certificates of the listener cannot be used; the old ones stay") => line,
+            () = calling => unreachable!(),
+        }
+    });
+    let line = timeout(Duration::from_mins(1), warned).await.expect("a warning");
+    let error = line["error"].as_str().unwrap();
+    assert!(error.starts_with("listen.tls.certificate_file and listen.tls.key_file: "), "{error}");
+    assert!(is_served(program.listen, &shop).await);
+    std::fs::write(mounted.path("tls.crt"), second.certificate.pem()).unwrap();
+    assert_eq!(renewed(program.listen, &shop, &first).await, *second.certificate.der());
+    let log = program.stop().await;
+    assert_eq!(log.matches("the old ones stay").count(), 1, "one warning for one change:\n{log}");
+}
+
+#[tokio::test]
+async fn a_handshake_that_hangs_keeps_nobody_else_and_does_not_hold_up_the_end() {
+    let ours = Authority::new();
+    let mounted = Mounted::new(&ours.issue(&["localhost"], ""), &ours);
+    let upstream = Recorder::start().await;
+    let sidecar = mounted.sidecar(&upstream.origin(), "[timeouts]\nrequest_head = \"1h\"\n").await;
+    let _silent = TcpStream::connect(sidecar.listen).await.unwrap();
+    let shop = caller(&[&ours], Some(&ours.issue(&["shop"], "")), &[]);
+    assert!(is_served(sidecar.listen, &shop).await);
+    // Long before the grace period is over.
+    let receipt = timeout(Duration::from_secs(20), sidecar.stop()).await.expect("does not wait for the silent one");
+    assert!(receipt.cut.is_empty());
+}
+
+#[tokio::test]
+async fn a_handshake_has_the_time_of_a_request_head() {
+    let ours = Authority::new();
+    let mounted = Mounted::new(&ours.issue(&["localhost"], ""), &ours);
+    let sidecar = mounted.sidecar("http://127.0.0.1:1", "[timeouts]\nrequest_head = \"20ms\"\n").await;
+    assert_eq!(raw(sidecar.listen, b"\x16").await, b"");
+    until(sidecar.admin, FAILED, 1.0).await;
+}
+
+#[tokio::test]
+async fn files_that_cannot_be_used_stop_the_start() {
+    let ours = Authority::new();
+    let mounted = Mounted::new(&ours.issue(&["localhost"], ""), &ours);
+    std::fs::write(mounted.path("ca.crt"), "nothing").unwrap();
+    let error =
+        Sidecar::listening("127.0.0.1:0", "http://127.0.0.1:1", &mounted.toml("")).await.err().unwrap().to_string();
+    let expected = format!(
+        "listen.tls.client_ca_file {}: holds no certificate (no \"-----BEGIN CERTIFICATE\" line)",
+        mounted.path("ca.crt").display()
+    );
+    assert_eq!(error, expected);
+}
