@@ -17,7 +17,7 @@ use tokio::{
 };
 use wonder_signer::{
     app::App,
-    config::{Config, Flags},
+    config::{Config, Flags, ListenAddress},
     signing::{Credential, Nonce, SigningKey, Stamp, VerifyingKey, verify},
 };
 
@@ -69,13 +69,15 @@ fn start() -> SocketAddr {
                 ("UPSTREAM__ENVIRONMENT", "custom"),
                 ("UPSTREAM__ORIGIN", &origin),
                 ("TIMEOUTS__REQUEST_HEAD", "200ms"),
+                ("TIMEOUTS__IDLE", "200ms"),
                 ("TIMEOUTS__BODY", "200ms"),
                 ("CREDENTIALS__DEFAULT__APP_ID", APP_ID),
                 ("CREDENTIALS__DEFAULT__PRIVATE_KEY", &pem),
             ];
             let environment = environment.map(|(name, value)| (format!("WONDER_SIGNER_{name}").into(), value.into()));
             let app = App::start(Config::load(&[], environment, &Flags::default()).unwrap()).await.unwrap();
-            tell.send(app.addresses().listen).unwrap();
+            let ListenAddress::Tcp(listen) = app.addresses().listen[0] else { panic!("not TCP") };
+            tell.send(listen).unwrap();
             app.run(std::future::pending()).await;
         });
     });
