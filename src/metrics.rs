@@ -45,7 +45,9 @@ impl Metrics {
     /// All at zero. `reasons` is the closed set for [`Self::proxy_error`]; `other` is added to it.
     #[must_use]
     pub fn new(reasons: &[&'static str]) -> Self {
-        Self(Arc::new(Families::new(reasons)))
+        let metrics = Self(Arc::new(Families::new(reasons)));
+        let _at_zero = metrics.caller("other");
+        metrics
     }
 
     /// A request's head was read. It is in flight until the guard is dropped, which must be after the last byte of its answer.

@@ -31,7 +31,7 @@ pub(super) struct Families {
     /// Those of operation `other`, by method.
     pub(super) other_requests: Vec<Answers>,
     pub(super) request_duration: Vec<Histogram>,
-    /// By caller, as the configuration names them; without any where callers show no certificates.
+    /// By caller, as the configuration names them; `other` alone where callers show no certificates.
     pub(super) callers: IntCounterVec,
     pub(super) handshakes_failed: IntCounter,
     pub(super) in_flight: IntGauge,
