@@ -15,7 +15,11 @@ use crate::{
     config::{self, Config, Origin, Timeouts},
     keystore::{Entry, Keystore},
     metrics::Metrics,
-    net::{respond, tls_server::TlsServer, upstream::Upstream},
+    net::{
+        respond,
+        tls_server::TlsServer,
+        upstream::{Handover, Upstream},
+    },
     signing::{self, Nonce, RequestTime, Stamp},
 };
 
@@ -88,10 +92,9 @@ async fn echo(origin: &Origin, timeouts: &Timeouts, entry: &Entry, upstream: &Up
     }
     let began = Instant::now();
     let body = std::iter::once(Bytes::from_static(MESSAGE)).collect();
-    let pending = upstream
-        .start(Method::POST, http::uri::PathAndQuery::from_static(ECHO), headers, body)
-        .map_err(|error| told(&error.into()))?;
-    let response = timeout(timeouts.response_head, pending.head())
+    let (target, handover) = (http::uri::PathAndQuery::from_static(ECHO), Handover::default());
+    let sending = upstream.send(Method::POST, target, headers, body, &handover);
+    let response = timeout(timeouts.response_head, sending)
         .await
         .map_err(|_| anyhow!("no answer within {:?} (timeouts.response_head)", timeouts.response_head))?
         .map_err(|error| told(&error.into()))?;

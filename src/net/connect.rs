@@ -3,7 +3,6 @@
 mod stream;
 
 use std::{
-    future::Future,
     io,
     pin::Pin,
     sync::Arc,
@@ -97,31 +96,38 @@ pub(super) struct Tls {
     pub(super) only_http2: bool,
 }
 
-/// Makes connections to one origin, as the service that hyper-util's client asks for them.
-#[derive(Clone)]
+/// Makes connections to one origin.
 pub(super) struct Connector {
     tcp: HttpConnector<Resolver>,
-    egress: Option<Arc<Egress>>,
+    origin: Uri,
+    egress: Option<Egress>,
     tls: Option<Tls>,
     deadlines: Deadlines,
     metrics: Metrics,
 }
 
 impl Connector {
-    /// A connector that goes through `egress` where there is one, and speaks TLS for `tls`, else plain HTTP.
-    pub(super) fn new(egress: Option<Egress>, tls: Option<Tls>, deadlines: Deadlines, metrics: Metrics) -> Self {
+    /// A connector that goes to `origin`, through `egress` where there is one, and speaks TLS for `tls`, else plain HTTP.
+    pub(super) fn new(
+        origin: Uri,
+        egress: Option<Egress>,
+        tls: Option<Tls>,
+        deadlines: Deadlines,
+        metrics: Metrics,
+    ) -> Self {
         let mut tcp = HttpConnector::new_with_resolver(Resolver(GaiResolver::new()));
         tcp.enforce_http(false);
         // A signed request is one small write; waiting for more to send with it only delays it.
         tcp.set_nodelay(true);
         tcp.set_keepalive(Some(Duration::from_mins(1)));
-        Self { tcp, egress: egress.map(Arc::new), tls, deadlines, metrics }
+        Self { tcp, origin, egress, tls, deadlines, metrics }
     }
 
-    async fn connect(mut self, uri: Uri) -> Result<UpstreamStream, ConnectError> {
+    /// A new connection, ready for requests.
+    pub(super) async fn connect(&self) -> Result<UpstreamStream, ConnectError> {
         let started = Instant::now();
-        let tcp = self.reach(uri, started + self.deadlines.connect).await?;
-        let io = match self.tls.take() {
+        let tcp = self.reach(started + self.deadlines.connect).await?;
+        let io = match self.tls.clone() {
             None => Io::Plain(tcp),
             Some(tls) => self.secure(tls, tcp).await?,
         };
@@ -130,15 +136,14 @@ impl Connector {
     }
 
     /// A TCP connection to the origin, or one through the proxy that is as good.
-    async fn reach(&mut self, origin: Uri, deadline: Instant) -> Result<TcpStream, ConnectError> {
-        let egress = self.egress.clone();
-        let address = egress.as_ref().map_or(origin, |egress| egress.address());
-        let mut tcp = match timeout_at(deadline, self.tcp.call(address)).await {
+    async fn reach(&self, deadline: Instant) -> Result<TcpStream, ConnectError> {
+        let address = self.egress.as_ref().map_or_else(|| self.origin.clone(), Egress::address);
+        let mut tcp = match timeout_at(deadline, self.tcp.clone().call(address)).await {
             Ok(Ok(stream)) => stream.into_inner(),
             Ok(Err(error)) => return Err(self.tcp_or_dns(error)),
             Err(_) => return Err(self.failed(Step::Tcp, late("timeouts.connect", self.deadlines.connect))),
         };
-        if let Some(egress) = egress {
+        if let Some(egress) = &self.egress {
             match timeout_at(deadline, egress.open(&mut tcp)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(Refusal::Status(status))) => {
@@ -187,20 +192,6 @@ impl Connector {
 
 fn late(key: &str, limit: Duration) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, format!("not done within {limit:?} ({key})"))
-}
-
-impl Service<Uri> for Connector {
-    type Response = UpstreamStream;
-    type Error = ConnectError;
-    type Future = Pin<Box<dyn Future<Output = Result<UpstreamStream, ConnectError>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        Box::pin(self.clone().connect(uri))
-    }
 }
 
 /// The system's resolver, its errors marked.

@@ -7,7 +7,7 @@ use std::{
     io,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -69,7 +69,7 @@ pub async fn serve<S, B>(
 ) -> usize
 where
     S: tower::Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + Sync + 'static,
-    S::Future: Send + 'static,
+    S::Future: Send + Unpin + 'static,
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
@@ -181,11 +181,11 @@ struct PerConnection<S> {
 impl<S, B> hyper::service::Service<Request<Incoming>> for PerConnection<S>
 where
     S: tower::Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone,
-    S::Future: Send + 'static,
+    S::Future: Unpin,
 {
     type Response = Response<Tracked<B>>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Tracked<B>>, Infallible>> + Send>>;
+    type Future = Tracking<S::Future>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let (active, refusal) = self.line.call();
@@ -196,15 +196,34 @@ where
             request.extensions_mut().insert(caller.clone());
         }
         // Our stack is always ready: what has to wait waits within the call, where it is timed.
-        let answer = self.inner.clone().call(request);
-        Box::pin(async move { Ok(answer.await?.map(|body| Tracked { body, _active: active })) })
+        Tracking { answer: self.inner.clone().call(request), active: Some(active) }
+    }
+}
+
+/// An answer in the making, during which the connection is not idle.
+struct Tracking<F> {
+    answer: F,
+    /// Until the answer's body takes it over.
+    active: Option<Active>,
+}
+
+impl<F, B> Future for Tracking<F>
+where
+    F: Future<Output = Result<Response<B>, Infallible>> + Unpin,
+{
+    type Output = Result<Response<Tracked<B>>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Ok(response) = ready!(Pin::new(&mut self.answer).poll(cx));
+        let active = self.active.take();
+        Poll::Ready(Ok(response.map(|body| Tracked { body, _active: active })))
     }
 }
 
 /// A response body during which the connection is not idle.
 struct Tracked<B> {
     body: B,
-    _active: Active,
+    _active: Option<Active>,
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Body for Tracked<B> {

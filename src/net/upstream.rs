@@ -4,28 +4,30 @@
 //! a host.
 
 mod chunks;
+mod connection;
 mod failure;
+mod pool;
 mod skew;
+mod streamed;
 
 use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::SystemTime,
 };
 
-use http::{HeaderMap, Method, Request, Response, Uri, uri::PathAndQuery};
-use hyper::body::Incoming;
-use hyper_util::{
-    client::legacy::{
-        Client, ResponseFuture,
-        connect::{CaptureConnection, capture_connection},
-    },
-    rt::{TokioExecutor, TokioTimer},
-};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header, uri::PathAndQuery};
 use tokio::time::Instant;
 
-pub use self::{chunks::Chunks, failure::SendError};
+pub use self::{chunks::Chunks, failure::SendError, streamed::Streamed};
+use self::{
+    connection::Connection,
+    pool::{Limits, Pool},
+};
 use super::{
-    connect::{Connector, Deadlines, Life, Tls},
+    connect::{Connector, Deadlines, Tls},
     egress::Egress,
     tls::{self, TlsError},
 };
@@ -37,21 +39,12 @@ use crate::{
 /// A pool of connections to one origin.
 #[derive(Clone)]
 pub struct Upstream {
-    client: Client<Connector, Chunks>,
-    scheme: http::uri::Scheme,
-    authority: http::uri::Authority,
-    max_connection_age: Duration,
+    pool: Arc<Pool>,
+    /// Scheme and authority, with the path `/`.
+    origin: Uri,
+    host: HeaderValue,
     metrics: Metrics,
 }
-
-/// Bytes of one answer that may wait for a slow reader on HTTP/2.
-const STREAM_WINDOW: u32 = 64 * 1024;
-/// The same for all answers on a connection: 256 of them, so that readers who do not read cannot use up what the others need.
-/// Where this is less than the streams together may hold, a few stuck answers stop the connection for all.
-const CONNECTION_WINDOW: u32 = 256 * STREAM_WINDOW;
-/// How long an HTTP/2 connection with requests on it may be silent before it is asked for a sign of life, and how long that
-/// may take.
-const HTTP2_PING: Duration = Duration::from_secs(10);
 
 /// What can be wrong with the settings of the client.
 #[derive(Debug, thiserror::Error)]
@@ -91,108 +84,78 @@ impl Upstream {
             Egress::new(proxy, origin).ok_or_else(unfit)
         });
         let deadlines = Deadlines { connect: timeouts.connect, tls_handshake: timeouts.tls_handshake };
-        let connector = Connector::new(egress.transpose()?, tls, deadlines, metrics.clone());
-        let client = Client::builder(TokioExecutor::new())
-            .pool_idle_timeout(upstream.pool_idle)
-            .pool_max_idle_per_host(upstream.pool_max_idle)
-            .pool_timer(TokioTimer::new())
-            .timer(TokioTimer::new())
-            // On its own the client would send a request again when it was handed to a pooled connection that turned
-            // out closed. It does so only if not a byte was written, but with the same nonce, time and signature.
-            // A second attempt is ours to make, with new ones: `a_connection_closed_between_requests_…` in
-            // `tests/it/upstream.rs` shows both halves of it.
-            .retry_canceled_requests(false)
-            // Without TLS there is nothing to ask; with it ALPN decides, and the connector insists.
-            .http2_only(only_http2 && !origin.scheme_is_tls())
-            .http2_initial_stream_window_size(STREAM_WINDOW)
-            .http2_initial_connection_window_size(CONNECTION_WINDOW)
-            // A dead path is noticed while someone waits, and not by every request in turn.
-            .http2_keep_alive_interval(HTTP2_PING)
-            .http2_keep_alive_timeout(HTTP2_PING)
-            .build(connector);
-        let scheme = if origin.scheme_is_tls() { http::uri::Scheme::HTTPS } else { http::uri::Scheme::HTTP };
-        let authority = origin.authority().parse().map_err(|_| UpstreamError::Authority {
-            key: "upstream.origin",
-            authority: origin.authority().to_owned(),
-        })?;
-        Ok(Self { client, scheme, authority, max_connection_age: upstream.max_connection_age, metrics })
+        let unfit = || UpstreamError::Authority { key: "upstream.origin", authority: origin.authority().to_owned() };
+        let uri: Uri = format!("{origin}/").parse().map_err(|_| unfit())?;
+        let host = origin.authority().parse().map_err(|_| unfit())?;
+        let connector = Connector::new(uri.clone(), egress.transpose()?, tls, deadlines, metrics.clone());
+        let limits =
+            Limits { idle: upstream.pool_idle, max_idle: upstream.pool_max_idle, age: upstream.max_connection_age };
+        let pool = Arc::new(Pool::new(connector, limits, only_http2));
+        Ok(Self { pool, origin: uri, host, metrics })
     }
 
-    /// Begins to send one request, once.
+    /// Sends one request, once, and waits for the head of its answer.
     ///
-    /// `headers` are complete but for `Host` and `:authority`, which are the origin's.
-    pub fn start(
+    /// `headers` are complete but for `Host` and `:authority`, which are the origin's. `handover` knows, now and later,
+    /// whether the request was handed to a connection.
+    pub async fn send(
         &self,
         method: Method,
         target: PathAndQuery,
         headers: HeaderMap,
         body: Chunks,
-    ) -> Result<Pending, SendError> {
-        let mut parts = http::uri::Parts::default();
-        parts.scheme = Some(self.scheme.clone());
-        parts.authority = Some(self.authority.clone());
-        parts.path_and_query = Some(target);
-        let uri = Uri::from_parts(parts).map_err(|error| SendError::Unsendable(Box::new(error)))?;
+        handover: &Handover,
+    ) -> Result<Response<Streamed>, SendError> {
+        let started = Instant::now();
+        let mut connection = self.pool.connection().await?;
+        let request = self.request(&connection, method, target, headers, body);
+        handover.0.store(true, Ordering::Release);
+        let response = connection.send(request).await.map_err(|error| {
+            let error = SendError::from(error);
+            handover.0.store(error.sent() == Sent::Maybe, Ordering::Release);
+            error
+        })?;
+        // Before there was a connection nothing was on its way.
+        let sent = connection.opened().max(started);
+        if let Some(ahead) = skew::seconds_ahead(response.headers(), SystemTime::now(), sent.elapsed()) {
+            self.metrics.set_clock_skew(ahead);
+        }
+        Ok(response.map(|body| Streamed::new(body, connection, &self.pool)))
+    }
+
+    /// The request as the connection's version of HTTP wants it: the origin in a header, or in the target.
+    fn request(
+        &self,
+        connection: &Connection,
+        method: Method,
+        target: PathAndQuery,
+        mut headers: HeaderMap,
+        body: Chunks,
+    ) -> Request<Chunks> {
+        let uri = if connection.is_http1() {
+            headers.insert(header::HOST, self.host.clone());
+            Uri::from(target)
+        } else {
+            let mut parts = self.origin.clone().into_parts();
+            parts.path_and_query = Some(target);
+            Uri::from_parts(parts).unwrap_or_else(|_| unreachable!("scheme and authority stand beside any target"))
+        };
         let mut request = Request::new(body);
         *request.method_mut() = method;
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
-        let handover = Handover(capture_connection(&mut request));
-        Ok(Pending {
-            answer: self.client.request(request),
-            handover,
-            started: Instant::now(),
-            max_connection_age: self.max_connection_age,
-            metrics: self.metrics.clone(),
-        })
-    }
-}
-
-/// A request on its way.
-pub struct Pending {
-    answer: ResponseFuture,
-    handover: Handover,
-    started: Instant,
-    max_connection_age: Duration,
-    metrics: Metrics,
-}
-
-impl Pending {
-    /// Knows, now and later, whether the request was handed to a connection.
-    #[must_use]
-    pub fn handover(&self) -> Handover {
-        self.handover.clone()
-    }
-
-    /// Waits for the head of the answer.
-    pub async fn head(self) -> Result<Response<Incoming>, SendError> {
-        let response = self.answer.await.map_err(SendError::from)?;
-        let received = Instant::now();
-        let life = response.extensions().get::<Arc<Life>>();
-        // Before there was a connection nothing was on its way.
-        let sent = life.map_or(self.started, |life| life.opened().max(self.started));
-        if let Some(ahead) = skew::seconds_ahead(response.headers(), SystemTime::now(), received - sent) {
-            self.metrics.set_clock_skew(ahead);
-        }
-        // An old connection answers what it was asked and is not used again, so that a move in DNS is followed.
-        if let Some(life) = life.filter(|life| received - life.opened() > self.max_connection_age)
-            && let Some(connection) = &*self.handover.0.connection_metadata()
-        {
-            life.retire();
-            connection.poison();
-        }
-        Ok(response)
+        request
     }
 }
 
 /// Whether a request was handed to a connection. Until then none of its bytes can have been written.
-#[derive(Clone)]
-pub struct Handover(CaptureConnection);
+#[derive(Debug, Default)]
+pub struct Handover(AtomicBool);
 
 impl Handover {
     /// What may be said of the request's bytes at this moment.
     #[must_use]
     pub fn sent(&self) -> Sent {
-        if self.0.connection_metadata().is_some() { Sent::Maybe } else { Sent::No }
+        if self.0.load(Ordering::Acquire) { Sent::Maybe } else { Sent::No }
     }
 }

@@ -10,11 +10,13 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::Sleep;
 
 use super::exchange::Exchange;
-use crate::{metrics::Phase, net::respond::Code};
+use crate::{
+    metrics::Phase,
+    net::{respond::Code, upstream::Streamed},
+};
 
 /// Wonder's answer as it streams through, or one of ours. Holds its exchange open until it is dropped.
 pub struct Answer {
@@ -28,7 +30,7 @@ enum Content {
 }
 
 struct PassedOn {
-    body: Incoming,
+    body: Streamed,
     idle: Duration,
     deadline: Instant,
     began: Instant,
@@ -42,7 +44,7 @@ impl Answer {
     }
 
     /// `idle` is the longest wait between two pieces; at `deadline` the answer is cut.
-    pub(super) fn passed_on(body: Incoming, exchange: Arc<Exchange>, idle: Duration, deadline: Instant) -> Self {
+    pub(super) fn passed_on(body: Streamed, exchange: Arc<Exchange>, idle: Duration, deadline: Instant) -> Self {
         let began = Instant::now();
         Self { content: Content::PassedOn(PassedOn { body, idle, deadline, began, timer: None }), exchange }
     }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use http::{HeaderValue, Method, Request, StatusCode};
+use hyper::body::Incoming;
 use rand::Rng as _;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -25,6 +26,12 @@ use crate::{
     telemetry::{Finished, Phase, Phases, Requests, SpanId, Trace, TraceId},
 };
 
+/// A request, and what becomes of it.
+pub(super) struct Call {
+    pub(super) request: Request<Incoming>,
+    pub(super) exchange: Arc<Exchange>,
+}
+
 pub(super) struct Exchange {
     id: HeaderValue,
     method: Method,
@@ -36,6 +43,7 @@ pub(super) struct Exchange {
     requests: Requests,
     drain: Drain,
     _in_flight: InFlight,
+    handover: Handover,
     facts: Mutex<Facts>,
 }
 
@@ -44,7 +52,6 @@ struct Facts {
     slot: Option<OwnedSemaphorePermit>,
     signer: Option<Arc<Entry>>,
     attempts: u32,
-    handover: Option<Handover>,
     status: Option<StatusCode>,
     by_us: bool,
     code: Option<Code>,
@@ -82,15 +89,8 @@ impl Exchange {
             metrics,
             requests,
             drain,
+            handover: Handover::default(),
             facts: Mutex::default(),
-        }
-    }
-
-    /// The exchange of a request that came through [`Observe`](super::observe::Observe).
-    pub(super) fn of<B>(request: &Request<B>) -> Arc<Self> {
-        match request.extensions().get::<Arc<Self>>() {
-            Some(exchange) => Arc::clone(exchange),
-            None => unreachable!("the outermost layer opens an exchange for every request"),
         }
     }
 
@@ -140,14 +140,14 @@ impl Exchange {
         self.metrics.signed(true, took.as_secs_f64());
     }
 
-    /// A new attempt begins; from here on `handover` knows whether a connection has got hold of it.
-    pub(super) fn attempt(&self, handover: Handover) {
+    /// A new attempt begins; what it returns is to be told whether a connection has got hold of it.
+    pub(super) fn attempt(&self) -> &Handover {
         let began = self.started.elapsed();
         let mut facts = self.facts();
         facts.attempts += 1;
-        facts.handover = Some(handover);
         facts.attempt = Some(began);
         (facts.phases.connect, facts.phases.upstream) = Default::default();
+        &self.handover
     }
 
     pub(super) fn head_after(&self, took: Duration) {
@@ -171,15 +171,13 @@ impl Exchange {
 
     /// Whether any byte of the request may have left.
     pub(super) fn sent(&self) -> Sent {
-        self.facts().sent()
+        self.handover.sent()
     }
 
-    /// The attempt came to nothing, and it is certain that none of it was sent.
-    pub(super) fn not_sent(&self) {
-        let now = self.started.elapsed();
-        let mut facts = self.facts();
-        facts.handover = None;
-        facts.close_attempt(now);
+    /// The attempt came to nothing.
+    pub(super) fn attempt_failed(&self) {
+        let (now, sent) = (self.started.elapsed(), self.sent());
+        self.facts().close_attempt(now, sent);
     }
 
     /// Wonder has answered.
@@ -194,9 +192,9 @@ impl Exchange {
     /// We answer in its place.
     pub(super) fn failed(&self, failure: &Failure) {
         self.metrics.proxy_error(failure.code.as_str(), failure.sent);
-        let now = self.started.elapsed();
+        let (now, sent) = (self.started.elapsed(), self.sent());
         let mut facts = self.facts();
-        facts.close_attempt(now);
+        facts.close_attempt(now, sent);
         facts.status = Some(failure.code.status());
         facts.by_us = true;
         facts.code = Some(failure.code);
@@ -228,16 +226,12 @@ impl Exchange {
 }
 
 impl Facts {
-    fn sent(&self) -> Sent {
-        self.handover.as_ref().map_or(Sent::No, Handover::sent)
-    }
-
     /// The attempt under way, if there is one, got no answer: it ended in waiting for a connection, or on one.
-    fn close_attempt(&mut self, now: Duration) {
+    fn close_attempt(&mut self, now: Duration, sent: Sent) {
         let Some(began) = self.attempt.take() else { return };
         let phase = Phase { ended: now, took: now.saturating_sub(began) };
         self.phases.waiting += phase.took;
-        match self.sent() {
+        match sent {
             Sent::No => self.phases.connect = phase,
             Sent::Maybe => self.phases.upstream = phase,
         }
@@ -246,14 +240,14 @@ impl Facts {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        let total = self.started.elapsed();
+        let (total, sent) = (self.started.elapsed(), self.sent());
         let facts = self.facts.get_mut().unwrap_or_else(PoisonError::into_inner);
-        facts.close_attempt(total);
+        facts.close_attempt(total, sent);
         if let Some(answered) = facts.answered {
             let ended = facts.ended.unwrap_or(total);
             facts.phases.response = Phase { ended, took: ended.saturating_sub(answered) };
         }
-        let (sent, ended) = (facts.sent(), facts.ended.is_some());
+        let ended = facts.ended.is_some();
         let cancelled = facts.code.is_none() && !ended;
         let by = if facts.by_us { Responder::Signer } else { Responder::Upstream };
         if let Some(status) = facts.status {

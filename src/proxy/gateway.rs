@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header, uri::PathAndQuery};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, header, uri::PathAndQuery};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::timeout;
@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::{
     Parts,
     body::{self, Budget},
-    exchange::Exchange,
+    exchange::{Call, Exchange},
     head,
 };
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
     net::{
         headers,
         respond::{Code, Failure},
-        upstream::{Chunks, SendError},
+        upstream::{Chunks, SendError, Streamed},
     },
     signing::{self, Nonce, Stamp},
 };
@@ -52,8 +52,8 @@ impl Gateway {
         Self { parts, budget }
     }
 
-    pub(super) async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Incoming>, Failure> {
-        let exchange = Exchange::of(&request);
+    pub(super) async fn handle(self: Arc<Self>, call: Call) -> Result<Response<Streamed>, Failure> {
+        let Call { request, exchange } = call;
         let (head, incoming) = request.into_parts();
         let target = head::check(&head, &self.parts.hosts)?;
         let entry = self.credential(&head.headers)?;
@@ -112,7 +112,7 @@ impl Gateway {
     }
 
     /// Stamps, signs and sends `taken` once.
-    async fn attempt(&self, taken: &Taken, entry: &Entry, exchange: &Exchange) -> Result<Response<Incoming>, Attempt> {
+    async fn attempt(&self, taken: &Taken, entry: &Entry, exchange: &Exchange) -> Result<Response<Streamed>, Attempt> {
         let signed = self.sign(taken, entry, exchange)?;
         let mut headers = taken.headers.clone();
         for (name, value) in [(CREDENTIAL, signed.credential), (NONCE, signed.nonce), (SIGNATURE, signed.signature)] {
@@ -124,27 +124,24 @@ impl Gateway {
         let body: Chunks = taken.body.chunks.iter().cloned().collect();
         let began = Instant::now();
         let limit = self.parts.timeouts.response_head;
-        let pending = self.parts.upstream.start(taken.method.clone(), taken.target.clone(), headers, body)?;
-        exchange.attempt(pending.handover());
-        let Ok(response) = timeout(limit, pending.head()).await else {
-            let failure =
-                Failure::new(Code::UpstreamTimeout, "no answer from the origin in time (timeouts.response_head)");
-            return Err(failure.with_sent(exchange.sent()).into());
-        };
-        match response {
-            Ok(response) => {
+        let handover = exchange.attempt();
+        let sending = self.parts.upstream.send(taken.method.clone(), taken.target.clone(), headers, body, handover);
+        match timeout(limit, sending).await {
+            Ok(Ok(response)) => {
                 check_answer(&response)?;
                 let took = began.elapsed();
                 exchange.head_after(took);
                 exchange.metrics().upstream_phase(Phase::Head, took.as_secs_f64());
                 Ok(response)
             }
-            Err(error) => {
-                let error = if exchange.sent() == Sent::No { error.never_handed_over() } else { error };
-                if error.sent() == Sent::No {
-                    exchange.not_sent();
-                }
+            Ok(Err(error)) => {
+                exchange.attempt_failed();
                 Err(error.into())
+            }
+            Err(_) => {
+                let failure =
+                    Failure::new(Code::UpstreamTimeout, "no answer from the origin in time (timeouts.response_head)");
+                Err(failure.with_sent(exchange.sent()).into())
             }
         }
     }
@@ -175,7 +172,7 @@ impl Gateway {
 }
 
 /// Refuses answers that cannot be passed on as they are.
-fn check_answer(response: &Response<Incoming>) -> Result<(), Failure> {
+fn check_answer<B>(response: &Response<B>) -> Result<(), Failure> {
     let headers = response.headers();
     let reason = if response.status().is_informational() {
         "the origin switched to a protocol that nobody asked for"

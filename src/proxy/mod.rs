@@ -34,7 +34,7 @@ pub use answer::Answer;
 pub use drain::{Cut, Drain, Receipt};
 pub use head::Hosts;
 
-use self::{gateway::Gateway, observe::Observe, slots::Slots};
+use self::{gateway::Gateway, observe::Observe};
 use crate::{
     config::{Limits, Timeouts},
     keystore::Keystore,
@@ -72,13 +72,13 @@ pub struct Parts {
 /// Puts the stack together.
 pub fn stack(
     parts: Parts,
-) -> impl Service<Request<Incoming>, Response = Response<Answer>, Error = Infallible, Future: Send + 'static>
+) -> impl Service<Request<Incoming>, Response = Response<Answer>, Error = Infallible, Future: Send + Unpin + 'static>
 + Clone
 + Send
 + Sync
 + 'static {
     let observe = Observe::layer(parts.metrics.clone(), parts.requests.clone(), parts.drain.clone(), parts.timeouts);
-    let slots = Slots::layer(parts.drain.slots(), parts.timeouts.queue);
+    let slots = slots::layer(parts.drain.slots(), parts.timeouts.queue);
     let gateway = Arc::new(Gateway::new(parts));
     ServiceBuilder::new()
         // Outermost: everything below is timed, counted and logged, and every failure becomes a response.
@@ -87,7 +87,7 @@ pub fn stack(
         .map_future(caught)
         // Sheds what would only wait, before any of its body is read.
         .layer(slots)
-        .service_fn(move |request| Arc::clone(&gateway).handle(request))
+        .service_fn(move |call| Arc::clone(&gateway).handle(call))
 }
 
 /// The panic hook writes where and why; the caller learns only that it was us.

@@ -18,17 +18,17 @@ use tower::{Layer, Service, layer::layer_fn};
 use super::{
     answer::Answer,
     drain::Drain,
-    exchange::Exchange,
+    exchange::{Call, Exchange},
     trace::{TRACEPARENT, TRACESTATE},
 };
 use crate::{
     config::Timeouts,
     metrics::Metrics,
     net::{
-        connect::Life,
         headers,
         intake::Refusal,
         respond::{Code, Failure, REQUEST_ID},
+        upstream::Streamed,
     },
     telemetry::Requests,
 };
@@ -61,7 +61,7 @@ impl<S> Observe<S> {
 
 impl<S> Service<Request<Incoming>> for Observe<S>
 where
-    S: Service<Request<Incoming>, Response = Response<Incoming>, Error = Failure> + Clone + Send + 'static,
+    S: Service<Call, Response = Response<Streamed>, Error = Failure> + Clone + Send + 'static,
     S::Future: Send,
 {
     type Response = Response<Answer>;
@@ -83,7 +83,6 @@ where
             request.headers_mut().remove(TRACESTATE);
             request.headers_mut().insert(TRACEPARENT, value);
         }
-        request.extensions_mut().insert(Arc::clone(&exchange));
         if let Some(refusal) = request.extensions().get::<Refusal>() {
             return Box::pin(ready(Ok(refuse((*refusal).into(), exchange))));
         }
@@ -95,7 +94,8 @@ where
         let (mut inner, timeouts) = (self.inner.clone(), self.timeouts);
         Box::pin(async move {
             let deadline = Instant::now() + timeouts.request;
-            let outcome = match timeout(timeouts.request, inner.call(request)).await {
+            let call = Call { request, exchange: Arc::clone(&exchange) };
+            let outcome = match timeout(timeouts.request, inner.call(call)).await {
                 Ok(outcome) => outcome,
                 Err(_) => Err(Failure::new(Code::UpstreamTimeout, "no answer in time (timeouts.request)")),
             };
@@ -108,16 +108,14 @@ where
 }
 
 fn pass_on(
-    mut response: Response<Incoming>,
+    mut response: Response<Streamed>,
     exchange: Arc<Exchange>,
     timeouts: Timeouts,
     deadline: Instant,
 ) -> Response<Answer> {
     headers::to_downstream(response.headers_mut());
     response.headers_mut().insert(REQUEST_ID, exchange.id().clone());
-    if let Some(life) = response.extensions().get::<Arc<Life>>() {
-        exchange.came_over(life.opened().into_std());
-    }
+    exchange.came_over(response.body().connection_opened());
     exchange.answered(response.status());
     response.map(|body| Answer::passed_on(body, exchange, timeouts.response_idle, deadline))
 }

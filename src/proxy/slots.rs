@@ -1,62 +1,39 @@
 //! How many requests are worked on at a time. A slot is held until the answer has ended, not only until it begins.
 
-use std::{
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use futures_util::future::BoxFuture;
-use http::Request;
 use tokio::{sync::Semaphore, time::timeout};
-use tower::{Layer, Service, layer::layer_fn};
+use tower::{Layer, Service, layer::layer_fn, service_fn};
 
-use super::exchange::Exchange;
+use super::exchange::Call;
 use crate::net::respond::{Code, Failure};
 
-#[derive(Clone)]
-pub(super) struct Slots<S> {
-    inner: S,
+/// As many requests at a time as `places` has; others wait for up to `queue` and are then told to come back.
+pub(super) fn layer<S>(
     places: Arc<Semaphore>,
     queue: Duration,
-}
-
-impl<S> Slots<S> {
-    /// As many requests at a time as `places` has; others wait for up to `queue` and are then told to come back.
-    pub(super) fn layer(places: Arc<Semaphore>, queue: Duration) -> impl Layer<S, Service = Self> + Clone {
-        layer_fn(move |inner| Self { inner, places: Arc::clone(&places), queue })
-    }
-}
-
-impl<S, B> Service<Request<B>> for Slots<S>
+) -> impl Layer<S, Service = impl Service<Call, Response = S::Response, Error = Failure, Future: Send> + Clone + Send>
 where
-    S: Service<Request<B>, Error = Failure> + Clone + Send + 'static,
-    S::Future: Send,
-    B: Send + 'static,
+    S: Service<Call, Error = Failure, Future: Send> + Clone + Send + Sync,
 {
-    type Response = S::Response;
-    type Error = Failure;
-    type Future = BoxFuture<'static, Result<S::Response, Failure>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (mut inner, places, queue) = (self.inner.clone(), Arc::clone(&self.places), self.queue);
-        Box::pin(async move {
-            let slot = match Arc::clone(&places).try_acquire_owned() {
-                Ok(slot) => slot,
-                Err(_) => match timeout(queue, places.acquire_owned()).await {
-                    Ok(Ok(slot)) => slot,
-                    Ok(Err(_closed)) => return Err(draining()),
-                    Err(_late) => return Err(full()),
-                },
-            };
-            Exchange::of(&request).hold(slot);
-            inner.call(request).await
+    layer_fn(move |inner: S| {
+        let places = Arc::clone(&places);
+        service_fn(move |call: Call| {
+            let (mut inner, places) = (inner.clone(), Arc::clone(&places));
+            async move {
+                let slot = match Arc::clone(&places).try_acquire_owned() {
+                    Ok(slot) => slot,
+                    Err(_) => match timeout(queue, places.acquire_owned()).await {
+                        Ok(Ok(slot)) => slot,
+                        Ok(Err(_closed)) => return Err(draining()),
+                        Err(_late) => return Err(full()),
+                    },
+                };
+                call.exchange.hold(slot);
+                inner.call(call).await
+            }
         })
-    }
+    })
 }
 
 fn full() -> Failure {

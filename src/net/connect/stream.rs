@@ -10,10 +10,6 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use hyper_util::{
-    client::legacy::connect::{Connected, Connection},
-    rt::TokioIo,
-};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -23,15 +19,12 @@ use tokio_rustls::client::TlsStream;
 
 use crate::metrics::{self, Closed};
 
-/// One connection to the origin, counted as open while it lives.
-pub struct UpstreamStream(TokioIo<Watched>);
-
 pub(super) enum Io {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// The life of one connection; found in the extensions of every response that came over it.
+/// The life of one connection.
 #[derive(Debug)]
 pub struct Life {
     opened: Instant,
@@ -51,65 +44,31 @@ impl Life {
     }
 }
 
-impl UpstreamStream {
-    pub(super) fn new(io: Io, counted: metrics::Connection) -> Self {
-        let life = Arc::new(Life { opened: Instant::now(), aged: AtomicBool::new(false) });
-        Self(TokioIo::new(Watched { io, life, counted }))
-    }
-}
-
-impl Connection for UpstreamStream {
-    fn connected(&self) -> Connected {
-        let watched = self.0.inner();
-        let connected = Connected::new().extra(Arc::clone(&watched.life));
-        if watched.io.speaks_http2() { connected.negotiated_h2() } else { connected }
-    }
-}
-
-impl hyper::rt::Read for UpstreamStream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: hyper::rt::ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buffer)
-    }
-}
-
-impl hyper::rt::Write for UpstreamStream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write_vectored(cx, slices)
-    }
-}
-
-/// Sees what passes, to know in the end why it ended.
-struct Watched {
+/// One connection to the origin, counted as open while it lives. Sees what passes, to know in the end why it ended.
+pub struct UpstreamStream {
     io: Io,
     life: Arc<Life>,
     counted: metrics::Connection,
 }
 
-impl Watched {
+impl UpstreamStream {
+    pub(super) fn new(io: Io, counted: metrics::Connection) -> Self {
+        let life = Arc::new(Life { opened: Instant::now(), aged: AtomicBool::new(false) });
+        Self { io, life, counted }
+    }
+
+    /// Its life, for those who keep it.
+    #[must_use]
+    pub fn life(&self) -> Arc<Life> {
+        Arc::clone(&self.life)
+    }
+
+    /// Whether the TLS handshake agreed on HTTP/2.
+    #[must_use]
+    pub fn speaks_http2(&self) -> bool {
+        self.io.speaks_http2()
+    }
+
     /// Notes why the connection ends; the first reason stands. The other end's goodbye to a connection that was retired is
     /// the answer to ours.
     fn ends(&mut self, reason: Closed) {
@@ -125,14 +84,14 @@ impl Watched {
     }
 }
 
-impl Drop for Watched {
+impl Drop for UpstreamStream {
     fn drop(&mut self) {
         // What nothing else ended, the pool let go.
         self.ends(Closed::Idle);
     }
 }
 
-impl AsyncRead for Watched {
+impl AsyncRead for UpstreamStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let (room, before) = (buffer.remaining(), buffer.filled().len());
         let result = ready!(match &mut self.io {
@@ -146,7 +105,7 @@ impl AsyncRead for Watched {
     }
 }
 
-impl AsyncWrite for Watched {
+impl AsyncWrite for UpstreamStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let result = ready!(match &mut self.io {
             Io::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),

@@ -4,11 +4,10 @@ use std::io::Write as _;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response};
-use hyper::body::Incoming;
 use wonder_signer::{
     config::{Config, Flags},
     metrics::Metrics,
-    net::upstream::{Pending, SendError, Upstream},
+    net::upstream::{Handover, SendError, Streamed, Upstream},
 };
 
 /// A client of one origin and its metrics.
@@ -31,16 +30,21 @@ impl Client {
         Self { upstream, metrics }
     }
 
-    pub(crate) fn start(&self, target: &'static str, body: &[u8]) -> Pending {
+    pub(crate) fn start(
+        &self,
+        target: &'static str,
+        body: &[u8],
+    ) -> impl Future<Output = Result<Response<Streamed>, SendError>> + Send + use<> {
         let mut headers = HeaderMap::new();
         headers.insert("content-length", HeaderValue::from(body.len()));
         let body = std::iter::once(Bytes::copy_from_slice(body)).collect();
         let target = http::uri::PathAndQuery::from_static(target);
-        self.upstream.start(Method::POST, target, headers, body).unwrap()
+        let upstream = self.upstream.clone();
+        async move { upstream.send(Method::POST, target, headers, body, &Handover::default()).await }
     }
 
-    pub(crate) async fn send(&self, target: &'static str) -> Result<Response<Incoming>, SendError> {
-        self.start(target, b"{}").head().await
+    pub(crate) async fn send(&self, target: &'static str) -> Result<Response<Streamed>, SendError> {
+        self.start(target, b"{}").await
     }
 
     /// The value of one series, by its full text.

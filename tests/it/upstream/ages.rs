@@ -31,13 +31,14 @@ fn is(client: &Client, series: &str, value: f64) {
 }
 
 #[tokio::test]
-async fn an_old_connection_answers_once_more_and_is_then_replaced() {
+async fn an_old_connection_gets_no_more_requests() {
     let upstream = Recorder::start().await;
     let client = Client::of(&upstream.origin(), LONG_IDLE);
     whole(&client).await;
-    pass(6).await;
+    pass(3).await;
     whole(&client).await;
     is(&client, OPENED, 1.0);
+    pass(3).await;
     whole(&client).await;
     is(&client, OPENED, 2.0);
     client.until("wonder_signer_upstream_connections_closed_total{reason=\"age\"}", 1.0).await;
@@ -48,7 +49,7 @@ async fn an_old_connection_answers_once_more_and_is_then_replaced() {
 async fn a_request_in_flight_outlives_the_age_of_its_connection() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = Client::of(&format!("http://{}", listener.local_addr().unwrap()), LONG_IDLE);
-    let answer = tokio::spawn(client.start("/svc/a", b"{}").head());
+    let answer = tokio::spawn(client.start("/svc/a", b"{}"));
     let (mut stream, _): (TcpStream, _) = listener.accept().await.unwrap();
     read_message(&mut stream, false).await.unwrap();
     pass(6).await;
@@ -74,11 +75,12 @@ async fn an_idle_connection_is_let_go() {
 async fn an_old_http2_connection_is_replaced_while_its_streams_go_on() {
     let server = Server::start(|_| false).await;
     let client = Client::of(&server.origin(), &format!("{LONG_IDLE}http_version = \"http2\""));
-    let held = tokio::spawn(client.start("/hold", b"{}").head());
+    let held = tokio::spawn(client.start("/hold", b"{}"));
     server.holding().await;
-    pass(6).await;
+    pass(3).await;
     whole(&client).await;
     is(&client, OPENED, 1.0);
+    pass(3).await;
     whole(&client).await;
     is(&client, OPENED, 2.0);
     server.release();

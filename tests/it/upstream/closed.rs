@@ -108,7 +108,7 @@ async fn a_connection_that_upstream_ends_is_counted_as_ended_by_the_peer() {
 async fn a_connection_that_is_reset_is_counted_as_an_error() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = Client::of(&format!("http://{}", listener.local_addr().unwrap()), "");
-    let answers = tokio::spawn(client.start("/svc/a", b"{}").head());
+    let answers = tokio::spawn(client.start("/svc/a", b"{}"));
     let (mut stream, _) = listener.accept().await.unwrap();
     // What is left unread when a socket is closed makes it a reset.
     stream.read_exact(&mut [0; 1]).await.unwrap();

@@ -145,7 +145,7 @@ async fn many_big_bodies_go_both_ways_at_once() {
     let server = Server::start(|_| false).await;
     let client = Client::of(&server.origin(), HTTP2);
     let body = vec![b'y'; BIG];
-    let pending: Vec<_> = (0..100).map(|_| tokio::spawn(client.start("/svc/echo", &body).head())).collect();
+    let pending: Vec<_> = (0..100).map(|_| tokio::spawn(client.start("/svc/echo", &body))).collect();
     for pending in pending {
         let response = pending.await.unwrap().unwrap();
         assert!(response.into_body().collect().await.unwrap().to_bytes() == body);
