@@ -128,6 +128,7 @@ impl Config {
             ("timeouts.idle".to_owned(), duration(timeouts.idle)),
             ("timeouts.body".to_owned(), duration(timeouts.body)),
             ("timeouts.queue".to_owned(), duration(timeouts.queue)),
+            ("timeouts.sign".to_owned(), duration(timeouts.sign)),
             ("timeouts.connect".to_owned(), duration(timeouts.connect)),
             ("timeouts.tls_handshake".to_owned(), duration(timeouts.tls_handshake)),
             ("timeouts.response_head".to_owned(), duration(timeouts.response_head)),

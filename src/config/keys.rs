@@ -38,6 +38,7 @@ pub(super) const KEYS: &[&str] = &[
     "timeouts.idle",
     "timeouts.body",
     "timeouts.queue",
+    "timeouts.sign",
     "timeouts.connect",
     "timeouts.tls_handshake",
     "timeouts.response_head",

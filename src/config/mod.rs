@@ -211,6 +211,7 @@ impl Timeouts {
             idle: layers.read("timeouts.idle", values::duration(MILLISECOND..=DAY))?,
             body: step("timeouts.body")?,
             queue: layers.read("timeouts.queue", values::duration(Duration::ZERO..=HOUR))?,
+            sign: layers.read("timeouts.sign", values::duration(MILLISECOND..=HOUR))?,
             connect: step("timeouts.connect")?,
             tls_handshake: step("timeouts.tls_handshake")?,
             response_head: step("timeouts.response_head")?,

@@ -112,6 +112,8 @@ pub struct Timeouts {
     pub body: Duration,
     /// Wait for a place among `limits.requests_in_flight`, default 1 s; 0 refuses at once.
     pub queue: Duration,
+    /// Wait for a turn to sign, where more comes in than can be signed for more than a second, default 100 ms.
+    pub sign: Duration,
     /// Name look-up and TCP connection to the origin, default 5 s.
     pub connect: Duration,
     /// TLS handshake with the origin, default 5 s.

@@ -125,6 +125,7 @@ fn the_defaults_are_those_of_the_design() {
             idle: seconds(600),
             body: seconds(10),
             queue: seconds(1),
+            sign: Duration::from_millis(100),
             connect: seconds(5),
             tls_handshake: seconds(5),
             response_head: seconds(30),
@@ -201,6 +202,7 @@ fn every_key_is_read() {
             request_head = "1s"
             body = "2s"
             queue = "3s"
+            sign = "13ms"
             connect = "4s"
             tls_handshake = "5s"
             response_head = "6s"
@@ -256,6 +258,7 @@ timeouts.request_head = "1s"
 timeouts.idle = "11s"
 timeouts.body = "2s"
 timeouts.queue = "3s"
+timeouts.sign = "13ms"
 timeouts.connect = "4s"
 timeouts.tls_handshake = "5s"
 timeouts.response_head = "6s"

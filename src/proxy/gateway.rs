@@ -5,13 +5,14 @@ use std::{sync::Arc, time::Instant};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, header, uri::PathAndQuery};
 use http_body::Body as _;
 use hyper::body::Incoming;
-use tokio::time::timeout;
+use tokio::{runtime::Handle, time::timeout};
 
 use super::{
     Parts,
     body::{self, Budget},
     exchange::{Call, Exchange},
     head,
+    turns::Turns,
 };
 use crate::{
     keystore::Entry,
@@ -36,6 +37,7 @@ const SIGNATURE: HeaderName = HeaderName::from_static("signature");
 pub(super) struct Gateway {
     parts: Parts,
     budget: Budget,
+    turns: Turns,
 }
 
 /// A request that has been taken in: from here on it is only stamped and sent.
@@ -49,7 +51,8 @@ struct Taken {
 impl Gateway {
     pub(super) fn new(parts: Parts) -> Self {
         let budget = Budget::new(parts.limits.buffered, parts.metrics.clone());
-        Self { parts, budget }
+        let turns = Turns::new(Handle::current().metrics().num_workers(), parts.timeouts.sign);
+        Self { parts, budget, turns }
     }
 
     pub(super) async fn handle(self: Arc<Self>, call: Call) -> Result<Response<Streamed>, Failure> {
@@ -113,7 +116,9 @@ impl Gateway {
 
     /// Stamps, signs and sends `taken` once.
     async fn attempt(&self, taken: &Taken, entry: &Entry, exchange: &Exchange) -> Result<Response<Streamed>, Attempt> {
+        let turn = self.turns.next().await?;
         let signed = self.sign(taken, entry, exchange)?;
+        drop(turn);
         let mut headers = taken.headers.clone();
         for (name, value) in [(CREDENTIAL, signed.credential), (NONCE, signed.nonce), (SIGNATURE, signed.signature)] {
             let mut value = HeaderValue::try_from(value)

@@ -8,6 +8,7 @@
 //! * `slots`: how many requests are worked on at a time.
 //! * `head`: which request heads are taken; pure.
 //! * `body`: takes the request body in, within its limits.
+//! * `turns`: whose turn it is to sign.
 //! * `gateway`: stamps, signs and forwards.
 //! * [`Drain`]: what was finished and what was cut at the end.
 //! * `answer`: the body of every answer, watched to its end.
@@ -22,6 +23,7 @@ mod head;
 mod observe;
 mod slots;
 mod trace;
+mod turns;
 
 use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
 

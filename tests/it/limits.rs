@@ -121,3 +121,31 @@ async fn takes_requests_sent_ahead_one_after_the_other() {
         assert_eq!(upstream.next().await.start_line(), format!("POST /svc/{number} HTTP/1.1"));
     }
 }
+
+#[tokio::test]
+async fn refuses_what_cannot_be_signed_in_time_and_keeps_the_connection() {
+    let upstream = Recorder::start().await;
+    let sidecar = Sidecar::with(&upstream.origin(), "[timeouts]\nsign = \"1ms\"").await;
+    let mut callers = tokio::task::JoinSet::new();
+    for _ in 0..64 {
+        let listen = sidecar.listen;
+        callers.spawn(async move {
+            let mut stream = TcpStream::connect(listen).await.unwrap();
+            loop {
+                stream.write_all(&request("POST", "/svc/a", &[], b"{}")).await.unwrap();
+                let got = read_message(&mut stream, false).await.unwrap();
+                if got.status() != 200 {
+                    // The same connection serves on, and sooner or later it is its turn again.
+                    stream.write_all(&request("GET", "/elsewhere", &[], b"")).await.unwrap();
+                    return (got, read_message(&mut stream, false).await.unwrap());
+                }
+            }
+        });
+    }
+    let (refused, next) = callers.join_next().await.unwrap().unwrap();
+    assert_eq!(refused.contract(), answer(503, "overloaded"));
+    assert_eq!(refused.value("retry-after"), Some("1"));
+    assert_eq!(refused.value("connection"), None);
+    assert_eq!(next.contract(), answer(404, "not_wonder"));
+    assert!(counted(&sidecar, "overloaded").await >= 1.0);
+}

@@ -1,0 +1,123 @@
+//! Whose turn it is to sign. Signatures are most of the processor time that a request takes, so whatever else is ready goes
+//! before each of them: reading, answering and refusing stay quick however many wait.
+//!
+//! A burst waits as long as it takes. Where the queue has not been empty for a while, more comes in than can be signed, and
+//! waiting longer helps nobody: then who has waited too long is told to come back. (The rule is that of Ben Maurer, "Fail
+//! at Scale", ACM Queue 13:8, 2015: a time limit on the queue that is strict only while the queue stands.)
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    task::yield_now,
+    time::Instant,
+};
+
+use crate::net::respond::{Code, Failure};
+
+/// How long a queue may stand before it is taken for more than a burst.
+const BURST: Duration = Duration::from_secs(1);
+
+pub(super) struct Turns {
+    places: Semaphore,
+    patience: Duration,
+    last_empty: Mutex<Instant>,
+}
+
+impl Turns {
+    /// As many signatures at a time as there are `workers`; who waited longer than `patience` in a queue that stands is
+    /// turned away.
+    pub(super) fn new(workers: usize, patience: Duration) -> Self {
+        Self { places: Semaphore::new(workers), patience, last_empty: Mutex::new(Instant::now()) }
+    }
+
+    /// Waits for a turn, which lasts until the permit is dropped.
+    pub(super) async fn next(&self) -> Result<SemaphorePermit<'_>, Failure> {
+        let asked = Instant::now();
+        let turn = match self.places.try_acquire() {
+            Ok(turn) => {
+                *self.last_empty.lock().unwrap_or_else(PoisonError::into_inner) = asked;
+                turn
+            }
+            Err(_) => match self.places.acquire().await {
+                Ok(turn) => turn,
+                Err(_) => unreachable!("nobody closes it"),
+            },
+        };
+        if asked.elapsed() > self.patience && self.stands() {
+            return Err(Failure::new(
+                Code::Overloaded,
+                "more requests than can be signed (timeouts.sign); add processor time or instances",
+            ));
+        }
+        // Other work first: without this a worker would sign for all who have a turn before it looks at a socket again.
+        yield_now().await;
+        Ok(turn)
+    }
+
+    /// Whether the queue has not been empty for longer than a burst takes.
+    fn stands(&self) -> bool {
+        self.last_empty.lock().unwrap_or_else(PoisonError::into_inner).elapsed() > BURST
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use futures_util::FutureExt as _;
+    use tokio::time::advance;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_millis(100);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_waits_as_long_as_it_takes() {
+        let turns = Turns::new(1, PATIENCE);
+        let first = turns.next().await.unwrap();
+        let mut second = pin!(turns.next());
+        assert!(second.as_mut().now_or_never().is_none());
+        advance(BURST).await;
+        drop(first);
+        assert!(second.await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_queue_that_stands_turns_away_who_waited_too_long_and_nobody_else() {
+        let turns = Turns::new(1, PATIENCE);
+        let first = turns.next().await.unwrap();
+        let mut early = pin!(turns.next());
+        assert!(early.as_mut().now_or_never().is_none());
+        advance(BURST).await;
+        let mut late = pin!(turns.next());
+        assert!(late.as_mut().now_or_never().is_none());
+        advance(PATIENCE).await;
+        drop(first);
+        assert_eq!(early.await.err().unwrap().code, Code::Overloaded);
+        let turn = late.await.unwrap();
+        drop(turn);
+        // It was empty, so what comes now may be a burst again.
+        let turn = turns.next().await.unwrap();
+        let mut next = pin!(turns.next());
+        assert!(next.as_mut().now_or_never().is_none());
+        advance(2 * PATIENCE).await;
+        drop(turn);
+        assert!(next.await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn there_are_as_many_turns_as_workers_and_none_is_lost() {
+        let turns = Turns::new(2, PATIENCE);
+        let (one, _two) = (turns.next().await.unwrap(), turns.next().await.unwrap());
+        {
+            let mut given_up = pin!(turns.next());
+            assert!(given_up.as_mut().now_or_never().is_none());
+        }
+        drop(one);
+        assert!(turns.next().await.is_ok());
+    }
+}
