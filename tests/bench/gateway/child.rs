@@ -10,7 +10,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Options, key, load, processor, upstream::Upstream};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::{Options, key, load, peers, processor, upstream::Upstream};
 
 /// Which sidecar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
@@ -19,6 +21,13 @@ pub enum Kind {
     Signing,
     /// The same source with the signature taken out; exists in this benchmark only.
     Unsigned,
+    /// One of the [`peers`], as are the next two.
+    #[value(skip)]
+    Node,
+    #[value(skip)]
+    Go,
+    #[value(skip)]
+    Nginx,
 }
 
 impl fmt::Display for Kind {
@@ -26,6 +35,9 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Self::Signing => "signing",
             Self::Unsigned => "signing off",
+            Self::Node => "Node",
+            Self::Go => "Go",
+            Self::Nginx => "nginx with njs",
         })
     }
 }
@@ -39,6 +51,7 @@ pub struct Idle {
 }
 
 pub struct Sidecar {
+    kind: Kind,
     child: Child,
     address: SocketAddr,
     admin: SocketAddr,
@@ -46,25 +59,26 @@ pub struct Sidecar {
 }
 
 impl Sidecar {
-    /// Starts it and waits for its first answer. All features on; the info log goes to a file.
+    /// Starts it and waits for its first answer. All features on; the info log goes to a file. What it signs is verified
+    /// twice, so that no signature can be an old one.
     pub fn start(kind: Kind, workers: usize, upstream: &Upstream, options: &Options) -> Self {
         let (address, admin) = (free_address(), free_address());
         let mut command = match kind {
             Kind::Signing => {
                 let built = env!("CARGO_BIN_EXE_wonder-signer").into();
                 let mut command = Command::new(options.binary.as_ref().unwrap_or(&built));
-                command.arg("run");
+                command.env_clear().arg("run");
                 command
             }
             Kind::Unsigned => {
                 let mut command = Command::new(std::env::current_exe().unwrap());
-                command.arg("--be-unsigned");
+                command.env_clear().arg("--be-unsigned");
                 command
             }
+            Kind::Node | Kind::Go | Kind::Nginx => peers::command(kind, address, upstream, options),
         };
         let log = File::create(upstream.directory().join("log")).unwrap();
         command
-            .env_clear()
             .env("TOKIO_WORKER_THREADS", workers.to_string())
             .env("WONDER_SIGNER_LISTEN__ADDRESS", address.to_string())
             .env("WONDER_SIGNER_ADMIN__ADDRESS", admin.to_string())
@@ -80,12 +94,15 @@ impl Sidecar {
             .stderr(log);
         let began = Instant::now();
         let child = processor::on_the_sidecars(workers, || command.spawn().unwrap());
-        let mut sidecar = Self { child, address, admin, started: Duration::ZERO };
+        upstream.verifies(kind != Kind::Unsigned);
+        let mut sidecar = Self { kind, child, address, admin, started: Duration::ZERO };
         while !sidecar.answers() {
             assert!(began.elapsed() < Duration::from_secs(10), "the sidecar does not answer");
             thread::sleep(Duration::from_micros(200));
         }
         sidecar.started = began.elapsed();
+        assert!(sidecar.answers(), "the sidecar does not answer again");
+        upstream.verifies(false);
         sidecar
     }
 
@@ -144,7 +161,12 @@ impl Sidecar {
 
 impl Drop for Sidecar {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        if self.kind == Kind::Nginx {
+            // Killed, it would leave its worker behind.
+            let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+        } else {
+            let _ = self.child.kill();
+        }
         let _ = self.child.wait();
     }
 }

@@ -4,6 +4,7 @@
 //! cargo bench --bench gateway                 # three runs, the table as Markdown
 //! cargo bench --bench gateway -- --short      # one run of short cases, for a quick look
 //! cargo bench --bench gateway -- --overload --key rsa4096-pkcs8
+//! cargo bench --bench gateway -- --peers      # beside other proxies that sign
 //! cargo bench --bench gateway -- --workers 2 --only post-512-c16,get-c16 --key rsa4096-pkcs8
 //! ```
 //!
@@ -46,6 +47,7 @@ mod child;
 mod key;
 mod load;
 mod overload;
+mod peers;
 mod processor;
 mod table;
 mod unsigned;
@@ -116,6 +118,9 @@ struct Options {
     /// Twice the capacity instead of the table
     #[arg(long)]
     overload: bool,
+    /// One case beside other proxies that sign, instead of the table
+    #[arg(long)]
+    peers: bool,
     /// Be the sidecar that signs nothing; for this program's own use
     #[arg(long, hide = true)]
     be_unsigned: bool,
@@ -135,9 +140,11 @@ fn main() -> ExitCode {
     }
     // Load, upstream and this thread's rest on the last processor; the sidecar with one worker has the first to itself.
     processor::pin_to_last();
-    let upstream = Upstream::start(options.h2);
+    let upstream = Upstream::start(options.h2, &key::pem(&options.key));
     if options.overload {
         options.workers.iter().for_each(|workers| overload::measure(&options, &upstream, *workers));
+    } else if options.peers {
+        peers::measure(&options, &upstream);
     } else {
         measure(&options, &upstream).print();
     }

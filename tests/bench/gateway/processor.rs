@@ -40,14 +40,16 @@ pub fn on_the_sidecars<T>(workers: usize, work: impl FnOnce() -> T) -> T {
     result
 }
 
-/// The processor time that all threads of a process have used.
+/// The processor time that all threads of a process, and of those that it started, have used.
 pub fn used_by(pid: u32) -> Duration {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    let theirs: Duration = children.split_whitespace().map(|child| used_by(child.parse().unwrap())).sum();
     let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
     let nanoseconds = threads.filter_map(|thread| {
         let text = fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
         text.split(' ').next()?.parse::<u64>().ok()
     });
-    Duration::from_nanos(nanoseconds.sum())
+    theirs + Duration::from_nanos(nanoseconds.sum())
 }
 
 /// How often threads of a process have gone to sleep, which is how often they were woken.

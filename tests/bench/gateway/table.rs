@@ -107,7 +107,7 @@ impl Table {
 }
 
 /// The median, and half the distance between the least and the greatest.
-fn shown(mut values: Vec<f64>, digits: usize) -> String {
+pub fn shown(mut values: Vec<f64>, digits: usize) -> String {
     values.retain(|value| value.is_finite());
     values.sort_by(f64::total_cmp);
     let (Some(least), Some(greatest)) = (values.first(), values.last()) else { return "–".to_owned() };
