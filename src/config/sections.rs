@@ -110,7 +110,8 @@ pub struct Timeouts {
     pub idle: Duration,
     /// From request head to whole request body, default 10 s.
     pub body: Duration,
-    /// Wait for a place among `limits.requests_in_flight`, default 1 s; 0 refuses at once.
+    /// Wait for a place among `limits.requests_in_flight`, default 1 s; 0 refuses at once. Once somebody has been waiting for
+    /// so long on end, a tenth of it.
     pub queue: Duration,
     /// Wait for a turn to sign, where more comes in than can be signed for more than a second, default 100 ms.
     pub sign: Duration,

@@ -6,6 +6,7 @@
 //! * `observe`: the outermost layer; opens an `exchange`, turns failures into responses.
 //! * `exchange`: what is known about one request, written to log and metrics when its answer has ended.
 //! * `slots`: how many requests are worked on at a time.
+//! * `standing`: whether a queue is a burst or an overload.
 //! * `head`: which request heads are taken; pure.
 //! * `body`: takes the request body in, within its limits.
 //! * `turns`: whose turn it is to sign.
@@ -22,6 +23,7 @@ mod gateway;
 mod head;
 mod observe;
 mod slots;
+mod standing;
 mod trace;
 mod turns;
 

@@ -2,13 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 use tower::{Layer, Service, layer::layer_fn, service_fn};
 
-use super::exchange::Call;
+use super::{exchange::Call, standing::Standing};
 use crate::net::respond::{Code, Failure};
 
-/// As many requests at a time as `places` has; others wait for up to `queue` and are then told to come back.
+/// As many requests at a time as `places` has; others wait.
 pub(super) fn layer<S>(
     places: Arc<Semaphore>,
     queue: Duration,
@@ -16,24 +19,40 @@ pub(super) fn layer<S>(
 where
     S: Service<Call, Error = Failure, Future: Send> + Clone + Send + Sync,
 {
+    let slots = Arc::new(Slots { places, queue, standing: Standing::new() });
     layer_fn(move |inner: S| {
-        let places = Arc::clone(&places);
+        let slots = Arc::clone(&slots);
         service_fn(move |call: Call| {
-            let (mut inner, places) = (inner.clone(), Arc::clone(&places));
+            let (mut inner, slots) = (inner.clone(), Arc::clone(&slots));
             async move {
-                let slot = match Arc::clone(&places).try_acquire_owned() {
-                    Ok(slot) => slot,
-                    Err(_) => match timeout(queue, places.acquire_owned()).await {
-                        Ok(Ok(slot)) => slot,
-                        Ok(Err(_closed)) => return Err(draining()),
-                        Err(_late) => return Err(full()),
-                    },
-                };
-                call.exchange.hold(slot);
+                call.exchange.hold(slots.next().await?);
                 inner.call(call).await
             }
         })
     })
+}
+
+struct Slots {
+    places: Arc<Semaphore>,
+    queue: Duration,
+    standing: Standing,
+}
+
+impl Slots {
+    /// A slot, within `queue`. Once somebody has been waiting for that long on end, within a tenth of it.
+    async fn next(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        let places = Arc::clone(&self.places);
+        if let Ok(slot) = Arc::clone(&places).try_acquire_owned() {
+            self.standing.empty();
+            return Ok(slot);
+        }
+        let patience = if self.standing.for_longer_than(self.queue) { self.queue / 10 } else { self.queue };
+        match timeout(patience, places.acquire_owned()).await {
+            Ok(Ok(slot)) => Ok(slot),
+            Ok(Err(_closed)) => Err(draining()),
+            Err(_late) => Err(full()),
+        }
+    }
 }
 
 fn full() -> Failure {
@@ -42,4 +61,42 @@ fn full() -> Failure {
 
 fn draining() -> Failure {
     Failure::new(Code::Draining, "shutting down; send it to another instance, or again after the restart").closing()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    const QUEUE: Duration = Duration::from_secs(1);
+
+    /// How long somebody waits in vain.
+    async fn in_vain(slots: &Slots) -> Duration {
+        let began = Instant::now();
+        assert_eq!(slots.next().await.unwrap_err().code, Code::Overloaded);
+        began.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_queue_that_stands_has_less_patience() {
+        let slots = Slots { places: Arc::new(Semaphore::new(1)), queue: QUEUE, standing: Standing::new() };
+        let slot = slots.next().await.unwrap();
+        assert_eq!(in_vain(&slots).await, QUEUE);
+        // Paused time goes in milliseconds.
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_eq!(in_vain(&slots).await, QUEUE / 10);
+        drop(slot);
+        let _slot = slots.next().await.unwrap();
+        assert_eq!(in_vain(&slots).await, QUEUE);
+    }
+
+    #[tokio::test]
+    async fn without_a_queue_there_is_no_waiting_and_at_the_end_there_are_no_slots() {
+        let slots = Slots { places: Arc::new(Semaphore::new(1)), queue: Duration::ZERO, standing: Standing::new() };
+        let _slot = slots.next().await.unwrap();
+        assert_eq!(slots.next().await.unwrap_err().code, Code::Overloaded);
+        slots.places.close();
+        assert_eq!(slots.next().await.unwrap_err().code, Code::Draining);
+    }
 }

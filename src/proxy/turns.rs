@@ -1,14 +1,9 @@
 //! Whose turn it is to sign. Signatures are most of the processor time that a request takes, so whatever else is ready goes
 //! before each of them: reading, answering and refusing stay quick however many wait.
 //!
-//! A burst waits as long as it takes. Where the queue has not been empty for a while, more comes in than can be signed, and
-//! waiting longer helps nobody: then who has waited too long is told to come back. (The rule is that of Ben Maurer, "Fail
-//! at Scale", ACM Queue 13:8, 2015: a time limit on the queue that is strict only while the queue stands.)
+//! A burst waits as long as it takes; in a queue that stands, who has waited too long is told to come back.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
@@ -16,6 +11,7 @@ use tokio::{
     time::Instant,
 };
 
+use super::standing::Standing;
 use crate::net::respond::{Code, Failure};
 
 /// How long a queue may stand before it is taken for more than a burst.
@@ -24,14 +20,14 @@ const BURST: Duration = Duration::from_secs(1);
 pub(super) struct Turns {
     places: Semaphore,
     patience: Duration,
-    last_empty: Mutex<Instant>,
+    standing: Standing,
 }
 
 impl Turns {
     /// As many signatures at a time as there are `workers`; who waited longer than `patience` in a queue that stands is
     /// turned away.
     pub(super) fn new(workers: usize, patience: Duration) -> Self {
-        Self { places: Semaphore::new(workers), patience, last_empty: Mutex::new(Instant::now()) }
+        Self { places: Semaphore::new(workers), patience, standing: Standing::new() }
     }
 
     /// Waits for a turn, which lasts until the permit is dropped.
@@ -39,7 +35,7 @@ impl Turns {
         let asked = Instant::now();
         let turn = match self.places.try_acquire() {
             Ok(turn) => {
-                *self.last_empty.lock().unwrap_or_else(PoisonError::into_inner) = asked;
+                self.standing.empty();
                 turn
             }
             Err(_) => match self.places.acquire().await {
@@ -47,7 +43,7 @@ impl Turns {
                 Err(_) => unreachable!("nobody closes it"),
             },
         };
-        if asked.elapsed() > self.patience && self.stands() {
+        if asked.elapsed() > self.patience && self.standing.for_longer_than(BURST) {
             return Err(Failure::new(
                 Code::Overloaded,
                 "more requests than can be signed (timeouts.sign); add processor time or instances",
@@ -56,11 +52,6 @@ impl Turns {
         // Other work first: without this a worker would sign for all who have a turn before it looks at a socket again.
         yield_now().await;
         Ok(turn)
-    }
-
-    /// Whether the queue has not been empty for longer than a burst takes.
-    fn stands(&self) -> bool {
-        self.last_empty.lock().unwrap_or_else(PoisonError::into_inner).elapsed() > BURST
     }
 }
 
