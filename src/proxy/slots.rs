@@ -19,7 +19,7 @@ pub(super) fn layer<S>(
 where
     S: Service<Call, Error = Failure, Future: Send> + Clone + Send + Sync,
 {
-    let slots = Arc::new(Slots { places, queue, standing: Standing::new() });
+    let slots = Arc::new(Slots { places, standing: Standing::new(queue) });
     layer_fn(move |inner: S| {
         let slots = Arc::clone(&slots);
         service_fn(move |call: Call| {
@@ -34,20 +34,18 @@ where
 
 struct Slots {
     places: Arc<Semaphore>,
-    queue: Duration,
     standing: Standing,
 }
 
 impl Slots {
-    /// A slot, within `queue`. Once somebody has been waiting for that long on end, within a tenth of it.
+    /// A slot, as soon as there is one.
     async fn next(&self) -> Result<OwnedSemaphorePermit, Failure> {
         let places = Arc::clone(&self.places);
         if let Ok(slot) = Arc::clone(&places).try_acquire_owned() {
             self.standing.empty();
             return Ok(slot);
         }
-        let patience = if self.standing.for_longer_than(self.queue) { self.queue / 10 } else { self.queue };
-        match timeout(patience, places.acquire_owned()).await {
+        match timeout(self.standing.patience(), places.acquire_owned()).await {
             Ok(Ok(slot)) => Ok(slot),
             Ok(Err(_closed)) => Err(draining()),
             Err(_late) => Err(full()),
@@ -80,7 +78,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_queue_that_stands_has_less_patience() {
-        let slots = Slots { places: Arc::new(Semaphore::new(1)), queue: QUEUE, standing: Standing::new() };
+        let slots = Slots { places: Arc::new(Semaphore::new(1)), standing: Standing::new(QUEUE) };
         let slot = slots.next().await.unwrap();
         assert_eq!(in_vain(&slots).await, QUEUE);
         // Paused time goes in milliseconds.
@@ -93,7 +91,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_queue_there_is_no_waiting_and_at_the_end_there_are_no_slots() {
-        let slots = Slots { places: Arc::new(Semaphore::new(1)), queue: Duration::ZERO, standing: Standing::new() };
+        let slots = Slots { places: Arc::new(Semaphore::new(1)), standing: Standing::new(Duration::ZERO) };
         let _slot = slots.next().await.unwrap();
         assert_eq!(slots.next().await.unwrap_err().code, Code::Overloaded);
         slots.places.close();

@@ -9,11 +9,15 @@ use std::{
 
 use tokio::time::Instant;
 
-pub(super) struct Standing(Mutex<Instant>);
+pub(super) struct Standing {
+    limit: Duration,
+    last_empty: Mutex<Instant>,
+}
 
 impl Standing {
-    pub(super) fn new() -> Self {
-        Self(Mutex::new(Instant::now()))
+    /// Of a queue in which nobody waits for longer than `limit`.
+    pub(super) fn new(limit: Duration) -> Self {
+        Self { limit, last_empty: Mutex::new(Instant::now()) }
     }
 
     /// Somebody found the queue empty.
@@ -21,12 +25,12 @@ impl Standing {
         *self.last_empty() = Instant::now();
     }
 
-    /// Whether nobody has found it empty for longer than `time`.
-    pub(super) fn for_longer_than(&self, time: Duration) -> bool {
-        self.last_empty().elapsed() > time
+    /// How long one may wait in it: up to the limit, and a tenth of that once nobody has found it empty for so long.
+    pub(super) fn patience(&self) -> Duration {
+        if self.last_empty().elapsed() > self.limit { self.limit / 10 } else { self.limit }
     }
 
     fn last_empty(&self) -> MutexGuard<'_, Instant> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.last_empty.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

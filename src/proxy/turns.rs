@@ -1,7 +1,5 @@
 //! Whose turn it is to sign. Signatures are most of the processor time that a request takes, so whatever else is ready goes
 //! before each of them: reading, answering and refusing stay quick however many wait.
-//!
-//! A burst waits as long as it takes; in a queue that stands, who has waited too long is told to come back.
 
 use std::time::Duration;
 
@@ -14,20 +12,15 @@ use tokio::{
 use super::standing::Standing;
 use crate::net::respond::{Code, Failure};
 
-/// How long a queue may stand before it is taken for more than a burst.
-const BURST: Duration = Duration::from_secs(1);
-
 pub(super) struct Turns {
     places: Semaphore,
-    patience: Duration,
     standing: Standing,
 }
 
 impl Turns {
-    /// As many signatures at a time as there are `workers`; who waited longer than `patience` in a queue that stands is
-    /// turned away.
-    pub(super) fn new(workers: usize, patience: Duration) -> Self {
-        Self { places: Semaphore::new(workers), patience, standing: Standing::new() }
+    /// As many signatures at a time as there are `workers`; who waits for longer than `limit` is turned away.
+    pub(super) fn new(workers: usize, limit: Duration) -> Self {
+        Self { places: Semaphore::new(workers), standing: Standing::new(limit) }
     }
 
     /// Waits for a turn, which lasts until the permit is dropped.
@@ -43,7 +36,7 @@ impl Turns {
                 Err(_) => unreachable!("nobody closes it"),
             },
         };
-        if asked.elapsed() > self.patience && self.standing.for_longer_than(BURST) {
+        if asked.elapsed() > self.standing.patience() {
             return Err(Failure::new(
                 Code::Overloaded,
                 "more requests than can be signed (timeouts.sign); add processor time or instances",
@@ -64,29 +57,23 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_millis(100);
+    const LIMIT: Duration = Duration::from_secs(1);
 
     #[tokio::test(start_paused = true)]
-    async fn a_burst_waits_as_long_as_it_takes() {
-        let turns = Turns::new(1, PATIENCE);
-        let first = turns.next().await.unwrap();
-        let mut second = pin!(turns.next());
-        assert!(second.as_mut().now_or_never().is_none());
-        advance(BURST).await;
-        drop(first);
-        assert!(second.await.is_ok());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_queue_that_stands_turns_away_who_waited_too_long_and_nobody_else() {
-        let turns = Turns::new(1, PATIENCE);
+    async fn a_burst_waits_and_in_a_queue_that_stands_who_waited_too_long_is_turned_away() {
+        let turns = Turns::new(1, LIMIT);
         let first = turns.next().await.unwrap();
         let mut early = pin!(turns.next());
         assert!(early.as_mut().now_or_never().is_none());
-        advance(BURST).await;
+        advance(LIMIT).await;
+        drop(first);
+        let first = early.await.unwrap();
+        let mut early = pin!(turns.next());
+        assert!(early.as_mut().now_or_never().is_none());
+        advance(Duration::from_millis(1)).await;
         let mut late = pin!(turns.next());
         assert!(late.as_mut().now_or_never().is_none());
-        advance(PATIENCE).await;
+        advance(LIMIT / 10).await;
         drop(first);
         assert_eq!(early.await.err().unwrap().code, Code::Overloaded);
         let turn = late.await.unwrap();
@@ -95,14 +82,14 @@ mod tests {
         let turn = turns.next().await.unwrap();
         let mut next = pin!(turns.next());
         assert!(next.as_mut().now_or_never().is_none());
-        advance(2 * PATIENCE).await;
+        advance(LIMIT).await;
         drop(turn);
         assert!(next.await.is_ok());
     }
 
     #[tokio::test]
     async fn there_are_as_many_turns_as_workers_and_none_is_lost() {
-        let turns = Turns::new(2, PATIENCE);
+        let turns = Turns::new(2, LIMIT);
         let (one, _two) = (turns.next().await.unwrap(), turns.next().await.unwrap());
         {
             let mut given_up = pin!(turns.next());

@@ -50,7 +50,7 @@ fn main() {
         black_box(line);
     });
     tracing::subscriber::set_global_default(subscriber).unwrap();
-    let upstream = upstream::Upstream::start(false, &key::pem("rsa2048-pkcs8"));
+    let upstream = upstream::Upstream::start(false, &key::pem("rsa2048-pkcs8"), std::time::Duration::ZERO);
     println!("| request | allocations | bytes |\n|---|--:|--:|");
     for (name, method, body) in CASES {
         // Start, connecting and end are in both, so the difference is the requests alone.

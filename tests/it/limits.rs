@@ -125,7 +125,7 @@ async fn takes_requests_sent_ahead_one_after_the_other() {
 #[tokio::test]
 async fn refuses_what_cannot_be_signed_in_time_and_keeps_the_connection() {
     let upstream = Recorder::start().await;
-    let sidecar = Sidecar::with(&upstream.origin(), "[timeouts]\nsign = \"1ms\"").await;
+    let sidecar = Sidecar::with(&upstream.origin(), "[timeouts]\nsign = \"10ms\"").await;
     let mut callers = tokio::task::JoinSet::new();
     for _ in 0..64 {
         let listen = sidecar.listen;

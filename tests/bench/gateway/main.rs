@@ -112,6 +112,9 @@ struct Options {
     /// Another binary instead of the one that was just built
     #[arg(long)]
     binary: Option<std::path::PathBuf>,
+    /// Milliseconds that the upstream takes for each answer
+    #[arg(long, default_value_t = 0)]
+    upstream_takes: u64,
     /// Also offer HTTP/2 upstream
     #[arg(long)]
     h2: bool,
@@ -140,7 +143,7 @@ fn main() -> ExitCode {
     }
     // Load, upstream and this thread's rest on the last processor; the sidecar with one worker has the first to itself.
     processor::pin_to_last();
-    let upstream = Upstream::start(options.h2, &key::pem(&options.key));
+    let upstream = Upstream::start(options.h2, &key::pem(&options.key), Duration::from_millis(options.upstream_takes));
     if options.overload {
         options.workers.iter().for_each(|workers| overload::measure(&options, &upstream, *workers));
     } else if options.peers {

@@ -9,7 +9,7 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use anyhow::{Context as _, ensure};
@@ -39,7 +39,7 @@ pub struct Upstream {
 
 impl Upstream {
     /// On a thread of its own, next to the load. `pem` is the key that requests are signed with.
-    pub fn start(h2: bool, pem: &str) -> Self {
+    pub fn start(h2: bool, pem: &str, takes: Duration) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
         fs::write(directory.path().join("ca.pem"), made.cert.pem()).unwrap();
@@ -57,7 +57,7 @@ impl Upstream {
         let port = listener.local_addr().unwrap().port();
         let connections = Arc::new(AtomicU64::new(0));
         let key = SigningKey::from_pem(pem.as_bytes()).unwrap();
-        let inspector = Arc::new(Inspector { key, on: AtomicBool::new(false), last: Mutex::new(None) });
+        let inspector = Arc::new(Inspector { key, on: AtomicBool::new(false), last: Mutex::new(None), takes });
         let (counted, inspects) = (Arc::clone(&connections), Arc::clone(&inspector));
         thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -118,6 +118,9 @@ async fn answer(request: Request<Incoming>, inspector: Arc<Inspector>) -> Result
         }
     } else {
         while let Some(Ok(_)) = body.frame().await {}
+        if !inspector.takes.is_zero() {
+            tokio::time::sleep(inspector.takes).await;
+        }
     }
     Ok(response)
 }
@@ -127,6 +130,8 @@ struct Inspector {
     key: SigningKey,
     on: AtomicBool,
     last: Mutex<Option<Nonce>>,
+    /// How long an answer takes when signatures are not looked at.
+    takes: Duration,
 }
 
 impl Inspector {
