@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
+use http::{Request, header};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -20,6 +21,9 @@ use crate::{
 /// How much of a body that was refused is read and thrown away, and for how long, so that a caller who is still sending
 /// gets to see the answer instead of a reset.
 const LINGER: (usize, Duration) = (64 << 20, Duration::from_secs(2));
+
+/// How large a body of a request that is refused is taken in first, and how long that may take.
+const SWALLOWED: (u64, Duration) = (64 << 10, Duration::from_millis(100));
 
 /// A whole request body, in the chunks that it came in, and the claim on memory that goes with it.
 pub(super) struct Taken {
@@ -152,6 +156,27 @@ fn no_memory() -> Failure {
 
 pub(super) fn too_large(limit: usize) -> Failure {
     Failure::new(Code::BodyTooLarge, format!("the request body is larger than {limit} bytes (limits.body)")).closing()
+}
+
+/// Takes in a small body that will not be used, so that its connection can stay: to open another costs more than to refuse
+/// a request. False where that is not worth it, or the caller waits to be told to send.
+pub(super) async fn swallow(request: Request<Incoming>) -> bool {
+    let small = request.size_hint().upper().is_some_and(|length| length <= SWALLOWED.0);
+    if !small || request.headers().contains_key(header::EXPECT) {
+        return false;
+    }
+    let mut body = request.into_body();
+    let whole = async {
+        while !body.is_end_stream() {
+            match body.frame().await {
+                Some(Ok(_)) => {}
+                Some(Err(_)) => return false,
+                None => break,
+            }
+        }
+        true
+    };
+    timeout(SWALLOWED.1, whole).await.unwrap_or(false)
 }
 
 /// Lets the caller finish sending what will not be used.

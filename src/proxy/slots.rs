@@ -8,7 +8,7 @@ use tokio::{
 };
 use tower::{Layer, Service, layer::layer_fn, service_fn};
 
-use super::{exchange::Call, standing::Standing};
+use super::{body, exchange::Call, standing::Standing};
 use crate::net::respond::{Code, Failure};
 
 /// As many requests at a time as `places` has; others wait.
@@ -25,7 +25,13 @@ where
         service_fn(move |call: Call| {
             let (mut inner, slots) = (inner.clone(), Arc::clone(&slots));
             async move {
-                call.exchange.hold(slots.next().await?);
+                match slots.next().await {
+                    Ok(slot) => call.exchange.hold(slot),
+                    Err(failure) if failure.code == Code::Overloaded && body::swallow(call.request).await => {
+                        return Err(failure);
+                    }
+                    Err(failure) => return Err(failure.closing()),
+                }
                 inner.call(call).await
             }
         })
@@ -54,11 +60,11 @@ impl Slots {
 }
 
 fn full() -> Failure {
-    Failure::new(Code::Overloaded, "too many requests in flight (limits.requests_in_flight)").closing()
+    Failure::new(Code::Overloaded, "too many requests in flight (limits.requests_in_flight)")
 }
 
 fn draining() -> Failure {
-    Failure::new(Code::Draining, "shutting down; send it to another instance, or again after the restart").closing()
+    Failure::new(Code::Draining, "shutting down; send it to another instance, or again after the restart")
 }
 
 #[cfg(test)]
