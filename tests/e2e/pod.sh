@@ -3,8 +3,11 @@
 # needs (Debian, as root), builds the static program and the images, and runs the checks of pod.py.
 # Ends with "N passed, M failed", and not with 0 if a check failed or could not be made.
 #
-#   tests/e2e/pod.sh                       builds with the profile e2e
+#   tests/e2e/pod.sh [--figures] [CHECK...]          builds with the profile e2e; all checks, or those of pod.py that are named
 #   BINARY=path/to/wonder-signer tests/e2e/pod.sh    tests that (static) program
+#
+# Time to ready and added delay are always measured and told. They are judged only with --figures, for a machine that has
+# nothing else to do: other work would make them fail at random.
 set -eu
 cd "$(dirname "$0")/../.."
 
@@ -12,7 +15,7 @@ die() { echo "pod.sh: $*" >&2; echo "0 passed, 1 failed"; exit 1; }
 
 [ "$(id -u)" = 0 ] || die "needs root, to install packages and to enter the pods' network namespaces"
 missing=
-for pair in podman:podman runc:runc dnsmasq:dnsmasq-base openssl:openssl systemd-analyze:systemd; do
+for pair in podman:podman runc:runc catatonit:catatonit dnsmasq:dnsmasq-base openssl:openssl systemd-analyze:systemd; do
     command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair#*:}"
 done
 python3 -c 'import venv, ensurepip' 2>/dev/null || missing="$missing python3-venv"
@@ -41,7 +44,7 @@ fi
 
 if [ -z "${BINARY:-}" ]; then
     target=$(rustc -vV | sed -n 's/^host: //p')
-    RUSTFLAGS="-C target-feature=+crt-static" cargo build --quiet --locked --profile e2e --bin wonder-signer --target "$target" ||
+    RUSTFLAGS="-C target-feature=+crt-static" cargo build --quiet --locked --features otel --profile e2e --bin wonder-signer --target "$target" ||
         die "the program does not build"
     BINARY=target/$target/e2e/wonder-signer
 fi
