@@ -16,6 +16,7 @@ import traceback
 from datetime import datetime
 
 import bill
+import gateway
 import guard
 import images
 import manifests
@@ -378,6 +379,7 @@ CHECKS = [
     rolling_restart_loses_nothing,
     job_finishes,
     plain_job_finishes,
+    *gateway.CHECKS,
     unit_is_hardened,
     failures_are_as_documented,
 ]

@@ -63,7 +63,8 @@ class World:
         objects = manifests.render(KUBECTL, KUBERNETES / "example-app" / overlay)
         environment = {**TO_SIMULATOR, **(more or {})}
         app = {"LISTEN": "127.0.0.1:8000", **(app or {})}
-        made = manifests.pod(objects, name, key or self.old, self.shared, environment, app, cpu, kinds)
+        secrets = {"wonder-signer-key": key or self.old}
+        made = manifests.pod(objects, name, secrets, self.shared, environment, app, cpu, kinds)
         pod = self.keep(Pod(name, made))
         relay = Relay(pod.namespace, self.simulator.namespace, 4443)
         self.things.append(relay)
