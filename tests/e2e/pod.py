@@ -134,6 +134,30 @@ print(len(found), seen > 100)
     expect("key in logs or environment", key in everything, False)
 
 
+def exports_traces(world):
+    """the image exports a request's trace to the collector that the standard variables name"""
+    more = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318", "OTEL_BSP_SCHEDULE_DELAY": "10"}
+    pod, relay = world.service("traced", more=more)
+    collector = pod.namespace.socket()
+    collector.bind(("127.0.0.1", 4318))
+    collector.listen()
+    collector.settimeout(20)
+    world.ready(pod)
+    expect("answer", sign_up(pod, "traced-1"), (200, {"created": "traced-1"}))
+    link, _ = collector.accept()
+    with collector, link, link.makefile("rb") as stream:
+        request = stream.readline().split()
+        length = next(int(line.split(b":")[1]) for line in stream if line.lower().startswith(b"content-length:"))
+        while stream.readline().strip():
+            pass
+        sent = json.loads(stream.read(length))
+        link.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: application/json\r\n\r\n{}")
+    expect("request", request[:2], [b"POST", b"/v1/traces"])
+    names = [span["name"] for part in sent["resourceSpans"] for scope in part["scopeSpans"] for span in scope["spans"]]
+    world.drop(relay, pod)
+    return f"spans: {', '.join(names)}"
+
+
 def verbs_replace_a_shell(world):
     """`wait` is an exec probe for an image without a shell, and `shutdown` is refused where it is not allowed"""
     expect("wait --once", world.app.execute("wonder-signer", "/wonder-signer", "wait", "--once").returncode, 0)
@@ -372,6 +396,7 @@ CHECKS = [
     container_is_confined,
     app_cannot_read_the_key,
     verbs_replace_a_shell,
+    exports_traces,
     names_come_from_dns,
     starts_at_once,
     carries_the_load,
