@@ -14,18 +14,21 @@ import tomllib
 import uuid
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+# What the image is built with.
+FEATURES = ["--features", "otel"]
 # Written with a slash by older crates; it means either.
 EXPRESSION = str.maketrans({"/": " OR "})
 
 
 def metadata(target):
-    words = ["cargo", "metadata", "--format-version", "1", "--locked", "--filter-platform", target]
+    words = ["cargo", "metadata", "--format-version", "1", "--locked", *FEATURES, "--filter-platform", target]
     return json.loads(subprocess.run(words, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
 
 
 def compiled(target):
     """Names and versions that are compiled. `cargo metadata` also resolves optional crates that no feature switches on."""
-    words = ["cargo", "tree", "--locked", "--edges", "normal,build", "--target", target, "--prefix", "none", "--format", "{p}"]
+    words = ["cargo", "tree", "--locked", *FEATURES, "--edges", "normal,build", "--target", target]
+    words += ["--prefix", "none", "--format", "{p}"]
     lines = subprocess.run(words, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\n")
     return {(name, version.lstrip("v")) for name, version, *_ in (line.split() for line in lines if line)}
 

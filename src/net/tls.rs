@@ -27,15 +27,15 @@ pub enum TlsError {
     },
     /// Certificate and key are not for one another, or of a kind that cannot be used.
     #[error("upstream.client_certificate_file and upstream.client_key_file: {0}")]
-    ClientCertificate(#[source] rustls::Error),
+    ClientCertificate(String),
     /// The same of the listener's.
     #[error("listen.tls.certificate_file and listen.tls.key_file: {0}")]
-    ListenCertificate(#[source] rustls::Error),
+    ListenCertificate(String),
     /// The origin is not a name that a certificate can be for.
     #[error("upstream.origin: {0:?} is not a host name or address")]
     Host(String),
     /// The crypto provider does not support the protocol versions asked for.
-    #[error("TLS: {0}")]
+    #[error("TLS")]
     Settings(#[from] rustls::Error),
 }
 
@@ -54,7 +54,7 @@ pub(super) fn client(upstream: &config::Upstream) -> Result<(Arc<ClientConfig>, 
         Some(ours) => {
             let chain = certificates("upstream.client_certificate_file", &ours.certificate_file)?;
             let key = private_key("upstream.client_key_file", &ours.key_file)?;
-            builder.with_client_auth_cert(chain, key).map_err(TlsError::ClientCertificate)?
+            builder.with_client_auth_cert(chain, key).map_err(|error| TlsError::ClientCertificate(unfit(&error)))?
         }
     };
     let (http1, http2) = (b"http/1.1".to_vec(), b"h2".to_vec());
@@ -95,6 +95,15 @@ pub(super) fn private_key(key: &'static str, path: &Path) -> Result<PrivateKeyDe
     let content = config::file::read(path, FILE_CAP).map_err(|error| bad(key, path, error.to_string()))?;
     PrivateKeyDer::from_pem_slice(&content.bytes)
         .map_err(|_| bad(key, path, "holds no unencrypted private key (PKCS#8, PKCS#1 or SEC1, as PEM)".to_owned()))
+}
+
+/// Why our own certificate and key cannot be used. rustls speaks of a peer's there.
+pub(super) fn unfit(error: &rustls::Error) -> String {
+    match error {
+        rustls::Error::InconsistentKeys(_) => "the key belongs to another certificate".to_owned(),
+        rustls::Error::InvalidCertificate(cause) => format!("the certificate cannot be used: {cause}"),
+        error => error.to_string(),
+    }
 }
 
 pub(super) fn bad(key: &'static str, path: &Path, cause: String) -> TlsError {

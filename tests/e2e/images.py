@@ -21,6 +21,8 @@ def signer(root, binary):
     """The shipped Containerfile's runtime stage around a program that is built already."""
     with tempfile.TemporaryDirectory() as context:
         shutil.copy(binary, f"{context}/wonder-signer")
+        # Those of earlier runs would pile up.
+        podman("rmi", "--force", SIGNER, check=False)
         words = ["--target", "prebuilt", "--tag", SIGNER, "--file", root / "deploy/Containerfile", context]
         podman("build", "--quiet", *words, timeout=300)
     return int(podman("image", "inspect", "--format", "{{.Size}}", SIGNER).stdout)
@@ -37,6 +39,7 @@ def app(root, work):
         cache = os.getcwd()
         try:
             os.chdir(packages)
+            run("apt-get", "update", "-qq", timeout=300)
             run("apt-get", "download", *PACKAGES, timeout=300)
         finally:
             os.chdir(cache)

@@ -24,6 +24,11 @@ class Failed(Exception):
     """A check that does not hold; the text says what was seen."""
 
 
+def expect(what, seen, wanted):
+    if seen != wanted:
+        raise Failed(f"{what}: {seen!r} instead of {wanted!r}"[:2000])
+
+
 def run(*words, check=True, feed=None, env=None, timeout=120):
     """Runs a program and gives its result; a failure says all that the program said."""
     done = subprocess.run(

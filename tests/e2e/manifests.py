@@ -21,10 +21,10 @@ def template(workload):
     return spec["jobTemplate"]["spec"]["template"] if workload["kind"] == "CronJob" else spec["template"]
 
 
-def pod(objects, name, secret, shared, environment, app_environment=None, cpu=None, kinds=("Deployment", "Job")):
+def pod(objects, name, secrets, shared, environment, app_environment=None, cpu=None, kinds=("Deployment", "Job")):
     """The objects for `Pod`: the one workload as a pod, and the ConfigMaps it mounts.
 
-    `secret` is a directory with what the Secret would hold, `shared` one for the simulator's certificate.
+    `secrets` has a directory for each Secret, with what that would hold; `shared` is one for the simulator's certificate.
     """
     workload = next(thing for thing in objects if thing["kind"] in kinds)
     made = copy.deepcopy(template(workload))
@@ -47,8 +47,7 @@ def pod(objects, name, secret, shared, environment, app_environment=None, cpu=No
     for volume in spec["volumes"]:
         if "secret" in volume:
             # It would hand the key on in base64. Root's file with mode 0440, as the kubelet makes it.
-            del volume["secret"]
-            volume["hostPath"] = {"path": str(secret), "type": "Directory"}
+            volume["hostPath"] = {"path": str(secrets[volume.pop("secret")["secretName"]]), "type": "Directory"}
         if "emptyDir" in volume:
             volume["emptyDir"] = {}
     spec["volumes"].append({"name": "shared", "hostPath": {"path": str(shared), "type": "Directory"}})

