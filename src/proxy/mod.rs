@@ -95,9 +95,7 @@ pub fn stack(
 }
 
 /// The panic hook writes where and why; the caller learns only that it was us.
-async fn caught<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    match AssertUnwindSafe(work).catch_unwind().await {
-        Ok(outcome) => outcome,
-        Err(_) => Err(Failure::new(Code::Internal, "a fault inside wonder-signer")),
-    }
+fn caught<T>(work: impl Future<Output = Result<T, Failure>>) -> impl Future<Output = Result<T, Failure>> {
+    let fault = || Failure::new(Code::Internal, "a fault inside wonder-signer");
+    AssertUnwindSafe(work).catch_unwind().map(move |outcome| outcome.unwrap_or_else(|_| Err(fault())))
 }

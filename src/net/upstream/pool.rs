@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::BoxFuture;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
@@ -164,30 +165,33 @@ impl Pool {
         connection
     }
 
-    async fn open(&self) -> Result<Connection, SendError> {
-        let stream = self.connector.connect().await?;
-        let (life, http2) = (stream.life(), self.only_http2 || stream.speaks_http2());
-        let stream = TokioIo::new(stream);
-        let sender = if http2 {
-            let (sender, connection) = http2::Builder::new(TokioExecutor::new())
-                .timer(TokioTimer::new())
-                .initial_stream_window_size(STREAM_WINDOW)
-                .initial_connection_window_size(CONNECTION_WINDOW)
-                // A dead path is noticed while someone waits, and not by every request in turn.
-                .keep_alive_interval(HTTP2_PING)
-                .keep_alive_timeout(HTTP2_PING)
-                .handshake(stream)
-                .await
-                .map_err(SendError::unsent)?;
-            // How it ends is seen by the stream and told to the requests on it.
-            tokio::spawn(async { drop(connection.await) });
-            Sender::Http2(sender)
-        } else {
-            let (sender, connection) = http1::handshake(stream).await.map_err(SendError::unsent)?;
-            tokio::spawn(async { drop(connection.await) });
-            Sender::Http1(sender)
-        };
-        Ok(Connection::new(sender, life))
+    /// Boxed, since few requests need it and every one would have to have room for it.
+    fn open(&self) -> BoxFuture<'_, Result<Connection, SendError>> {
+        Box::pin(async {
+            let stream = self.connector.connect().await?;
+            let (life, http2) = (stream.life(), self.only_http2 || stream.speaks_http2());
+            let stream = TokioIo::new(stream);
+            let sender = if http2 {
+                let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+                    .timer(TokioTimer::new())
+                    .initial_stream_window_size(STREAM_WINDOW)
+                    .initial_connection_window_size(CONNECTION_WINDOW)
+                    // A dead path is noticed while someone waits, and not by every request in turn.
+                    .keep_alive_interval(HTTP2_PING)
+                    .keep_alive_timeout(HTTP2_PING)
+                    .handshake(stream)
+                    .await
+                    .map_err(SendError::unsent)?;
+                // How it ends is seen by the stream and told to the requests on it.
+                tokio::spawn(async { drop(connection.await) });
+                Sender::Http2(sender)
+            } else {
+                let (sender, connection) = http1::handshake(stream).await.map_err(SendError::unsent)?;
+                tokio::spawn(async { drop(connection.await) });
+                Sender::Http1(sender)
+            };
+            Ok(Connection::new(sender, life))
+        })
     }
 
     /// Takes back a connection whose answer has been read to the end.
