@@ -28,6 +28,9 @@ pub enum Kind {
     Go,
     #[value(skip)]
     Nginx,
+    /// nginx that signs nothing: what any proxy costs on this machine.
+    #[value(skip)]
+    Plain,
 }
 
 impl fmt::Display for Kind {
@@ -38,6 +41,7 @@ impl fmt::Display for Kind {
             Self::Node => "Node",
             Self::Go => "Go",
             Self::Nginx => "nginx with njs",
+            Self::Plain => "nginx, signing off",
         })
     }
 }
@@ -75,7 +79,7 @@ impl Sidecar {
                 command.env_clear().arg("--be-unsigned");
                 command
             }
-            Kind::Node | Kind::Go | Kind::Nginx => peers::command(kind, address, upstream, options),
+            Kind::Node | Kind::Go | Kind::Nginx | Kind::Plain => peers::command(kind, address, upstream, options),
         };
         let log = File::create(upstream.directory().join("log")).unwrap();
         command
@@ -94,7 +98,7 @@ impl Sidecar {
             .stderr(log);
         let began = Instant::now();
         let child = processor::on_the_sidecars(workers, || command.spawn().unwrap());
-        upstream.verifies(kind != Kind::Unsigned);
+        upstream.verifies(!matches!(kind, Kind::Unsigned | Kind::Plain));
         let mut sidecar = Self { kind, child, address, admin, started: Duration::ZERO };
         while !sidecar.answers() {
             assert!(began.elapsed() < Duration::from_secs(10), "the sidecar does not answer");

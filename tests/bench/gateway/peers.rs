@@ -14,14 +14,19 @@ use super::{
     upstream::Upstream,
 };
 
+/// What brings nginx and njs.
+const NGINX: &str = "nginx-light libnginx-mod-http-js";
 const NGINX_JS: &str = "/usr/lib/nginx/modules/ngx_http_js_module.so";
 
 /// Measures all that are installed, `options.runs` times in turns, and prints a table.
 pub fn measure(options: &Options, upstream: &Upstream) {
     let signature = Signature::new(&options.key);
     let case = load::CASES.iter().find(|case| case.name == "post-512-c16").unwrap();
-    let mut all = vec![(Kind::Signing, "wonder-signer".to_owned(), Vec::<Row>::new())];
-    let peers = [(Kind::Node, "nodejs"), (Kind::Go, "golang-go"), (Kind::Nginx, "nginx-light libnginx-mod-http-js")];
+    let mut all = vec![
+        (Kind::Signing, "wonder-signer".to_owned(), Vec::<Row>::new()),
+        (Kind::Unsigned, "wonder-signer, signing off".to_owned(), Vec::new()),
+    ];
+    let peers = [(Kind::Node, "nodejs"), (Kind::Go, "golang-go"), (Kind::Nginx, NGINX), (Kind::Plain, NGINX)];
     for (kind, package) in peers {
         match version(kind) {
             Some(version) => all.push((kind, format!("{kind} ({version})"), Vec::new())),
@@ -88,7 +93,11 @@ pub fn command(kind: Kind, address: SocketAddr, upstream: &Upstream, options: &O
             let key: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
             fs::write(format!("{directory}/identity.json"), serde_json::json!({ "key": key }).to_string()).unwrap();
             let template = fs::read_to_string(format!("{SOURCE}/nginx.conf.template")).unwrap();
-            let text = template
+            let of_signing = |line: &str| ["load_module", "js_", "$wonder_"].iter().any(|word| line.contains(word));
+            let lines = template.lines().filter(|line| kind == Kind::Nginx || !of_signing(line));
+            let text = lines
+                .collect::<Vec<_>>()
+                .join("\n")
                 .replace("{{MODULE}}", NGINX_JS)
                 .replace("{{SOURCE}}", SOURCE)
                 .replace("{{LISTEN}}", &address.to_string())
