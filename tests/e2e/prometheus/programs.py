@@ -17,10 +17,19 @@ APP_ID = "1f0e5b52-6c0a-4a55-9a0e-2f6b8d0c7e11"
 P = "/svc/payment/api/v1/openapi"
 
 
+# Below the ports that the system gives to outgoing connections (32768 and up), which come and go while a program starts.
+PORTS = itertools.count(random.randrange(20000, 30000))
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port on which nobody listens, another one at every call."""
+    for port in PORTS:
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def wait_for(true, seconds, what):
