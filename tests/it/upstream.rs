@@ -3,3 +3,4 @@
 mod ages;
 mod closed;
 mod http2;
+mod pool;

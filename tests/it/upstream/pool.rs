@@ -1,0 +1,131 @@
+//! Which connection a request goes over, and which are kept.
+
+use http_body_util::BodyExt as _;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
+
+use super::http2::Server;
+use crate::support::{client::Client, wire::read_message};
+
+const OPENED: &str = "wonder_signer_upstream_connections_opened_total";
+const OPEN: &str = "wonder_signer_upstream_connections{state=\"open\"}";
+const HTTP2: &str = "upstream.http_version = \"http2\"";
+const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+
+async fn listen() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    (listener, origin)
+}
+
+/// Takes the next connection and the request on it.
+async fn take(listener: &TcpListener) -> TcpStream {
+    let (mut stream, _) = listener.accept().await.unwrap();
+    read_message(&mut stream, false).await.unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn no_more_connections_are_kept_than_allowed() {
+    for (kept, count) in [(2, 2.0), (0, 0.0)] {
+        let (listener, origin) = listen().await;
+        let client = Client::of(&origin, &format!("upstream.pool_max_idle = {kept}"));
+        let mut answers = JoinSet::new();
+        let mut streams = Vec::new();
+        for _ in 0..4 {
+            answers.spawn(client.start("/svc/a", b"{}"));
+            streams.push(take(&listener).await);
+        }
+        for stream in &mut streams {
+            stream.write_all(ANSWER).await.unwrap();
+            let answer = answers.join_next().await.unwrap().unwrap().unwrap();
+            assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "{}");
+        }
+        client.until(OPEN, count).await;
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_asked_for_is_given_to_nobody() {
+    let (listener, origin) = listen().await;
+    let client = Client::of(&origin, "");
+    let first = tokio::spawn(client.start("/svc/a", b"{}"));
+    let mut stream = take(&listener).await;
+    stream.write_all(&[ANSWER, b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"].concat()).await.unwrap();
+    let answer = first.await.unwrap().unwrap();
+    assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "{}");
+    let second = tokio::spawn(client.start("/svc/b", b"{}"));
+    take(&listener).await.write_all(ANSWER).await.unwrap();
+    let answer = second.await.unwrap().unwrap();
+    assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "{}");
+    client.until(OPENED, 2.0).await;
+}
+
+/// The answer is whole, the request is not: what follows on that connection would be taken for more of it.
+#[tokio::test]
+async fn a_connection_whose_request_is_not_written_to_the_end_takes_no_other() {
+    let (listener, origin) = listen().await;
+    let client = Client::of(&origin, "");
+    let first = tokio::spawn(client.start("/svc/a", &vec![b'x'; 64 << 20]));
+    let (mut early, _) = listener.accept().await.unwrap();
+    early.read_exact(&mut [0; 1024]).await.unwrap();
+    early.write_all(ANSWER).await.unwrap();
+    let answer = first.await.unwrap().unwrap();
+    assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "{}");
+    let second = tokio::spawn(client.start("/svc/b", b"{}"));
+    let mut stream = take(&listener).await;
+    stream.write_all(ANSWER).await.unwrap();
+    assert_eq!(second.await.unwrap().unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn the_connection_of_an_answer_that_is_not_read_to_the_end_is_not_used_again() {
+    let (listener, origin) = listen().await;
+    let client = Client::of(&origin, "");
+    let first = tokio::spawn(client.start("/svc/a", b"{}"));
+    let mut stream = take(&listener).await;
+    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{").await.unwrap();
+    drop(first.await.unwrap().unwrap());
+    assert_eq!(stream.read(&mut [0]).await.unwrap(), 0, "it is closed");
+    let second = tokio::spawn(client.start("/svc/b", b"{}"));
+    take(&listener).await.write_all(ANSWER).await.unwrap();
+    assert_eq!(second.await.unwrap().unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn who_asks_for_http2_at_once_shares_one_connection() {
+    let server = Server::start(|_| false).await;
+    let client = Client::of(&server.origin(), HTTP2);
+    let mut answers = JoinSet::new();
+    for _ in 0..50 {
+        answers.spawn(client.start("/svc/a", b"{}"));
+    }
+    while let Some(answer) = answers.join_next().await {
+        assert_eq!(answer.unwrap().unwrap().status(), 200);
+    }
+    client.until(OPENED, 1.0).await;
+}
+
+#[tokio::test]
+async fn who_waits_for_an_http2_connection_that_fails_is_told_so_and_the_next_tries_anew() {
+    let (listener, origin) = listen().await;
+    let client = Client::of(&origin, HTTP2);
+    drop(listener);
+    let mut answers = JoinSet::new();
+    for _ in 0..50 {
+        answers.spawn(client.start("/svc/a", b"{}"));
+    }
+    while let Some(answer) = answers.join_next().await {
+        assert_eq!(answer.unwrap().unwrap_err().sent().as_str(), "no");
+    }
+    let listener = TcpListener::bind(origin.trim_start_matches("http://")).await.unwrap();
+    let next = tokio::spawn(client.start("/svc/a", b"{}"));
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let mut preface = [0; 14];
+    stream.read_exact(&mut preface).await.unwrap();
+    assert_eq!(&preface, b"PRI * HTTP/2.0");
+    next.abort();
+}
