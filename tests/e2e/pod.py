@@ -200,6 +200,8 @@ def carries_the_load(world):
     pod, relay = world.service("load", cpu="100m")
     world.ready(pod)
     pid = pod.pid("wonder-signer")
+    if usage.throttled(pid) is not None:
+        expect("worker threads under a limit of less than one processor", usage.threads(pid, "tokio-rt-worker"), 1)
     seconds, rate = 20, 50
     seen = []
     # Where delay is judged there are three tries: other work on the machine counts against us, and we cannot send it away.

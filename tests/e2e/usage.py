@@ -26,6 +26,11 @@ def throttled(pid):
     return int(count[1]) if count else None
 
 
+def threads(pid, name):
+    """How many of its threads are called so."""
+    return sum(path.read_text().strip() == name for path in pathlib.Path(f"/proc/{pid}/task").glob("*/comm"))
+
+
 def _memory(pid, field):
     return int(re.search(rf"{field}:\s*(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text())[1]) * 1024
 
