@@ -113,7 +113,7 @@ pub struct Timeouts {
     /// Wait for a place among `limits.requests_in_flight`, default 1 s; 0 refuses at once. Once somebody has been waiting for
     /// so long on end, a tenth of it.
     pub queue: Duration,
-    /// Wait for a turn to sign, default 500 ms. Once somebody has been waiting for so long on end, a tenth of it.
+    /// Wait for a turn to sign, default 1 s. Once somebody has been waiting for so long on end, a tenth of it.
     pub sign: Duration,
     /// Name look-up and TCP connection to the origin, default 5 s.
     pub connect: Duration,

@@ -125,7 +125,7 @@ fn the_defaults_are_those_of_the_design() {
             idle: seconds(600),
             body: seconds(10),
             queue: seconds(1),
-            sign: Duration::from_millis(500),
+            sign: seconds(1),
             connect: seconds(5),
             tls_handshake: seconds(5),
             response_head: seconds(30),

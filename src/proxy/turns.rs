@@ -3,7 +3,7 @@
 //!
 //! The worker itself signs. Measured with one worker on one processor of an AMD EPYC (Zen 5), RSA-2048, 64 callers, processor
 //! time of a request and its 99th percentile (`cargo bench --bench gateway`, and `--overload` for the last column, the median
-//! of small GETs on new connections at twice the capacity):
+//! of small GETs on new connections at twice the capacity, with half a second for `timeouts.sign`):
 //!
 //! | where | time | p99 | GETs |
 //! |---|--:|--:|--:|
