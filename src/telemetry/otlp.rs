@@ -11,7 +11,7 @@
 //! Requests never wait for it: a record goes into a bounded queue, and is counted as lost where that is full. What cannot be exported
 //! is lost too; a warning, at most one a minute, says how much and why.
 //!
-//! This is not the OpenTelemetry SDK, whose exporter would bring seventeen crates, gRPC among them, for one POST of JSON.
+//! This is not the OpenTelemetry SDK, whose exporter would bring sixteen crates, gRPC among them, for one POST of JSON.
 //!
 //! * [`Settings`]: the standard `OTEL_*` variables.
 //! * `spans`: what is told of a request.

@@ -12,6 +12,7 @@ use futures_util::future::BoxFuture;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
+    runtime::Handle,
     sync::OnceCell,
     time::{Instant, sleep_until},
 };
@@ -58,6 +59,8 @@ struct Kept {
     watched: bool,
     /// Where the origin speaks HTTP/2: the connection for all, or the attempt at it.
     shared: Option<Arc<Shared>>,
+    /// When somebody last asked for that one.
+    asked: Option<Instant>,
 }
 
 struct Idle {
@@ -90,7 +93,7 @@ impl Pool {
     }
 
     /// A connection for one request.
-    pub(super) async fn connection(&self) -> Result<Connection, SendError> {
+    pub(super) async fn connection(self: &Arc<Self>) -> Result<Connection, SendError> {
         match self.find() {
             Found::Idle(connection) => Ok(connection),
             Found::Shared(shared) => self.join(&shared).await,
@@ -100,10 +103,12 @@ impl Pool {
 
     fn find(&self) -> Found {
         let mut kept = self.kept();
+        let asked = kept.asked.replace(Instant::now());
         if let Some(shared) = &mut kept.shared {
             let over = match shared.get() {
                 None => false,
-                Some(Outcome::Open(connection)) => !self.is_fit(connection),
+                // With requests on it it is pinged; without, nobody knows whether the path is still there.
+                Some(Outcome::Open(connection)) => self.is_over(asked) || !self.is_fit(connection),
                 Some(Outcome::NotShared | Outcome::Failed(_)) => true,
             };
             if over {
@@ -126,7 +131,7 @@ impl Pool {
     }
 
     /// The connection that all share, once there is one.
-    async fn join(&self, shared: &Shared) -> Result<Connection, SendError> {
+    async fn join(self: &Arc<Self>, shared: &Shared) -> Result<Connection, SendError> {
         let mut own = None;
         let opening = async {
             match self.open().await {
@@ -140,7 +145,10 @@ impl Pool {
         };
         let handle = match shared.get_or_init(|| opening).await {
             Outcome::Failed(error) => return Err(error.clone()),
-            Outcome::Open(connection) => connection.handle(),
+            Outcome::Open(connection) => {
+                self.look_after(&mut self.kept());
+                connection.handle()
+            }
             Outcome::NotShared => {
                 self.kept().shared = None;
                 None
@@ -153,7 +161,7 @@ impl Pool {
     }
 
     /// Makes a connection that can be shared the one for all, unless another was quicker: then this one is let go.
-    fn share(&self, connection: Connection) -> Connection {
+    fn share(self: &Arc<Self>, connection: Connection) -> Connection {
         let Some(handle) = connection.handle() else { return connection };
         let mut kept = self.kept();
         if let Some(Outcome::Open(first)) = kept.shared.as_ref().and_then(|shared| shared.get())
@@ -162,6 +170,7 @@ impl Pool {
             return first.handle().unwrap_or(connection);
         }
         kept.shared = Some(Arc::new(OnceCell::new_with(Some(Outcome::Open(handle)))));
+        self.look_after(&mut kept);
         connection
     }
 
@@ -202,11 +211,25 @@ impl Pool {
         let mut kept = self.kept();
         let surplus = if kept.idle.len() < self.limits.max_idle { None } else { kept.idle.pop_front() };
         kept.idle.push_back(Idle { connection, since: Instant::now() });
-        if !std::mem::replace(&mut kept.watched, true) {
-            tokio::spawn(watch(Arc::downgrade(self)));
-        }
+        self.look_after(&mut kept);
         drop(kept);
         drop(surplus);
+    }
+
+    /// Has somebody see to it that what is kept is let go in time.
+    fn look_after(self: &Arc<Self>, kept: &mut Kept) {
+        // An answer may be let go when the runtime is gone; then so is the pool in a moment.
+        if !kept.watched
+            && let Ok(runtime) = Handle::try_current()
+        {
+            kept.watched = true;
+            runtime.spawn(watch(Arc::downgrade(self)));
+        }
+    }
+
+    /// Whether a connection that was last used then waited for too long.
+    fn is_over(&self, used: Option<Instant>) -> bool {
+        used.is_some_and(|used| used.elapsed() >= self.limits.idle)
     }
 
     /// Whether another request may go over it. One that is too old is told so, for the count of the reasons of the end.
@@ -221,13 +244,17 @@ impl Pool {
     /// Lets go of connections that waited too long, and says when to look again; nothing when none is left.
     fn let_go(&self) -> Option<Instant> {
         let mut kept = self.kept();
-        let idle = self.limits.idle;
-        while kept.idle.front().is_some_and(|first| first.since.elapsed() >= idle) {
+        while kept.idle.front().is_some_and(|first| self.is_over(Some(first.since))) {
             kept.idle.pop_front();
         }
-        let next = kept.idle.front().map(|first| first.since + idle);
+        let open = kept.shared.as_ref().is_some_and(|shared| matches!(shared.get(), Some(Outcome::Open(_))));
+        if open && self.is_over(kept.asked) {
+            kept.shared = Some(Arc::default());
+        }
+        let shared = kept.asked.filter(|_| open && !self.is_over(kept.asked));
+        let next = kept.idle.front().map(|first| first.since).into_iter().chain(shared).min();
         kept.watched = next.is_some();
-        next
+        Some(next? + self.limits.idle)
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {

@@ -72,6 +72,19 @@ async fn an_idle_connection_is_let_go() {
 }
 
 #[tokio::test]
+async fn an_idle_http2_connection_is_let_go_and_not_used_again() {
+    let server = Server::start(|_| false).await;
+    let client = Client::of(&server.origin(), "upstream.http_version = \"http2\"");
+    whole(&client).await;
+    whole(&client).await;
+    is(&client, OPENED, 1.0);
+    pass(1).await;
+    client.until("wonder_signer_upstream_connections{state=\"open\"}", 0.0).await;
+    whole(&client).await;
+    is(&client, OPENED, 2.0);
+}
+
+#[tokio::test]
 async fn an_old_http2_connection_is_replaced_while_its_streams_go_on() {
     let server = Server::start(|_| false).await;
     let client = Client::of(&server.origin(), &format!("{LONG_IDLE}http_version = \"http2\""));

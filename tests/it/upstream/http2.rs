@@ -25,10 +25,12 @@ use crate::support::{
 };
 
 const HTTP2: &str = "upstream.http_version = \"http2\"";
+const SIGNED: &str = "wonder_signer_signatures_total{result=\"ok\"}";
+const RETRIES: &str = "wonder_signer_upstream_connect_retries_total";
 /// More than the window of one stream.
 const BIG: usize = 256 * 1024;
 
-/// An HTTP/2 upstream. `/hold` is answered when it is released, `/svc/big` with a big body, all else with what came.
+/// An HTTP/2 upstream. `…/hold` is answered when it is released, `/svc/big` with a big body, all else with what came.
 pub(super) struct Server {
     address: SocketAddr,
     seen: Arc<Seen>,
@@ -39,6 +41,7 @@ struct Seen {
     arrivals: Mutex<BTreeMap<String, usize>>,
     connections: Mutex<usize>,
     holding: Notify,
+    goodbye: Notify,
     gate: Semaphore,
 }
 
@@ -56,6 +59,7 @@ impl Server {
             arrivals: Mutex::default(),
             connections: Mutex::default(),
             holding: Notify::new(),
+            goodbye: Notify::new(),
             gate: Semaphore::new(0),
         });
         let (shared, leaves) = (Arc::clone(&seen), Arc::new(leaves));
@@ -76,6 +80,11 @@ impl Server {
     /// Waits until a request is held.
     pub(super) async fn holding(&self) {
         self.seen.holding.notified().await;
+    }
+
+    /// Says goodbye to the connection.
+    fn goodbye(&self) {
+        self.seen.goodbye.notify_one();
     }
 
     pub(super) fn release(&self) {
@@ -109,13 +118,14 @@ async fn serve(stream: TcpStream, streams: u32, seen: Arc<Seen>, leaves: Arc<imp
     tokio::select! {
         _ = &mut connection => return,
         () = leave.notified() => connection.as_mut().graceful_shutdown(),
+        () = seen.goodbye.notified() => connection.as_mut().graceful_shutdown(),
     }
     let _ = connection.await;
 }
 
 async fn answer(request: Request<Incoming>, seen: Arc<Seen>) -> Result<Response<Full<Bytes>>, Infallible> {
     let path = request.uri().path().to_owned();
-    if path == "/hold" {
+    if path.ends_with("/hold") {
         seen.holding.notify_one();
         seen.gate.acquire().await.unwrap().forget();
         return Ok(Response::new(Full::from("held")));
@@ -201,4 +211,32 @@ async fn a_goodbye_to_more_requests_than_streams_makes_none_arrive_twice() {
     let server = Server::with_streams(4, |number| number % 20 == 0).await;
     let sidecar = Sidecar::with(&server.origin(), HTTP2).await;
     assert!(load(&server, sidecar).await > 0);
+}
+
+/// All on one thread: once a request is signed nothing keeps it from being handed over. One takes the only stream, one waits for
+/// it within HTTP/2 and may get no answer, the others before that; those are handed back when the connection says goodbye, and signed anew.
+#[tokio::test]
+async fn who_waits_for_a_stream_when_the_connection_leaves_gets_a_second_attempt_with_a_new_signature() {
+    const REQUESTS: u8 = 8;
+    let server = Server::with_streams(1, |_| false).await;
+    let sidecar = Sidecar::with(&server.origin(), HTTP2).await;
+    let listen = sidecar.listen;
+    let hold = tokio::spawn(async move { exchange(listen, &request("POST", "/svc/hold", &[], b"{}")).await });
+    server.holding().await;
+    let mut answers = tokio::task::JoinSet::new();
+    for _ in 1..REQUESTS {
+        answers.spawn(async move { exchange(listen, &request("POST", "/svc/a", &[], b"{}")).await.status() });
+    }
+    while sidecar.metric(SIGNED).await < f64::from(REQUESTS) {
+        tokio::task::yield_now().await;
+    }
+    server.goodbye();
+    server.release();
+    assert_eq!(hold.await.unwrap().status(), 200);
+    let answers: Vec<u16> = answers.join_all().await;
+    assert!(answers.iter().filter(|status| **status == 200).count() >= usize::from(REQUESTS) / 2, "{answers:?}");
+    let again = sidecar.metric(RETRIES).await;
+    assert!(again >= 1.0, "nobody was handed back");
+    assert!((sidecar.metric(SIGNED).await - f64::from(REQUESTS) - again).abs() < f64::EPSILON);
+    assert!(server.seen.arrivals.lock().unwrap().values().all(|count| *count == 1), "one arrived twice");
 }
