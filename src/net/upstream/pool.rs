@@ -103,8 +103,9 @@ impl Pool {
 
     fn find(&self) -> Found {
         let mut kept = self.kept();
-        let asked = kept.asked.replace(Instant::now());
-        if let Some(shared) = &mut kept.shared {
+        let Kept { shared, asked, .. } = &mut *kept;
+        if let Some(shared) = shared {
+            let asked = asked.replace(Instant::now());
             let over = match shared.get() {
                 None => false,
                 // With requests on it it is pinged; without, nobody knows whether the path is still there.
@@ -146,7 +147,10 @@ impl Pool {
         let handle = match shared.get_or_init(|| opening).await {
             Outcome::Failed(error) => return Err(error.clone()),
             Outcome::Open(connection) => {
-                self.look_after(&mut self.kept());
+                // Who opened it sees to its end; who only joins has no need to.
+                if own.is_some() {
+                    self.look_after(&mut self.kept());
+                }
                 connection.handle()
             }
             Outcome::NotShared => {
@@ -170,6 +174,7 @@ impl Pool {
             return first.handle().unwrap_or(connection);
         }
         kept.shared = Some(Arc::new(OnceCell::new_with(Some(Outcome::Open(handle)))));
+        kept.asked = Some(Instant::now());
         self.look_after(&mut kept);
         connection
     }
