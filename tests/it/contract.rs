@@ -226,6 +226,13 @@ async fn sheds_what_is_over_the_limit_of_requests_in_flight() {
         assert_eq!(got.value("retry-after"), Some("1"));
         assert_eq!(got.value("connection"), kept);
     }
+    // A body that is announced and does not come, and one that waits to be asked for, hold nothing up.
+    let headers = [("Content-Length", "5"), ("Expect", "100-continue")];
+    for headers in [&headers[..1], &headers] {
+        let got = exchange(sidecar.listen, &request("POST", "/svc/a", headers, b"")).await;
+        assert_eq!(got.contract(), answer(503, "overloaded", "no"));
+        assert_eq!(got.value("connection"), Some("close"));
+    }
 }
 
 #[tokio::test]

@@ -28,6 +28,18 @@ async fn take(listener: &TcpListener) -> TcpStream {
     stream
 }
 
+/// Another request, which is to come over another connection and to get its own answer.
+async fn another_over_a_new_connection(client: &Client, listener: &TcpListener) {
+    let answer = tokio::spawn(client.start("/svc/b", b"{}"));
+    let mut stream = take(listener).await;
+    stream.write_all(ANSWER).await.unwrap();
+    let answer = answer.await.unwrap().unwrap();
+    assert_eq!(
+        (answer.status().as_u16(), &answer.into_body().collect().await.unwrap().to_bytes()[..]),
+        (200, &b"{}"[..])
+    );
+}
+
 #[tokio::test]
 async fn no_more_connections_are_kept_than_allowed() {
     for (kept, count) in [(2, 2.0), (0, 0.0)] {
@@ -57,10 +69,7 @@ async fn an_answer_that_nobody_asked_for_is_given_to_nobody() {
     stream.write_all(&[ANSWER, b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"].concat()).await.unwrap();
     let answer = first.await.unwrap().unwrap();
     assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "{}");
-    let second = tokio::spawn(client.start("/svc/b", b"{}"));
-    take(&listener).await.write_all(ANSWER).await.unwrap();
-    let answer = second.await.unwrap().unwrap();
-    assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "{}");
+    another_over_a_new_connection(&client, &listener).await;
     client.until(OPENED, 2.0).await;
 }
 
@@ -75,10 +84,7 @@ async fn a_connection_whose_request_is_not_written_to_the_end_takes_no_other() {
     early.write_all(ANSWER).await.unwrap();
     let answer = first.await.unwrap().unwrap();
     assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "{}");
-    let second = tokio::spawn(client.start("/svc/b", b"{}"));
-    let mut stream = take(&listener).await;
-    stream.write_all(ANSWER).await.unwrap();
-    assert_eq!(second.await.unwrap().unwrap().status(), 200);
+    another_over_a_new_connection(&client, &listener).await;
 }
 
 #[tokio::test]
@@ -90,9 +96,7 @@ async fn the_connection_of_an_answer_that_is_not_read_to_the_end_is_not_used_aga
     stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{").await.unwrap();
     drop(first.await.unwrap().unwrap());
     assert_eq!(stream.read(&mut [0]).await.unwrap(), 0, "it is closed");
-    let second = tokio::spawn(client.start("/svc/b", b"{}"));
-    take(&listener).await.write_all(ANSWER).await.unwrap();
-    assert_eq!(second.await.unwrap().unwrap().status(), 200);
+    another_over_a_new_connection(&client, &listener).await;
 }
 
 #[tokio::test]
