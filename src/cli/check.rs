@@ -59,7 +59,7 @@ impl CheckArgs {
             writeln!(out, "ok: credential {}: AppID {}, {}", entry.name, entry.app_id, entry.key.verifying_key())?;
         }
         if self.echo {
-            runtime()?.block_on(echo_all(&config, &keystore, &upstream, out))?;
+            runtime::block_on(echo_all(&config, &keystore, &upstream, out))??;
         }
         Ok(())
     }

@@ -37,7 +37,7 @@ pub(super) struct DevArgs {
 
 impl DevArgs {
     pub(super) fn run(self, out: &mut dyn Write) -> Outcome {
-        Ok(runtime()?.block_on(serve(&self, out))?)
+        Ok(runtime::block_on(serve(&self, out))??)
     }
 }
 

@@ -12,6 +12,7 @@ mod input;
 mod keygen;
 mod output;
 mod run;
+mod runtime;
 mod shutdown;
 mod sign;
 mod signals;
@@ -28,7 +29,6 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::Context as _;
 use clap::Parser as _;
 
 use output::UntilClosed;
@@ -86,11 +86,6 @@ pub fn run() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
-}
-
-/// The runtime of the commands that serve: as many workers as the machine, or the control group, grants processors.
-fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("runtime")
 }
 
 /// How a command ends.

@@ -33,7 +33,7 @@ impl RunArgs {
         let config = self.configuration.load()?;
         config.require_credential().context("configuration").map_err(Failure::usage)?;
         let telemetry = telemetry::init(config.log.level, config.log.format).context("log")?;
-        Ok(runtime()?.block_on(serve(config, telemetry, self.ready_file.as_deref()))?)
+        Ok(runtime::block_on(serve(config, telemetry, self.ready_file.as_deref()))??)
     }
 }
 

@@ -1,0 +1,22 @@
+//! What the commands that serve run on.
+
+use std::{env, future::Future, thread};
+
+use anyhow::Context as _;
+use tokio::runtime::Builder;
+
+/// Runs `work` to its end, with as many workers as the machine, or the control group, grants processors.
+///
+/// A single worker is this thread itself: handing work to a thread costs 5 µs a request, 2 % of an RSA-2048 signature.
+pub(super) fn block_on<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
+    let mut builder = if is_single() { Builder::new_current_thread() } else { Builder::new_multi_thread() };
+    Ok(builder.enable_all().build().context("runtime")?.block_on(work))
+}
+
+/// Whether there is one worker. tokio's own variable sets another number than there are processors.
+fn is_single() -> bool {
+    match env::var("TOKIO_WORKER_THREADS") {
+        Ok(number) => number == "1",
+        Err(_) => thread::available_parallelism().is_ok_and(|processors| processors.get() == 1),
+    }
+}
