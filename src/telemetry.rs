@@ -15,6 +15,7 @@ pub mod otlp;
 mod request;
 #[cfg(test)]
 mod tests;
+mod values;
 
 use std::{
     io::{self, IsTerminal, Write},

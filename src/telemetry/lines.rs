@@ -14,7 +14,7 @@ use tracing::{
 };
 use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
 
-use super::Style;
+use super::{Style, values};
 
 /// The layer that writes.
 pub(super) struct Lines<W> {
@@ -94,10 +94,11 @@ impl<W: Fn(&[u8])> Lines<W> {
             Style::Text => write!(line, "{time} {level:>5} "),
         };
         event.record(&mut Message(line));
-        let _ = match self.style {
-            Style::Json => write!(line, r#"","target":"{}""#, meta.target()),
-            Style::Text => Ok(()),
-        };
+        if self.style == Style::Json {
+            line.push_str(r#"","target":""#);
+            line.push_str(meta.target());
+            line.push('"');
+        }
         let mut spans = context.event_span(event);
         // Innermost first: a name that is nearer hides the same name further out.
         let mut inner = Vec::new();
@@ -127,12 +128,14 @@ struct Message<'a>(&'a mut String);
 impl Visit for Message<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         if field.name() == "message" {
-            let _ = write!(Escaped(self.0), "{value:?}");
+            values::escaped_debug(self.0, value);
         }
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.record_debug(field, &format_args!("{value}"));
+        if field.name() == "message" {
+            values::escaped(self.0, value);
+        }
     }
 }
 
@@ -143,9 +146,9 @@ struct EventVisitor<'a> {
 }
 
 impl EventVisitor<'_> {
-    fn write(&mut self, field: &Field, value: fmt::Arguments<'_>, quoted: bool) {
+    fn field(&mut self, field: &Field, value: impl FnOnce(&mut String)) {
         if field.name() != "message" {
-            write_field(self.line, self.style, field.name(), value, quoted);
+            write_field(self.line, self.style, field.name(), value);
         }
     }
 }
@@ -157,9 +160,9 @@ struct SpanVisitor {
 }
 
 impl SpanVisitor {
-    fn write(&mut self, field: &Field, value: fmt::Arguments<'_>, quoted: bool) {
+    fn field(&mut self, field: &Field, value: impl FnOnce(&mut String)) {
         let mut text = String::new();
-        write_field(&mut text, self.style, field.name(), value, quoted);
+        write_field(&mut text, self.style, field.name(), value);
         match self.fields.iter_mut().find(|(name, _)| *name == field.name()) {
             Some((_, old)) => *old = text,
             None => self.fields.push((field.name(), text)),
@@ -167,36 +170,48 @@ impl SpanVisitor {
     }
 }
 
+fn write_field(line: &mut String, style: Style, name: &str, value: impl FnOnce(&mut String)) {
+    line.push_str(match style {
+        Style::Json => ",\"",
+        Style::Text => " ",
+    });
+    line.push_str(name);
+    line.push_str(match style {
+        Style::Json => "\":",
+        Style::Text => "=",
+    });
+    value(line);
+}
+
 macro_rules! visit {
     ($type:ty) => {
         impl Visit for $type {
             fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-                self.write(field, format_args!("{value:?}"), true);
+                self.field(field, |line| values::quoted(line, |line| values::escaped_debug(line, value)));
             }
 
             fn record_str(&mut self, field: &Field, value: &str) {
-                self.write(field, format_args!("{value}"), true);
+                self.field(field, |line| values::quoted(line, |line| values::escaped(line, value)));
             }
 
             fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
-                self.write(field, format_args!("{}", Causes(value)), true);
+                self.field(field, |line| values::quoted(line, |line| values::error(line, value)));
             }
 
             fn record_bool(&mut self, field: &Field, value: bool) {
-                self.write(field, format_args!("{value}"), false);
+                self.field(field, |line| line.push_str(if value { "true" } else { "false" }));
             }
 
             fn record_i64(&mut self, field: &Field, value: i64) {
-                self.write(field, format_args!("{value}"), false);
+                self.field(field, |line| values::integer(line, value));
             }
 
             fn record_u64(&mut self, field: &Field, value: u64) {
-                self.write(field, format_args!("{value}"), false);
+                self.field(field, |line| values::integer(line, value));
             }
 
             fn record_f64(&mut self, field: &Field, value: f64) {
-                // JSON knows no infinity and no NaN.
-                self.write(field, format_args!("{value}"), !value.is_finite());
+                self.field(field, |line| values::decimal(line, value));
             }
         }
     };
@@ -204,56 +219,3 @@ macro_rules! visit {
 
 visit!(EventVisitor<'_>);
 visit!(SpanVisitor);
-
-fn write_field(line: &mut String, style: Style, name: &str, value: fmt::Arguments<'_>, quoted: bool) {
-    let _ = match style {
-        Style::Json => write!(line, r#","{name}":"#),
-        Style::Text => write!(line, " {name}="),
-    };
-    if quoted {
-        line.push('"');
-        let _ = Escaped(line).write_fmt(value);
-        line.push('"');
-    } else {
-        let _ = line.write_fmt(value);
-    }
-}
-
-/// An error with its causes, outermost first, as one text.
-struct Causes<'a>(&'a (dyn Error + 'static));
-
-impl fmt::Display for Causes<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut next = self.0.source();
-        while let Some(cause) = next {
-            write!(f, ": {cause}")?;
-            next = cause.source();
-        }
-        Ok(())
-    }
-}
-
-/// Escapes what may not stand in a JSON string, and all control characters.
-struct Escaped<'a>(&'a mut String);
-
-impl Write for Escaped<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let mut plain = 0;
-        for (at, found) in text.char_indices() {
-            if found != '"' && found != '\\' && !found.is_control() {
-                continue;
-            }
-            self.0.push_str(&text[plain..at]);
-            plain = at + found.len_utf8();
-            match found {
-                '"' => self.0.push_str("\\\""),
-                '\\' => self.0.push_str("\\\\"),
-                '\n' => self.0.push_str("\\n"),
-                control => write!(self.0, "\\u{:04x}", u32::from(control))?,
-            }
-        }
-        self.0.push_str(&text[plain..]);
-        Ok(())
-    }
-}
