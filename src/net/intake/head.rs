@@ -1,6 +1,7 @@
 //! Reads a request head of HTTP/1 as strictly as RFC 9112 lets a server be. Pure.
 
 use http::Uri;
+use memchr::memchr;
 
 use crate::net::respond::{Code, Failure};
 
@@ -92,7 +93,7 @@ pub(super) fn scan(bytes: &[u8], search: &mut Search) -> Scan {
     if bytes.first().is_some_and(|first| !is_token(*first)) {
         return Scan::Wrong(Refusal::RequestLine);
     }
-    while let Some(length) = bytes[search.seen..].iter().position(|byte| *byte == b'\n') {
+    while let Some(length) = memchr(b'\n', &bytes[search.seen..]) {
         let end = search.seen + length;
         let Some(line) = bytes[search.line..end].strip_suffix(b"\r") else {
             return Scan::Wrong(Refusal::BareLineEnd);
@@ -114,9 +115,14 @@ pub(super) fn scan(bytes: &[u8], search: &mut Search) -> Scan {
 
 /// Checks the headers of a whole head whose end `search` has found, and says what follows it.
 pub(super) fn check(head: &[u8], search: Search, max_headers: usize) -> Result<Framing, Refusal> {
-    let lines = head.split(|byte| *byte == b'\n').skip(1).map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     let (mut length, mut chunked, mut hosts, mut headers) = (None, false, 0, 0);
-    for line in lines.take_while(|line| !line.is_empty()) {
+    let mut rest = memchr(b'\n', head).map_or(&[][..], |end| &head[end + 1..]);
+    while let Some(end) = memchr(b'\n', rest) {
+        let line = rest[..end].strip_suffix(b"\r").unwrap_or(&rest[..end]);
+        rest = &rest[end + 1..];
+        if line.is_empty() {
+            break;
+        }
         headers += 1;
         if headers > max_headers {
             return Err(Refusal::TooManyHeaders);
@@ -175,10 +181,12 @@ fn header(line: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
     if matches!(line.first(), Some(b' ' | b'\t')) {
         return Err(Refusal::FoldedHeader);
     }
-    let colon = line.iter().position(|byte| *byte == b':').ok_or(Refusal::HeaderLine)?;
+    let colon = memchr(b':', line).ok_or(Refusal::HeaderLine)?;
     let (name, value) = (&line[..colon], &line[colon + 1..]);
     let named = !name.is_empty() && name.iter().copied().all(is_token);
-    if named && value.iter().all(|byte| matches!(byte, b'\t' | 0x20..=0x7e | 0x80..)) {
+    // Without a way out of the loop it takes many bytes at a time.
+    let valued = value.iter().fold(true, |all, byte| all & matches!(byte, b'\t' | 0x20..=0x7e | 0x80..));
+    if named && valued {
         Ok((name, value.trim_ascii()))
     } else if value.contains(&b'\r') || name.contains(&b'\r') {
         Err(Refusal::BareLineEnd)
@@ -195,13 +203,31 @@ fn number(value: &[u8]) -> Option<u64> {
     value.iter().try_fold(0_u64, |number, digit| number.checked_mul(10)?.checked_add(u64::from(digit - b'0')))
 }
 
+/// Letters, digits, and `others`; as a table, since every byte of a head is looked up.
+const fn letters_and(others: &[u8]) -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        table[byte as usize] = byte.is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut place = 0;
+    while place < others.len() {
+        table[others[place] as usize] = true;
+        place += 1;
+    }
+    table
+}
+
 /// `tchar` of RFC 9110 §5.6.2.
 fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    static TOKEN: [bool; 256] = letters_and(b"!#$%&'*+-.^_`|~");
+    TOKEN[usize::from(byte)]
 }
 
 fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"/?&=%-._~+,:@;!$'()*[]".contains(&byte)
+    static PLAIN: [bool; 256] = letters_and(b"/?&=%-._~+,:@;!$'()*[]");
+    PLAIN[usize::from(byte)]
 }
 
 #[cfg(test)]
