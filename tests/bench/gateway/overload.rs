@@ -46,7 +46,8 @@ pub fn measure(options: &Options, upstream: &Upstream, workers: usize) {
         answered
     };
     run("one at a time", 1, Pace::Closed);
-    let capacity = run("as much as it can", 64, Pace::Closed);
+    // Few enough to be let wait whatever the limits, many enough to keep it busy.
+    let capacity = run("as much as it can", 16, Pace::Closed);
     run("half of that", 512, Pace::PerSecond((capacity / 2.0) as u32));
     run("twice that", 900, Pace::PerSecond((capacity * 2.0) as u32));
 }
