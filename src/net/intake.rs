@@ -195,12 +195,19 @@ impl<S> Guard<S> {
                 Stage::Head | Stage::Http2 => (self.line.idle_since(), self.limits.idle),
                 _ => return Poll::Pending,
             };
+            // Any timer that has not run out will do for now: one that runs out too early is set anew then, which is cheaper
+            // than setting it, or reading the clock, for every request.
+            if since.is_none()
+                && let Some(timer) = self.timer.as_mut().filter(|timer| !timer.is_elapsed())
+            {
+                ready!(timer.as_mut().poll(cx));
+                continue;
+            }
             let now = Instant::now();
             let deadline = since.unwrap_or(now) + limit;
             if since.is_some() && now >= deadline {
                 return Poll::Ready(());
             }
-            // A timer that runs out too early is set anew then; that is cheaper than setting it for every request.
             let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
             if timer.deadline() > deadline || timer.is_elapsed() {
                 timer.as_mut().reset(deadline);

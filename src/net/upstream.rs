@@ -107,7 +107,7 @@ impl Upstream {
         handover: &Handover,
     ) -> Result<Response<Streamed>, SendError> {
         let started = Instant::now();
-        let mut connection = self.pool.connection().await?;
+        let mut connection = self.pool.connection(started).await?;
         let request = self.request(&connection, method, target, headers, body);
         handover.0.store(true, Ordering::Release);
         let response = connection.send(request).await.map_err(|error| {

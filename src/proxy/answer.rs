@@ -13,10 +13,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::time::Sleep;
 
 use super::exchange::Exchange;
-use crate::{
-    metrics::Phase,
-    net::{respond::Code, upstream::Streamed},
-};
+use crate::net::{respond::Code, upstream::Streamed};
 
 /// Wonder's answer as it streams through, or one of ours. Holds its exchange open until it is dropped.
 pub struct Answer {
@@ -33,7 +30,6 @@ struct PassedOn {
     body: Streamed,
     idle: Duration,
     deadline: Instant,
-    began: Instant,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -45,8 +41,7 @@ impl Answer {
 
     /// `idle` is the longest wait between two pieces; at `deadline` the answer is cut.
     pub(super) fn passed_on(body: Streamed, exchange: Arc<Exchange>, idle: Duration, deadline: Instant) -> Self {
-        let began = Instant::now();
-        Self { content: Content::PassedOn(PassedOn { body, idle, deadline, began, timer: None }), exchange }
+        Self { content: Content::PassedOn(PassedOn { body, idle, deadline, timer: None }), exchange }
     }
 }
 
@@ -117,12 +112,10 @@ impl Body for Answer {
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        if let Content::PassedOn(PassedOn { body, began, .. }) = &self.content {
-            if !body.is_end_stream() {
-                return;
-            }
-            self.exchange.metrics().upstream_phase(Phase::Body, began.elapsed().as_secs_f64());
+        match &self.content {
+            Content::OurOwn(_) => self.exchange.ended(),
+            Content::PassedOn(passed_on) if passed_on.body.is_end_stream() => self.exchange.passed_on(),
+            Content::PassedOn(_) => {}
         }
-        self.exchange.ended();
     }
 }

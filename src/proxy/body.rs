@@ -32,15 +32,19 @@ pub(super) struct Taken {
     _claim: Claim,
 }
 
-/// Reads the whole body: at most `limit` bytes within `time`, and no more than `budget` has left for all bodies together.
-pub(super) async fn take(mut body: Incoming, limit: usize, time: Duration, budget: &Budget) -> Result<Taken, Failure> {
+/// Reads the whole body: at most `limit` bytes until `deadline`, and no more than `budget` has left for all bodies together.
+pub(super) async fn take(
+    mut body: Incoming,
+    limit: usize,
+    deadline: Instant,
+    budget: &Budget,
+) -> Result<Taken, Failure> {
     let mut chunks = Chunks::default();
     let mut claim = budget.claim();
     let declared = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if !claim.extend_to(declared) {
         return Err(no_memory());
     }
-    let deadline = Instant::now() + time;
     while !body.is_end_stream() {
         let frame = match timeout_at(deadline, body.frame()).await {
             Ok(Some(Ok(frame))) => frame,

@@ -16,7 +16,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::{drain::Drain, trace::Traceparent};
 use crate::{
     keystore::Entry,
-    metrics::{InFlight, Metrics, Responder, Sent},
+    metrics::{self, InFlight, Metrics, Responder, Sent},
     net::{
         caller::Caller,
         respond::{Code, Failure},
@@ -94,6 +94,11 @@ impl Exchange {
         }
     }
 
+    /// When its head was there.
+    pub(super) fn started(&self) -> Instant {
+        self.started
+    }
+
     pub(super) fn id(&self) -> &HeaderValue {
         &self.id
     }
@@ -122,8 +127,8 @@ impl Exchange {
         self.facts().signer = Some(Arc::clone(signer));
     }
 
-    pub(super) fn body_taken(&self, bytes: u64, took: Duration) {
-        let ended = self.started.elapsed();
+    pub(super) fn body_taken(&self, bytes: u64, began: Instant) {
+        let (ended, took) = self.since(began);
         let mut facts = self.facts();
         facts.request_bytes = bytes;
         facts.phases.body = Phase { ended, took };
@@ -131,8 +136,8 @@ impl Exchange {
         self.metrics.body_read(took.as_secs_f64(), bytes);
     }
 
-    pub(super) fn signed(&self, took: Duration) {
-        let ended = self.started.elapsed();
+    pub(super) fn signed(&self, began: Instant) {
+        let (ended, took) = self.since(began);
         let mut facts = self.facts();
         facts.phases.sign = Phase { ended, took };
         facts.phases.signing += took;
@@ -140,22 +145,26 @@ impl Exchange {
         self.metrics.signed(true, took.as_secs_f64());
     }
 
-    /// A new attempt begins; what it returns is to be told whether a connection has got hold of it.
-    pub(super) fn attempt(&self) -> &Handover {
-        let began = self.started.elapsed();
+    /// A new attempt begins: when, and who is to be told whether a connection has got hold of it.
+    pub(super) fn attempt(&self) -> (Instant, &Handover) {
+        let now = Instant::now();
+        let began = now - self.started;
         let mut facts = self.facts();
         facts.attempts += 1;
         facts.attempt = Some(began);
         (facts.phases.connect, facts.phases.upstream) = Default::default();
-        &self.handover
+        (now, &self.handover)
     }
 
-    pub(super) fn head_after(&self, took: Duration) {
+    /// The attempt got the head of an answer.
+    pub(super) fn head_came(&self) {
         let ended = self.started.elapsed();
         let mut facts = self.facts();
-        facts.attempt = None;
+        let took = ended.saturating_sub(facts.attempt.take().unwrap_or(ended));
         facts.phases.upstream = Phase { ended, took };
         facts.phases.waiting += took;
+        drop(facts);
+        self.metrics.upstream_phase(metrics::Phase::Head, took.as_secs_f64());
     }
 
     /// The answer's head came over a connection that was opened at `opened`. If that was during the attempt, the attempt waited for it.
@@ -189,6 +198,16 @@ impl Exchange {
         self.metrics.upstream_responded(status);
     }
 
+    /// Wonder's answer was passed on to its last byte.
+    pub(super) fn passed_on(&self) {
+        let now = self.started.elapsed();
+        let mut facts = self.facts();
+        facts.ended = Some(now);
+        let took = now.saturating_sub(facts.answered.unwrap_or(now));
+        drop(facts);
+        self.metrics.upstream_phase(metrics::Phase::Body, took.as_secs_f64());
+    }
+
     /// We answer in its place.
     pub(super) fn failed(&self, failure: &Failure) {
         self.metrics.proxy_error(failure.code.as_str(), failure.sent);
@@ -213,10 +232,16 @@ impl Exchange {
         self.facts().response_bytes += bytes as u64;
     }
 
-    /// The answer's last byte was passed on.
+    /// The last byte of our own answer was passed on.
     pub(super) fn ended(&self) {
         let now = self.started.elapsed();
         self.facts().ended = Some(now);
+    }
+
+    /// How long after the request's head it is now, and how long after `began`.
+    fn since(&self, began: Instant) -> (Duration, Duration) {
+        let now = Instant::now();
+        (now - self.started, now - began)
     }
 
     fn facts(&self) -> MutexGuard<'_, Facts> {

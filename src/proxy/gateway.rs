@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, header, uri::PathAndQuery};
 use http_body::Body as _;
 use hyper::body::Incoming;
-use tokio::{runtime::Handle, time::timeout};
+use tokio::{runtime::Handle, time::timeout_at};
 
 use super::{
     Parts,
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     keystore::Entry,
-    metrics::{Phase, Sent},
+    metrics::Sent,
     net::{
         headers,
         respond::{Code, Failure},
@@ -109,8 +109,9 @@ impl Gateway {
             return Err(body::too_large(limit));
         }
         let began = Instant::now();
-        let body = body::take(incoming, limit, self.parts.timeouts.body, &self.budget).await?;
-        exchange.body_taken(body.length as u64, began.elapsed());
+        let deadline = began + self.parts.timeouts.body;
+        let body = body::take(incoming, limit, deadline.into(), &self.budget).await?;
+        exchange.body_taken(body.length as u64, began);
         Ok(body)
     }
 
@@ -127,16 +128,13 @@ impl Gateway {
             headers.insert(name, value);
         }
         let body: Chunks = taken.body.chunks.iter().cloned().collect();
-        let began = Instant::now();
-        let limit = self.parts.timeouts.response_head;
-        let handover = exchange.attempt();
+        let (began, handover) = exchange.attempt();
+        let deadline = began + self.parts.timeouts.response_head;
         let sending = self.parts.upstream.send(taken.method.clone(), taken.target.clone(), headers, body, handover);
-        match timeout(limit, sending).await {
+        match timeout_at(deadline.into(), sending).await {
             Ok(Ok(response)) => {
                 check_answer(&response)?;
-                let took = began.elapsed();
-                exchange.head_after(took);
-                exchange.metrics().upstream_phase(Phase::Head, took.as_secs_f64());
+                exchange.head_came();
                 Ok(response)
             }
             Ok(Err(error)) => {
@@ -165,7 +163,7 @@ impl Gateway {
         );
         match signed {
             Ok(signed) => {
-                exchange.signed(began.elapsed());
+                exchange.signed(began);
                 Ok(signed)
             }
             Err(error) => {

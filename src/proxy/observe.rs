@@ -12,7 +12,7 @@ use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use rand::Rng as _;
-use tokio::time::timeout;
+use tokio::time::timeout_at;
 use tower::{Layer, Service, layer::layer_fn};
 
 use super::{
@@ -93,9 +93,9 @@ where
         }
         let (mut inner, timeouts) = (self.inner.clone(), self.timeouts);
         Box::pin(async move {
-            let deadline = Instant::now() + timeouts.request;
+            let deadline = exchange.started() + timeouts.request;
             let call = Call { request, exchange: Arc::clone(&exchange) };
-            let outcome = match timeout(timeouts.request, inner.call(call)).await {
+            let outcome = match timeout_at(deadline.into(), inner.call(call)).await {
                 Ok(outcome) => outcome,
                 Err(_) => Err(Failure::new(Code::UpstreamTimeout, "no answer in time (timeouts.request)")),
             };

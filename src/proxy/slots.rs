@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tower::{Layer, Service, layer::layer_fn, service_fn};
 
@@ -48,10 +48,11 @@ impl Slots {
     async fn next(&self) -> Result<OwnedSemaphorePermit, Failure> {
         let places = Arc::clone(&self.places);
         if let Ok(slot) = Arc::clone(&places).try_acquire_owned() {
-            self.standing.empty();
+            self.standing.empty(Instant::now());
             return Ok(slot);
         }
-        match timeout(self.standing.patience(), places.acquire_owned()).await {
+        let patience = self.standing.patience(Instant::now());
+        match timeout(patience, places.acquire_owned()).await {
             Ok(Ok(slot)) => Ok(slot),
             Ok(Err(_closed)) => Err(draining()),
             Err(_late) => Err(full()),
@@ -69,8 +70,6 @@ fn draining() -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use tokio::time::Instant;
-
     use super::*;
 
     const QUEUE: Duration = Duration::from_secs(1);

@@ -20,14 +20,14 @@ impl Standing {
         Self { limit, last_empty: Mutex::new(Instant::now()) }
     }
 
-    /// Somebody found the queue empty.
-    pub(super) fn empty(&self) {
-        *self.last_empty() = Instant::now();
+    /// Somebody finds the queue empty.
+    pub(super) fn empty(&self, now: Instant) {
+        *self.last_empty() = now;
     }
 
     /// How long one may wait in it: up to the limit, and a tenth of that once nobody has found it empty for so long.
-    pub(super) fn patience(&self) -> Duration {
-        if self.last_empty().elapsed() > self.limit { self.limit / 10 } else { self.limit }
+    pub(super) fn patience(&self, now: Instant) -> Duration {
+        if now.saturating_duration_since(*self.last_empty()) > self.limit { self.limit / 10 } else { self.limit }
     }
 
     fn last_empty(&self) -> MutexGuard<'_, Instant> {

@@ -49,24 +49,24 @@ impl Turns {
     /// Waits for a turn, which lasts until the permit is dropped.
     pub(super) async fn next(&self) -> Result<SemaphorePermit<'_>, Failure> {
         let asked = Instant::now();
-        let turn = match self.places.try_acquire() {
+        let (turn, now) = match self.places.try_acquire() {
             Ok(turn) => {
-                self.standing.empty();
-                turn
+                self.standing.empty(asked);
+                (turn, asked)
             }
             Err(_) => match self.places.acquire().await {
-                Ok(turn) => turn,
+                Ok(turn) => (turn, Instant::now()),
                 Err(_) => unreachable!("nobody closes it"),
             },
         };
-        if asked.elapsed() > self.standing.patience() {
+        if now - asked > self.standing.patience(now) {
             return Err(Failure::new(
                 Code::Overloaded,
                 "more requests than can be signed (timeouts.sign); add processor time or instances",
             ));
         }
         // Other work first: without this a worker would sign for all who have a turn before it looks at a socket again.
-        if LOOKED.get().is_none_or(|looked| looked.elapsed() > SLICE) {
+        if LOOKED.get().is_none_or(|looked| now - looked > SLICE) {
             yield_now().await;
             LOOKED.set(Some(Instant::now()));
         }

@@ -63,7 +63,8 @@ pub(super) fn decimal(line: &mut String, value: f64) {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a whole number below 2^40")]
     let thousandths = (value * 1e3).round() as u64;
     #[expect(clippy::cast_precision_loss, reason = "below 2^40")]
-    let is_short = value.is_sign_positive() && thousandths < 1 << 40 && (thousandths as f64 / 1e3).to_bits() == value.to_bits();
+    let is_short =
+        value.is_sign_positive() && thousandths < 1 << 40 && (thousandths as f64 / 1e3).to_bits() == value.to_bits();
     if !is_short {
         let _ = if value.is_finite() { write!(line, "{value}") } else { write!(line, "\"{value}\"") };
         return;

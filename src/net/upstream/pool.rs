@@ -92,24 +92,24 @@ impl Pool {
         Self { connector, limits, only_http2, kept: Mutex::new(Kept { shared, ..Kept::default() }) }
     }
 
-    /// A connection for one request.
-    pub(super) async fn connection(self: &Arc<Self>) -> Result<Connection, SendError> {
-        match self.find() {
+    /// A connection for one request that is sent `now`.
+    pub(super) async fn connection(self: &Arc<Self>, now: Instant) -> Result<Connection, SendError> {
+        match self.find(now) {
             Found::Idle(connection) => Ok(connection),
             Found::Shared(shared) => self.join(&shared).await,
             Found::Nothing => Ok(self.share(self.open().await?)),
         }
     }
 
-    fn find(&self) -> Found {
+    fn find(&self, now: Instant) -> Found {
         let mut kept = self.kept();
         let Kept { shared, asked, .. } = &mut *kept;
         if let Some(shared) = shared {
-            let asked = asked.replace(Instant::now());
+            let asked = asked.replace(now);
             let over = match shared.get() {
                 None => false,
                 // With requests on it it is pinged; without, nobody knows whether the path is still there.
-                Some(Outcome::Open(connection)) => self.is_over(asked) || !self.is_fit(connection),
+                Some(Outcome::Open(connection)) => self.is_over(asked) || !self.is_fit(connection, now),
                 Some(Outcome::NotShared | Outcome::Failed(_)) => true,
             };
             if over {
@@ -122,7 +122,7 @@ impl Pool {
         while let Some(before) = place.checked_sub(1) {
             place = before;
             let connection = &kept.idle[place].connection;
-            if !self.is_fit(connection) {
+            if !self.is_fit(connection, now) {
                 kept.idle.remove(place);
             } else if connection.is_ready() {
                 return kept.idle.remove(place).map_or(Found::Nothing, |idle| Found::Idle(idle.connection));
@@ -169,7 +169,7 @@ impl Pool {
         let Some(handle) = connection.handle() else { return connection };
         let mut kept = self.kept();
         if let Some(Outcome::Open(first)) = kept.shared.as_ref().and_then(|shared| shared.get())
-            && self.is_fit(first)
+            && self.is_fit(first, Instant::now())
         {
             return first.handle().unwrap_or(connection);
         }
@@ -210,12 +210,13 @@ impl Pool {
 
     /// Takes back a connection whose answer has been read to the end.
     pub(super) fn keep(self: &Arc<Self>, connection: Connection) {
-        if !self.is_fit(&connection) || self.limits.max_idle == 0 {
+        let now = Instant::now();
+        if !self.is_fit(&connection, now) || self.limits.max_idle == 0 {
             return;
         }
         let mut kept = self.kept();
         let surplus = if kept.idle.len() < self.limits.max_idle { None } else { kept.idle.pop_front() };
-        kept.idle.push_back(Idle { connection, since: Instant::now() });
+        kept.idle.push_back(Idle { connection, since: now });
         self.look_after(&mut kept);
         drop(kept);
         drop(surplus);
@@ -238,8 +239,8 @@ impl Pool {
     }
 
     /// Whether another request may go over it. One that is too old is told so, for the count of the reasons of the end.
-    fn is_fit(&self, connection: &Connection) -> bool {
-        let aged = connection.opened().elapsed() > self.limits.age;
+    fn is_fit(&self, connection: &Connection, now: Instant) -> bool {
+        let aged = now - connection.opened() > self.limits.age;
         if aged {
             connection.retire();
         }
