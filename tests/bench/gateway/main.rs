@@ -11,7 +11,7 @@
 //! The load and the upstream (TLS, keep-alive, a small answer) run in this process, pinned to the last processor; a
 //! sidecar with one worker is pinned to the first. What a request costs is the processor time of the sidecar's threads from
 //! `/proc`, which other programs on the machine disturb far less than they disturb time on the wall. It is set against
-//! the bare signature of aws-lc-rs, measured just before and after on the sidecar's processor.
+//! the bare signature of aws-lc-rs, measured at the same time on the sidecar's processor.
 //!
 //! Needs Linux, and an otherwise quiet machine for anything that is not a ratio.
 
@@ -181,23 +181,21 @@ fn one(options: &Options, upstream: &Upstream, signature: &Signature, kind: Kind
 }
 
 fn measure_case(options: &Options, upstream: &Upstream, signature: &Signature, sidecar: &Sidecar, case: &Case) -> Row {
-    let before = signature.cost();
     let opened = upstream.connections();
     sidecar.forget_peak();
     let load = load::start(case, sidecar.address());
     thread::sleep(Duration::from_secs_f64((options.seconds / 4.0).min(0.5)));
     load.begin();
     let (began, cpu) = (Instant::now(), sidecar.cpu());
-    thread::sleep(Duration::from_secs_f64(options.seconds));
+    let signature = signature.cost_during(|| thread::sleep(Duration::from_secs_f64(options.seconds)));
     let outcome = load.end();
     let (took, cpu) = (began.elapsed(), sidecar.cpu() - cpu);
     let opened = upstream.connections() - opened;
-    let after = signature.cost();
     let answers = outcome.latencies.len().max(1) as f64;
     Row {
         per_second: if matches!(case.pace, Pace::Closed) { answers / took.as_secs_f64() } else { f64::NAN },
         cpu: cpu.as_secs_f64() * 1e6 / answers,
-        signature: (before + after).as_secs_f64() * 1e6 / 2.0,
+        signature: signature.as_secs_f64() * 1e6,
         quantiles: outcome.quantiles(),
         peak: sidecar.peak(),
         opened,
