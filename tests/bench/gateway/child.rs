@@ -21,6 +21,9 @@ pub enum Kind {
     Signing,
     /// The same source with the signature taken out; exists in this benchmark only.
     Unsigned,
+    /// The least that signs, with the same libraries.
+    #[value(skip)]
+    Bare,
     /// One of the [`peers`], as are the next two.
     #[value(skip)]
     Node,
@@ -38,6 +41,7 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Self::Signing => "signing",
             Self::Unsigned => "signing off",
+            Self::Bare => "the bare libraries",
             Self::Node => "Node",
             Self::Go => "Go",
             Self::Nginx => "nginx with njs",
@@ -74,9 +78,9 @@ impl Sidecar {
                 command.env_clear().arg("run");
                 command
             }
-            Kind::Unsigned => {
+            Kind::Unsigned | Kind::Bare => {
                 let mut command = Command::new(std::env::current_exe().unwrap());
-                command.env_clear().arg("--be-unsigned");
+                command.env_clear().arg(if kind == Kind::Bare { "--be-bare" } else { "--be-unsigned" });
                 command
             }
             Kind::Node | Kind::Go | Kind::Nginx | Kind::Plain => peers::command(kind, address, upstream, options),

@@ -42,6 +42,7 @@
     reason = "shorter this way, and on no hot path"
 )]
 
+mod bare;
 mod child;
 #[path = "../support/key.rs"]
 mod key;
@@ -127,6 +128,9 @@ struct Options {
     /// Be the sidecar that signs nothing; for this program's own use
     #[arg(long, hide = true)]
     be_unsigned: bool,
+    /// Be the least that a signing proxy can be; likewise
+    #[arg(long, hide = true)]
+    be_bare: bool,
     /// What cargo says to every benchmark
     #[arg(long, hide = true)]
     bench: bool,
@@ -136,6 +140,10 @@ fn main() -> ExitCode {
     let mut options = Options::parse();
     if options.be_unsigned {
         unsigned::run();
+        return ExitCode::SUCCESS;
+    }
+    if options.be_bare {
+        bare::run();
         return ExitCode::SUCCESS;
     }
     if options.short {

@@ -25,6 +25,7 @@ pub fn measure(options: &Options, upstream: &Upstream) {
     let mut all = vec![
         (Kind::Signing, "wonder-signer".to_owned(), Vec::<Row>::new()),
         (Kind::Unsigned, "wonder-signer, signing off".to_owned(), Vec::new()),
+        (Kind::Bare, Kind::Bare.to_string(), Vec::new()),
     ];
     let peers = [(Kind::Node, "nodejs"), (Kind::Go, "golang-go"), (Kind::Nginx, NGINX), (Kind::Plain, NGINX)];
     for (kind, package) in peers {
