@@ -169,7 +169,7 @@ impl Sidecar {
 
 impl Drop for Sidecar {
     fn drop(&mut self) {
-        if self.kind == Kind::Nginx {
+        if matches!(self.kind, Kind::Nginx | Kind::Plain) {
             // Killed, it would leave its worker behind.
             let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
         } else {
