@@ -8,7 +8,7 @@ use tokio::runtime::Builder;
 /// Runs `work` to its end, with as many workers as the machine, or the control group, grants processors.
 ///
 /// A single worker is this thread itself: handing work to a thread costs 5 µs a request, 2 % of an RSA-2048 signature.
-pub(super) fn block_on<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
+pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
     let mut builder = if is_single() { Builder::new_current_thread() } else { Builder::new_multi_thread() };
     Ok(builder.enable_all().build().context("runtime")?.block_on(work))
 }

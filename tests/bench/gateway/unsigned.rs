@@ -6,16 +6,16 @@
 
 use std::future::pending;
 
-use tokio::runtime::Builder;
 use wonder_signer::config::{Config, Flags};
 
-use super::{product::app::App, telemetry};
+use super::{
+    product::{app::App, runtime},
+    telemetry,
+};
 
 /// As the command `run` does it.
 pub fn run() {
     let config = Config::load(&[], std::env::vars_os(), &Flags::default()).unwrap();
     telemetry::init(config.log.level, config.log.format).unwrap();
-    let single = std::env::var("TOKIO_WORKER_THREADS").is_ok_and(|workers| workers == "1");
-    let mut builder = if single { Builder::new_current_thread() } else { Builder::new_multi_thread() };
-    builder.enable_all().build().unwrap().block_on(async { App::start(config).await.unwrap().run(pending()).await });
+    runtime::block_on(async { App::start(config).await.unwrap().run(pending()).await }).unwrap();
 }
