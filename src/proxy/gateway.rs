@@ -1,11 +1,6 @@
 //! The heart: takes a request in, stamps and signs it, sends it, and hands back Wonder's answer.
 
-use std::{
-    future::{Future as _, poll_fn},
-    pin::pin,
-    sync::Arc,
-    time::Instant,
-};
+use std::{sync::Arc, time::Instant};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, header, uri::PathAndQuery};
 use http_body::Body as _;
@@ -122,8 +117,10 @@ impl Gateway {
 
     /// Stamps, signs and sends `taken` once.
     async fn attempt(&self, taken: &Taken, entry: &Entry, exchange: &Exchange) -> Result<Response<Streamed>, Attempt> {
-        let mut turn = Some(self.turns.next().await?);
-        let signed = self.sign(taken, entry, exchange)?;
+        let signed = {
+            let _turn = self.turns.next().await?;
+            self.sign(taken, entry, exchange)?
+        };
         let mut headers = taken.headers.clone();
         for (name, value) in [(CREDENTIAL, signed.credential), (NONCE, signed.nonce), (SIGNATURE, signed.signature)] {
             let mut value = HeaderValue::try_from(value)
@@ -135,14 +132,6 @@ impl Gateway {
         let (began, handover) = exchange.attempt();
         let deadline = began + self.parts.timeouts.response_head;
         let sending = self.parts.upstream.send(taken.method.clone(), taken.target.clone(), headers, body, handover);
-        let mut sending = pin!(sending);
-        // A turn ends when the request has been handed to a connection that waits for one: were it to end before, the next
-        // signature would go before the writing of this request.
-        let sending = poll_fn(|cx| {
-            let polled = sending.as_mut().poll(cx);
-            turn = None;
-            polled
-        });
         match timeout_at(deadline.into(), sending).await {
             Ok(Ok(response)) => {
                 check_answer(&response)?;
