@@ -1,0 +1,54 @@
+//! The pair of keys that `keygen` makes.
+
+use std::{collections::BTreeMap, fs, path::PathBuf};
+
+use crate::{Desk, run};
+
+#[test]
+fn makes_a_pair_that_signs_and_verifies_and_is_never_overwritten() {
+    let desk = Desk::new();
+    let (directory, vector) = (desk.path("new/keys"), desk.vector("create-customer"));
+    let out = run(&["keygen", "--out", &directory], b"").done();
+    let (private, public) = (format!("{directory}/private_key.pem"), format!("{directory}/public_key.pem"));
+    let lines: Vec<&str> = out.lines().collect();
+    assert_eq!(lines[0], format!("{private} (mode 0600, keep it secret)"));
+    assert_eq!(lines[1], public);
+    assert!(lines[2].starts_with("RSA 2048 bits, fingerprint "), "{out}");
+    assert!(lines[3].starts_with("next: ") && lines.len() == 4, "{out}");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        assert_eq!(fs::metadata(&private).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    let arguments = ["sign", "--app-id", &vector.app_id, "--private-key-file", &private, "--nonce", &vector.nonce];
+    let request = ["--request-time", &vector.request_time, "--method", &vector.method, "--target", &vector.uri];
+    let signed = run(&[&arguments[..], &request, &["--body-file", "-"]].concat(), &vector.body()).done();
+    let signed: BTreeMap<String, String> = serde_json::from_str(&signed).unwrap();
+    let out = desk.verify(vector, &[("--public-key-file", &public), ("--signature", &signed["signature"])]).done();
+    assert_eq!(out, format!("signature is right ({})\n", lines[2]));
+
+    let before = fs::read(&private).unwrap();
+    run(&["keygen", "--out", &directory], b"")
+        .failed(1, &format!("keygen: {private}: exists already, choose another --out"));
+    assert_eq!(fs::read(&private).unwrap(), before);
+    fs::remove_file(&private).unwrap();
+    run(&["keygen", "--out", &directory], b"")
+        .failed(1, &format!("keygen: {public}: exists already, choose another --out"));
+    assert!(!PathBuf::from(&private).exists(), "nothing half done");
+    let error = run(&["keygen", "--out", &public], b"");
+    assert_eq!(error.code, Some(1));
+    assert!(error.err.starts_with(&format!("wonder-signer: keygen: --out {public}: ")), "{}", error.err);
+}
+
+#[test]
+fn makes_the_size_that_is_asked_for() {
+    let desk = Desk::new();
+    let directory = desk.path("big");
+    let out = run(&["keygen", "--out", &directory, "--bits", "3072"], b"").done();
+    assert!(out.contains("\nRSA 3072 bits, fingerprint "), "{out}");
+    for bits in ["1024", "2047", "8192", "", "many"] {
+        run(&["keygen", "--out", &directory, "--bits", bits], b"")
+            .failed(64, "usage: --bits <BITS>: must be 2048, 3072 or 4096; try --help");
+    }
+}

@@ -1,0 +1,169 @@
+//! Runs the built binary as people and scripts do: arguments and files in; output, one error line and exit code out.
+
+// The exemption of the lints for tests does not reach the functions that tests call.
+#![allow(clippy::unwrap_used)]
+
+mod input;
+mod keygen;
+mod output;
+mod sign;
+mod usage;
+mod verify;
+mod wait;
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::Write as _,
+    process::{Command, Stdio},
+};
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use serde::Deserialize;
+use tempfile::TempDir;
+
+/// `tests/vectors/wonder-rsa-sha256.json`.
+#[derive(Deserialize)]
+struct KnownAnswers {
+    keys: BTreeMap<String, Pems>,
+    refused_keys: BTreeMap<String, Pems>,
+    vectors: Vec<Vector>,
+}
+
+#[derive(Deserialize)]
+struct Pems {
+    private_key_pem: String,
+    public_key_pem: String,
+}
+
+#[derive(Deserialize)]
+struct Vector {
+    name: String,
+    key: String,
+    app_id: String,
+    request_time: String,
+    nonce: String,
+    method: String,
+    uri: String,
+    body_base64: String,
+    credential: String,
+    message_hex: String,
+    signature: String,
+}
+
+/// A directory with the files of the vectors.
+struct Desk {
+    directory: TempDir,
+    answers: KnownAnswers,
+}
+
+/// How a command ended.
+#[derive(Debug)]
+struct Ended {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl Ended {
+    /// Asserts success without a word on standard error; gives standard output.
+    #[track_caller]
+    fn done(self) -> String {
+        assert_eq!((self.code, self.err.as_str()), (Some(0), ""), "{}", self.out);
+        self.out
+    }
+
+    /// Asserts the exit code and that standard error is this one line after the program's name, standard output empty.
+    #[track_caller]
+    fn failed(self, code: i32, line: &str) {
+        assert_eq!(self.err, format!("wonder-signer: {line}\n"));
+        assert_eq!((self.code, self.out.as_str()), (Some(code), ""));
+    }
+
+    /// As [`failed`](Self::failed), by the beginning of the line.
+    #[track_caller]
+    fn failed_with(self, code: i32, start: &str) {
+        assert!(self.err.starts_with(&format!("wonder-signer: {start}")), "{}", self.err);
+        assert_eq!((self.err.lines().count(), self.code, self.out.as_str()), (1, Some(code), ""));
+    }
+}
+
+/// Runs with `arguments`, `input` on standard input.
+fn run(arguments: &[&str], input: &[u8]) -> Ended {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_wonder-signer"))
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It may end without reading, and does so when an argument is wrong.
+    let _ = child.stdin.take().unwrap().write_all(input);
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Ended { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+impl Desk {
+    fn new() -> Self {
+        let answers: KnownAnswers = serde_json::from_str(include_str!("../vectors/wonder-rsa-sha256.json")).unwrap();
+        let desk = Self { directory: TempDir::new().unwrap(), answers };
+        for (name, pems) in desk.answers.keys.iter().chain(&desk.answers.refused_keys) {
+            desk.write(&format!("{name}.pem"), pems.private_key_pem.as_bytes());
+            desk.write(&format!("{name}.pub"), pems.public_key_pem.as_bytes());
+        }
+        desk
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.directory.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    fn write(&self, name: &str, content: &[u8]) -> String {
+        let path = self.path(name);
+        fs::write(&path, content).unwrap();
+        path
+    }
+
+    fn vector(&self, name: &str) -> &Vector {
+        self.answers.vectors.iter().find(|vector| vector.name == name).unwrap()
+    }
+
+    /// Arguments of `sign` that repeat `vector`, its body on standard input.
+    fn sign(&self, vector: &Vector, more: &[&str]) -> Ended {
+        let key = self.path(&format!("{}.pem", vector.key));
+        let mut arguments = vec!["sign", "--app-id", &vector.app_id, "--private-key-file", &key];
+        arguments.extend(["--method", &vector.method, "--target", &vector.uri]);
+        arguments.extend(["--nonce", &vector.nonce, "--request-time", &vector.request_time]);
+        if !vector.body_base64.is_empty() {
+            arguments.extend(["--body-file", "-"]);
+        }
+        arguments.extend(more);
+        run(&arguments, &vector.body())
+    }
+
+    /// Verifies `vector`, judged at its own time, with `changes` made to the arguments.
+    fn verify(&self, vector: &Vector, changes: &[(&str, &str)]) -> Ended {
+        let key = self.path(&format!("{}.pub", vector.key));
+        let body = self.write("body", &vector.body());
+        let mut arguments = BTreeMap::from([
+            ("--public-key-file", key.as_str()),
+            ("--method", &vector.method),
+            ("--target", &vector.uri),
+            ("--body-file", &body),
+            ("--credential", &vector.credential),
+            ("--nonce", &vector.nonce),
+            ("--signature", &vector.signature),
+            ("--at", &vector.request_time),
+        ]);
+        arguments.extend(changes.iter().copied());
+        let words: Vec<&str> = arguments.into_iter().flat_map(|(option, value)| [option, value]).collect();
+        run(&[&["verify"], &words[..]].concat(), b"")
+    }
+}
+
+impl Vector {
+    fn body(&self) -> Vec<u8> {
+        BASE64_STANDARD.decode(&self.body_base64).unwrap()
+    }
+}

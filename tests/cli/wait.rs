@@ -1,0 +1,78 @@
+//! How `wait` asks the admin listener whether the sidecar is ready.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{TcpListener, TcpStream},
+    thread,
+};
+
+use crate::run;
+
+const READY: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nready";
+const STARTING: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 8\r\n\r\nstarting";
+
+/// An admin listener that gives `answers`, one per connection, and then ends; returns what was asked.
+fn admin(answers: &'static [&'static str]) -> (String, thread::JoinHandle<Vec<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let answering = thread::spawn(move || answers.iter().map(|answer| exchange(&listener, answer)).collect());
+    (address, answering)
+}
+
+fn exchange(listener: &TcpListener, answer: &str) -> String {
+    let (mut stream, _): (TcpStream, _) = listener.accept().unwrap();
+    let mut asked = Vec::new();
+    while !asked.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        asked.push(byte[0]);
+    }
+    stream.write_all(answer.as_bytes()).unwrap();
+    String::from_utf8(asked).unwrap()
+}
+
+#[test]
+fn returns_when_the_sidecar_becomes_ready() {
+    let (address, answering) = admin(&[STARTING, STARTING, "", READY]);
+    assert_eq!(run(&["wait", "--admin", &address], b"").done(), "ready\n");
+    let asked = answering.join().unwrap();
+    assert_eq!(asked.len(), 4);
+    assert_eq!(asked[3], format!("GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"));
+}
+
+#[test]
+fn asks_loopback_for_an_address_that_listens_everywhere() {
+    let (address, answering) = admin(&[READY]);
+    let port = address.rsplit(':').next().unwrap();
+    assert_eq!(run(&["wait", "--once", "--admin", &format!("0.0.0.0:{port}")], b"").done(), "ready\n");
+    answering.join().unwrap();
+}
+
+#[test]
+fn once_asks_once() {
+    for (answer, reason) in [
+        (STARTING, "starting or draining (status 503)"),
+        ("HTTP/1.1 404 Not Found\r\n\r\n", "the answer has status 404, is this the admin address?"),
+        ("SSH-2.0-OpenSSH_9.2\r\n", "the answer is not HTTP, is this the admin address?"),
+        ("", "the answer is not HTTP, is this the admin address?"),
+    ] {
+        let answers: &'static [&'static str] = Box::leak(Box::new([answer]));
+        let (address, answering) = admin(answers);
+        run(&["wait", "--once", "--admin", &address], b"").failed(1, &format!("not ready: {address}: {reason}"));
+        answering.join().unwrap();
+    }
+    run(&["wait", "--once", "--timeout", "1s"], b"")
+        .failed_with(64, "usage: the argument '--once' cannot be used with");
+}
+
+#[test]
+fn gives_up_in_time_with_the_last_reason() {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    run(&["wait", "--timeout", "10ms", "--admin", &closed], b"")
+        .failed_with(1, &format!("not ready after 10ms: {closed}: cannot connect, is it running? ("));
+    // Accepted by the system, answered by nobody.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap().to_string();
+    run(&["wait", "--timeout", "10ms", "--admin", &address], b"")
+        .failed_with(1, &format!("not ready after 10ms: {address}: no answer ("));
+}
