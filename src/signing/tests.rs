@@ -1,46 +1,16 @@
 //! The scheme against the known-answer vectors, stage by stage, and against everything that must not verify.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use serde::Deserialize;
-use std::collections::BTreeMap;
 
 use super::*;
 
-/// `tests/vectors/wonder-rsa-sha256.json`.
-#[derive(Deserialize)]
-pub(super) struct KnownAnswers {
-    pub(super) algorithm: String,
-    pub(super) keys: BTreeMap<String, Pems>,
-    pub(super) refused_keys: BTreeMap<String, Pems>,
-    pub(super) vectors: Vec<Vector>,
-}
+#[path = "../../tests/vectors/known_answers.rs"]
+mod known_answers;
 
-#[derive(Deserialize)]
-pub(super) struct Pems {
-    pub(super) private_key_pem: String,
-    pub(super) public_key_pem: String,
-}
-
-#[derive(Deserialize)]
-pub(super) struct Vector {
-    pub(super) name: String,
-    key: String,
-    app_id: String,
-    request_time: String,
-    nonce: String,
-    method: String,
-    uri: String,
-    body_base64: String,
-    credential: String,
-    message_hex: String,
-    signature: String,
-}
+pub(super) use self::known_answers::KnownAnswers;
+use self::known_answers::Vector;
 
 impl KnownAnswers {
-    pub(super) fn load() -> Self {
-        serde_json::from_str(include_str!("../../tests/vectors/wonder-rsa-sha256.json")).unwrap()
-    }
-
     /// The private and public key `name`.
     pub(super) fn key(&self, name: &str) -> (SigningKey, VerifyingKey) {
         let pems = &self.keys[name];
@@ -52,10 +22,6 @@ impl KnownAnswers {
 impl Vector {
     fn stamp(&self) -> Stamp {
         Stamp { request_time: self.request_time.parse().unwrap(), nonce: self.nonce.parse().unwrap() }
-    }
-
-    fn body(&self) -> Vec<u8> {
-        BASE64_STANDARD.decode(&self.body_base64).unwrap()
     }
 }
 

@@ -5,6 +5,8 @@
 
 mod input;
 mod keygen;
+#[path = "../vectors/known_answers.rs"]
+mod known_answers;
 mod output;
 mod sign;
 mod usage;
@@ -18,38 +20,9 @@ use std::{
     process::{Command, Stdio},
 };
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
-use serde::Deserialize;
 use tempfile::TempDir;
 
-/// `tests/vectors/wonder-rsa-sha256.json`.
-#[derive(Deserialize)]
-struct KnownAnswers {
-    keys: BTreeMap<String, Pems>,
-    refused_keys: BTreeMap<String, Pems>,
-    vectors: Vec<Vector>,
-}
-
-#[derive(Deserialize)]
-struct Pems {
-    private_key_pem: String,
-    public_key_pem: String,
-}
-
-#[derive(Deserialize)]
-struct Vector {
-    name: String,
-    key: String,
-    app_id: String,
-    request_time: String,
-    nonce: String,
-    method: String,
-    uri: String,
-    body_base64: String,
-    credential: String,
-    message_hex: String,
-    signature: String,
-}
+use self::known_answers::{KnownAnswers, Vector};
 
 /// A directory with the files of the vectors.
 struct Desk {
@@ -106,8 +79,7 @@ fn run(arguments: &[&str], input: &[u8]) -> Ended {
 
 impl Desk {
     fn new() -> Self {
-        let answers: KnownAnswers = serde_json::from_str(include_str!("../vectors/wonder-rsa-sha256.json")).unwrap();
-        let desk = Self { directory: TempDir::new().unwrap(), answers };
+        let desk = Self { directory: TempDir::new().unwrap(), answers: KnownAnswers::load() };
         for (name, pems) in desk.answers.keys.iter().chain(&desk.answers.refused_keys) {
             desk.write(&format!("{name}.pem"), pems.private_key_pem.as_bytes());
             desk.write(&format!("{name}.pub"), pems.public_key_pem.as_bytes());
@@ -159,11 +131,5 @@ impl Desk {
         arguments.extend(changes.iter().copied());
         let words: Vec<&str> = arguments.into_iter().flat_map(|(option, value)| [option, value]).collect();
         run(&[&["verify"], &words[..]].concat(), b"")
-    }
-}
-
-impl Vector {
-    fn body(&self) -> Vec<u8> {
-        BASE64_STANDARD.decode(&self.body_base64).unwrap()
     }
 }
