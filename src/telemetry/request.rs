@@ -256,4 +256,4 @@ fn hash(text: &[u8]) -> u64 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

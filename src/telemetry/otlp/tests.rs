@@ -2,7 +2,11 @@ use std::{ffi::OsString, sync::atomic::Ordering, time::UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use super::{super::*, spans::batch, *};
+use super::{
+    super::{request::tests::success, *},
+    spans::batch,
+    *,
+};
 
 fn read(variables: &[(&str, &str)]) -> Result<Option<Settings>, SettingsError> {
     Settings::read(variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))))
@@ -103,40 +107,8 @@ fn samples_as_the_variables_say() {
 }
 
 fn request() -> Finished<'static> {
-    let ms = Duration::from_millis;
-    let span = |from, to| Phase { ended: ms(to), took: ms(to - from) };
-    Finished {
-        request_id: "r-1",
-        trace: Some(Trace {
-            id: TraceId([0xab; 16]),
-            span: SpanId([1; 8]),
-            parent: Some(SpanId([2; 8])),
-            recorded: true,
-        }),
-        operation: "customers.create",
-        method: "POST",
-        status: Some(200),
-        origin: "upstream",
-        sent: "yes",
-        error: None,
-        cause: None,
-        cancelled: false,
-        caller: None,
-        credential: Some("default"),
-        attempts: 1,
-        total: ms(31),
-        phases: Phases {
-            body: span(0, 1),
-            sign: span(1, 2),
-            connect: span(2, 7),
-            upstream: span(7, 27),
-            response: span(28, 30),
-            signing: ms(1),
-            waiting: ms(25),
-        },
-        request_bytes: 2,
-        response_bytes: 12,
-    }
+    let trace = Trace { id: TraceId([0xab; 16]), span: SpanId([1; 8]), parent: Some(SpanId([2; 8])), recorded: true };
+    Finished { trace: Some(trace), ..success() }
 }
 
 /// The spans of a request that ended 1 s after 1970 began.
@@ -179,7 +151,7 @@ fn tells_a_request_as_a_span_with_spans_below_it() {
         below,
         [
             ["body", "969000000", "970000000"],
-            ["sign", "970000000", "971000000"],
+            ["sign", "970765433", "971000000"],
             ["connect", "971000000", "976000000"],
             ["upstream", "976000000", "999000000"],
         ]

@@ -16,7 +16,8 @@ const LOG: Log = Log {
     slow_request: Duration::from_secs(10),
 };
 
-fn success() -> Finished<'static> {
+/// Answered upstream, and over a millisecond after its answer was passed on.
+pub(in crate::telemetry) fn success() -> Finished<'static> {
     let ms = Duration::from_millis;
     Finished {
         request_id: "r-1",
@@ -32,13 +33,13 @@ fn success() -> Finished<'static> {
         caller: None,
         credential: Some("default"),
         attempts: 1,
-        total: ms(30),
+        total: ms(31),
         phases: Phases {
             body: Phase { ended: ms(1), took: ms(1) },
             sign: Phase { ended: ms(2), took: Duration::from_nanos(234_567) },
             connect: Phase { ended: ms(7), took: ms(5) },
             upstream: Phase { ended: ms(27), took: ms(20) },
-            response: Phase { ended: ms(30), took: ms(3) },
+            response: Phase { ended: ms(30), took: ms(2) },
             signing: Duration::from_nanos(234_567),
             waiting: ms(25),
         },
@@ -82,7 +83,7 @@ fn a_line_holds_every_field_that_has_a_value() {
             "timestamp": "1970-01-01T00:00:00.000000Z", "level": "info", "message": "request", "target": "wonder_signer::proxy",
             "request_id": "r-1", "trace_id": "abababababababababababababababab", "operation": "customers.create",
             "method": "POST", "status": 200, "origin": "upstream", "sent": "yes", "credential": "default", "attempts": 1,
-            "body_ms": 1, "sign_ms": 0.235, "connect_ms": 5, "upstream_ms": 25, "response_ms": 3, "total_ms": 30,
+            "body_ms": 1, "sign_ms": 0.235, "connect_ms": 5, "upstream_ms": 25, "response_ms": 2, "total_ms": 31,
             "request_bytes": 2, "response_bytes": 12,
         })]
     );
