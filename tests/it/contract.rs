@@ -247,15 +247,9 @@ async fn frees_the_slot_of_a_caller_who_hangs_up() {
     assert_metric(&sidecar, r#"wonder_signer_cancelled_requests_total{sent="maybe"}"#, 1.0).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn lets_a_request_finish_while_draining_and_takes_no_new_connection() {
-    let (go, gone) = std::sync::mpsc::channel::<()>();
-    let gone = std::sync::Mutex::new(gone);
-    let upstream = Recorder::acting(move |_| {
-        tokio::task::block_in_place(|| gone.lock().unwrap().recv()).unwrap();
-        Act::ok()
-    });
-    let upstream = upstream.await;
+    let (upstream, go) = Recorder::holding().await;
     let sidecar = Sidecar::before(&upstream.origin()).await;
     let mut stream = TcpStream::connect(sidecar.listen).await.unwrap();
     stream.write_all(&request("POST", "/svc/a", &[], b"{}")).await.unwrap();
@@ -264,7 +258,7 @@ async fn lets_a_request_finish_while_draining_and_takes_no_new_connection() {
     while TcpStream::connect(sidecar.listen).await.is_ok() {
         tokio::task::yield_now().await;
     }
-    go.send(()).unwrap();
+    go.add_permits(1);
     assert_eq!(read_message(&mut stream, false).await.unwrap().status(), 200);
     assert_eq!(sidecar.stop().await, Receipt { finished: 1, cut: vec![] });
 }

@@ -250,13 +250,7 @@ fn ends_with_0_at_either_signal_while_idle() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn finishes_what_is_in_flight_and_ends_with_0() {
-    let (go, gone) = std::sync::mpsc::channel::<()>();
-    let gone = std::sync::Mutex::new(gone);
-    let upstream = Recorder::acting(move |_| {
-        tokio::task::block_in_place(|| gone.lock().unwrap().recv()).unwrap();
-        Act::ok()
-    });
-    let upstream = upstream.await;
+    let (upstream, go) = Recorder::holding().await;
     let mut running = Running::before(&upstream.origin(), &[]);
     let mut stream = TcpStream::connect(running.listen).await.unwrap();
     stream.write_all(&request("POST", "/svc/a", &[], b"{}")).await.unwrap();
@@ -265,7 +259,7 @@ async fn finishes_what_is_in_flight_and_ends_with_0() {
     running.program.line_with("\"message\":\"draining\"");
     let readiness = exchange(running.admin, &request("GET", "/readyz", &[], b"")).await;
     assert_eq!((readiness.status(), readiness.text().as_str()), (503, "draining\n"));
-    go.send(()).unwrap();
+    go.add_permits(1);
     assert_eq!(read_message(&mut stream, false).await.unwrap().status(), 200);
     let ended = running.program.end();
     assert_eq!(ended.code(), Some(0), "{ended:?}");

@@ -16,8 +16,8 @@ use tokio::{io::AsyncWriteExt as _, time::timeout};
 
 use crate::support::{
     caller::{Caller, Outcome},
-    faults::{Builder, Early, Fault, OK, Turn, Upstream, Welcome},
-    wire::request,
+    faults::{Builder, Early, Fault, Turn, Upstream, Welcome},
+    wire::{OK, request},
 };
 
 /// How much goes wrong, in percent of requests.

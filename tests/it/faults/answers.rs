@@ -7,8 +7,9 @@ use tokio::{io::AsyncWriteExt as _, sync::Semaphore};
 use super::{Row, numbered, title, upstream};
 use crate::support::{
     caller::{Caller, Outcome},
-    faults::{Early, Fault, OK},
+    faults::{Early, Fault},
     sidecar::Sidecar,
+    wire::OK,
 };
 
 const HALF_HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Le";

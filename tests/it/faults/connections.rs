@@ -3,9 +3,10 @@
 use super::{Row, numbered, title, upstream};
 use crate::support::{
     caller::ask,
-    faults::{Fault, OK, Upstream, Welcome, closed_origin},
+    faults::{Fault, Upstream, Welcome, closed_origin},
     identity::Certificate,
     sidecar::Sidecar,
+    wire::OK,
 };
 
 #[tokio::test]

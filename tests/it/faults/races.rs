@@ -1,12 +1,7 @@
 //! Connections that close while the next request is on its way, again and again.
 
 use super::{id, numbered, upstream};
-use crate::support::{
-    caller::Caller,
-    faults::{Fault, OK},
-    identity::Certificate,
-    sidecar::Sidecar,
-};
+use crate::support::{caller::Caller, faults::Fault, identity::Certificate, sidecar::Sidecar, wire::OK};
 
 /// Ten times the usual trouble fits in a second.
 const ROUNDS: usize = 300;

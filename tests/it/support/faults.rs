@@ -22,10 +22,6 @@ pub(crate) use self::{
 };
 use super::identity::{Certificate, Identity};
 
-/// A small answer that keeps the connection.
-pub(crate) const OK: &[u8] =
-    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n{\"code\":200}";
-
 /// Builds an [`Upstream`].
 pub(crate) struct Builder {
     plan: Plan,

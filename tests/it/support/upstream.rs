@@ -8,17 +8,19 @@ use std::{
 use tokio::{
     io::AsyncWriteExt as _,
     net::{TcpListener, TcpStream},
-    sync::mpsc,
+    sync::{Semaphore, mpsc},
     task::JoinHandle,
 };
 
-use super::wire::{Message, read_message};
+use super::wire::{Message, OK, read_message};
 
 /// What to do with one request.
 #[derive(Debug, Clone)]
 pub(crate) enum Act {
     /// Write these bytes and keep the connection.
     Answer(Vec<u8>),
+    /// As [`ok`](Self::ok), once there is a permit for it.
+    Hold(Arc<Semaphore>),
     /// Write these bytes, which may be none, and close.
     AnswerAndClose(Vec<u8>),
     /// Write these bytes, which may be none, and never another.
@@ -28,9 +30,7 @@ pub(crate) enum Act {
 impl Act {
     /// A small answer with status 200.
     pub(crate) fn ok() -> Self {
-        Self::Answer(
-            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n{\"code\":200}".to_vec(),
-        )
+        Self::Answer(OK.to_vec())
     }
 }
 
@@ -46,6 +46,13 @@ impl Recorder {
     /// Answers every request with 200.
     pub(crate) async fn start() -> Self {
         Self::acting(|_| Act::ok()).await
+    }
+
+    /// Answers every request with 200, each for a permit.
+    pub(crate) async fn holding() -> (Self, Arc<Semaphore>) {
+        let permits = Arc::new(Semaphore::new(0));
+        let held = Arc::clone(&permits);
+        (Self::acting(move |_| Act::Hold(Arc::clone(&held))).await, permits)
     }
 
     /// Answers each request as `act` says, which is given the number of requests before it.
@@ -110,6 +117,12 @@ async fn serve(
         match act(number) {
             Act::Answer(bytes) => {
                 if stream.write_all(&bytes).await.is_err() {
+                    return;
+                }
+            }
+            Act::Hold(permits) => {
+                permits.acquire().await.unwrap().forget();
+                if stream.write_all(OK).await.is_err() {
                     return;
                 }
             }

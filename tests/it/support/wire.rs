@@ -7,6 +7,10 @@ use tokio::{
     net::TcpStream,
 };
 
+/// A small answer that keeps the connection.
+pub(crate) const OK: &[u8] =
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n{\"code\":200}";
+
 /// One HTTP/1 message, cut at its empty line. The head keeps its line ends.
 #[derive(Debug, Clone)]
 pub(crate) struct Message {

@@ -8,11 +8,13 @@ use tokio::{
 };
 
 use super::{
-    OK,
     door::{Line, reset, until_closed},
     ledger::Ledger,
 };
-use crate::support::strict::{self, Reading};
+use crate::support::{
+    strict::{self, Reading},
+    wire::OK,
+};
 
 /// What becomes of one request.
 #[derive(Debug, Clone)]
