@@ -1,6 +1,6 @@
 //! Which request heads are taken, decided before a byte of body is read. Pure.
 
-use http::{HeaderMap, Method, Uri, Version, header, request::Parts, uri::PathAndQuery};
+use http::{Method, Uri, Version, header, request::Parts, uri::PathAndQuery};
 
 use crate::net::respond::{Code, Failure};
 
@@ -31,11 +31,13 @@ impl Hosts {
 }
 
 /// Checks the head of a request and returns its target, exactly as received.
+///
+/// How the body is framed is not asked: two ways at once never come this far. On every listener [`crate::net::intake`] refuses
+/// them in HTTP/1, and in HTTP/2 any `Transfer-Encoding` ends its stream (RFC 9113 §8.2.2).
 pub(super) fn check(head: &Parts, hosts: &Hosts) -> Result<PathAndQuery, Failure> {
     check_method(&head.method)?;
     let target = target(&head.uri)?;
     check_hosts(head, hosts)?;
-    check_framing(&head.headers)?;
     Ok(target)
 }
 
@@ -119,13 +121,6 @@ fn check_hosts(head: &Parts, hosts: &Hosts) -> Result<(), Failure> {
         Some(authority) if !hosts.include(authority.as_str()) => Err(bad("the host in the request target")),
         _ => Ok(()),
     }
-}
-
-fn check_framing(headers: &HeaderMap) -> Result<(), Failure> {
-    if headers.contains_key(header::CONTENT_LENGTH) && headers.contains_key(header::TRANSFER_ENCODING) {
-        return Err(Failure::new(Code::BadRequest, "both Content-Length and Transfer-Encoding").closing());
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -229,11 +224,5 @@ mod tests {
             code(Request::builder().method("PURGE").uri("/svc/a").header("host", "localhost")).as_deref(),
             Ok("/svc/a")
         );
-    }
-
-    #[test]
-    fn refuses_two_ways_of_framing_at_once() {
-        let both = Request::post("/svc/a").header("host", "localhost").header("content-length", "1");
-        assert_eq!(code(both.header("transfer-encoding", "chunked")), Err("bad_request"));
     }
 }

@@ -132,6 +132,12 @@ async fn play(rows: Vec<(&str, Vec<u8>, &str, bool)>) {
 const BROKEN: &str = "reset | goaway | closed | SIGNER_BAD_REQUEST | SIGNER_BAD_TARGET";
 
 #[tokio::test]
+async fn refuses_two_ways_of_framing_at_once() {
+    let both = with(&[("content-length", "2"), ("transfer-encoding", "chunked")]);
+    play(vec![("Content-Length and Transfer-Encoding", post(&both, b"{}"), "reset", false)]).await;
+}
+
+#[tokio::test]
 async fn refuses_headers_that_http_1_would_read_otherwise() {
     let refused = |name, fields: &[(&str, &str)]| (name, post(fields, b"{}"), BROKEN, false);
     play(vec![
