@@ -85,8 +85,8 @@ impl Signature {
         Self(Arc::new(key::pair(&key::pem(name))))
     }
 
-    /// What one costs while `work` runs, in time of the sidecar's processor. Its speed changes within a second where it is shared with
-    /// strangers, so a few are made every now and then, which takes 2 % of it.
+    /// What one costs while `work` runs, in time of the sidecar's processor. Its speed changes within a second where it is
+    /// shared with strangers, so a few are made every now and then, which takes 2 % of it.
     pub fn cost_during(&self, work: impl FnOnce()) -> Duration {
         let over = Arc::new(AtomicBool::new(false));
         let (seen, key) = (Arc::clone(&over), Arc::clone(&self.0));

@@ -111,7 +111,7 @@ pub fn shown(mut values: Vec<f64>, digits: usize) -> String {
     values.retain(|value| value.is_finite());
     values.sort_by(f64::total_cmp);
     let (Some(least), Some(greatest)) = (values.first(), values.last()) else { return "–".to_owned() };
-    let middle = values[values.len() / 2];
+    let middle = f64::midpoint(values[(values.len() - 1) / 2], values[values.len() / 2]);
     match (greatest - least) / 2.0 {
         spread if values.len() > 1 && *least != *greatest => format!("{middle:.digits$} ± {spread:.digits$}"),
         _ => format!("{middle:.digits$}"),
