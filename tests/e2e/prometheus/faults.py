@@ -238,6 +238,8 @@ def all_faults(stage, source):
                 'wonder_signer_proxy_errors_total{reason="draining",sent="no"}': int}),
         played("sign-failed", "one signature fails every second", ["WonderSignerCannotSign"],
                {'wonder_signer_signatures_total{result="failed"}': int}),
+        played("handshakes", "a TLS handshake with a caller fails every second", ["WonderSignerHandshakesFail"],
+               {"wonder_signer_listener_handshakes_failed_total": int}),
         played("versions", "two pods have different versions", ["WonderSignerMixedVersions"],
                {'wonder_signer_build_info{version="1",revision="x",rustc="y"}': lambda _: 1},
                others=[{'wonder_signer_build_info{version="2",revision="x",rustc="y"}': lambda _: 1}]),
