@@ -10,7 +10,8 @@ use crate::support::{
     caller::{Caller, Outcome},
     faults::{Builder, Upstream},
     identity::Certificate,
-    sidecar::{Sidecar, assert_signed},
+    sidecar::assert_signed,
+    transport::Transport,
     wire::request,
 };
 
@@ -20,6 +21,7 @@ struct Row {
     upstream: Builder,
     /// More configuration, without `[upstream]`.
     settings: &'static str,
+    listener: Transport,
     /// Requests over the same connection before the one that is looked at.
     before: usize,
     body: Vec<u8>,
@@ -32,7 +34,8 @@ struct Row {
 impl Row {
     /// The fault befalls the first request.
     fn new(fault: &'static str, upstream: Builder, got: &'static str, arrivals: &'static [usize]) -> Self {
-        Self { fault, upstream, settings: "", before: 0, body: b"{\"amount\":1}".to_vec(), got, arrivals }
+        let (listener, body) = (Transport::Plain, b"{\"amount\":1}".to_vec());
+        Self { fault, upstream, settings: "", listener, before: 0, body, got, arrivals }
     }
 
     fn settings(mut self, settings: &'static str) -> Self {
@@ -51,8 +54,10 @@ impl Row {
         self
     }
 
+    /// TLS on both sides.
     fn tls(mut self) -> Self {
         self.upstream = self.upstream.tls(Certificate::Right);
+        self.listener = Transport::tls("http/1.1");
         self
     }
 
@@ -60,8 +65,8 @@ impl Row {
     async fn check(self) {
         let upstream = self.upstream.start().await;
         let settings = format!("{}{}", upstream.settings(), self.settings);
-        let sidecar = Sidecar::with(&upstream.origin(), &settings).await;
-        let mut caller = Caller::connect(sidecar.listen).await;
+        let sidecar = self.listener.sidecar(&upstream.origin(), &settings).await;
+        let mut caller = Caller::over(self.listener.connect(sidecar.listen).await);
         for number in 0..self.before {
             let earlier = numbered(number, b"");
             assert_eq!(caller.ask(&earlier).await.text(), "200 whole", "{} before", self.fault);

@@ -1,17 +1,13 @@
 //! The signing listener as a gateway for other pods: TLS, and callers that show who they are.
 
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response, Version};
 use http_body_util::{BodyExt as _, Full};
 use hyper::{body::Incoming, client::conn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
-use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName},
-};
+use rustls::pki_types::CertificateDer;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -20,6 +16,7 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::support::{
+    authority::{Authority, Issued, Mounted, caller, dial},
     logged::Logged,
     sidecar::{Sidecar, assert_signed, metric},
     upstream::Recorder,
@@ -27,62 +24,7 @@ use crate::support::{
 
 const FAILED: &str = "wonder_signer_listener_handshakes_failed_total";
 
-struct Authority {
-    certificate: rcgen::Certificate,
-    issuer: Issuer<'static, KeyPair>,
-}
-
-struct Issued {
-    certificate: rcgen::Certificate,
-    key: KeyPair,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let mut ca = CertificateParams::default();
-        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        Self { certificate: ca.self_signed(&key).unwrap(), issuer: Issuer::new(ca, key) }
-    }
-
-    /// With these DNS names and this common name.
-    fn issue(&self, names: &[&str], common: &str) -> Issued {
-        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let mut leaf = CertificateParams::new(names).unwrap();
-        leaf.distinguished_name.push(DnType::CommonName, common);
-        let key = KeyPair::generate().unwrap();
-        Issued { certificate: leaf.signed_by(&key, &self.issuer).unwrap(), key }
-    }
-}
-
-/// What a gateway has mounted.
-struct Mounted(tempfile::TempDir);
-
 impl Mounted {
-    fn new(server: &Issued, client_ca: &Authority) -> Self {
-        let mounted = Self(tempfile::tempdir().unwrap());
-        mounted.put(server, client_ca);
-        mounted
-    }
-
-    fn put(&self, server: &Issued, client_ca: &Authority) {
-        std::fs::write(self.path("tls.crt"), server.certificate.pem()).unwrap();
-        std::fs::write(self.path("tls.key"), server.key.serialize_pem()).unwrap();
-        std::fs::write(self.path("ca.crt"), client_ca.certificate.pem()).unwrap();
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    /// The configuration, with more of it.
-    fn toml(&self, more: &str) -> String {
-        let [certificate, key, ca] = ["tls.crt", "tls.key", "ca.crt"].map(|name| self.path(name).display().to_string());
-        format!(
-            "[listen.tls]\ncertificate_file = \"{certificate}\"\nkey_file = \"{key}\"\nclient_ca_file = \"{ca}\"\n{more}"
-        )
-    }
-
     async fn sidecar(&self, origin: &str, more: &str) -> Sidecar {
         Sidecar::with(origin, &self.toml(more)).await
     }
@@ -97,33 +39,6 @@ impl Mounted {
         ];
         Logged::before(origin, &variables).await
     }
-}
-
-/// A caller that trusts `authorities`, shows `identity`, and speaks `alpn`.
-fn caller(authorities: &[&Authority], identity: Option<&Issued>, alpn: &[&str]) -> TlsConnector {
-    let mut roots = RootCertStore::empty();
-    for authority in authorities {
-        roots.add(authority.certificate.der().clone()).unwrap();
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots);
-    let mut config = match identity {
-        None => builder.with_no_client_auth(),
-        Some(Issued { certificate, key }) => {
-            let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
-            builder.with_client_auth_cert(vec![certificate.der().clone()], key).unwrap()
-        }
-    };
-    config.alpn_protocols = alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
-    TlsConnector::from(Arc::new(config))
-}
-
-async fn dial(address: SocketAddr, caller: &TlsConnector) -> io::Result<TlsStream<TcpStream>> {
-    let stream = TcpStream::connect(address).await?;
-    caller.connect(ServerName::try_from("localhost").unwrap(), stream).await
 }
 
 /// Posts over what the handshake agreed on.

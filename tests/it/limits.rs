@@ -1,9 +1,11 @@
-//! What is too much, too large or too slow is answered in the contract, and nothing of it reaches Wonder.
+//! What is too much, too large or too slow is answered in the contract, and nothing of it reaches Wonder; where it hangs on how
+//! bytes arrive, over each transport.
 
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 use crate::support::{
     sidecar::Sidecar,
+    transport::Transport,
     upstream::{Act, Recorder},
     wire::{Message, exchange, read_message, request},
 };
@@ -18,37 +20,44 @@ async fn counted(sidecar: &Sidecar, reason: &str) -> f64 {
 
 #[tokio::test]
 async fn refuses_a_head_that_is_too_large_or_has_too_many_lines() {
-    let upstream = Recorder::start().await;
-    let sidecar = Sidecar::with(&upstream.origin(), "[limits]\nheaders = 10\nheader_bytes = \"8KiB\"").await;
     let lines: Vec<(String, &str)> = (0..10).map(|number| (format!("X-{number}"), "1")).collect();
     let lines: Vec<(&str, &str)> = lines.iter().map(|(name, value)| (name.as_str(), *value)).collect();
     let long = "x".repeat(9000);
-    for headers in [&lines[..], &[("X-Long", &long)]] {
-        let got = exchange(sidecar.listen, &request("GET", "/svc/a", headers, b"")).await;
-        assert_eq!(got.contract(), answer(431, "headers_too_large"));
-        assert_eq!(got.value("connection"), Some("close"));
+    for transport in Transport::all() {
+        let upstream = Recorder::start().await;
+        let limits = "[limits]\nheaders = 10\nheader_bytes = \"8KiB\"";
+        let sidecar = transport.sidecar(&upstream.origin(), limits).await;
+        for headers in [&lines[..], &[("X-Long", &long)]] {
+            let got = transport.exchange(sidecar.listen, &request("GET", "/svc/a", headers, b"")).await;
+            assert_eq!(got.contract(), answer(431, "headers_too_large"), "{transport}");
+            assert_eq!(got.value("connection"), Some("close"));
+        }
+        assert!((counted(&sidecar, "headers_too_large").await - 2.0).abs() < f64::EPSILON);
+        let got = transport.exchange(sidecar.listen, &request("GET", "/svc/a", &lines[..9], b"")).await;
+        assert_eq!(got.status(), 200);
+        assert_eq!(upstream.connections(), 1);
     }
-    assert!((counted(&sidecar, "headers_too_large").await - 2.0).abs() < f64::EPSILON);
-    assert_eq!(exchange(sidecar.listen, &request("GET", "/svc/a", &lines[..9], b"")).await.status(), 200);
-    assert_eq!(upstream.connections(), 1);
 }
 
 #[tokio::test]
 async fn answers_a_head_that_does_not_end() {
-    let upstream = Recorder::start().await;
-    let sidecar = Sidecar::with(&upstream.origin(), "[timeouts]\nrequest_head = \"50ms\"").await;
-    let got = exchange(sidecar.listen, b"GET /svc/a HTTP/1.1\r\nHost: localhost\r\nX-").await;
-    assert_eq!(got.contract(), answer(408, "head_timeout"));
-    assert!((counted(&sidecar, "head_timeout").await - 1.0).abs() < f64::EPSILON);
+    for transport in Transport::all() {
+        let upstream = Recorder::start().await;
+        let sidecar = transport.sidecar(&upstream.origin(), "[timeouts]\nrequest_head = \"500ms\"").await;
+        let got = transport.exchange(sidecar.listen, b"GET /svc/a HTTP/1.1\r\nHost: localhost\r\nX-").await;
+        assert_eq!(got.contract(), answer(408, "head_timeout"), "{transport}");
+        assert!((counted(&sidecar, "head_timeout").await - 1.0).abs() < f64::EPSILON);
+    }
 }
 
 #[tokio::test]
 async fn ends_a_connection_that_says_nothing() {
-    let sidecar = Sidecar::with("http://127.0.0.1:1", "[timeouts]\nrequest_head = \"50ms\"").await;
-    for silent in [&b""[..], b"PRI * HTTP/2.0"] {
-        let mut stream = TcpStream::connect(sidecar.listen).await.unwrap();
-        stream.write_all(silent).await.unwrap();
-        assert!(read_message(&mut stream, false).await.is_none());
+    for transport in Transport::all() {
+        let sidecar = transport.sidecar("http://127.0.0.1:1", "[timeouts]\nrequest_head = \"500ms\"").await;
+        for silent in [&b""[..], b"PRI * HTTP/2.0"] {
+            let mut stream = transport.send(sidecar.listen, silent).await;
+            assert!(read_message(&mut stream, false).await.is_none(), "{transport}");
+        }
     }
 }
 
@@ -92,33 +101,35 @@ async fn sheds_bodies_that_would_take_too_much_memory_together() {
 
 #[tokio::test]
 async fn serves_others_while_many_send_slowly() {
-    let upstream = Recorder::start().await;
-    let sidecar = Sidecar::before(&upstream.origin()).await;
-    let mut slow = Vec::new();
-    for number in 0..128 {
-        let mut stream = TcpStream::connect(sidecar.listen).await.unwrap();
-        let bytes: &[u8] = if number % 2 == 0 {
-            b"GET /svc/a HTTP/1.1\r\nHost: local"
-        } else {
-            b"POST /svc/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nstuck"
-        };
-        stream.write_all(bytes).await.unwrap();
-        slow.push(stream);
+    for transport in Transport::all() {
+        let upstream = Recorder::start().await;
+        let sidecar = transport.sidecar(&upstream.origin(), "").await;
+        let mut slow = Vec::new();
+        for number in 0..128 {
+            let bytes: &[u8] = if number % 2 == 0 {
+                b"GET /svc/a HTTP/1.1\r\nHost: local"
+            } else {
+                b"POST /svc/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nstuck"
+            };
+            slow.push(transport.send(sidecar.listen, bytes).await);
+        }
+        let got = transport.exchange(sidecar.listen, &request("POST", "/svc/a", &[], b"{}")).await;
+        assert_eq!(got.status(), 200, "{transport}");
+        assert_eq!(exchange(sidecar.admin, b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").await.status(), 200);
     }
-    assert_eq!(exchange(sidecar.listen, &request("POST", "/svc/a", &[], b"{}")).await.status(), 200);
-    assert_eq!(exchange(sidecar.admin, b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").await.status(), 200);
 }
 
 #[tokio::test]
 async fn takes_requests_sent_ahead_one_after_the_other() {
-    let upstream = Recorder::start().await;
-    let sidecar = Sidecar::before(&upstream.origin()).await;
-    let mut stream = TcpStream::connect(sidecar.listen).await.unwrap();
     let ahead: Vec<u8> = (0..5).flat_map(|number| request("POST", &format!("/svc/{number}"), &[], b"{}")).collect();
-    stream.write_all(&ahead).await.unwrap();
-    for number in 0..5 {
-        assert_eq!(read_message(&mut stream, false).await.unwrap().status(), 200);
-        assert_eq!(upstream.next().await.start_line(), format!("POST /svc/{number} HTTP/1.1"));
+    for transport in Transport::all() {
+        let upstream = Recorder::start().await;
+        let sidecar = transport.sidecar(&upstream.origin(), "").await;
+        let mut stream = transport.send(sidecar.listen, &ahead).await;
+        for number in 0..5 {
+            assert_eq!(read_message(&mut stream, false).await.unwrap().status(), 200, "{transport}");
+            assert_eq!(upstream.next().await.start_line(), format!("POST /svc/{number} HTTP/1.1"));
+        }
     }
 }
 

@@ -1,16 +1,16 @@
 //! Requests that are made so that two readers read them in two ways. Each is refused, or forwarded as the one request that
-//! any reader sees in it; nothing else ever reaches the upstream, and nothing hangs.
+//! any reader sees in it; nothing else ever reaches the upstream, and nothing hangs. All of it is played over each transport.
 
 mod frames;
 mod framing;
 mod heads;
 mod targets;
 
-use std::net::SocketAddr;
+use std::fmt::Write as _;
 
+use futures_util::future::join_all;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
     time::timeout,
 };
 
@@ -18,6 +18,7 @@ use crate::support::{
     faults::{HANG, Upstream},
     sidecar::{Sidecar, assert_signed},
     strict::find,
+    transport::Transport,
     wire::{Message, read_message},
 };
 
@@ -65,83 +66,97 @@ fn is(got: &str, wanted: &str) -> bool {
 struct Range {
     upstream: Upstream,
     sidecar: Sidecar,
+    transport: Transport,
 }
 
 impl Range {
-    async fn open() -> Self {
+    async fn open(transport: Transport) -> Self {
         let upstream = Upstream::builder().start().await;
-        let settings = "[timeouts]\nrequest_head = \"200ms\"\nidle = \"200ms\"\nbody = \"200ms\"\n";
-        let sidecar = Sidecar::with(&upstream.origin(), settings).await;
-        Self { upstream, sidecar }
+        let settings = "[timeouts]\nrequest_head = \"500ms\"\nidle = \"200ms\"\nbody = \"200ms\"\n";
+        let sidecar = transport.sidecar(&upstream.origin(), settings).await;
+        Self { upstream, sidecar, transport }
     }
 
-    /// Plays all cases and shows what came of them; fails at the end, so that all are shown.
+    /// One for every transport.
+    async fn all() -> Vec<Self> {
+        join_all(Transport::all().into_iter().map(Self::open)).await
+    }
+
+    /// Plays all cases over every transport and shows what came of them; fails at the end, so that all are shown.
     async fn play(cases: Vec<Case>) {
-        let mut wrong = Vec::new();
-        eprintln!("\n| hostile framing | what came of it | reached the upstream |\n|---|---|---|");
-        let range = Self::open().await;
+        let ranges = Self::all().await;
+        // Side by side: most of the time goes by waiting for time-outs.
+        let wrong = join_all(ranges.iter().map(|range| range.play_here(&cases))).await.concat();
+        assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+    }
+
+    async fn play_here(&self, cases: &[Case]) -> Vec<String> {
+        let (mut wrong, transport) = (Vec::new(), &self.transport);
+        let mut table =
+            format!("\n| hostile framing, {transport} | what came of it | reached the upstream |\n|---|---|---|\n");
         for case in cases {
             // The connection has been closed by then, so that nothing of this case can come later.
-            let got = answers(range.sidecar.listen, &case.bytes).await;
-            let reached = range.upstream.take();
+            let got = self.answers(&case.bytes).await;
+            let reached = self.upstream.take();
             for message in &reached {
                 assert_signed(message);
             }
             let reached: Vec<_> = reached.iter().map(parts).collect();
             let shown: Vec<_> = reached.iter().map(|(method, target, _)| format!("`{method} {target}`")).collect();
-            eprintln!("| {} | {} | {} |", case.name, got.join(", "), shown.join(", "));
+            let _ = writeln!(table, "| {} | {} | {} |", case.name, got.join(", "), shown.join(", "));
             let expected: Vec<_> =
                 case.reached.iter().map(|(m, t, b)| (m.to_string(), t.to_string(), b.to_vec())).collect();
             if got.len() != case.got.len() || !got.iter().zip(case.got).all(|(got, wanted)| is(got, wanted)) {
-                wrong.push(format!("{}: {got:?}, not {:?}", case.name, case.got));
+                wrong.push(format!("{transport}, {}: {got:?}, not {:?}", case.name, case.got));
             }
             if reached != expected {
-                wrong.push(format!("{}: {reached:?} reached the upstream", case.name));
+                wrong.push(format!("{transport}, {}: {reached:?} reached the upstream", case.name));
             }
         }
-        assert_eq!(range.upstream.ambiguous(), [""; 0]);
-        assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+        wrong.extend(self.upstream.ambiguous());
+        eprint!("{table}");
+        wrong
+    }
+
+    /// Sends `bytes` and reads answers until the connection is closed, which it has to be: the time-outs see to that.
+    async fn answers(&self, bytes: &[u8]) -> Vec<String> {
+        let (mut reading, mut writing) = tokio::io::split(self.transport.connect(self.sidecar.listen).await);
+        let mut seen = Vec::new();
+        let all = async {
+            let read = async {
+                let _ = reading.read_to_end(&mut seen).await;
+            };
+            tokio::join!(read, async {
+                let _ = writing.write_all(bytes).await;
+                let _ = writing.flush().await;
+            });
+        };
+        if timeout(HANG, all).await.is_err() {
+            return vec!["HUNG".to_owned()];
+        }
+        let mut answers = Vec::new();
+        let mut rest = &seen[..];
+        while let Some(message) = read_message(&mut rest, false).await {
+            answers.push(match message.value("x-wonder-signer-error") {
+                Some(_) => {
+                    let (status, code, sent) = message.contract();
+                    assert_eq!(sent, "no", "{message:?}");
+                    format!("{status} {code}")
+                }
+                // In the contract or from upstream, or else from the library underneath.
+                None if message.value("x-request-id").is_none() => format!("{} bare", message.status()),
+                None => message.status().to_string(),
+            });
+            assert!(find(rest, b"HTTP/1.1 ").is_none_or(|at| at == 0), "{:?}", String::from_utf8_lossy(&seen));
+        }
+        if answers.is_empty() {
+            answers.push("closed".to_owned());
+        }
+        answers
     }
 }
 
 fn parts(message: &Message) -> (String, String, Vec<u8>) {
     let mut words = message.start_line().split(' ').map(str::to_owned);
     (words.next().unwrap(), words.next().unwrap(), message.body.clone())
-}
-
-/// Sends `bytes` and reads answers until the connection is closed, which it has to be: the time-outs see to that.
-async fn answers(address: SocketAddr, bytes: &[u8]) -> Vec<String> {
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    let (mut reading, mut writing) = stream.split();
-    let mut seen = Vec::new();
-    let all = async {
-        let read = async {
-            let _ = reading.read_to_end(&mut seen).await;
-        };
-        tokio::join!(read, async {
-            let _ = writing.write_all(bytes).await;
-        });
-    };
-    if timeout(HANG, all).await.is_err() {
-        return vec!["HUNG".to_owned()];
-    }
-    let mut answers = Vec::new();
-    let mut rest = &seen[..];
-    while let Some(message) = read_message(&mut rest, false).await {
-        answers.push(match message.value("x-wonder-signer-error") {
-            Some(_) => {
-                let (status, code, sent) = message.contract();
-                assert_eq!(sent, "no", "{message:?}");
-                format!("{status} {code}")
-            }
-            // In the contract or from upstream, or else from the library underneath.
-            None if message.value("x-request-id").is_none() => format!("{} bare", message.status()),
-            None => message.status().to_string(),
-        });
-        assert!(find(rest, b"HTTP/1.1 ").is_none_or(|at| at == 0), "{:?}", String::from_utf8_lossy(&seen));
-    }
-    if answers.is_empty() {
-        answers.push("closed".to_owned());
-    }
-    answers
 }

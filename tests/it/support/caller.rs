@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::TcpStream,
 };
 
@@ -47,17 +47,23 @@ impl Outcome {
 }
 
 /// One connection to the sidecar.
-pub(crate) struct Caller {
-    stream: TcpStream,
+pub(crate) struct Caller<S = TcpStream> {
+    stream: S,
     unread: Vec<u8>,
 }
 
 impl Caller {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
-        Self { stream: TcpStream::connect(address).await.unwrap(), unread: Vec::new() }
+        Self::over(TcpStream::connect(address).await.unwrap())
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Caller<S> {
+    pub(crate) fn over(stream: S) -> Self {
+        Self { stream, unread: Vec::new() }
     }
 
-    pub(crate) fn stream(&mut self) -> &mut TcpStream {
+    pub(crate) fn stream(&mut self) -> &mut S {
         &mut self.stream
     }
 
@@ -65,12 +71,12 @@ impl Caller {
     pub(crate) async fn ask(&mut self, request: &[u8]) -> Outcome {
         let head_only = request.starts_with(b"HEAD ");
         // Both at once: an answer may come before the request has been read.
-        let (mut reading, mut writing) = self.stream.split();
+        let (mut reading, mut writing) = tokio::io::split(&mut self.stream);
         let unread = &mut self.unread;
         let answer = tokio::time::timeout(HANG, async {
             tokio::pin! {
                 let answer = read(&mut reading, unread, head_only);
-                let sending = writing.write_all(request);
+                let sending = send(&mut writing, request);
             }
             tokio::select! {
                 biased;
@@ -93,7 +99,13 @@ pub(crate) async fn ask(address: SocketAddr, request: &[u8]) -> Outcome {
     Caller::connect(address).await.ask(request).await
 }
 
-async fn read(stream: &mut (impl tokio::io::AsyncRead + Unpin), unread: &mut Vec<u8>, head_only: bool) -> Outcome {
+/// All of it: what goes through TLS may stay there until it is flushed.
+async fn send(stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> std::io::Result<()> {
+    stream.write_all(bytes).await?;
+    stream.flush().await
+}
+
+async fn read(stream: &mut (impl AsyncRead + Unpin), unread: &mut Vec<u8>, head_only: bool) -> Outcome {
     let mut more = async |unread: &mut Vec<u8>| stream.read_buf(unread).await.is_ok_and(|read| read > 0);
     let end = loop {
         match find(unread, b"\r\n\r\n") {

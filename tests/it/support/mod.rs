@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a broken double is a failed test")]
 #![allow(dead_code, reason = "not every test file needs every double")]
 
+pub(crate) mod authority;
 pub(crate) mod caller;
 pub(crate) mod client;
 pub(crate) mod faults;
@@ -12,5 +13,6 @@ pub(crate) mod process;
 pub(crate) mod program;
 pub(crate) mod sidecar;
 pub(crate) mod strict;
+pub(crate) mod transport;
 pub(crate) mod upstream;
 pub(crate) mod wire;

@@ -1,0 +1,113 @@
+//! An authority of the tests' own for the listener's TLS: what a gateway has mounted, and what its callers show.
+
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rustls::{
+    ClientConfig, RootCertStore, SupportedProtocolVersion,
+    crypto::aws_lc_rs,
+    pki_types::{PrivateKeyDer, ServerName},
+    sign::{CertifiedKey, SingleCertAndKey},
+};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+/// Signs certificates.
+pub(crate) struct Authority {
+    pub(crate) certificate: rcgen::Certificate,
+    pub(crate) issuer: Issuer<'static, KeyPair>,
+}
+
+/// A certificate and its key.
+pub(crate) struct Issued {
+    pub(crate) certificate: rcgen::Certificate,
+    pub(crate) key: KeyPair,
+}
+
+impl Authority {
+    pub(crate) fn new() -> Self {
+        let mut ca = CertificateParams::default();
+        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        Self { certificate: ca.self_signed(&key).unwrap(), issuer: Issuer::new(ca, key) }
+    }
+
+    /// With these DNS names and this common name.
+    pub(crate) fn issue(&self, names: &[&str], common: &str) -> Issued {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut leaf = CertificateParams::new(names).unwrap();
+        leaf.distinguished_name.push(DnType::CommonName, common);
+        let key = KeyPair::generate().unwrap();
+        Issued { certificate: leaf.signed_by(&key, &self.issuer).unwrap(), key }
+    }
+}
+
+/// What a gateway has mounted.
+pub(crate) struct Mounted(tempfile::TempDir);
+
+impl Mounted {
+    pub(crate) fn new(server: &Issued, client_ca: &Authority) -> Self {
+        let mounted = Self(tempfile::tempdir().unwrap());
+        mounted.put(server, client_ca);
+        mounted
+    }
+
+    pub(crate) fn put(&self, server: &Issued, client_ca: &Authority) {
+        std::fs::write(self.path("tls.crt"), server.certificate.pem()).unwrap();
+        std::fs::write(self.path("tls.key"), server.key.serialize_pem()).unwrap();
+        std::fs::write(self.path("ca.crt"), client_ca.certificate.pem()).unwrap();
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// The configuration, with more of it.
+    pub(crate) fn toml(&self, more: &str) -> String {
+        let [certificate, key, ca] = ["tls.crt", "tls.key", "ca.crt"].map(|name| self.path(name).display().to_string());
+        format!(
+            "[listen.tls]\ncertificate_file = \"{certificate}\"\nkey_file = \"{key}\"\nclient_ca_file = \"{ca}\"\n{more}"
+        )
+    }
+}
+
+/// A caller that trusts `authorities`, shows `identity`, and speaks `alpn`.
+pub(crate) fn caller(authorities: &[&Authority], identity: Option<&Issued>, alpn: &[&str]) -> TlsConnector {
+    let shown = identity.map(|Issued { certificate, key }| shown(&[certificate], key));
+    connector(authorities, shown, alpn, rustls::ALL_VERSIONS)
+}
+
+/// A chain and a key, whether they belong together or not.
+pub(crate) fn shown(chain: &[&rcgen::Certificate], key: &KeyPair) -> CertifiedKey {
+    let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
+    let key = aws_lc_rs::default_provider().key_provider.load_private_key(key).unwrap();
+    CertifiedKey::new(chain.iter().map(|one| one.der().clone()).collect(), key)
+}
+
+/// A caller that shows `identity` and speaks `versions` of TLS.
+pub(crate) fn connector(
+    authorities: &[&Authority],
+    identity: Option<CertifiedKey>,
+    alpn: &[&str],
+    versions: &[&'static SupportedProtocolVersion],
+) -> TlsConnector {
+    let mut roots = RootCertStore::empty();
+    for authority in authorities {
+        roots.add(authority.certificate.der().clone()).unwrap();
+    }
+    let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_protocol_versions(versions)
+        .unwrap()
+        .with_root_certificates(roots);
+    let mut config = match identity {
+        None => builder.with_no_client_auth(),
+        Some(identity) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity))),
+    };
+    config.alpn_protocols = alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+    TlsConnector::from(Arc::new(config))
+}
+
+pub(crate) async fn dial(address: SocketAddr, caller: &TlsConnector) -> io::Result<TlsStream<TcpStream>> {
+    let stream = TcpStream::connect(address).await?;
+    caller.connect(ServerName::try_from("localhost").unwrap(), stream).await
+}

@@ -1,0 +1,82 @@
+//! The ways from a caller to the signing listener. What is promised holds on each, so hostile tables are played over all.
+
+use std::{fmt, net::SocketAddr};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
+    net::TcpStream,
+};
+use tokio_rustls::TlsConnector;
+
+use super::{
+    authority::{Authority, Mounted, caller, dial},
+    sidecar::Sidecar,
+    wire::{Message, read_message},
+};
+
+/// A connection, whatever it goes through.
+pub(crate) trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Connection for S {}
+
+/// One way.
+pub(crate) enum Transport {
+    /// Over TCP as it is.
+    Plain,
+    /// Through TLS, with a certificate that is let in.
+    Tls { mounted: Mounted, caller: TlsConnector, alpn: &'static str },
+}
+
+impl Transport {
+    /// Every way. Which version of HTTP a handshake agrees on must open no way round anything, so there is one for each.
+    pub(crate) fn all() -> Vec<Self> {
+        vec![Self::Plain, Self::tls("http/1.1"), Self::tls("h2")]
+    }
+
+    /// Through TLS; the handshake agrees on `alpn`, which binds nobody who is hostile.
+    pub(crate) fn tls(alpn: &'static str) -> Self {
+        let ours = Authority::new();
+        let mounted = Mounted::new(&ours.issue(&["localhost"], ""), &ours);
+        let caller = caller(&[&ours], Some(&ours.issue(&["shop"], "")), &[alpn]);
+        Self::Tls { mounted, caller, alpn }
+    }
+
+    /// A sidecar that is reached this way, before `origin`, with more configuration (TOML).
+    pub(crate) async fn sidecar(&self, origin: &str, toml: &str) -> Sidecar {
+        let toml = match self {
+            Self::Plain => toml.to_owned(),
+            Self::Tls { mounted, .. } => mounted.toml(toml),
+        };
+        Sidecar::with(origin, &toml).await
+    }
+
+    pub(crate) async fn connect(&self, address: SocketAddr) -> Box<dyn Connection> {
+        match self {
+            Self::Plain => Box::new(TcpStream::connect(address).await.unwrap()),
+            Self::Tls { caller, .. } => Box::new(dial(address, caller).await.unwrap()),
+        }
+    }
+
+    /// Connects and sends `bytes`.
+    pub(crate) async fn send(&self, address: SocketAddr, bytes: &[u8]) -> Box<dyn Connection> {
+        let mut stream = self.connect(address).await;
+        stream.write_all(bytes).await.unwrap();
+        stream.flush().await.unwrap();
+        stream
+    }
+
+    /// Sends `bytes` over a new connection and reads one answer.
+    pub(crate) async fn exchange(&self, address: SocketAddr, bytes: &[u8]) -> Message {
+        let head_only = bytes.starts_with(b"HEAD ");
+        read_message(&mut self.send(address, bytes).await, head_only).await.expect("an answer")
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plain => f.write_str("plain"),
+            Self::Tls { alpn, .. } => write!(f, "TLS, {alpn}"),
+        }
+    }
+}
