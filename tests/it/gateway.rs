@@ -1,5 +1,8 @@
 //! The signing listener as a gateway for other pods: TLS, and callers that show who they are.
 
+mod breaks;
+mod handshakes;
+
 use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
