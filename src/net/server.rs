@@ -166,7 +166,9 @@ fn protocol(limits: intake::Limits) -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
         .initial_stream_window_size(1 << 20)
-        .initial_connection_window_size(4 << 20);
+        // What it lets in is held until somebody reads it, and only then counts against limits.buffered. The HTTP library also
+        // derives from it how many frames of a few bytes may wait, each of which takes more memory than it brings.
+        .initial_connection_window_size(1 << 20);
     builder
 }
 

@@ -1,6 +1,7 @@
 //! Requests that are made so that two readers read them in two ways. Each is refused, or forwarded as the one request that
 //! any reader sees in it; nothing else ever reaches the upstream, and nothing hangs. All of it is played over each transport.
 
+mod floods;
 mod frames;
 mod framing;
 mod heads;

@@ -11,26 +11,26 @@ use tokio::{
 use super::{Range, parts};
 use crate::support::{faults::HANG, sidecar::assert_signed};
 
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
+pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+pub(super) const DATA: u8 = 0;
+pub(super) const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
+pub(super) const SETTINGS: u8 = 4;
 const PUSH_PROMISE: u8 = 5;
-const PING: u8 = 6;
+pub(super) const PING: u8 = 6;
 const GOAWAY: u8 = 7;
-const WINDOW_UPDATE: u8 = 8;
-const CONTINUATION: u8 = 9;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
+pub(super) const WINDOW_UPDATE: u8 = 8;
+pub(super) const CONTINUATION: u8 = 9;
+pub(super) const END_STREAM: u8 = 1;
+pub(super) const END_HEADERS: u8 = 4;
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
 /// HPACK literals, never indexed, without Huffman.
-fn block(fields: &[(&str, &str)]) -> Vec<u8> {
+pub(super) fn block(fields: &[(&str, &str)]) -> Vec<u8> {
     let text = |text: &str| {
         let mut bytes = Vec::new();
         match text.len() {
@@ -51,11 +51,11 @@ fn block(fields: &[(&str, &str)]) -> Vec<u8> {
     fields.iter().flat_map(|(name, value)| [vec![0x10], text(name), text(value)].concat()).collect()
 }
 
-const POST: [(&str, &str); 4] =
+pub(super) const POST: [(&str, &str); 4] =
     [(":method", "POST"), (":scheme", "http"), (":authority", "localhost"), (":path", "/svc/a")];
 
 /// A request on stream 1: `fields`, then `body` in one frame.
-fn post(fields: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
+pub(super) fn post(fields: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
     [frame(HEADERS, END_HEADERS, 1, &block(fields)), frame(DATA, END_STREAM, 1, body)].concat()
 }
 
@@ -64,12 +64,12 @@ fn with(more: &[(&'static str, &'static str)]) -> Vec<(&'static str, &'static st
 }
 
 /// The same with another value of one field.
-fn but(name: &str, value: &'static str) -> Vec<(&'static str, &'static str)> {
+pub(super) fn but(name: &str, value: &'static str) -> Vec<(&'static str, &'static str)> {
     POST.iter().map(|(known, old)| if *known == name { (*known, value) } else { (*known, *old) }).collect()
 }
 
 /// Sends frames and says what became of stream 1: the code of an answer of ours, `200`, `reset`, `goaway` or `closed`.
-async fn fate(range: &Range, frames: &[u8]) -> String {
+pub(super) async fn fate(range: &Range, frames: &[u8]) -> String {
     let (mut reading, mut writing) = tokio::io::split(range.transport.connect(range.sidecar.listen).await);
     let bytes = [PREFACE, frames].concat();
     let outcome = async {
