@@ -1,13 +1,92 @@
 //! More HTTP/2 frames than anyone needs. The connection may end; memory stays small, and others are served.
 
-use tokio::io::AsyncReadExt as _;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    time::timeout,
+};
 
-use super::frames::{DATA, END_HEADERS, HEADERS, PING, POST, PREFACE, block, frame, post};
+use super::{
+    Range,
+    frames::{
+        CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, POST, PREFACE, SETTINGS, WINDOW_UPDATE, block, but,
+        fate, frame, post,
+    },
+    parts,
+};
 use crate::support::{
+    faults::HANG,
     process::Process,
     transport::{Connection, Transport},
     upstream::{Act, Recorder},
 };
+
+/// A field of 4000 bytes once, then 16,000 times by its index: 16 kB that say 64 MB (RFC 9113 §10.5.1).
+fn bomb() -> Vec<u8> {
+    // Not for Wonder, but it does fill the table.
+    let elsewhere = block(&but(":path", "/x"));
+    let long = [&b"\x40\x03x-a\x7f\xa1\x1e"[..], &[b'b'; 4000]].concat();
+    let first = frame(HEADERS, END_HEADERS | END_STREAM, 1, &[elsewhere, long].concat());
+    [first, frame(HEADERS, END_HEADERS | END_STREAM, 3, &[block(&POST), vec![0xbe; 16_000]].concat())].concat()
+}
+
+/// By name; nothing in any of them is a request that may be sent on.
+fn floods() -> Vec<(&'static str, Vec<u8>)> {
+    let open = |stream: u32| frame(HEADERS, END_HEADERS, stream, &block(&POST));
+    let streams =
+        |more: &dyn Fn(u32) -> Vec<u8>| (0..5000).flat_map(|number| more(2 * number + 1)).collect::<Vec<u8>>();
+    let unended = frame(HEADERS, 0, 1, &block(&POST));
+    vec![
+        // RFC 9113 §10.5: legitimate frames, and too many of them.
+        ("empty CONTINUATION", [unended, frame(CONTINUATION, 0, 1, b"").repeat(50_000)].concat()),
+        ("empty DATA", [open(1), frame(DATA, 0, 1, b"").repeat(50_000)].concat()),
+        ("DATA of padding", [open(1), frame(DATA, 8, 1, b"\0").repeat(50_000)].concat()),
+        ("empty SETTINGS", frame(SETTINGS, 0, 0, b"").repeat(50_000)),
+        ("SETTINGS of one window and another", {
+            let window = |size: u8| frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, size]);
+            [window(1), window(2)].concat().repeat(20_000)
+        }),
+        // §6.9: an increment of 0 is an error of the stream, which the server then resets itself.
+        ("streams that make it reset them", {
+            streams(&|stream| [open(stream), frame(WINDOW_UPDATE, 0, stream, &[0; 4])].concat())
+        }),
+        // §8.2.2: malformed, so reset by the server too.
+        ("streams of malformed heads", {
+            let fields = [&POST[..], &[("connection", "close")]].concat();
+            streams(&|stream| frame(HEADERS, END_HEADERS, stream, &block(&fields)))
+        }),
+        ("an HPACK bomb", bomb()),
+        ("5000 streams that wait for a body", streams(&open)),
+    ]
+}
+
+#[tokio::test]
+async fn floods_reach_nobody_and_harm_nobody() {
+    for range in Range::all().await {
+        for (name, frames) in floods() {
+            for reads in [true, false] {
+                let stream = range.transport.send(range.sidecar.listen, PREFACE).await;
+                let (mut reading, mut writing) = tokio::io::split(stream);
+                let flood = tokio::spawn({
+                    let frames = frames.clone();
+                    // It may be hung up on at any point, or not be listened to any more.
+                    async move { writing.write_all(&frames).await.is_ok() && writing.flush().await.is_ok() }
+                });
+                if reads {
+                    let _ = timeout(HANG, reading.read_to_end(&mut Vec::new())).await.expect(name);
+                }
+                assert_eq!(fate(&range, &post(&POST, b"{}")).await, "200", "{}, {name}", range.transport);
+                flood.abort();
+                let reached: Vec<_> = range.upstream.take().iter().map(parts).collect();
+                let honest = ("POST".to_owned(), "/svc/a".to_owned(), b"{}".to_vec());
+                assert_eq!(reached, [honest], "{}, {name}", range.transport);
+            }
+        }
+        while range.sidecar.metric("wonder_signer_requests_in_flight").await > 0.0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(fate(&range, &post(&POST, b"{}")).await, "200");
+    }
+}
 
 /// Sends these frames and waits until they have been looked at: an acknowledgement, or the end of the connection.
 async fn look_at(process: &Process, frames: &[u8]) -> Box<dyn Connection> {
