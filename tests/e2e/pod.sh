@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs the shipped image and manifests as real pods on this machine, without a cluster or a registry: installs what it
-# needs (Debian, as root), builds the static program and the images, and runs the checks of pod.py.
+# needs (Debian, as root), builds the program as it is shipped and the images, and runs the checks of pod.py.
 # Ends with "N passed, M failed", and not with 0 if a check failed or could not be made.
 #
 #   tests/e2e/pod.sh [--figures] [CHECK...]          builds with the profile e2e; all checks, or those of pod.py that are named
@@ -15,7 +15,8 @@ die() { echo "pod.sh: $*" >&2; echo "0 passed, 1 failed"; exit 1; }
 
 [ "$(id -u)" = 0 ] || die "needs root, to install packages and to enter the pods' network namespaces"
 missing=
-for pair in podman:podman runc:runc catatonit:catatonit dnsmasq:dnsmasq-base openssl:openssl systemd-analyze:systemd; do
+llvm=$(rustc -vV | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')
+for pair in "llvm-profdata-$llvm:llvm-$llvm" curl:curl podman:podman runc:runc catatonit:catatonit dnsmasq:dnsmasq-base openssl:openssl systemd-analyze:systemd; do
     command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair#*:}"
 done
 python3 -c 'import venv, ensurepip' 2>/dev/null || missing="$missing python3-venv"
@@ -60,10 +61,7 @@ fi
 
 rm -f "$work/build.json"
 if [ -z "${BINARY:-}" ]; then
-    target=$(rustc -vV | sed -n 's/^host: //p')
-    RUSTFLAGS="-C target-feature=+crt-static" cargo build --quiet --locked --features otel --profile e2e --bin wonder-signer --target "$target" \
-        --message-format json-render-diagnostics >"$work/build.json" || die "the program does not build"
-    BINARY=${CARGO_TARGET_DIR:-target}/$target/e2e/wonder-signer
+    BINARY=$(MESSAGES=$work/build.json deploy/release.sh --profile e2e) || die "the program does not build"
 fi
 
 # A container may not get more of these than the machine lets us have.
