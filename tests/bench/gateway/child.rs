@@ -22,7 +22,6 @@ pub enum Kind {
     /// The same source with the signature taken out; exists in this benchmark only.
     Unsigned,
     /// The least that signs, with the same libraries.
-    #[value(skip)]
     Bare,
     /// One of the [`peers`], as are the next two.
     #[value(skip)]

@@ -24,9 +24,10 @@ pub struct Row {
 
 impl Row {
     pub fn brief(&self) -> String {
+        // At a fixed rate there is nothing to tell of it.
+        let rate = if self.per_second.is_finite() { format!("{:6.0}/s ", self.per_second) } else { String::new() };
         format!(
-            "{:6.0}/s {:6.1} µs {:5.3} × {:5.1} µs, p50 {:.2} p99 {:.2} ms, peak {:.1} MiB, {} opened, {} failed",
-            self.per_second,
+            "{rate}{:6.1} µs {:5.3} × {:5.1} µs, p50 {:.2} p99 {:.2} ms, peak {:.1} MiB, {} opened, {} failed",
             self.cpu,
             self.cpu / self.signature,
             self.signature,
