@@ -117,10 +117,9 @@ impl Gateway {
 
     /// Stamps, signs and sends `taken` once.
     async fn attempt(&self, taken: &Taken, entry: &Entry, exchange: &Exchange) -> Result<Response<Streamed>, Attempt> {
-        let signed = {
-            let _turn = self.turns.next().await?;
-            self.sign(taken, entry, exchange)?
-        };
+        let turn = self.turns.next().await?;
+        let signed = self.sign(taken, entry, exchange)?;
+        drop(turn);
         let mut headers = taken.headers.clone();
         for (name, value) in [(CREDENTIAL, signed.credential), (NONCE, signed.nonce), (SIGNATURE, signed.signature)] {
             let mut value = HeaderValue::try_from(value)
