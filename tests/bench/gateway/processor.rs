@@ -2,10 +2,7 @@
 
 use std::{
     fs,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
     thread,
     time::Duration,
 };
@@ -78,30 +75,31 @@ pub fn memory(pid: u32, name: &str) -> f64 {
 }
 
 /// The private-key operation alone.
-pub struct Signature(Arc<KeyPair>);
+pub struct Signature(KeyPair);
 
 impl Signature {
     pub fn new(name: &str) -> Self {
-        Self(Arc::new(key::pair(&key::pem(name))))
+        Self(key::pair(&key::pem(name)))
     }
 
     /// What one costs while `work` runs, in time of the sidecar's processor. Its speed changes within a second where it is
     /// shared with strangers, so a few are made every now and then, which takes 2 % of it.
     pub fn cost_during(&self, work: impl FnOnce()) -> Duration {
-        let over = Arc::new(AtomicBool::new(false));
-        let (seen, key) = (Arc::clone(&over), Arc::clone(&self.0));
-        let samples = thread::spawn(move || {
-            pin(&[0]);
-            let mut samples = Vec::new();
-            while samples.is_empty() || !seen.load(Ordering::Relaxed) {
-                thread::sleep(Duration::from_millis(60));
-                samples.push(few(&key));
-            }
-            samples
+        let over = AtomicBool::new(false);
+        let samples = thread::scope(|scope| {
+            let samples = scope.spawn(|| {
+                pin(&[0]);
+                let mut samples = Vec::new();
+                while samples.is_empty() || !over.load(Ordering::Relaxed) {
+                    thread::sleep(Duration::from_millis(60));
+                    samples.push(few(&self.0));
+                }
+                samples
+            });
+            work();
+            over.store(true, Ordering::Relaxed);
+            samples.join().unwrap()
         });
-        work();
-        over.store(true, Ordering::Relaxed);
-        let samples = samples.join().unwrap();
         samples.iter().sum::<Duration>() / samples.len() as u32
     }
 }
