@@ -24,13 +24,11 @@ llvm=$(rustc -vV | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')
 profile=release target=$host
 while [ $# -gt 0 ]; do
     case "$1" in
-        --profile | --target) [ $# -gt 1 ] || usage "$1 needs a value" ;;
+        --profile) profile=${2:-} ;;
+        --target) target=${2:-} ;;
         *) usage "unknown argument $1" ;;
     esac
-    case "$1" in
-        --profile) profile=$2 ;;
-        --target) target=$2 ;;
-    esac
+    [ -n "${2:-}" ] || usage "$1 needs a value"
     shift 2
 done
 
@@ -60,9 +58,9 @@ command -v curl >/dev/null || die "curl is missing, which makes the requests for
 
 mkdir -p "$directory"
 work=$(mktemp -d "$(cd "$directory" && pwd)/profile.XXXXXX")
-pids=
+simulator='' sidecar=''
 stop() {
-    for pid in $pids; do kill "$pid" 2>/dev/null || true; done
+    for pid in $simulator $sidecar; do kill "$pid" 2>/dev/null || true; done
     wait
     rm -rf "$work"
 }
@@ -90,7 +88,7 @@ ready() {
 LLVM_PROFILE_FILE=$aside "$work/counting" keygen --out "$work/keys" >/dev/null
 LLVM_PROFILE_FILE=$aside "$work/counting" simulate --listen 127.0.0.1:0 --app-id $app --public-key-file "$work/keys/public_key.pem" \
     --ca-out "$work/ca.pem" --ready-file "$work/simulator.json" >"$work/simulator.log" 2>&1 &
-pids="$pids $!"
+simulator=$!
 ready "$work/simulator.json" "$work/simulator.log"
 env -i LLVM_PROFILE_FILE="$work/counts/%p" \
     WONDER_SIGNER_LISTEN__ADDRESS=127.0.0.1:0 \
@@ -103,19 +101,17 @@ env -i LLVM_PROFILE_FILE="$work/counts/%p" \
     WONDER_SIGNER_CREDENTIALS__DEFAULT__PRIVATE_KEY_FILE="$work/keys/private_key.pem" \
     "$work/counting" run --ready-file "$work/sidecar.json" >"$work/sidecar.log" 2>&1 &
 sidecar=$!
-pids="$pids $sidecar"
 ready "$work/sidecar.json" "$work/sidecar.log"
 
 listen=http://$(address listen "$work/sidecar.json")/svc/payment/api/v1/openapi
 admin=http://$(address admin "$work/sidecar.json")
 calls() { curl --no-progress-meter --fail --output /dev/null "$@" || { tail -5 "$work/sidecar.log" >&2; die "a request failed"; }; }
-echo_of() { printf '{"message":"%*s"}' "$1" '' >"$work/body.$1"; }
 posts() {
     size=$1
     shift
     calls --header 'Content-Type: application/json' --header 'Expect:' --data-binary "@$work/body.$size" "$@"
 }
-for size in 500 16000 256000; do echo_of $size; done
+for size in 500 16000 256000; do printf '{"message":"%*s"}' $size '' >"$work/body.$size"; done
 posts 500 --parallel --parallel-max 16 "$listen/echo?[1-6000]"
 posts 500 --header 'X-Request-ID: 3f1d0a52-4c1e-4c7d-9f63-0f0a4a6e7c11' "$listen/echo?[1-1000]"
 posts 16000 --parallel --parallel-max 4 "$listen/echo?[1-500]"
@@ -123,8 +119,9 @@ posts 256000 --parallel --parallel-max 4 "$listen/echo?[1-50]"
 calls --parallel --parallel-max 16 "$listen/customers?limit=1&offset=[0-1999]"
 calls "$admin/readyz?[1-50]"
 calls "$admin/metrics?[1-20]"
-kill "$sidecar"
-wait "$sidecar" || { cat "$work/sidecar.log" >&2; die "the sidecar did not end as it should"; }
+ended=$sidecar sidecar=''
+kill "$ended"
+wait "$ended" || { cat "$work/sidecar.log" >&2; die "the sidecar did not end as it should"; }
 
 "$profdata" merge --output "$work/profile" "$work/counts"/*
 flags="-C profile-use=$work/profile"
