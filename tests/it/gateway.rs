@@ -21,7 +21,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use crate::support::{
     authority::{Authority, Issued, Mounted, caller, dial},
     logged::Logged,
-    sidecar::{Sidecar, assert_signed, metric},
+    sidecar::{Sidecar, assert_signed, until},
     upstream::Recorder,
 };
 
@@ -94,16 +94,9 @@ async fn renewed(address: SocketAddr, caller: &TlsConnector, old: &Issued) -> Ce
     timeout(Duration::from_mins(1), another).await.expect("the renewed files are taken up")
 }
 
-async fn until(admin: SocketAddr, series: &str, value: f64) {
-    while (metric(admin, series).await - value).abs() > f64::EPSILON {
-        tokio::task::yield_now().await;
-    }
-}
-
 #[tokio::test]
 async fn refuses_callers_without_a_certificate_of_the_authority() {
-    let (ours, strangers) = (Authority::new(), Authority::new());
-    let mounted = Mounted::new(&ours.issue(&["localhost"], ""), &ours);
+    let ((ours, mounted), strangers) = (Mounted::by_one(), Authority::new());
     let upstream = Recorder::start().await;
     let sidecar = mounted.sidecar(&upstream.origin(), "").await;
     assert!(!is_served(sidecar.listen, &caller(&[&ours], None, &[])).await);
@@ -120,8 +113,7 @@ async fn refuses_callers_without_a_certificate_of_the_authority() {
 
 #[tokio::test]
 async fn signs_for_named_callers_over_both_versions_of_http() {
-    let ours = Authority::new();
-    let mounted = Mounted::new(&ours.issue(&["localhost"], ""), &ours);
+    let (ours, mounted) = Mounted::by_one();
     let upstream = Recorder::start().await;
     let sidecar = mounted.sidecar(&upstream.origin(), "callers = [\"shop\", \"refunds\"]\n").await;
     let by_san = ours.issue(&["shop", "elsewhere"], "ignored");
@@ -145,8 +137,7 @@ async fn signs_for_named_callers_over_both_versions_of_http() {
 
 #[tokio::test]
 async fn a_caller_that_is_not_in_the_list_is_told_so_and_named_in_the_log() {
-    let ours = Authority::new();
-    let mounted = Mounted::new(&ours.issue(&["localhost"], ""), &ours);
+    let (ours, mounted) = Mounted::by_one();
     let upstream = Recorder::start().await;
     let program = mounted.program(&upstream.origin()).await;
     let stranger = ours.issue(&["stranger"], "shop");
@@ -221,8 +212,7 @@ async fn a_broken_renewal_keeps_the_old_files_and_is_mended_by_the_next() {
 
 #[tokio::test]
 async fn a_handshake_that_hangs_keeps_nobody_else_and_does_not_hold_up_the_end() {
-    let ours = Authority::new();
-    let mounted = Mounted::new(&ours.issue(&["localhost"], ""), &ours);
+    let (ours, mounted) = Mounted::by_one();
     let upstream = Recorder::start().await;
     let sidecar = mounted.sidecar(&upstream.origin(), "[timeouts]\nrequest_head = \"1h\"\n").await;
     let _silent = TcpStream::connect(sidecar.listen).await.unwrap();
@@ -235,8 +225,7 @@ async fn a_handshake_that_hangs_keeps_nobody_else_and_does_not_hold_up_the_end()
 
 #[tokio::test]
 async fn a_handshake_has_the_time_of_a_request_head() {
-    let ours = Authority::new();
-    let mounted = Mounted::new(&ours.issue(&["localhost"], ""), &ours);
+    let (_, mounted) = Mounted::by_one();
     let sidecar = mounted.sidecar("http://127.0.0.1:1", "[timeouts]\nrequest_head = \"20ms\"\n").await;
     assert_eq!(raw(sidecar.listen, b"\x16").await, b"");
     until(sidecar.admin, FAILED, 1.0).await;
@@ -244,8 +233,7 @@ async fn a_handshake_has_the_time_of_a_request_head() {
 
 #[tokio::test]
 async fn files_that_cannot_be_used_stop_the_start() {
-    let ours = Authority::new();
-    let mounted = Mounted::new(&ours.issue(&["localhost"], ""), &ours);
+    let (_, mounted) = Mounted::by_one();
     std::fs::write(mounted.path("ca.crt"), "nothing").unwrap();
     let error =
         Sidecar::listening("127.0.0.1:0", "http://127.0.0.1:1", &mounted.toml("")).await.err().unwrap().to_string();

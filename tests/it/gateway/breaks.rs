@@ -11,11 +11,11 @@ use tokio::{
 };
 use tokio_rustls::client::TlsStream;
 
-use super::until;
 use crate::support::{
-    authority::{Authority, Mounted, caller, connector, dial, shown},
+    authority::{Mounted, caller, connector, dial, shown},
     faults::HANG,
-    sidecar::assert_signed,
+    frames::{DATA, END_HEADERS, HEADERS, PREFACE, frame},
+    sidecar::{assert_signed, until},
     upstream::Recorder,
     wire::{exchange, read_message, request},
 };
@@ -82,13 +82,7 @@ fn halves() -> Vec<(&'static str, Vec<u8>)> {
     let chunked = head("Transfer-Encoding: chunked\r\n");
     // SETTINGS, HEADERS for POST /svc/a without END_STREAM, and DATA that does not end it either (RFC 9113 §6).
     let block = b"\x83\x87\x04\x06/svc/a\x01\x09localhost";
-    let frames = [
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0",
-        &[0, 0, u8::try_from(block.len()).unwrap(), 1, 4, 0, 0, 0, 1][..],
-        block,
-        b"\0\0\x02\0\0\0\0\0\x01{}",
-    ]
-    .concat();
+    let frames = [PREFACE, &frame(HEADERS, END_HEADERS, 1, block), &frame(DATA, 0, 1, b"{}")].concat();
     vec![
         ("half a head", b"POST /svc/a HTTP/1.1\r\nHost: localhost\r\nContent-Le".to_vec()),
         ("a head and no body", head("Content-Length: 8\r\n").into_bytes()),
@@ -103,8 +97,7 @@ fn halves() -> Vec<(&'static str, Vec<u8>)> {
 
 #[tokio::test]
 async fn half_a_request_is_never_signed_however_it_ends() {
-    let ours = Authority::new();
-    let mounted = Mounted::new(&ours.issue(&["localhost"], ""), &ours);
+    let (ours, mounted) = Mounted::by_one();
     let shop = ours.issue(&["shop"], "");
     for version in [&TLS12, &TLS13] {
         let upstream = Recorder::start().await;
@@ -141,8 +134,7 @@ async fn half_a_request_is_never_signed_however_it_ends() {
 #[tokio::test]
 async fn new_keys_without_end_cost_others_nothing() {
     // RFC 8446 §4.6.3: each side may ask for new keys at any time, and the other has to answer.
-    let ours = Authority::new();
-    let mounted = Mounted::new(&ours.issue(&["localhost"], ""), &ours);
+    let (ours, mounted) = Mounted::by_one();
     let upstream = Recorder::start().await;
     let sidecar = mounted.sidecar(&upstream.origin(), "").await;
     let shop = caller(&[&ours], Some(&ours.issue(&["shop"], "")), &[]);

@@ -15,10 +15,12 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use super::{FAILED, is_served, until};
+use super::{FAILED, is_served};
 use crate::support::{
     authority::{Authority, Issued, Mounted, caller, connector, shown},
     faults::HANG,
+    frames::PREFACE,
+    sidecar::until,
     upstream::Recorder,
 };
 
@@ -32,8 +34,7 @@ fn leaf(authority: &Authority, spoil: impl FnOnce(&mut CertificateParams)) -> Is
 
 #[tokio::test]
 async fn refuses_every_wrong_certificate() {
-    let (ours, strangers) = (Authority::new(), Authority::new());
-    let mounted = Mounted::new(&ours.issue(&["localhost"], ""), &ours);
+    let ((ours, mounted), strangers) = (Mounted::by_one(), Authority::new());
     let upstream = Recorder::start().await;
     let sidecar = mounted.sidecar(&upstream.origin(), "callers = [\"shop\"]\n").await;
     let good = ours.issue(&["shop"], "");
@@ -94,7 +95,7 @@ fn first_words(hello: &[u8]) -> Vec<(String, Vec<u8>)> {
     };
     let mut rows = vec![
         ("HTTP/1.1".to_owned(), b"POST /svc/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}".to_vec()),
-        ("HTTP/2".to_owned(), b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec()),
+        ("HTTP/2".to_owned(), PREFACE.to_vec()),
         ("SSH".to_owned(), b"SSH-2.0-OpenSSH_9.2\r\n".to_vec()),
         ("SSLv2".to_owned(), b"\x80\x2e\x01\x03\x01\0\x15\0\0\0\x10\x01\0\x80".to_vec()),
         ("the PROXY protocol".to_owned(), [b"PROXY TCP4 10.0.0.1 10.0.0.2 1 2\r\n", hello].concat()),
@@ -125,8 +126,7 @@ fn first_words(hello: &[u8]) -> Vec<(String, Vec<u8>)> {
 
 #[tokio::test]
 async fn first_words_that_lead_nowhere_end_there() {
-    let ours = Authority::new();
-    let mounted = Mounted::new(&ours.issue(&["localhost"], ""), &ours);
+    let (ours, mounted) = Mounted::by_one();
     let upstream = Recorder::start().await;
     let sidecar = mounted.sidecar(&upstream.origin(), "").await;
     let shop = caller(&[&ours], Some(&ours.issue(&["shop"], "")), &["http/1.1"]);
@@ -148,8 +148,7 @@ async fn first_words_that_lead_nowhere_end_there() {
 
 #[tokio::test]
 async fn takes_a_hello_that_comes_byte_by_byte() {
-    let ours = Authority::new();
-    let mounted = Mounted::new(&ours.issue(&["localhost"], ""), &ours);
+    let (ours, mounted) = Mounted::by_one();
     let sidecar = mounted.sidecar("http://127.0.0.1:1", "").await;
     let mut stream = TcpStream::connect(sidecar.listen).await.unwrap();
     let shop = caller(&[&ours], Some(&ours.issue(&["shop"], "")), &[]);
@@ -162,8 +161,7 @@ async fn takes_a_hello_that_comes_byte_by_byte() {
 
 #[tokio::test]
 async fn a_handshake_that_stops_anywhere_runs_out_of_time() {
-    let ours = Authority::new();
-    let mounted = Mounted::new(&ours.issue(&["localhost"], ""), &ours);
+    let (ours, mounted) = Mounted::by_one();
     let sidecar = mounted.sidecar("http://127.0.0.1:1", "[timeouts]\nrequest_head = \"500ms\"\n").await;
     let hello = hello(&caller(&[&ours], Some(&ours.issue(&["shop"], "")), &[]));
     let mut silent = Vec::new();
@@ -183,8 +181,7 @@ async fn a_handshake_that_stops_anywhere_runs_out_of_time() {
 
 #[tokio::test]
 async fn speaks_no_protocol_but_the_two_versions_of_http() {
-    let ours = Authority::new();
-    let mounted = Mounted::new(&ours.issue(&["localhost"], ""), &ours);
+    let (ours, mounted) = Mounted::by_one();
     let sidecar = mounted.sidecar("http://127.0.0.1:1", "").await;
     let shop = ours.issue(&["shop"], "");
     for (failed, alpn) in [(1.0, &["http/1.0"][..]), (2.0, &["h2c"]), (3.0, &["h3", "ftp"])] {
@@ -195,8 +192,7 @@ async fn speaks_no_protocol_but_the_two_versions_of_http() {
 
 #[tokio::test]
 async fn handshakes_that_stop_take_places_only_until_their_time_is_over() {
-    let ours = Authority::new();
-    let mounted = Mounted::new(&ours.issue(&["localhost"], ""), &ours);
+    let (ours, mounted) = Mounted::by_one();
     let upstream = Recorder::start().await;
     let settings = "[limits]\nconnections = 4\n[timeouts]\nrequest_head = \"2s\"\n";
     let sidecar = mounted.sidecar(&upstream.origin(), settings).await;

@@ -5,17 +5,15 @@ use tokio::{
     time::timeout,
 };
 
-use super::{
-    Range,
-    frames::{
-        CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, POST, PREFACE, SETTINGS, WINDOW_UPDATE, block, but,
-        fate, frame, post,
-    },
-    parts,
-};
+use super::{Range, frames::fate, parts};
 use crate::support::{
     faults::HANG,
+    frames::{
+        CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, POST, PREFACE, SETTINGS, WINDOW_UPDATE, block, but,
+        frame, post,
+    },
     process::Process,
+    sidecar::until,
     transport::{Connection, Transport},
     upstream::{Act, Recorder},
 };
@@ -81,9 +79,7 @@ async fn floods_reach_nobody_and_harm_nobody() {
                 assert_eq!(reached, [honest], "{}, {name}", range.transport);
             }
         }
-        while range.sidecar.metric("wonder_signer_requests_in_flight").await > 0.0 {
-            tokio::task::yield_now().await;
-        }
+        until(range.sidecar.admin, "wonder_signer_requests_in_flight", 0.0).await;
         assert_eq!(fate(&range, &post(&POST, b"{}")).await, "200");
     }
 }

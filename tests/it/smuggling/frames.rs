@@ -9,64 +9,14 @@ use tokio::{
 };
 
 use super::{Range, parts};
-use crate::support::{faults::HANG, sidecar::assert_signed};
-
-pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
-pub(super) const DATA: u8 = 0;
-pub(super) const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-pub(super) const SETTINGS: u8 = 4;
-const PUSH_PROMISE: u8 = 5;
-pub(super) const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-pub(super) const WINDOW_UPDATE: u8 = 8;
-pub(super) const CONTINUATION: u8 = 9;
-pub(super) const END_STREAM: u8 = 1;
-pub(super) const END_HEADERS: u8 = 4;
-
-pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
-}
-
-/// HPACK literals, never indexed, without Huffman.
-pub(super) fn block(fields: &[(&str, &str)]) -> Vec<u8> {
-    let text = |text: &str| {
-        let mut bytes = Vec::new();
-        match text.len() {
-            short if short < 127 => bytes.push(u8::try_from(short).unwrap()),
-            long => {
-                bytes.push(127);
-                let mut rest = long - 127;
-                while rest >= 128 {
-                    bytes.push(u8::try_from(rest % 128).unwrap() | 128);
-                    rest /= 128;
-                }
-                bytes.push(u8::try_from(rest).unwrap());
-            }
-        }
-        bytes.extend_from_slice(text.as_bytes());
-        bytes
-    };
-    fields.iter().flat_map(|(name, value)| [vec![0x10], text(name), text(value)].concat()).collect()
-}
-
-pub(super) const POST: [(&str, &str); 4] =
-    [(":method", "POST"), (":scheme", "http"), (":authority", "localhost"), (":path", "/svc/a")];
-
-/// A request on stream 1: `fields`, then `body` in one frame.
-pub(super) fn post(fields: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
-    [frame(HEADERS, END_HEADERS, 1, &block(fields)), frame(DATA, END_STREAM, 1, body)].concat()
-}
-
-fn with(more: &[(&'static str, &'static str)]) -> Vec<(&'static str, &'static str)> {
-    [&POST[..], more].concat()
-}
-
-/// The same with another value of one field.
-pub(super) fn but(name: &str, value: &'static str) -> Vec<(&'static str, &'static str)> {
-    POST.iter().map(|(known, old)| if *known == name { (*known, value) } else { (*known, *old) }).collect()
-}
+use crate::support::{
+    faults::HANG,
+    frames::{
+        CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, POST, PREFACE, PUSH_PROMISE, RST_STREAM,
+        SETTINGS, WINDOW_UPDATE, block, but, frame, post, with,
+    },
+    sidecar::assert_signed,
+};
 
 /// Sends frames and says what became of stream 1: the code of an answer of ours, `200`, `reset`, `goaway` or `closed`.
 pub(super) async fn fate(range: &Range, frames: &[u8]) -> String {

@@ -46,6 +46,13 @@ impl Authority {
 pub(crate) struct Mounted(tempfile::TempDir);
 
 impl Mounted {
+    /// Where one authority has signed for the server and signs for its callers.
+    pub(crate) fn by_one() -> (Authority, Self) {
+        let ours = Authority::new();
+        let mounted = Self::new(&ours.issue(&["localhost"], ""), &ours);
+        (ours, mounted)
+    }
+
     pub(crate) fn new(server: &Issued, client_ca: &Authority) -> Self {
         let mounted = Self(tempfile::tempdir().unwrap());
         mounted.put(server, client_ca);

@@ -7,6 +7,7 @@ pub(crate) mod authority;
 pub(crate) mod caller;
 pub(crate) mod client;
 pub(crate) mod faults;
+pub(crate) mod frames;
 pub(crate) mod identity;
 pub(crate) mod logged;
 pub(crate) mod process;

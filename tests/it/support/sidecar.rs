@@ -110,6 +110,13 @@ pub(crate) async fn metric(admin: SocketAddr, series: &str) -> f64 {
     line.unwrap_or_else(|| panic!("no {series} in\n{text}")).parse().unwrap()
 }
 
+/// Waits until a series of this admin listener has a value, letting everything else run.
+pub(crate) async fn until(admin: SocketAddr, series: &str, value: f64) {
+    while (metric(admin, series).await - value).abs() > f64::EPSILON {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// Checks the three signature headers of a recorded request over the very bytes that were recorded.
 pub(crate) fn assert_signed(request: &Message) -> Stamp {
     let mut words = request.start_line().split(' ');

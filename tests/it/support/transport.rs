@@ -9,7 +9,7 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 
 use super::{
-    authority::{Authority, Mounted, caller, dial},
+    authority::{Mounted, caller, dial},
     sidecar::Sidecar,
     wire::{Message, read_message},
 };
@@ -35,8 +35,7 @@ impl Transport {
 
     /// Through TLS; the handshake agrees on `alpn`, which binds nobody who is hostile.
     pub(crate) fn tls(alpn: &'static str) -> Self {
-        let ours = Authority::new();
-        let mounted = Mounted::new(&ours.issue(&["localhost"], ""), &ours);
+        let (ours, mounted) = Mounted::by_one();
         let caller = caller(&[&ours], Some(&ours.issue(&["shop"], "")), &[alpn]);
         Self::Tls { mounted, caller, alpn }
     }
