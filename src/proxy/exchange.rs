@@ -267,6 +267,8 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         let (total, sent) = (self.started.elapsed(), self.sent());
         let facts = self.facts.get_mut().unwrap_or_else(PoisonError::into_inner);
+        // First, since whoever reads the line may send the next request.
+        drop(facts.slot.take());
         facts.close_attempt(total, sent);
         if let Some(answered) = facts.answered {
             let ended = facts.ended.unwrap_or(total);
@@ -329,4 +331,52 @@ fn place_in_trace(caller: Option<Traceparent>, requests: &Requests) -> Option<Tr
         (TraceId(id), None)
     };
     Some(Trace { id, span, parent, recorded: requests.wants(id, caller.map(|caller| caller.sampled)) })
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::Semaphore;
+
+    use super::*;
+    use crate::{
+        config::{Log, LogFormat, LogLevel},
+        telemetry::Recorder,
+    };
+
+    /// Is told of requests, and looks each time how many places are free.
+    struct Watcher {
+        places: Arc<Semaphore>,
+        free: Mutex<Vec<usize>>,
+    }
+
+    impl Recorder for Watcher {
+        fn wants(&self, _: TraceId, _: Option<bool>) -> bool {
+            true
+        }
+
+        fn record(&self, _: &Finished<'_>) {
+            self.free.lock().unwrap().push(self.places.available_permits());
+        }
+    }
+
+    #[test]
+    fn a_slot_is_free_before_anybody_is_told_that_its_request_is_over() {
+        let places = Arc::new(Semaphore::new(1));
+        let watcher = Arc::new(Watcher { places: Arc::clone(&places), free: Mutex::default() });
+        let log = Log {
+            level: LogLevel::Off,
+            format: LogFormat::Json,
+            make_traceparent: false,
+            sample_success: 0.0,
+            slow_request: Duration::ZERO,
+        };
+        let metrics = Metrics::new(&[]);
+        let drain = Drain::new(1, metrics.clone());
+        let requests = Requests::new(&log).recorded_by(Arc::<Watcher>::clone(&watcher));
+        let exchange = Exchange::open(&Request::new(()), HeaderValue::from_static("r-1"), metrics, requests, drain);
+        exchange.hold(Arc::clone(&places).try_acquire_owned().unwrap());
+        assert_eq!(places.available_permits(), 0);
+        drop(exchange);
+        assert_eq!(*watcher.free.lock().unwrap(), [1]);
+    }
 }
