@@ -16,7 +16,8 @@ use tokio::{
 };
 
 use crate::support::{
-    faults::{HANG, Upstream},
+    faults::Upstream,
+    patience::HANG,
     sidecar::{Sidecar, assert_signed},
     strict::find,
     transport::Transport,

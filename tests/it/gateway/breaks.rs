@@ -13,8 +13,8 @@ use tokio_rustls::client::TlsStream;
 
 use crate::support::{
     authority::{Mounted, caller, connector, dial, shown},
-    faults::HANG,
     frames::{DATA, END_HEADERS, HEADERS, PREFACE, frame},
+    patience::HANG,
     sidecar::{assert_signed, until},
     upstream::Recorder,
     wire::{exchange, read_message, request},

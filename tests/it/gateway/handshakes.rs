@@ -18,8 +18,8 @@ use tokio_rustls::TlsConnector;
 use super::{FAILED, is_served};
 use crate::support::{
     authority::{Authority, Issued, Mounted, caller, connector, shown},
-    faults::HANG,
     frames::PREFACE,
+    patience::HANG,
     sidecar::until,
     upstream::Recorder,
 };

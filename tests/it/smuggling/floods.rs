@@ -7,11 +7,11 @@ use tokio::{
 
 use super::{Range, frames::fate, parts};
 use crate::support::{
-    faults::HANG,
     frames::{
         CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, POST, PREFACE, SETTINGS, WINDOW_UPDATE, block, but,
         frame, post,
     },
+    patience::HANG,
     process::Process,
     sidecar::until,
     transport::{Connection, Transport},

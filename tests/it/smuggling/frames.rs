@@ -10,11 +10,11 @@ use tokio::{
 
 use super::{Range, parts};
 use crate::support::{
-    faults::HANG,
     frames::{
         CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, POST, PREFACE, PUSH_PROMISE, RST_STREAM,
         SETTINGS, WINDOW_UPDATE, block, but, frame, post, with,
     },
+    patience::HANG,
     sidecar::assert_signed,
 };
 

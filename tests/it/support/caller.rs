@@ -7,7 +7,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::{faults::HANG, strict::find, wire::Message};
+use super::{patience::HANG, strict::find, wire::Message};
 
 /// What a caller got for one request.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,6 +10,8 @@ use wonder_signer::{
     net::upstream::{Handover, SendError, Streamed, Upstream},
 };
 
+use super::patience::soon;
+
 /// A client of one origin and its metrics.
 pub(crate) struct Client {
     pub(crate) upstream: Upstream,
@@ -56,8 +58,11 @@ impl Client {
 
     /// Waits until a series has a value, letting everything else run.
     pub(crate) async fn until(&self, series: &str, value: f64) {
-        while (self.metric(series) - value).abs() > f64::EPSILON {
-            tokio::task::yield_now().await;
-        }
+        soon(async {
+            while (self.metric(series) - value).abs() > f64::EPSILON {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
     }
 }

@@ -6,7 +6,7 @@ mod door;
 mod ledger;
 mod plan;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc};
 
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tokio_rustls::TlsAcceptor;
@@ -20,7 +20,10 @@ pub(crate) use self::{
     door::Welcome,
     plan::{Early, Fault, Turn},
 };
-use super::identity::{Certificate, Identity};
+use super::{
+    identity::{Certificate, Identity},
+    patience::soon,
+};
 
 /// Builds an [`Upstream`].
 pub(crate) struct Builder {
@@ -67,7 +70,7 @@ impl Upstream {
 
     /// Waits until as few connections are open.
     pub(crate) async fn until_open_at_most(&self, count: usize) {
-        self.open.clone().wait_for(|open| *open <= count).await.unwrap();
+        soon(self.open.clone().wait_for(|open| *open <= count)).await.unwrap();
     }
 }
 
@@ -151,6 +154,3 @@ pub(crate) async fn closed_origin() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     format!("http://{}", listener.local_addr().unwrap())
 }
-
-/// Longer than anything may take in a test that waits for an event; reaching it is a hang.
-pub(crate) const HANG: Duration = Duration::from_secs(30);

@@ -10,7 +10,10 @@ use std::{
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use super::sidecar::{APP_ID, KEY_PEM};
+use super::{
+    patience::soon,
+    sidecar::{APP_ID, KEY_PEM},
+};
 
 /// `wonder-signer run`. Dropping it kills it; [`stop`](Self::stop) has it drain.
 pub(crate) struct Logged {
@@ -62,7 +65,7 @@ impl Logged {
     }
 
     async fn next(&self) -> Option<Value> {
-        let line = std::future::poll_fn(|cx| self.lines.lock().unwrap().poll_recv(cx)).await?;
+        let line = soon(std::future::poll_fn(|cx| self.lines.lock().unwrap().poll_recv(cx))).await?;
         let value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not JSON: {line}"));
         let mut heard = self.heard.lock().unwrap();
         heard.push_str(&line);

@@ -10,6 +10,7 @@ pub(crate) mod faults;
 pub(crate) mod frames;
 pub(crate) mod identity;
 pub(crate) mod logged;
+pub(crate) mod patience;
 pub(crate) mod process;
 pub(crate) mod program;
 pub(crate) mod sidecar;

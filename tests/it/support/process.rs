@@ -9,7 +9,10 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::sidecar::{APP_ID, KEY_PEM};
+use super::{
+    patience::soon,
+    sidecar::{APP_ID, KEY_PEM},
+};
 
 /// One line of the log about one request.
 #[derive(Debug, Clone)]
@@ -78,7 +81,7 @@ impl Process {
             }
             requests
         });
-        told.await.expect("the program starts");
+        soon(told).await.expect("the program starts");
         let addresses: BTreeMap<String, SocketAddr> = serde_json::from_slice(&std::fs::read(&ready).unwrap()).unwrap();
         Self { listen: addresses["listen"], admin: addresses["admin"], child, log }
     }
@@ -103,7 +106,7 @@ impl Process {
     pub(crate) async fn stop(mut self) -> (Option<i32>, BTreeMap<String, Line>) {
         let kill = format!("kill -TERM {}", self.child.id().expect("it runs"));
         assert!(Command::new("sh").args(["-c", &kill]).status().await.unwrap().success());
-        let status = self.child.wait().await.unwrap();
+        let status = soon(self.child.wait()).await.unwrap();
         (status.code(), self.log.await.unwrap())
     }
 }

@@ -10,15 +10,15 @@ use std::{
     process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc::{Receiver, RecvTimeoutError, channel},
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use tempfile::TempDir;
 
-use super::sidecar::{APP_ID, KEY_PEM};
-
-/// For anything that a test waits for: long enough for a busy machine, and never used up when all is well.
-const DEADLINE: Duration = Duration::from_mins(1);
+use super::{
+    patience::HANG,
+    sidecar::{APP_ID, KEY_PEM},
+};
 
 /// How a process ended.
 #[derive(Debug)]
@@ -94,7 +94,7 @@ impl Program {
     }
 
     fn line_that(&mut self, wanted: &str, is_it: impl Fn(&str) -> bool) -> String {
-        let until = Instant::now() + DEADLINE;
+        let until = Instant::now() + HANG;
         loop {
             match self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
                 Ok(line) => {
@@ -116,7 +116,7 @@ impl Program {
 
     /// Waits for its end, which a test brings about in some other way.
     pub(crate) fn end(mut self) -> Ended {
-        let until = Instant::now() + DEADLINE;
+        let until = Instant::now() + HANG;
         loop {
             match self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
                 Ok(line) => self.seen.push(line),

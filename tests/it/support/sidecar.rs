@@ -14,7 +14,7 @@ use wonder_signer::{
     signing::{Credential, Nonce, SigningKey, Stamp, VerifyingKey, verify},
 };
 
-use super::wire::Message;
+use super::{patience::soon, wire::Message};
 
 /// The AppID of every sidecar under test.
 pub(crate) const APP_ID: &str = "1f0e5b52-6c0a-4a55-9a0e-2f6b8d0c7e11";
@@ -93,7 +93,7 @@ impl Sidecar {
     /// Drains it and says how that went.
     pub(crate) async fn stop(self) -> Receipt {
         self.ask_to_stop();
-        self.task.await.unwrap()
+        soon(self.task).await.unwrap()
     }
 
     /// The value of one series, by its full text in `/metrics`.
@@ -112,9 +112,12 @@ pub(crate) async fn metric(admin: SocketAddr, series: &str) -> f64 {
 
 /// Waits until a series of this admin listener has a value, letting everything else run.
 pub(crate) async fn until(admin: SocketAddr, series: &str, value: f64) {
-    while (metric(admin, series).await - value).abs() > f64::EPSILON {
-        tokio::task::yield_now().await;
-    }
+    soon(async {
+        while (metric(admin, series).await - value).abs() > f64::EPSILON {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }
 
 /// Checks the three signature headers of a recorded request over the very bytes that were recorded.

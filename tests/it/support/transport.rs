@@ -10,6 +10,7 @@ use tokio_rustls::TlsConnector;
 
 use super::{
     authority::{Mounted, caller, dial},
+    patience::soon,
     sidecar::Sidecar,
     wire::{Message, read_message},
 };
@@ -67,7 +68,7 @@ impl Transport {
     /// Sends `bytes` over a new connection and reads one answer.
     pub(crate) async fn exchange(&self, address: SocketAddr, bytes: &[u8]) -> Message {
         let head_only = bytes.starts_with(b"HEAD ");
-        read_message(&mut self.send(address, bytes).await, head_only).await.expect("an answer")
+        soon(read_message(&mut self.send(address, bytes).await, head_only)).await.expect("an answer")
     }
 }
 

@@ -12,7 +12,10 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::wire::{Message, OK, read_message};
+use super::{
+    patience::soon,
+    wire::{Message, OK, read_message},
+};
 
 /// What to do with one request.
 #[derive(Debug, Clone)]
@@ -81,8 +84,10 @@ impl Recorder {
     }
 
     /// The next request that arrived, waiting for it.
-    pub(crate) async fn next(&self) -> Message {
-        std::future::poll_fn(|cx| self.requests.lock().unwrap().poll_recv(cx)).await.unwrap()
+    #[track_caller]
+    pub(crate) fn next(&self) -> impl Future<Output = Message> {
+        let next = soon(std::future::poll_fn(|cx| self.requests.lock().unwrap().poll_recv(cx)));
+        async { next.await.unwrap() }
     }
 
     /// How many requests have arrived that [`next`](Self::next) has not given out.

@@ -7,6 +7,8 @@ use tokio::{
     net::TcpStream,
 };
 
+use super::patience::soon;
+
 /// A small answer that keeps the connection.
 pub(crate) const OK: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n{\"code\":200}";
@@ -113,7 +115,7 @@ pub(crate) async fn exchange(address: std::net::SocketAddr, bytes: &[u8]) -> Mes
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(bytes).await.unwrap();
     let head_only = bytes.starts_with(b"HEAD ");
-    read_message(&mut stream, head_only).await.expect("an answer")
+    soon(read_message(&mut stream, head_only)).await.expect("an answer")
 }
 
 /// A request in plain text with the headers that every client sends, body included.
