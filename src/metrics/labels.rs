@@ -76,8 +76,6 @@ label! {
         Error = "error",
         /// Upstream closed it.
         Peer = "peer",
-        /// The program is stopping.
-        Drain = "drain",
     }
 }
 

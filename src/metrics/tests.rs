@@ -59,7 +59,7 @@ fn use_everything(metrics: &Metrics) {
         metrics.proxy_error(reason, Sent::No);
         metrics.proxy_error(reason, Sent::Maybe);
     }
-    for reason in [Closed::Idle, Closed::Age, Closed::Error, Closed::Peer, Closed::Drain] {
+    for reason in [Closed::Idle, Closed::Age, Closed::Error, Closed::Peer] {
         metrics.upstream_connected().because(reason);
     }
     for sent in [Sent::No, Sent::Maybe] {
