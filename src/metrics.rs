@@ -210,6 +210,11 @@ impl Metrics {
     }
 }
 
+/// A line of the log could not be written. There is one log, the process's, so the count is in every [`Metrics`] of it.
+pub fn log_line_lost() {
+    families::LOG_LINES_LOST.inc();
+}
+
 /// Says what it is; the numbers are in [`Metrics::encode`].
 impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -3,6 +3,8 @@
 //! The level can be changed while the program runs. Whatever it is, other crates are never heard below `warn`: hyper, h2 and rustls
 //! write header values and bytes of bodies at their finer levels, and those may be card numbers and signatures.
 //!
+//! Nothing waits for whoever reads the lines: those that are lost for that are counted, in `wonder_signer_log_lines_lost_total`.
+//!
 //! A line holds the event's fields and those of the spans around it, all at the top level:
 //!
 //! ```json
@@ -12,13 +14,14 @@
 mod lines;
 #[cfg(feature = "otel")]
 pub mod otlp;
+mod output;
 mod request;
 #[cfg(test)]
 mod tests;
 mod values;
 
 use std::{
-    io::{self, IsTerminal, Write},
+    io::{self, IsTerminal},
     sync::{
         Arc,
         atomic::{AtomicU8, Ordering},
@@ -32,9 +35,12 @@ use tracing_subscriber::{
     layer::{Context, Filter, SubscriberExt},
 };
 
-use self::lines::Lines;
 pub use self::request::{Finished, Phase, Phases, Recorder, Requests, SpanId, Trace, TraceId};
-use crate::config::{LogFormat, LogLevel};
+use self::{lines::Lines, output::Output};
+use crate::{
+    config::{LogFormat, LogLevel},
+    metrics,
+};
 
 /// The crate whose events may be finer than `warn`: this one.
 const OWN: &str = "wonder_signer";
@@ -46,10 +52,9 @@ pub fn init(level: LogLevel, format: LogFormat) -> Result<Telemetry, TelemetryEr
         LogFormat::Auto if io::stderr().is_terminal() => Style::Text,
         LogFormat::Json | LogFormat::Auto => Style::Json,
     };
-    let (subscriber, telemetry) = subscriber(level, style, SystemTime::now, |line| {
-        // One write for a line, so that lines of several threads do not mix. A closed standard error is no reason to stop.
-        let _ = io::stderr().lock().write_all(line);
-    });
+    let notice = move |lines| lines::lost(style, SystemTime::now(), lines);
+    let output = Output::new(io::stderr(), metrics::log_line_lost, notice);
+    let (subscriber, telemetry) = subscriber(level, style, SystemTime::now, move |line| output.write(line));
     tracing::subscriber::set_global_default(subscriber).map_err(|_| TelemetryError)?;
     log_panics();
     Ok(telemetry)

@@ -3,11 +3,13 @@
 //! Handles are resolved here once, at the start, so that counting is an array index and an atomic addition, and so that every
 //! series is there at zero before anything happened. HELP texts say what to do with the number.
 
+use std::sync::LazyLock;
+
 use prometheus::{Gauge, Histogram, IntCounter, IntCounterVec, IntGauge, Registry};
 
 use super::{
     labels::{Closed, CodeClass, Label, Phase, Responder, Sent, Stripped, Verb},
-    make::{Make, Table, one_each},
+    make::{Make, Table, constant, one_each},
 };
 use crate::operations::CATALOGUE;
 
@@ -19,6 +21,15 @@ const REQUEST_SECONDS: &[f64] =
 /// Bytes, 256 B to 16 MiB in steps of four.
 const BODY_BYTES: &[f64] =
     &[256.0, 1024.0, 4096.0, 16_384.0, 65_536.0, 262_144.0, 1_048_576.0, 4_194_304.0, 16_777_216.0];
+
+/// Of the process, as its log is; all other metrics are of one [`Families`].
+pub(super) static LOG_LINES_LOST: LazyLock<IntCounter> = LazyLock::new(|| {
+    constant(IntCounter::new(
+        "wonder_signer_log_lines_lost_total",
+        "Log lines that could not be written because nobody took them in time: the container runtime's log reader is slow or stuck, or \
+         its disk is full. Requests do not wait for it.",
+    ))
+});
 
 /// One counter for each answer a request can get: upstream's four classes, then our own two.
 pub(super) type Answers = [IntCounter; 6];
@@ -141,6 +152,7 @@ impl Families {
         let version = env!("CARGO_PKG_VERSION");
         let revision = option_env!("WONDER_SIGNER_REVISION").unwrap_or("unknown");
         build.with_label_values(&[version, revision, env!("CARGO_PKG_RUST_VERSION")]).set(1);
+        make.register(LOG_LINES_LOST.clone());
         make.process();
 
         let answers = |operation: &str, method: &str| -> Answers {

@@ -86,7 +86,7 @@ impl Make {
         metric
     }
 
-    fn register(&self, collector: impl Collector + 'static) {
+    pub(super) fn register(&self, collector: impl Collector + 'static) {
         constant(self.0.register(Box::new(collector)));
     }
 }
@@ -98,6 +98,6 @@ pub(super) fn one_each<L: Label, T>(handle: impl Fn(&'static str) -> T) -> Vec<T
 
 /// Names, labels and buckets are constants of `families`, so a test that builds them once has tried all that can go wrong.
 #[expect(clippy::expect_used, reason = "fails for given constants or not at all")]
-fn constant<T>(made: prometheus::Result<T>) -> T {
+pub(super) fn constant<T>(made: prometheus::Result<T>) -> T {
     made.expect("metric names and buckets are well formed and used once")
 }

@@ -79,7 +79,6 @@ impl<W: Fn(&[u8])> Lines<W> {
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
-        let time = humantime::format_rfc3339_micros((self.clock)());
         let meta = event.metadata();
         let level = match *meta.level() {
             tracing::Level::ERROR => "error",
@@ -88,17 +87,7 @@ impl<W: Fn(&[u8])> Lines<W> {
             tracing::Level::DEBUG => "debug",
             tracing::Level::TRACE => "trace",
         };
-        // Writing to a `String` does not fail.
-        let _ = match self.style {
-            Style::Json => write!(line, r#"{{"timestamp":"{time}","level":"{level}","message":""#),
-            Style::Text => write!(line, "{time} {level:>5} "),
-        };
-        event.record(&mut Message(line));
-        if self.style == Style::Json {
-            line.push_str(r#"","target":""#);
-            line.push_str(meta.target());
-            line.push('"');
-        }
+        open(line, self.style, (self.clock)(), level, meta.target(), |line| event.record(&mut Message(line)));
         let mut spans = context.event_span(event);
         // Innermost first: a name that is nearer hides the same name further out.
         let mut inner = Vec::new();
@@ -114,12 +103,47 @@ impl<W: Fn(&[u8])> Lines<W> {
             spans = span.parent();
         }
         event.record(&mut EventVisitor { style: self.style, line });
-        line.push_str(match self.style {
-            Style::Json => "}\n",
-            Style::Text => "\n",
-        });
+        close(line, self.style);
         (self.write)(line.as_bytes());
     }
+}
+
+/// The line that stands for so many that could not be written.
+pub(super) fn lost(style: Style, time: SystemTime, lines: u64) -> String {
+    let mut line = String::new();
+    open(&mut line, style, time, "error", module_path!(), |line| line.push_str("log lines were lost"));
+    write_field(&mut line, style, "lines", |line| values::integer(line, lines));
+    close(&mut line, style);
+    line
+}
+
+fn open(
+    line: &mut String,
+    style: Style,
+    time: SystemTime,
+    level: &str,
+    target: &str,
+    message: impl FnOnce(&mut String),
+) {
+    let time = humantime::format_rfc3339_micros(time);
+    // Writing to a `String` does not fail.
+    let _ = match style {
+        Style::Json => write!(line, r#"{{"timestamp":"{time}","level":"{level}","message":""#),
+        Style::Text => write!(line, "{time} {level:>5} "),
+    };
+    message(line);
+    if style == Style::Json {
+        line.push_str(r#"","target":""#);
+        line.push_str(target);
+        line.push('"');
+    }
+}
+
+fn close(line: &mut String, style: Style) {
+    line.push_str(match style {
+        Style::Json => "}\n",
+        Style::Text => "\n",
+    });
 }
 
 /// Writes the message alone, without quotes.

@@ -2,9 +2,12 @@
 
 use std::{
     fs,
-    net::TcpListener,
+    io::{BufRead as _, BufReader, PipeWriter, pipe},
+    net::{SocketAddr, TcpListener},
     os::unix::{fs::PermissionsExt as _, process::ExitStatusExt as _},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
+    sync::mpsc::channel,
+    thread,
 };
 
 use tempfile::TempDir;
@@ -12,7 +15,7 @@ use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 use crate::support::{
     program::{Ended, Program, Running, environment},
-    sidecar::{APP_ID, KEY_PEM},
+    sidecar::{APP_ID, KEY_PEM, metric},
     upstream::{Act, Recorder},
     wire::{exchange, read_message, request},
 };
@@ -294,38 +297,78 @@ async fn ends_at_once_at_the_second_signal() {
     assert!(ended.err.contains("second signal: ending at once"), "{ended:?}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn goes_on_when_nobody_reads_standard_error_any_more() {
-    let upstream = Recorder::start().await;
+/// The program with this pipe as its standard error, and where it listens: for requests and for questions.
+fn telling(to: PipeWriter, origin: &str) -> (Child, SocketAddr, SocketAddr) {
     let directory = TempDir::new().unwrap();
     let ready_file = directory.path().join("ready.json");
-    let (reader, writer) = std::io::pipe().unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_wonder-signer"))
         .args(["run", "--ready-file", ready_file.to_str().unwrap()])
         .env_clear()
-        .envs(environment(&upstream.origin()))
+        .envs(environment(origin))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(writer)
+        .stderr(to)
         .spawn()
         .unwrap();
-    // Its first byte, so that it is running; then nobody listens.
-    let mut first = [0];
-    std::io::Read::read_exact(&mut &reader, &mut first).unwrap();
-    drop(reader);
     let ready: serde_json::Value = loop {
         match fs::read(&ready_file) {
             Ok(text) => break serde_json::from_slice(&text).unwrap(),
             Err(_) => assert!(child.try_wait().unwrap().is_none(), "it ended"),
         }
     };
-    let listen = ready["listen"].as_str().unwrap().parse().unwrap();
+    let address = |name: &str| ready[name].as_str().unwrap().parse().unwrap();
+    (child, address("listen"), address("admin"))
+}
+
+fn terminate(mut child: Child) -> Option<i32> {
+    let killed = Command::new("sh").args(["-c", &format!("kill -TERM {}", child.id())]).status().unwrap();
+    assert!(killed.success());
+    child.wait().unwrap().code()
+}
+
+#[tokio::test]
+async fn goes_on_when_nobody_reads_standard_error_any_more() {
+    let upstream = Recorder::start().await;
+    let (reader, writer) = pipe().unwrap();
+    let (child, listen, _) = telling(writer, &upstream.origin());
+    drop(reader);
     for _ in 0..3 {
         assert_eq!(exchange(listen, &request("POST", "/svc/a", &[], b"{}")).await.status(), 200);
     }
-    let killed = Command::new("sh").args(["-c", &format!("kill -TERM {}", child.id())]).status().unwrap();
-    assert!(killed.success());
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(terminate(child), Some(0));
+}
+
+/// Such as a container runtime whose disk is full: what it does not take is lost, and no request waits for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn goes_on_when_whoever_reads_standard_error_is_stuck() {
+    const TOLD: &str = "log lines were lost";
+    let upstream = Recorder::start().await;
+    let (reader, writer) = pipe().unwrap();
+    let (child, listen, admin) = telling(writer, &upstream.origin());
+    let ask = request("POST", "/svc/a", &[], b"{}");
+    let mut requests = 0;
+    while metric(admin, "wonder_signer_log_lines_lost_total").await < 5.0 {
+        assert_eq!(exchange(listen, &ask).await.status(), 200);
+        requests += 1;
+    }
+    let (sender, lines) = channel();
+    thread::spawn(move || BufReader::new(reader).lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+    // Until it is told of, more may be lost.
+    let mut heard = Vec::<String>::new();
+    while !heard.iter().any(|line| line.contains(TOLD)) {
+        assert_eq!(exchange(listen, &ask).await.status(), 200);
+        requests += 1;
+        heard.extend(lines.try_iter());
+    }
+    assert_eq!(terminate(child), Some(0));
+    heard.extend(lines);
+
+    let heard: Vec<serde_json::Value> = heard.iter().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let with = |message| heard.iter().filter(move |line| line["message"] == message);
+    let written = with("request").map(|_| 1).sum::<u64>();
+    let told = with(TOLD).map(|line| line["lines"].as_u64().unwrap()).sum::<u64>();
+    assert!(told >= 5);
+    assert_eq!(written + told, requests, "each line was written, or is in the count");
 }
 
 #[test]
