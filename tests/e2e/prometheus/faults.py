@@ -240,6 +240,8 @@ def all_faults(stage, source):
                {'wonder_signer_signatures_total{result="failed"}': int}),
         played("handshakes", "a TLS handshake with a caller fails every second", ["WonderSignerHandshakesFail"],
                {"wonder_signer_listener_handshakes_failed_total": int}),
+        played("log-stuck", "a log line finds no room every second", ["WonderSignerLogLinesLost"],
+               {"wonder_signer_log_lines_lost_total": int}),
         played("versions", "two pods have different versions", ["WonderSignerMixedVersions"],
                {'wonder_signer_build_info{version="1",revision="x",rustc="y"}': lambda _: 1},
                others=[{'wonder_signer_build_info{version="2",revision="x",rustc="y"}': lambda _: 1}]),
