@@ -11,7 +11,7 @@
 //! | `/status.json` | what the status page shows |
 //! | `POST /shutdown` | with `admin.shutdown`, from loopback: drain and end |
 //!
-//! It does not accept connections itself: `router` is served by who owns the listener. Nothing runs between two requests.
+//! `router` has the answers, [`Probes`] the connections. Nothing runs between two requests.
 
 mod history;
 mod page;

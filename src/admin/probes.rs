@@ -1,9 +1,24 @@
 //! The admin listener's own thread.
 
-use std::{io, net::SocketAddr, thread};
+use std::{collections::VecDeque, io, net::SocketAddr, thread};
 
-use axum::Router;
-use tokio::{net::TcpListener, sync::oneshot};
+use axum::{Router, extract::ConnectInfo};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::oneshot,
+    task::AbortHandle,
+};
+use tower::ServiceExt as _;
+
+use crate::net::server::pause_after;
+
+/// How many connections there are at most. Anyone who can reach the pod can connect, and a descriptor that is held here is one
+/// that a payment does not get.
+const CONNECTIONS: usize = 64;
+/// What is kept of a request that is not whole yet, in bytes.
+const UNREAD: usize = 16 * 1024;
 
 /// Answers probes and scrapes until it is dropped.
 #[derive(Debug)]
@@ -12,7 +27,7 @@ pub struct Probes {
 }
 
 impl Probes {
-    /// Serves `routes` on a thread with a runtime of its own.
+    /// Serves `routes` on a thread with a runtime of its own, over HTTP/1.1.
     ///
     /// The workers sign, and a signature holds its worker for a fifth of a millisecond, one with 4096 bits for more than a
     /// whole. A probe behind a queue of those is late just when it matters, and a pod that is busy is taken for dead; a
@@ -24,10 +39,9 @@ impl Probes {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let serve = async move {
             let listener = TcpListener::from_std(listener)?;
-            let routes = routes.into_make_service_with_connect_info::<SocketAddr>();
             tokio::select! {
-                served = axum::serve(listener, routes) => served,
-                _ = stopped => Ok(()),
+                () = accept(listener, routes) => Ok(()),
+                _ = stopped => io::Result::Ok(()),
             }
         };
         thread::Builder::new().name("probes".to_owned()).spawn(move || {
@@ -37,4 +51,36 @@ impl Probes {
         })?;
         Ok(Self { _stop: stop })
     }
+}
+
+/// Serves every connection; one too many ends the one that was accepted first. Who only holds connections open so drives out
+/// his own, while a probe is answered within the millisecond that it takes.
+async fn accept(listener: TcpListener, routes: Router) {
+    let mut connections = VecDeque::<AbortHandle>::new();
+    loop {
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                pause_after(&error).await;
+                continue;
+            }
+        };
+        connections.retain(|connection| !connection.is_finished());
+        if connections.len() >= CONNECTIONS
+            && let Some(first) = connections.pop_front()
+        {
+            first.abort();
+        }
+        connections.push_back(tokio::spawn(answer(stream, peer, routes.clone())).abort_handle());
+    }
+}
+
+async fn answer(stream: TcpStream, peer: SocketAddr, routes: Router) {
+    let service = service_fn(|mut request: http::Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        routes.clone().oneshot(request)
+    });
+    let mut http = http1::Builder::new();
+    // Whoever breaks off need not be told.
+    let _ = http.max_buf_size(UNREAD).serve_connection(TokioIo::new(stream), service).await;
 }

@@ -263,7 +263,7 @@ async fn turn_away(mut stream: Stream) {
 }
 
 /// Out of descriptors or memory: trying again at once would only spin.
-async fn pause_after(error: &io::Error) {
+pub async fn pause_after(error: &io::Error) {
     if !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
         sleep(Duration::from_millis(50)).await;
     }

@@ -1,6 +1,6 @@
 //! The admin listener, served on a real socket and read as bytes.
 
-use std::{collections::BTreeMap, future::IntoFuture, net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use serde_json::{Value, json};
 use tokio::{
@@ -8,15 +8,18 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 use wonder_signer::{
-    admin::{self, CredentialFact, Readiness, StatusFacts},
+    admin::{self, CredentialFact, Probes, Readiness, StatusFacts},
     metrics::{Metrics, Sent},
 };
+
+use crate::support::{patience::soon, wire::read_message};
 
 /// A running admin listener, and the handles that a program would hold.
 struct Admin {
     address: SocketAddr,
     metrics: Metrics,
     readiness: Readiness,
+    _probes: Probes,
 }
 
 async fn admin() -> Admin {
@@ -37,8 +40,8 @@ async fn admin_of(environment: &str) -> Admin {
     let router = admin::router(metrics.clone(), readiness.clone(), facts);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(axum::serve(listener, router).into_future());
-    Admin { address, metrics, readiness }
+    let probes = Probes::serve(listener, router).unwrap();
+    Admin { address, metrics, readiness, _probes: probes }
 }
 
 struct Answer {
@@ -177,5 +180,32 @@ async fn takes_any_host_and_hardens_every_answer() {
         assert_eq!(answer.header("cache-control"), "no-store", "{target}");
         assert_eq!(answer.header("x-content-type-options"), "nosniff", "{target}");
         assert_eq!(answer.header("cross-origin-resource-policy"), "same-origin", "{target}");
+    }
+}
+
+/// Whoever can reach the pod can connect here, and holds a descriptor of the process by it.
+#[tokio::test]
+async fn those_who_hold_connections_open_drive_out_their_own() {
+    let admin = admin().await;
+    let mut held = Vec::new();
+    for number in 0..500 {
+        let mut stream = TcpStream::connect(admin.address).await.unwrap();
+        // Half a request, or nothing.
+        if number % 2 == 0 {
+            stream.write_all(b"GET /metrics HTTP/1.1\r\n").await.unwrap();
+        }
+        held.push(stream);
+    }
+    assert_eq!(admin.get("/livez").await.status_and_body(), (200, "ok\n"));
+    // The one that has just been answered is the last of 64.
+    let kept = held.split_off(500 - 63);
+    for mut stream in held {
+        let ended = soon(stream.read(&mut [0])).await;
+        assert!(matches!(ended, Ok(0) | Err(_)), "{ended:?}");
+    }
+    for (number, mut stream) in (500 - 63..).zip(kept) {
+        let rest = if number % 2 == 0 { "Host: a\r\n\r\n" } else { "GET /livez HTTP/1.1\r\nHost: a\r\n\r\n" };
+        stream.write_all(rest.as_bytes()).await.unwrap();
+        assert_eq!(soon(read_message(&mut stream, false)).await.unwrap().status(), 200);
     }
 }
