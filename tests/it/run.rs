@@ -377,3 +377,21 @@ fn masks_the_inline_key_and_names_the_app_id_where_it_shows_its_configuration() 
     assert_eq!((ended.code(), ended.err.as_str()), (Some(0), ""), "{ended:?}");
     assert!(ended.out.contains(APP_ID) && !ended.out.contains("MII"), "{}", ended.out);
 }
+
+#[test]
+fn takes_as_many_descriptors_as_it_may_have() {
+    let mut child = Command::new("sh")
+        .args(["-c", "ulimit -Sn 64; exec \"$0\" run", env!("CARGO_BIN_EXE_wonder-signer")])
+        .env_clear()
+        .envs(environment(ORIGIN))
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("\"message\":\"ready\"")));
+    let limits = fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap();
+    let limit = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+    let [lower, upper, _] = limit.split_whitespace().collect::<Vec<_>>()[..] else { panic!("{limit}") };
+    assert!(lower == upper && lower != "64", "{limit}");
+    assert_eq!(terminate(child), Some(0));
+}
