@@ -12,7 +12,11 @@ use tokio::runtime::Builder;
 pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
     allow_descriptors();
     let mut builder = if is_single() { Builder::new_current_thread() } else { Builder::new_multi_thread() };
-    Ok(builder.enable_all().build().context("runtime")?.block_on(work))
+    let runtime = builder.enable_all().build().context("runtime")?;
+    let outcome = runtime.block_on(work);
+    // What may still run is the system's look-up of a name, which nothing can end and nobody waits for any more.
+    runtime.shutdown_background();
+    Ok(outcome)
 }
 
 /// Takes as many file descriptors as the system lets us have. The lower limit that a process starts with, 1024 as a rule, is for those
