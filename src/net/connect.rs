@@ -1,31 +1,23 @@
 //! Opens connections to the origin: name, TCP, the egress proxy's tunnel, TLS; each with its own deadline and its own error.
 
+mod names;
 mod stream;
 
-use std::{
-    io,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{convert::Infallible, future::ready, io, sync::Arc, time::Duration};
 
 use http::StatusCode;
 use hyper::Uri;
-use hyper_util::client::legacy::connect::{
-    HttpConnector,
-    dns::{GaiResolver, Name},
-};
+use hyper_util::client::legacy::connect::{HttpConnector, dns::Name};
 use rustls::pki_types::ServerName;
 use tokio::{
     net::TcpStream,
     time::{Instant, timeout, timeout_at},
 };
 use tokio_rustls::TlsConnector;
-use tower::Service;
+use tower::{Service as _, service_fn};
 
-use self::stream::Io;
 pub use self::stream::{Life, UpstreamStream};
+use self::{names::Names, stream::Io};
 use super::egress::{Egress, Refusal};
 use crate::metrics::{Metrics, Phase};
 
@@ -98,8 +90,9 @@ pub(super) struct Tls {
 
 /// Makes connections to one origin.
 pub(super) struct Connector {
-    tcp: HttpConnector<Resolver>,
-    origin: Uri,
+    /// Whose name is looked up and who is connected to: the origin, or the egress proxy.
+    address: Uri,
+    names: Names,
     egress: Option<Egress>,
     tls: Option<Tls>,
     deadlines: Deadlines,
@@ -115,12 +108,9 @@ impl Connector {
         deadlines: Deadlines,
         metrics: Metrics,
     ) -> Self {
-        let mut tcp = HttpConnector::new_with_resolver(Resolver(GaiResolver::new()));
-        tcp.enforce_http(false);
-        // A signed request is one small write; waiting for more to send with it only delays it.
-        tcp.set_nodelay(true);
-        tcp.set_keepalive(Some(Duration::from_mins(1)));
-        Self { tcp, origin, egress, tls, deadlines, metrics }
+        let address = egress.as_ref().map_or(origin, Egress::address);
+        let names = Names::of(address.host().unwrap_or_default());
+        Self { address, names, egress, tls, deadlines, metrics }
     }
 
     /// A new connection, ready for requests.
@@ -137,12 +127,7 @@ impl Connector {
 
     /// A TCP connection to the origin, or one through the proxy that is as good.
     async fn reach(&self, deadline: Instant) -> Result<TcpStream, ConnectError> {
-        let address = self.egress.as_ref().map_or_else(|| self.origin.clone(), Egress::address);
-        let mut tcp = match timeout_at(deadline, self.tcp.clone().call(address)).await {
-            Ok(Ok(stream)) => stream.into_inner(),
-            Ok(Err(error)) => return Err(self.tcp_or_dns(error)),
-            Err(_) => return Err(self.failed(Step::Tcp, late("timeouts.connect", self.deadlines.connect))),
-        };
+        let mut tcp = self.tcp(deadline).await?;
         if let Some(egress) = &self.egress {
             match timeout_at(deadline, egress.open(&mut tcp)).await {
                 Ok(Ok(())) => {}
@@ -157,6 +142,21 @@ impl Connector {
             }
         }
         Ok(tcp)
+    }
+
+    /// A TCP connection to any address of the name.
+    async fn tcp(&self, deadline: Instant) -> Result<TcpStream, ConnectError> {
+        let late = |step| self.failed(step, late("timeouts.connect", self.deadlines.connect));
+        let found = timeout_at(deadline, self.names.addresses()).await.map_err(|_| late(Step::Dns))?;
+        let found = found.map_err(|error| self.failed(Step::Dns, error))?;
+        let found = move |_: Name| ready(Ok::<_, Infallible>(Vec::from(&*found).into_iter()));
+        let mut tcp = HttpConnector::new_with_resolver(service_fn(found));
+        tcp.enforce_http(false);
+        // A signed request is one small write; waiting for more to send with it only delays it.
+        tcp.set_nodelay(true);
+        tcp.set_keepalive(Some(Duration::from_mins(1)));
+        let connected = timeout_at(deadline, tcp.call(self.address.clone())).await.map_err(|_| late(Step::Tcp))?;
+        Ok(connected.map_err(|error| self.failed(Step::Tcp, io::Error::other(error)))?.into_inner())
     }
 
     async fn secure(&self, tls: Tls, tcp: TcpStream) -> Result<Io, ConnectError> {
@@ -176,43 +176,8 @@ impl Connector {
     fn failed(&self, step: Step, cause: io::Error) -> ConnectError {
         ConnectError { step, proxied: self.egress.is_some(), cause }
     }
-
-    /// Tells a name that does not resolve from a connection that does not come about, by what our resolver marked.
-    fn tcp_or_dns(&self, error: impl std::error::Error + Send + Sync + 'static) -> ConnectError {
-        let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&error);
-        while let Some(cause) = source {
-            if let Some(Unresolved(cause)) = cause.downcast_ref() {
-                return self.failed(Step::Dns, io::Error::new(cause.kind(), cause.to_string()));
-            }
-            source = cause.source();
-        }
-        self.failed(Step::Tcp, io::Error::other(error))
-    }
 }
 
 fn late(key: &str, limit: Duration) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, format!("not done within {limit:?} ({key})"))
-}
-
-/// The system's resolver, its errors marked.
-#[derive(Clone)]
-struct Resolver(GaiResolver);
-
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Unresolved(io::Error);
-
-impl Service<Name> for Resolver {
-    type Response = <GaiResolver as Service<Name>>::Response;
-    type Error = Unresolved;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Unresolved>> + Send>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Unresolved>> {
-        self.0.poll_ready(cx).map_err(Unresolved)
-    }
-
-    fn call(&mut self, name: Name) -> Self::Future {
-        let answer = self.0.call(name);
-        Box::pin(async { answer.await.map_err(Unresolved) })
-    }
 }

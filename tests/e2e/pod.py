@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -349,6 +350,7 @@ def names_come_from_dns(world):
             settings = {
                 **TO_SIMULATOR,
                 "WONDER_SIGNER_UPSTREAM__ORIGIN": f"https://{host}:4443",
+                "WONDER_SIGNER_TIMEOUTS__CONNECT": "2s",
                 "WONDER_SIGNER_CREDENTIALS__DEFAULT__APP_ID_FILE": "/key/app_id",
                 "WONDER_SIGNER_CREDENTIALS__DEFAULT__PRIVATE_KEY_FILE": "/key/private_key.pem",
             }
@@ -366,7 +368,11 @@ def names_come_from_dns(world):
         expect("a name in DNS", refused in check("gateway.wonder.test"), True)
         expect("a name in the hosts file", "ok: echo" in check("localhost"), True)
         expect("a name that nobody knows", "cannot be resolved" in check("nowhere.wonder.test"), True)
+        server.send_signal(signal.SIGSTOP)
+        silent = "cannot resolve the name of the origin: not done within 2s (timeouts.connect)"
+        expect("a server that says nothing", silent in check("gateway.wonder.test"), True)
     finally:
+        server.send_signal(signal.SIGCONT)
         server.terminate()
         server.wait()
     return "gateway.wonder.test found by DNS (its certificate is refused), localhost by the hosts file"
