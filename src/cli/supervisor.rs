@@ -63,6 +63,8 @@ impl Supervisor {
 /// A path, or a name in the abstract namespace, which begins with `@`.
 fn connect(name: &[u8]) -> io::Result<UnixDatagram> {
     let socket = UnixDatagram::unbound()?;
+    // The workers tell it, and requests are not to wait for a supervisor that is stuck.
+    socket.set_nonblocking(true)?;
     match name.strip_prefix(b"@") {
         Some(name) => socket.connect_addr(&SocketAddr::from_abstract_name(name)?)?,
         None => socket.connect(std::ffi::OsStr::from_bytes(name))?,
@@ -94,6 +96,16 @@ mod tests {
         assert_eq!([heard(&systemd), heard(&systemd), heard(&systemd)], ["WATCHDOG=1"; 3]);
         supervisor.stopping();
         assert_eq!(heard(&systemd), "STOPPING=1");
+    }
+
+    #[test]
+    fn a_supervisor_that_is_stuck_holds_nobody_up() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("notify");
+        let _systemd = UnixDatagram::bind(&path).unwrap();
+        let socket = connect(path.as_os_str().as_bytes()).unwrap();
+        let full = (0..1_000_000).find_map(|_| socket.send(b"WATCHDOG=1").err());
+        assert_eq!(full.unwrap().kind(), io::ErrorKind::WouldBlock);
     }
 
     #[test]
