@@ -33,6 +33,14 @@ pub struct ConnectError {
     cause: io::Error,
 }
 
+impl ConnectError {
+    /// Whether the name was only not looked up in time: a question or its answer may have been lost.
+    #[must_use]
+    pub fn is_late_name(&self) -> bool {
+        self.step == Step::Dns && self.cause.kind() == io::ErrorKind::TimedOut
+    }
+}
+
 /// The steps to a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {

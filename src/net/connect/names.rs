@@ -1,26 +1,31 @@
-//! From a name to its addresses. Everybody who waits shares one look-up: each takes a thread, and a resolver that does not answer
-//! is not helped by the question of every waiting request.
+//! From a name to its addresses. Who asks at about the same time shares a look-up: each takes a thread, and a resolver that does not
+//! answer is not helped by the question of every waiting request. An answer that got lost holds up only those who asked with it.
 
 use std::{
     fmt, io,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use futures_util::{
     FutureExt as _,
     future::{BoxFuture, Shared, WeakShared},
 };
+use tokio::time::Instant;
+
+/// For how long others join a look-up. Healthy resolvers answer sooner, and one that does not has a question every so often.
+const JOINED_FOR: Duration = Duration::from_millis(500);
 
 /// At least one; the port is 0.
 type Addresses = Arc<[SocketAddr]>;
 type LookUp = BoxFuture<'static, Result<Addresses, Arc<io::Error>>>;
 
-/// One name, looked up anew whenever somebody asks and nobody is waiting for the answer already.
+/// One name, looked up anew whenever somebody asks and nobody has just asked for it.
 pub(super) struct Names {
     look_up: Box<dyn Fn() -> LookUp + Send + Sync>,
-    /// Goes when all who wait have given up.
-    running: Mutex<Option<WeakShared<LookUp>>>,
+    /// The last look-up and when it began. It goes when all who wait have given up.
+    running: Mutex<Option<(Instant, WeakShared<LookUp>)>>,
 }
 
 impl Names {
@@ -52,9 +57,10 @@ impl Names {
     /// The look-up that is under way, or a new one.
     fn running(&self) -> Shared<LookUp> {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        running.as_ref().and_then(WeakShared::upgrade).unwrap_or_else(|| {
+        let young = running.as_ref().filter(|(began, _)| began.elapsed() < JOINED_FOR);
+        young.and_then(|(_, last)| last.upgrade()).unwrap_or_else(|| {
             let new = (self.look_up)().shared();
-            *running = new.downgrade();
+            *running = new.downgrade().map(|new| (Instant::now(), new));
             new
         })
     }
@@ -133,6 +139,20 @@ mod tests {
         gate.add_permits(1);
         assert_eq!(names.addresses().await.unwrap(), home());
         assert_eq!(asked.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_got_lost_holds_up_only_those_who_asked_with_it() {
+        let Gated { names, asked, gate } = gated(|| Ok(home()));
+        let mut first = std::pin::pin!(names.addresses());
+        assert!(first.as_mut().now_or_never().is_none());
+        tokio::time::advance(JOINED_FOR).await;
+        let mut second = std::pin::pin!(names.addresses());
+        assert!(second.as_mut().now_or_never().is_none());
+        assert_eq!(asked.load(Ordering::Relaxed), 2);
+        gate.add_permits(2);
+        assert_eq!(second.await.unwrap(), home());
+        assert_eq!(first.await.unwrap(), home());
     }
 
     #[tokio::test]
