@@ -8,7 +8,7 @@ use hyper_util::rt::TokioIo;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::oneshot,
-    task::AbortHandle,
+    task::{AbortHandle, yield_now},
 };
 use tower::ServiceExt as _;
 
@@ -72,6 +72,8 @@ async fn accept(listener: TcpListener, routes: Router) {
             first.abort();
         }
         connections.push_back(tokio::spawn(answer(stream, peer, routes.clone())).abort_handle());
+        // Whose request is there already gets its answer before anyone has to make room.
+        yield_now().await;
     }
 }
 

@@ -27,6 +27,10 @@ async fn admin() -> Admin {
 }
 
 async fn admin_of(environment: &str) -> Admin {
+    admin_on(environment, TcpListener::bind("127.0.0.1:0").await.unwrap())
+}
+
+fn admin_on(environment: &str, listener: TcpListener) -> Admin {
     let (metrics, readiness) = (Metrics::new(&["overloaded"]), Readiness::new());
     let facts = StatusFacts {
         version: "0.1.0".to_owned(),
@@ -38,7 +42,6 @@ async fn admin_of(environment: &str) -> Admin {
         config: Arc::new(|| json!({"credentials": {"default": {"private_key": "***"}}})),
     };
     let router = admin::router(metrics.clone(), readiness.clone(), facts);
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let probes = Probes::serve(listener, router).unwrap();
     Admin { address, metrics, readiness, _probes: probes }
@@ -207,5 +210,20 @@ async fn those_who_hold_connections_open_drive_out_their_own() {
         let rest = if number % 2 == 0 { "Host: a\r\n\r\n" } else { "GET /livez HTTP/1.1\r\nHost: a\r\n\r\n" };
         stream.write_all(rest.as_bytes()).await.unwrap();
         assert_eq!(soon(read_message(&mut stream, false)).await.unwrap().status(), 200);
+    }
+}
+
+#[tokio::test]
+async fn whose_request_is_there_has_its_answer_before_anyone_makes_room() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut waiting = Vec::new();
+    for _ in 0..120 {
+        let mut stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        stream.write_all(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        waiting.push(stream);
+    }
+    let _admin = admin_on("staging", listener);
+    for mut stream in waiting {
+        assert_eq!(soon(read_message(&mut stream, false)).await.expect("an answer").status(), 200);
     }
 }
