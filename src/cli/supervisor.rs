@@ -38,6 +38,8 @@ impl Supervisor {
     /// We take requests.
     pub(super) fn ready(&self) {
         self.tell("READY=1");
+        // That it must hear. From here on it is the workers who tell it, and requests are not to wait for one that is stuck.
+        let _ = self.socket.as_ref().map(|socket| socket.set_nonblocking(true));
     }
 
     /// We finish what is under way.
@@ -63,8 +65,6 @@ impl Supervisor {
 /// A path, or a name in the abstract namespace, which begins with `@`.
 fn connect(name: &[u8]) -> io::Result<UnixDatagram> {
     let socket = UnixDatagram::unbound()?;
-    // The workers tell it, and requests are not to wait for a supervisor that is stuck.
-    socket.set_nonblocking(true)?;
     match name.strip_prefix(b"@") {
         Some(name) => socket.connect_addr(&SocketAddr::from_abstract_name(name)?)?,
         None => socket.connect(std::ffi::OsStr::from_bytes(name))?,
@@ -102,10 +102,15 @@ mod tests {
     fn a_supervisor_that_is_stuck_holds_nobody_up() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("notify");
-        let _systemd = UnixDatagram::bind(&path).unwrap();
+        let systemd = UnixDatagram::bind(&path).unwrap();
         let socket = connect(path.as_os_str().as_bytes()).unwrap();
-        let full = (0..1_000_000).find_map(|_| socket.send(b"WATCHDOG=1").err());
-        assert_eq!(full.unwrap().kind(), io::ErrorKind::WouldBlock);
+        let supervisor = Supervisor { socket: Some(socket), watchdog: None };
+        supervisor.ready();
+        // Far more than wait in its queue.
+        for _ in 0..100_000 {
+            supervisor.stopping();
+        }
+        assert_eq!(heard(&systemd), "READY=1");
     }
 
     #[test]
