@@ -60,6 +60,11 @@ pub fn init(level: LogLevel, format: LogFormat) -> Result<Telemetry, TelemetryEr
     Ok(telemetry)
 }
 
+/// Writes a line, without its line feed, to standard error as it is. It waits no longer for a reader than the log does.
+pub fn say(line: &str) {
+    Output::new(io::stderr(), || (), |_| String::new()).write(format!("{line}\n").as_bytes());
+}
+
 /// What [`init`] sets up, with the clock and the place for finished lines (each with its line feed) handed in.
 pub fn subscriber(
     level: LogLevel,

@@ -31,6 +31,7 @@ use std::{
 
 use clap::Parser as _;
 
+use crate::telemetry;
 use output::UntilClosed;
 
 /// Signs calls to the Wonder payment gateway.
@@ -115,8 +116,7 @@ impl Failure {
     fn report(self) -> ExitCode {
         // A path or a library's text may have several lines or worse.
         let line: String = format!("{:#}", self.error).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        // When standard error is gone too there is no one left to tell.
-        let _ = writeln!(io::stderr().lock(), "wonder-signer: {line}");
+        telemetry::say(&format!("wonder-signer: {line}"));
         ExitCode::from(self.code)
     }
 }

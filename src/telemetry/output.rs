@@ -1,7 +1,8 @@
 //! Where finished lines go. Whoever reads them may be slow or stuck, and no payment waits for that: a line for which there is no
-//! room is lost, counted, and told of as soon as there is room again.
+//! room is lost, counted, and told of before the next that finds some.
 //!
-//! How long a line may wait is bounded twice: a tenth of a second, and once in a second.
+//! A line waits a tenth of a second at most; when one has waited in vain, none does for a second. A terminal alone is waited for as
+//! long as it takes: it may say that it has room and then want more time.
 
 use std::{
     io::{ErrorKind, Write},
@@ -18,7 +19,7 @@ use rustix::{
 
 /// How long one line waits for room: a reader that is only busy makes some within that time.
 const PATIENCE: Duration = Duration::from_millis(100);
-/// After a line has waited, no other does for so long.
+/// After a line has waited in vain, no other does for so long.
 const RESPITE: Duration = Duration::from_secs(1);
 /// Where there is room at all, there is room for so many bytes (`PIPE_BUF`, pipe(7)).
 const PART: usize = 4096;
@@ -99,8 +100,11 @@ impl<W: Write + AsFd> State<W> {
         if self.no_waiting_before.is_some_and(|then| now < then) {
             return false;
         }
-        self.no_waiting_before = Some(now + self.patience + RESPITE);
-        self.has_room_within(self.patience)
+        let room = self.has_room_within(self.patience);
+        if !room {
+            self.no_waiting_before = Some(now + self.patience + RESPITE);
+        }
+        room
     }
 
     fn has_room_within(&self, patience: Duration) -> bool {
@@ -185,6 +189,24 @@ mod tests {
         }
         output.write(b"lost\n");
         assert_eq!(output.state.lock().unwrap().untold, 2);
+    }
+
+    #[test]
+    fn a_reader_that_is_slow_loses_nothing() {
+        static LOST: AtomicU64 = AtomicU64::new(0);
+        let (mut reader, writer) = pipe().unwrap();
+        let output = output(writer, || _ = LOST.fetch_add(1, Ordering::Relaxed));
+        // So that it is the reader who decides.
+        output.state.lock().unwrap().patience = Duration::from_mins(1);
+        let reading = std::thread::spawn(move || {
+            let mut text = String::new();
+            reader.read_to_string(&mut text).map(|_| text.lines().count()).unwrap()
+        });
+        for _ in 0..100_000 {
+            output.write(b"a line, and more than the pipe can hold of them\n");
+        }
+        drop(output);
+        assert_eq!((reading.join().unwrap(), LOST.load(Ordering::Relaxed)), (100_000, 0));
     }
 
     #[test]

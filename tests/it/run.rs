@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader, PipeWriter, pipe},
+    io::{BufRead as _, BufReader, PipeReader, Read as _, pipe},
     net::{SocketAddr, TcpListener},
     os::unix::{fs::PermissionsExt as _, process::ExitStatusExt as _},
     process::{Child, Command, Stdio},
@@ -297,27 +297,32 @@ async fn ends_at_once_at_the_second_signal() {
     assert!(ended.err.contains("second signal: ending at once"), "{ended:?}");
 }
 
-/// The program with this pipe as its standard error, and where it listens: for requests and for questions.
-fn telling(to: PipeWriter, origin: &str) -> (Child, SocketAddr, SocketAddr) {
-    let directory = TempDir::new().unwrap();
-    let ready_file = directory.path().join("ready.json");
-    let mut child = Command::new(env!("CARGO_BIN_EXE_wonder-signer"))
-        .args(["run", "--ready-file", ready_file.to_str().unwrap()])
+/// The program with a pipe as its standard error, read up to the line that says where it listens: for requests and for questions.
+fn telling(origin: &str) -> (Child, PipeReader, SocketAddr, SocketAddr) {
+    let (mut reader, writer) = pipe().unwrap();
+    let child = Command::new(env!("CARGO_BIN_EXE_wonder-signer"))
+        .arg("run")
         .env_clear()
         .envs(environment(origin))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(to)
+        .stderr(writer)
         .spawn()
         .unwrap();
-    let ready: serde_json::Value = loop {
-        match fs::read(&ready_file) {
-            Ok(text) => break serde_json::from_slice(&text).unwrap(),
-            Err(_) => assert!(child.try_wait().unwrap().is_none(), "it ended"),
+    let ready = loop {
+        // Not a byte more than the line.
+        let (mut line, mut byte) = (Vec::new(), [0]);
+        while !line.ends_with(b"\n") {
+            reader.read_exact(&mut byte).unwrap();
+            line.extend(byte);
+        }
+        let line: serde_json::Value = serde_json::from_slice(&line).unwrap();
+        if line["message"] == "ready" {
+            break line;
         }
     };
     let address = |name: &str| ready[name].as_str().unwrap().parse().unwrap();
-    (child, address("listen"), address("admin"))
+    (child, reader, address("listen"), address("admin"))
 }
 
 fn terminate(mut child: Child) -> Option<i32> {
@@ -326,11 +331,10 @@ fn terminate(mut child: Child) -> Option<i32> {
     child.wait().unwrap().code()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn goes_on_when_nobody_reads_standard_error_any_more() {
     let upstream = Recorder::start().await;
-    let (reader, writer) = pipe().unwrap();
-    let (child, listen, _) = telling(writer, &upstream.origin());
+    let (child, reader, listen, _) = telling(&upstream.origin());
     drop(reader);
     for _ in 0..3 {
         assert_eq!(exchange(listen, &request("POST", "/svc/a", &[], b"{}")).await.status(), 200);
@@ -343,8 +347,7 @@ async fn goes_on_when_nobody_reads_standard_error_any_more() {
 async fn goes_on_when_whoever_reads_standard_error_is_stuck() {
     const TOLD: &str = "log lines were lost";
     let upstream = Recorder::start().await;
-    let (reader, writer) = pipe().unwrap();
-    let (child, listen, admin) = telling(writer, &upstream.origin());
+    let (child, reader, listen, admin) = telling(&upstream.origin());
     let ask = request("POST", "/svc/a", &[], b"{}");
     let mut requests = 0;
     while metric(admin, "wonder_signer_log_lines_lost_total").await < 5.0 {
