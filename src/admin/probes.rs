@@ -12,7 +12,7 @@ use tokio::{
 };
 use tower::ServiceExt as _;
 
-use crate::net::server::pause_after;
+use crate::net::server::not_accepted;
 
 /// How many connections there are at most. Anyone who can reach the pod can connect, and a descriptor that is held here is one
 /// that a payment does not get.
@@ -40,9 +40,10 @@ impl Probes {
         let serve = async move {
             let listener = TcpListener::from_std(listener)?;
             tokio::select! {
-                () = accept(listener, routes) => Ok(()),
-                _ = stopped => io::Result::Ok(()),
+                () = accept(listener, routes) => {}
+                _ = stopped => {}
             }
+            io::Result::Ok(())
         };
         thread::Builder::new().name("probes".to_owned()).spawn(move || {
             if let Err(error) = runtime.block_on(serve) {
@@ -61,7 +62,7 @@ async fn accept(listener: TcpListener, routes: Router) {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                pause_after(&error).await;
+                not_accepted(&error).await;
                 continue;
             }
         };

@@ -89,8 +89,7 @@ where
         let stream = match accepted {
             Ok(stream) => stream,
             Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                pause_after(&error).await;
+                not_accepted(&error).await;
                 continue;
             }
         };
@@ -262,8 +261,9 @@ async fn turn_away(mut stream: Stream) {
     let _ = timeout(Duration::from_secs(1), answer).await;
 }
 
-/// Out of descriptors or memory: trying again at once would only spin.
-pub async fn pause_after(error: &io::Error) {
+/// Tells that a connection could not be accepted. Out of descriptors or memory, trying again at once would only spin.
+pub async fn not_accepted(error: &io::Error) {
+    tracing::warn!(%error, "cannot accept a connection");
     if !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
         sleep(Duration::from_millis(50)).await;
     }

@@ -227,3 +227,12 @@ async fn whose_request_is_there_has_its_answer_before_anyone_makes_room() {
         assert_eq!(soon(read_message(&mut stream, false)).await.expect("an answer").status(), 200);
     }
 }
+
+#[tokio::test]
+async fn refuses_a_head_that_is_too_large() {
+    let admin = admin().await;
+    let mut stream = TcpStream::connect(admin.address).await.unwrap();
+    stream.write_all(format!("GET /livez HTTP/1.1\r\nX: {}", "x".repeat(20_000)).as_bytes()).await.unwrap();
+    assert_eq!(soon(read_message(&mut stream, false)).await.expect("an answer").status(), 431);
+    assert_eq!(admin.get("/livez").await.status_and_body(), (200, "ok\n"));
+}
