@@ -189,3 +189,26 @@ impl Connector {
 fn late(key: &str, limit: Duration) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, format!("not done within {limit:?} ({key})"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use futures_util::FutureExt as _;
+
+    use super::*;
+    use crate::net::upstream::SendError;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_resolver_that_says_nothing_is_told_as_such_and_is_worth_another_attempt() {
+        let deadlines = Deadlines { connect: Duration::from_secs(5), tls_handshake: Duration::from_secs(5) };
+        let origin = Uri::from_static("http://gateway.test/");
+        let mut connector = Connector::new(origin, None, None, deadlines, Metrics::new(&[]));
+        connector.names = Names::by(|| pending().boxed());
+        let began = Instant::now();
+        let error = connector.connect().await.err().unwrap();
+        assert_eq!((began.elapsed(), error.step, error.is_late_name()), (deadlines.connect, Step::Dns, true));
+        assert_eq!(error.cause.to_string(), "not done within 5s (timeouts.connect)");
+        assert!(SendError::from(error).may_be_tried_again());
+    }
+}

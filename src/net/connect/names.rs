@@ -2,7 +2,7 @@
 //! answer is not helped by the question of every waiting request. An answer that got lost holds up only those who asked with it.
 
 use std::{
-    fmt, io,
+    io,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -45,7 +45,7 @@ impl Names {
         })
     }
 
-    fn by(look_up: impl Fn() -> LookUp + Send + Sync + 'static) -> Self {
+    pub(super) fn by(look_up: impl Fn() -> LookUp + Send + Sync + 'static) -> Self {
         Self { look_up: Box::new(look_up), running: Mutex::default() }
     }
 
@@ -63,12 +63,6 @@ impl Names {
             *running = new.downgrade().map(|new| (Instant::now(), new));
             new
         })
-    }
-}
-
-impl fmt::Debug for Names {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Names")
     }
 }
 
