@@ -24,6 +24,7 @@ mod run;
 mod secrets;
 mod simulator;
 mod smuggling;
+mod stderr;
 mod support;
 #[cfg(feature = "otel")]
 mod traces;

@@ -2,20 +2,18 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader, PipeReader, Read as _, pipe},
-    net::{SocketAddr, TcpListener},
+    io::{BufRead as _, BufReader},
+    net::TcpListener,
     os::unix::{fs::PermissionsExt as _, process::ExitStatusExt as _},
-    process::{Child, Command, Stdio},
-    sync::mpsc::channel,
-    thread,
+    process::{Command, Stdio},
 };
 
 use tempfile::TempDir;
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 use crate::support::{
-    program::{Ended, Program, Running, environment},
-    sidecar::{APP_ID, KEY_PEM, metric},
+    program::{Alive, Ended, Program, Running, environment},
+    sidecar::{APP_ID, KEY_PEM},
     upstream::{Act, Recorder},
     wire::{exchange, read_message, request},
 };
@@ -297,83 +295,6 @@ async fn ends_at_once_at_the_second_signal() {
     assert!(ended.err.contains("second signal: ending at once"), "{ended:?}");
 }
 
-/// The program with a pipe as its standard error, read up to the line that says where it listens: for requests and for questions.
-fn telling(origin: &str) -> (Child, PipeReader, SocketAddr, SocketAddr) {
-    let (mut reader, writer) = pipe().unwrap();
-    let child = Command::new(env!("CARGO_BIN_EXE_wonder-signer"))
-        .arg("run")
-        .env_clear()
-        .envs(environment(origin))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(writer)
-        .spawn()
-        .unwrap();
-    let ready = loop {
-        // Not a byte more than the line.
-        let (mut line, mut byte) = (Vec::new(), [0]);
-        while !line.ends_with(b"\n") {
-            reader.read_exact(&mut byte).unwrap();
-            line.extend(byte);
-        }
-        let line: serde_json::Value = serde_json::from_slice(&line).unwrap();
-        if line["message"] == "ready" {
-            break line;
-        }
-    };
-    let address = |name: &str| ready[name].as_str().unwrap().parse().unwrap();
-    (child, reader, address("listen"), address("admin"))
-}
-
-fn terminate(mut child: Child) -> Option<i32> {
-    let killed = Command::new("sh").args(["-c", &format!("kill -TERM {}", child.id())]).status().unwrap();
-    assert!(killed.success());
-    child.wait().unwrap().code()
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn goes_on_when_nobody_reads_standard_error_any_more() {
-    let upstream = Recorder::start().await;
-    let (child, reader, listen, _) = telling(&upstream.origin());
-    drop(reader);
-    for _ in 0..3 {
-        assert_eq!(exchange(listen, &request("POST", "/svc/a", &[], b"{}")).await.status(), 200);
-    }
-    assert_eq!(terminate(child), Some(0));
-}
-
-/// Such as a container runtime whose disk is full: what it does not take is lost, and no request waits for it.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn goes_on_when_whoever_reads_standard_error_is_stuck() {
-    const TOLD: &str = "log lines were lost";
-    let upstream = Recorder::start().await;
-    let (child, reader, listen, admin) = telling(&upstream.origin());
-    let ask = request("POST", "/svc/a", &[], b"{}");
-    let mut requests = 0;
-    while metric(admin, "wonder_signer_log_lines_lost_total").await < 5.0 {
-        assert_eq!(exchange(listen, &ask).await.status(), 200);
-        requests += 1;
-    }
-    let (sender, lines) = channel();
-    thread::spawn(move || BufReader::new(reader).lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-    // Until it is told of, more may be lost.
-    let mut heard = Vec::<String>::new();
-    while !heard.iter().any(|line| line.contains(TOLD)) {
-        assert_eq!(exchange(listen, &ask).await.status(), 200);
-        requests += 1;
-        heard.extend(lines.try_iter());
-    }
-    assert_eq!(terminate(child), Some(0));
-    heard.extend(lines);
-
-    let heard: Vec<serde_json::Value> = heard.iter().map(|line| serde_json::from_str(line).expect(line)).collect();
-    let with = |message| heard.iter().filter(move |line| line["message"] == message);
-    let written = with("request").map(|_| 1).sum::<u64>();
-    let told = with(TOLD).map(|line| line["lines"].as_u64().unwrap()).sum::<u64>();
-    assert!(told >= 5);
-    assert_eq!(written + told, requests, "each line was written, or is in the count");
-}
-
 #[test]
 fn masks_the_inline_key_and_names_the_app_id_where_it_shows_its_configuration() {
     let ended = Program::run(&["check", "--print-config"], &environment(ORIGIN), b"");
@@ -381,8 +302,8 @@ fn masks_the_inline_key_and_names_the_app_id_where_it_shows_its_configuration() 
     assert!(ended.out.contains(APP_ID) && !ended.out.contains("MII"), "{}", ended.out);
 }
 
-#[test]
-fn takes_as_many_descriptors_as_it_may_have() {
+#[tokio::test]
+async fn takes_as_many_descriptors_as_it_may_have() {
     let mut child = Command::new("sh")
         .args(["-c", "ulimit -Sn 64; exec \"$0\" run", env!("CARGO_BIN_EXE_wonder-signer")])
         .env_clear()
@@ -396,5 +317,5 @@ fn takes_as_many_descriptors_as_it_may_have() {
     let limit = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
     let [lower, upper, _] = limit.split_whitespace().collect::<Vec<_>>()[..] else { panic!("{limit}") };
     assert!(lower == upper && lower != "64", "{limit}");
-    assert_eq!(terminate(child), Some(0));
+    assert_eq!(Alive(child).terminate().await, Some(0));
 }

@@ -16,7 +16,7 @@ use std::{
 use tempfile::TempDir;
 
 use super::{
-    patience::HANG,
+    patience::{HANG, soon},
     sidecar::{APP_ID, KEY_PEM},
 };
 
@@ -108,10 +108,9 @@ impl Program {
         }
     }
 
-    /// Sends a signal by its name: `TERM`. The standard library knows none.
+    /// Sends a signal by its name: `TERM`.
     pub(crate) fn signal(&self, name: &str) {
-        let command = format!("kill -{name} {}", self.child.id());
-        assert!(Command::new("sh").args(["-c", &command]).status().unwrap().success(), "{command}");
+        signal(&self.child, name);
     }
 
     /// Waits for its end, which a test brings about in some other way.
@@ -136,6 +135,38 @@ impl Drop for Program {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A process that a test has started in its own way. Dropping it kills it.
+pub(crate) struct Alive(pub(crate) Child);
+
+impl Alive {
+    /// Asks it to drain, waits for its end and gives its exit code.
+    pub(crate) async fn terminate(mut self) -> Option<i32> {
+        signal(&self.0, "TERM");
+        let ended = soon(async {
+            loop {
+                match self.0.try_wait().unwrap() {
+                    Some(status) => return status,
+                    None => tokio::task::yield_now().await,
+                }
+            }
+        });
+        ended.await.code()
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Sends a signal by its name: `TERM`. The standard library knows none.
+fn signal(child: &Child, name: &str) {
+    let command = format!("kill -{name} {}", child.id());
+    assert!(Command::new("sh").args(["-c", &command]).status().unwrap().success(), "{command}");
 }
 
 /// `run` on free ports, ready.
