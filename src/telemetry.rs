@@ -3,7 +3,7 @@
 //! The level can be changed while the program runs. Whatever it is, other crates are never heard below `warn`: hyper, h2 and rustls
 //! write header values and bytes of bodies at their finer levels, and those may be card numbers and signatures.
 //!
-//! Nothing waits for whoever reads the lines: those that are lost for that are counted, in `wonder_signer_log_lines_lost_total`.
+//! Nothing waits long for whoever reads the lines: those that are lost for that are counted, in `wonder_signer_log_lines_lost_total`.
 //!
 //! A line holds the event's fields and those of the spans around it, all at the top level:
 //!
