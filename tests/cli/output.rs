@@ -16,7 +16,7 @@ fn secrets_given_are_not_repeated_in_errors() {
     let damaged = run(&[&arguments[..], &["--target", "/svc/x?name=Marker"]].concat(), b"");
     assert_eq!(damaged.code, Some(64));
     let usage = run(&["sign", "--target", "svc/x?name=Marker"], b"");
-    for marker in ["Marker", "4111", &vector.signature[..20], &vector.nonce, "MIIE"] {
+    for marker in ["Marker", "41111111", &vector.signature[..20], &vector.nonce, "MIIEv"] {
         for ended in [&ended, &damaged, &usage] {
             assert!(!ended.err.contains(marker) && !ended.out.contains(marker), "{ended:?}");
         }

@@ -161,7 +161,8 @@ async fn nothing_that_a_request_carries_is_written_at_any_level() {
     }
     let log = program.stop().await;
     assert!(log.lines().count() >= 8, "{log}");
-    for secret in ["marker", "4111", "bearer"] {
+    // So many digits of the card that no time of day, port or id has them by chance.
+    for secret in ["marker", "41111111", "bearer"] {
         assert!(!log.to_lowercase().contains(secret), "{secret} in\n{log}");
     }
     for secret in &signatures {

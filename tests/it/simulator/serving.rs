@@ -187,7 +187,9 @@ async fn logs_one_line_per_request_and_no_secret_at_any_level() {
     let last = r#"simulated request answered method="POST" route="/svc/payment/api/v1/openapi/echo" status=401 refused="replay""#;
     assert!(lines[7].ends_with(last), "{}", lines[7]);
     let token = card["token"].as_str().unwrap();
-    for secret in ["MARKER", "4111", "Kestrel", "K TEA", &uuid, token, &call.get("Nonce"), &call.get("Signature")] {
+    // So many digits of the card that no time of day, port or id has them by chance.
+    let card = "41111111";
+    for secret in ["MARKER", card, "Kestrel", "K TEA", &uuid, token, &call.get("Nonce"), &call.get("Signature")] {
         assert!(!log.contains(secret), "{secret} in {log}");
     }
 }
