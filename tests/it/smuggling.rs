@@ -72,26 +72,25 @@ struct Range {
 }
 
 impl Range {
-    async fn open(transport: Transport, head: &str) -> Self {
+    async fn open(transport: Transport, timeouts: &str) -> Self {
         let upstream = Upstream::builder().start().await;
-        let settings = format!("[timeouts]\nrequest_head = \"{head}\"\nidle = \"200ms\"\nbody = \"200ms\"\n");
-        let sidecar = transport.sidecar(&upstream.origin(), &settings).await;
+        let sidecar = transport.sidecar(&upstream.origin(), &format!("[timeouts]\n{timeouts}\n")).await;
         Self { upstream, sidecar, transport }
     }
 
     /// One for every transport.
     async fn all() -> Vec<Self> {
-        Self::each("500ms").await
+        Self::each("request_head = \"500ms\"\nidle = \"200ms\"\nbody = \"200ms\"").await
     }
 
-    /// The same, with all the time in the world for the first word of a connection: it may come late where the listener, a flood
-    /// and whoever is to speak share a thread.
+    /// The same, with all the time in the world: where the listener, a flood and whoever is honest share a thread, an honest word
+    /// may come late.
     async fn patient() -> Vec<Self> {
-        Self::each("1h").await
+        Self::each("request_head = \"1h\"\nidle = \"1h\"\nbody = \"1h\"").await
     }
 
-    async fn each(head: &str) -> Vec<Self> {
-        join_all(Transport::all().into_iter().map(|transport| Self::open(transport, head))).await
+    async fn each(timeouts: &str) -> Vec<Self> {
+        join_all(Transport::all().into_iter().map(|transport| Self::open(transport, timeouts))).await
     }
 
     /// Plays all cases over every transport and shows what came of them; fails at the end, so that all are shown.

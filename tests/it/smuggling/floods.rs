@@ -1,7 +1,7 @@
 //! More HTTP/2 frames than anyone needs. The connection may end; memory stays small, and others are served.
 
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
     time::timeout,
 };
 
@@ -65,12 +65,12 @@ async fn floods_reach_nobody_and_harm_nobody() {
                 let stream = range.transport.send(range.sidecar.listen, PREFACE).await;
                 let (mut reading, mut writing) = tokio::io::split(stream);
                 let flood = tokio::spawn({
-                    let frames = frames.clone();
+                    let frames = [&frames[..], &seen()].concat();
                     // It may be hung up on at any point, or not be listened to any more.
                     async move { writing.write_all(&frames).await.is_ok() && writing.flush().await.is_ok() }
                 });
                 if reads {
-                    let _ = timeout(HANG, reading.read_to_end(&mut Vec::new())).await.expect(name);
+                    timeout(HANG, read_until_seen(&mut reading)).await.expect(name);
                 }
                 assert_eq!(fate(&range, &post(&POST, b"{}")).await, "200", "{}, {name}", range.transport);
                 flood.abort();
@@ -84,16 +84,26 @@ async fn floods_reach_nobody_and_harm_nobody() {
     }
 }
 
-/// Sends these frames and waits until they have been looked at: an acknowledgement, or the end of the connection.
-async fn look_at(process: &Process, frames: &[u8]) -> Box<dyn Connection> {
-    let bytes = [PREFACE, frames, &frame(PING, 0, 0, b"are you ")].concat();
-    let mut stream = Transport::Plain.send(process.listen, &bytes).await;
-    let mut seen = Vec::new();
-    while !seen.windows(8).any(|eight| eight == b"are you ") {
-        if stream.read_buf(&mut seen).await.unwrap_or(0) == 0 {
+/// A frame whose acknowledgement says that all before it has been looked at.
+fn seen() -> Vec<u8> {
+    frame(PING, 0, 0, b"are you ")
+}
+
+/// Reads up to that acknowledgement, or to the end of the connection.
+async fn read_until_seen(reading: &mut (impl AsyncRead + Unpin)) {
+    let mut read = Vec::new();
+    while !read.windows(8).any(|eight| eight == b"are you ") {
+        read.drain(..read.len().saturating_sub(7));
+        if reading.read_buf(&mut read).await.unwrap_or(0) == 0 {
             break;
         }
     }
+}
+
+/// Sends these frames and waits until they have been looked at.
+async fn look_at(process: &Process, frames: &[u8]) -> Box<dyn Connection> {
+    let mut stream = Transport::Plain.send(process.listen, &[PREFACE, frames, &seen()].concat()).await;
+    read_until_seen(&mut stream).await;
     stream
 }
 
