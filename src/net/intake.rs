@@ -42,6 +42,8 @@ const IN_PLACE: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 /// How much is read and thrown away at the end, so that what a peer had still sent does not reset the connection under
 /// the answer.
 const LINGER: usize = 256 * 1024;
+/// How long a peer that is told goodbye may take to answer before the connection ends all the same.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// What a head may be, and how long it may take.
 #[derive(Debug, Clone, Copy)]
@@ -75,6 +77,8 @@ pub struct Guard<S> {
     /// When the head that is held back began.
     head_since: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
+    /// Whether the peer has yet to take what was written.
+    blocked: bool,
 }
 
 enum Stage {
@@ -105,6 +109,7 @@ impl<S> Guard<S> {
             refusing: false,
             head_since: None,
             timer: None,
+            blocked: false,
         }
     }
 
@@ -113,9 +118,9 @@ impl<S> Guard<S> {
         let mut passed = 0;
         while let rest @ [first, ..] = &bytes[passed..] {
             match &mut self.stage {
-                Stage::Opening if rest.starts_with(PREFACE) => self.stage = Stage::Http2,
+                Stage::Opening if rest.starts_with(PREFACE) => self.open(Stage::Http2),
                 Stage::Opening if PREFACE.starts_with(rest) => break,
-                Stage::Opening => self.stage = Stage::Head,
+                Stage::Opening => self.open(Stage::Head),
                 Stage::Http2 => passed = bytes.len(),
                 // An empty line before a request line is to be ignored (RFC 9112 §2.2).
                 Stage::Head if rest.starts_with(b"\r\n") => passed += 2,
@@ -144,6 +149,12 @@ impl<S> Guard<S> {
             }
         }
         passed
+    }
+
+    /// The peer has shown its protocol.
+    fn open(&mut self, stage: Stage) {
+        self.stage = stage;
+        self.line.idle();
     }
 
     /// The length of the head that `rest` begins with, if it is whole and good.
@@ -192,6 +203,11 @@ impl<S> Guard<S> {
                 Stage::Head if !self.inbox.is_empty() => {
                     (Some(*self.head_since.get_or_insert_with(Instant::now)), self.limits.head)
                 }
+                Stage::Http2 if let Some(leaving) = self.line.leaving_since() => {
+                    // The end of an answer may still be on its way to a slow reader.
+                    let limit = if self.blocked { self.limits.idle } else { FAREWELL };
+                    (self.line.idle_since().map(|idle| idle.max(leaving)), limit)
+                }
                 Stage::Head | Stage::Http2 => (self.line.idle_since(), self.limits.idle),
                 _ => return Poll::Pending,
             };
@@ -237,6 +253,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
             let before = buffer.filled().len();
             if Pin::new(&mut this.stream).poll_read(cx, buffer)?.is_pending() {
                 ready!(this.poll_expired(cx));
+                // An end without a word leaves who has just sent a request in doubt, where HTTP/2 has a word for it: GOAWAY
+                // (RFC 9113 §6.8). So it is asked for, and the connection is read on.
+                if matches!(this.stage, Stage::Http2) && this.line.leave() {
+                    continue;
+                }
                 if this.inbox.is_empty() || matches!(this.stage, Stage::Opening) {
                     return Poll::Ready(Ok(()));
                 }
@@ -277,11 +298,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.blocked = written.is_pending();
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.blocked = flushed.is_pending();
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -306,7 +331,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.blocked = written.is_pending();
+        written
     }
 }
 

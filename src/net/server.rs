@@ -5,7 +5,7 @@ use std::{
     fmt::Write as _,
     future::{Future, poll_fn},
     io,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
@@ -17,7 +17,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto, graceful::GracefulShutdown},
+    server::conn::auto,
 };
 use tokio::{
     io::AsyncWriteExt as _,
@@ -75,7 +75,6 @@ where
 {
     let protocol = Arc::new(protocol(allowance.intake));
     let places = Arc::new(Semaphore::new(allowance.connections));
-    let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     let (accepting, stopped) = watch::channel(());
     let mut shutdown = std::pin::pin!(ending.shutdown);
@@ -102,7 +101,7 @@ where
             }
             continue;
         };
-        let (tls, service, protocol, watcher) = (tls.clone(), service.clone(), protocol.clone(), graceful.watcher());
+        let (tls, service, protocol) = (tls.clone(), service.clone(), protocol.clone());
         let mut stopped = stopped.clone();
         connections.spawn(async move {
             let opened = tokio::select! {
@@ -113,8 +112,26 @@ where
             let Some((stream, caller)) = opened else { return };
             let line = Arc::new(Line::default());
             let stream = TokioIo::new(Guard::new(stream, Arc::clone(&line), allowance.intake));
-            let service = PerConnection { inner: service, line, caller };
-            if let Err(error) = watcher.watch(protocol.serve_connection(stream, service).into_owned()).await {
+            let service = PerConnection { inner: service, line: Arc::clone(&line), caller };
+            let mut serving = pin!(protocol.serve_connection(stream, service));
+            let mut stopped = pin!(stopped.changed());
+            let mut told = false;
+            let ended = poll_fn(|cx| {
+                loop {
+                    let polled = serving.as_mut().poll(cx);
+                    if polled.is_ready() || told {
+                        return polled;
+                    }
+                    // Its guard has asked for the end while it was polled, or all connections are to end.
+                    if !line.is_leaving() {
+                        ready!(stopped.as_mut().poll(cx)).ok();
+                        line.leave();
+                    }
+                    told = true;
+                    serving.as_mut().graceful_shutdown();
+                }
+            });
+            if let Err(error) = ended.await {
                 tracing::debug!(%error, "connection ended early");
             }
             drop(place);
@@ -122,11 +139,7 @@ where
     }
     drop((listeners, accepting));
     let all_ended = async |connections: &mut JoinSet<()>| while connections.join_next().await.is_some() {};
-    let ended = timeout(ending.grace, async {
-        graceful.shutdown().await;
-        all_ended(&mut connections).await;
-    });
-    if ended.await.is_ok() {
+    if timeout(ending.grace, all_ended(&mut connections)).await.is_ok() {
         return 0;
     }
     (ending.cutting)();

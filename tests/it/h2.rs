@@ -5,10 +5,13 @@ use http::{Request, StatusCode, Version};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::{net::TcpStream, task::JoinSet};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream, task::JoinSet};
 
 use crate::support::{
+    frames::{ACK, DATA, END_STREAM, Frame, GOAWAY, PING, POST, PREFACE, frame, post as post_frames, read_frame},
+    patience::soon,
     sidecar::{Sidecar, assert_signed},
+    transport::{Connection, Transport},
     upstream::{Act, Recorder},
 };
 
@@ -76,4 +79,49 @@ async fn resets_the_stream_of_an_answer_that_breaks_off() {
     assert!(answer.into_body().collect().await.is_err());
     // The connection and other streams live on.
     assert!(client.send_request(post("/svc/a", "{}")).await.is_ok());
+}
+
+/// Reads to the end, and gives the last streams that were named as taken; acknowledges a PING unless `silent`.
+async fn goodbyes(mut stream: Box<dyn Connection>, silent: bool) -> Vec<u32> {
+    let mut last_streams = Vec::new();
+    while let Some(Frame { kind, flags, payload, .. }) = soon(read_frame(&mut stream)).await {
+        match kind {
+            GOAWAY => {
+                assert_eq!(payload[4..8], [0; 4], "NO_ERROR");
+                last_streams.push(u32::from_be_bytes(payload[..4].try_into().unwrap()));
+            }
+            PING if flags & ACK == 0 && !silent => stream.write_all(&frame(PING, ACK, 0, &payload)).await.unwrap(),
+            _ => {}
+        }
+    }
+    last_streams
+}
+
+/// Before any connection ends that may have streams, all of them are said to be taken (RFC 9113 §6.8).
+const EVERY_STREAM: u32 = u32::MAX >> 1;
+
+#[tokio::test]
+async fn says_goodbye_to_who_has_nothing_to_say() {
+    let upstream = Recorder::start().await;
+    for transport in Transport::all() {
+        let sidecar = transport.sidecar(&upstream.origin(), "[timeouts]\nidle = \"50ms\"").await;
+        for (silent, expected) in [(false, &[EVERY_STREAM, 0][..]), (true, &[EVERY_STREAM])] {
+            let stream = transport.send(sidecar.listen, PREFACE).await;
+            assert_eq!(goodbyes(stream, silent).await, expected, "{transport}, silent: {silent}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn says_goodbye_after_the_last_answer_when_it_drains() {
+    let upstream = Recorder::start().await;
+    for (silent, expected) in [(false, &[EVERY_STREAM, 1][..]), (true, &[EVERY_STREAM])] {
+        let sidecar = Sidecar::with(&upstream.origin(), "[shutdown]\ngrace = \"1h\"").await;
+        let bytes = [PREFACE, &post_frames(&POST, b"{}")].concat();
+        let mut stream = Transport::Plain.send(sidecar.listen, &bytes).await;
+        while !matches!(soon(read_frame(&mut stream)).await, Some(Frame { kind: DATA, flags: END_STREAM, .. })) {}
+        let reading = tokio::spawn(goodbyes(stream, silent));
+        assert!(soon(sidecar.stop()).await.cut.is_empty());
+        assert_eq!(reading.await.unwrap(), expected, "silent: {silent}");
+    }
 }

@@ -124,6 +124,47 @@ async fn does_not_call_a_connection_idle_whose_request_is_at_work() {
     assert_eq!(began.elapsed().as_secs(), LIMITS.idle.as_secs());
 }
 
+#[tokio::test(start_paused = true)]
+async fn takes_leave_of_an_idle_http_2_connection_before_it_ends_it() {
+    let (mut peer, stream) = duplex(64);
+    let line = Arc::new(Line::default());
+    let mut guard = Guard::new(stream, Arc::clone(&line), LIMITS);
+    let mut buffer = vec![0; 1024];
+    // What goes by before the first word is not idle.
+    tokio::time::sleep(LIMITS.head / 2).await;
+    peer.write_all(PREFACE).await.unwrap();
+    assert_eq!(guard.read(&mut buffer).await.unwrap(), PREFACE.len());
+    let began = Instant::now();
+    let waited = tokio::time::timeout(LIMITS.idle + FAREWELL / 2, guard.read(&mut buffer)).await;
+    assert!(waited.is_err() && line.is_leaving(), "it is read on for the answer to the goodbye");
+    peer.write_all(b"ack").await.unwrap();
+    assert_eq!(guard.read(&mut buffer).await.unwrap(), 3);
+    assert_eq!(guard.read(&mut buffer).await.unwrap(), 0);
+    assert_eq!(began.elapsed().as_secs(), (LIMITS.idle + FAREWELL).as_secs());
+}
+
+#[tokio::test(start_paused = true)]
+async fn does_not_hurry_who_has_yet_to_take_an_answer() {
+    for (taken, limit) in [(0, LIMITS.idle), (36, FAREWELL)] {
+        let (mut peer, stream) = duplex(64);
+        let line = Arc::new(Line::default());
+        let mut guard = Guard::new(stream, Arc::clone(&line), LIMITS);
+        let mut buffer = vec![0; 1024];
+        peer.write_all(PREFACE).await.unwrap();
+        assert_eq!(guard.read(&mut buffer).await.unwrap(), PREFACE.len());
+        let write = tokio::time::timeout(Duration::from_secs(1), guard.write_all(&[0; 100]));
+        assert!(write.await.is_err(), "64 bytes fit, 36 wait");
+        assert!(line.leave());
+        if taken > 0 {
+            peer.read_exact(&mut buffer[..taken]).await.unwrap();
+            guard.write_all(&[0; 36]).await.unwrap();
+        }
+        let began = Instant::now();
+        assert_eq!(guard.read(&mut buffer).await.unwrap(), 0);
+        assert_eq!(began.elapsed().as_secs(), limit.as_secs(), "{taken} bytes were taken");
+    }
+}
+
 #[tokio::test]
 async fn refuses_a_head_over_the_limit_whatever_the_readers_buffer() {
     let limits = Limits { header_bytes: 65_536, ..LIMITS };

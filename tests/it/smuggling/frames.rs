@@ -3,16 +3,13 @@
 use std::fmt::Write as _;
 
 use futures_util::{FutureExt as _, future::join_all};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    time::timeout,
-};
+use tokio::{io::AsyncWriteExt as _, time::timeout};
 
 use super::{Range, parts};
 use crate::support::{
     frames::{
-        CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, POST, PREFACE, PUSH_PROMISE, RST_STREAM,
-        SETTINGS, WINDOW_UPDATE, block, but, frame, post, with,
+        CONTINUATION, DATA, END_HEADERS, END_STREAM, Frame, GOAWAY, HEADERS, PING, POST, PREFACE, PUSH_PROMISE,
+        RST_STREAM, SETTINGS, WINDOW_UPDATE, block, but, frame, post, read_frame, with,
     },
     patience::HANG,
     sidecar::assert_signed,
@@ -25,22 +22,16 @@ pub(super) async fn fate(range: &Range, frames: &[u8]) -> String {
     let outcome = async {
         let mut body = Vec::new();
         loop {
-            let mut head = [0; 9];
-            if reading.read_exact(&mut head).await.is_err() {
+            let Some(Frame { kind, flags, stream, payload }) = read_frame(&mut reading).await else {
                 return "closed".to_owned();
-            }
-            let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
-            if reading.read_exact(&mut payload).await.is_err() {
-                return "closed".to_owned();
-            }
-            let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
-            match (head[3], stream) {
+            };
+            match (kind, stream) {
                 (GOAWAY, 0) => return "goaway".to_owned(),
                 (RST_STREAM, 1) => return "reset".to_owned(),
                 (DATA, 1) => body.extend(payload),
                 _ => {}
             }
-            if stream == 1 && matches!(head[3], DATA | HEADERS) && head[4] & END_STREAM != 0 {
+            if stream == 1 && matches!(kind, DATA | HEADERS) && flags & END_STREAM != 0 {
                 let Ok(answer) = serde_json::from_slice::<serde_json::Value>(&body) else { return "bare".to_owned() };
                 return answer["code"].as_str().map_or_else(|| answer["code"].to_string(), str::to_owned);
             }
