@@ -155,6 +155,10 @@ impl<S> Guard<S> {
     fn open(&mut self, stage: Stage) {
         self.stage = stage;
         self.line.idle();
+        // From here on another limit holds, and nobody may ask before it has run out.
+        if let Some(timer) = &mut self.timer {
+            timer.as_mut().reset(Instant::now() + self.limits.idle);
+        }
     }
 
     /// The length of the head that `rest` begins with, if it is whole and good.
