@@ -17,7 +17,7 @@ pub mod otlp;
 mod output;
 mod request;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod values;
 
 use std::{

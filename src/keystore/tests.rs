@@ -108,9 +108,7 @@ impl Write for Lines {
 #[test]
 fn warns_of_a_key_file_that_everyone_can_read_and_of_no_other() {
     use std::os::unix::fs::PermissionsExt as _;
-    // With a single subscriber, tracing asks only the thread that first comes by a line whether the line is wanted, and
-    // that may be another test's.
-    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
+    let (_alone, _second) = (telemetry::tests::alone(), telemetry::tests::second());
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("key.pem");
     fs::write(&path, &*PEM).unwrap();

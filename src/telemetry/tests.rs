@@ -1,5 +1,5 @@
 use std::{
-    sync::Mutex,
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, UNIX_EPOCH},
 };
 
@@ -13,8 +13,22 @@ fn noon() -> SystemTime {
     UNIX_EPOCH + Duration::from_micros(1_771_061_405_123_456)
 }
 
+/// For tests that listen to the log or change its level: one at a time. What tracing remembers of which lines are wanted is the
+/// whole process's, and a test that has it asked anew on its thread makes the others' lines unwanted.
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Keeps tracing from asking only the thread that first comes by one of the product's lines whether it is wanted: that may be
+/// a test's that does not listen. So it does while there is a single subscriber.
+pub(crate) fn second() -> tracing::Dispatch {
+    tracing::Dispatch::new(tracing_subscriber::registry())
+}
+
 /// What is logged at this level and in this style while `act` runs.
 fn logged(level: LogLevel, style: Style, act: impl FnOnce(&Telemetry)) -> String {
+    let _alone = alone();
     let lines = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&lines);
     let (subscriber, telemetry) = subscriber(level, style, noon, move |line| sink.lock().unwrap().extend(line));
@@ -142,6 +156,7 @@ fn the_level_changes_while_running() {
 
 #[test]
 fn the_level_is_stepped_within_its_bounds() {
+    let _alone = alone();
     let (_subscriber, telemetry) = subscriber(LogLevel::Info, Style::Text, noon, |_| ());
     let more: Vec<LogLevel> = (0..3).map(|_| telemetry.more()).collect();
     assert_eq!(more, [LogLevel::Debug, LogLevel::Trace, LogLevel::Trace]);

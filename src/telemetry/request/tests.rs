@@ -5,7 +5,10 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     config::{LogFormat, LogLevel},
-    telemetry::{Style, subscriber},
+    telemetry::{
+        Style, subscriber,
+        tests::{alone, second},
+    },
 };
 
 const LOG: Log = Log {
@@ -60,6 +63,7 @@ fn failure() -> Finished<'static> {
 }
 
 fn lines(log: &Log, requests: &[Finished<'_>]) -> Vec<Value> {
+    let (_alone, _second) = (alone(), second());
     let written = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&written);
     let (subscriber, _telemetry) = subscriber(
