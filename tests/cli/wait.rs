@@ -67,7 +67,10 @@ fn once_asks_once() {
 
 #[test]
 fn gives_up_in_time_with_the_last_reason() {
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    // Bound, so that nobody else is given the port, and not listening.
+    let held = tokio::net::TcpSocket::new_v4().unwrap();
+    held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let closed = held.local_addr().unwrap().to_string();
     run(&["wait", "--timeout", "10ms", "--admin", &closed], b"")
         .failed_with(1, &format!("not ready after 10ms: {closed}: cannot connect, is it running? ("));
     // Accepted by the system, answered by nobody.

@@ -8,6 +8,7 @@ use tokio::{
 use wonder_signer::proxy::Receipt;
 
 use crate::support::{
+    closed::Closed,
     sidecar::{Sidecar, assert_signed},
     upstream::{Act, Recorder},
     wire::{exchange, read_message, request},
@@ -84,7 +85,7 @@ async fn refuses_a_chunked_body_at_the_limit_and_takes_one_just_below() {
 async fn lets_a_caller_who_sends_too_much_see_the_answer() {
     let upstream = Recorder::start().await;
     let sidecar = Sidecar::before(&upstream.origin()).await;
-    let body = vec![b'x'; 8 << 20];
+    let body = vec![b'x'; 2 << 20];
     let got = exchange(sidecar.listen, &request("POST", "/svc/a", &[], &body)).await;
     assert_eq!(got.contract(), answer(413, "body_too_large", "no"));
 }
@@ -100,10 +101,8 @@ async fn gives_up_on_a_body_that_does_not_come() {
 
 #[tokio::test]
 async fn says_that_nothing_was_sent_when_there_is_no_connection() {
-    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = closed.local_addr().unwrap();
-    drop(closed);
-    let sidecar = Sidecar::before(&format!("http://{address}")).await;
+    let closed = Closed::port();
+    let sidecar = Sidecar::before(&closed.origin()).await;
     let got = exchange(sidecar.listen, &request("POST", "/svc/a", &[], b"{}")).await;
     assert_eq!(got.contract(), answer(502, "upstream_connect", "no"));
     assert_metric(&sidecar, "wonder_signer_upstream_connect_retries_total", 1.0).await;
@@ -165,7 +164,7 @@ async fn says_maybe_when_the_answer_is_not_http() {
 async fn says_maybe_when_no_answer_comes_in_time() {
     let upstream = Recorder::acting(|_| Act::Stall(Vec::new())).await;
     for limit in ["response_head", "request"] {
-        let sidecar = Sidecar::with(&upstream.origin(), &format!("[timeouts]\n{limit} = \"50ms\"")).await;
+        let sidecar = Sidecar::with(&upstream.origin(), &format!("[timeouts]\n{limit} = \"1s\"")).await;
         let got = exchange(sidecar.listen, &request("POST", "/svc/a", &[], b"{}")).await;
         assert_eq!(got.contract(), answer(504, "upstream_timeout", "maybe"), "{limit}");
     }

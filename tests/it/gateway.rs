@@ -163,7 +163,8 @@ async fn takes_up_renewed_files_without_a_restart() {
     let (first, second) = (old.issue(&["localhost"], ""), new.issue(&["localhost"], ""));
     let mounted = Mounted::new(&first, &old);
     let upstream = Recorder::start().await;
-    let sidecar = mounted.sidecar(&upstream.origin(), "").await;
+    // The connection that is held says nothing until the files have been taken up.
+    let sidecar = mounted.sidecar(&upstream.origin(), "[timeouts]\nrequest_head = \"1h\"").await;
     let (before, after) = (old.issue(&["shop"], ""), new.issue(&["shop"], ""));
     let before = caller(&[&old, &new], Some(&before), &[]);
     let after = caller(&[&old, &new], Some(&after), &[]);

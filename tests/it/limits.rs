@@ -43,7 +43,7 @@ async fn refuses_a_head_that_is_too_large_or_has_too_many_lines() {
 async fn answers_a_head_that_does_not_end() {
     for transport in Transport::all() {
         let upstream = Recorder::start().await;
-        let sidecar = transport.sidecar(&upstream.origin(), "[timeouts]\nrequest_head = \"500ms\"").await;
+        let sidecar = transport.sidecar(&upstream.origin(), "[timeouts]\nrequest_head = \"2s\"").await;
         let got = transport.exchange(sidecar.listen, b"GET /svc/a HTTP/1.1\r\nHost: localhost\r\nX-").await;
         assert_eq!(got.contract(), answer(408, "head_timeout"), "{transport}");
         assert!((counted(&sidecar, "head_timeout").await - 1.0).abs() < f64::EPSILON);
@@ -53,7 +53,7 @@ async fn answers_a_head_that_does_not_end() {
 #[tokio::test]
 async fn ends_a_connection_that_says_nothing() {
     for transport in Transport::all() {
-        let sidecar = transport.sidecar("http://127.0.0.1:1", "[timeouts]\nrequest_head = \"500ms\"").await;
+        let sidecar = transport.sidecar("http://127.0.0.1:1", "[timeouts]\nrequest_head = \"2s\"").await;
         for silent in [&b""[..], b"PRI * HTTP/2.0"] {
             let mut stream = transport.send(sidecar.listen, silent).await;
             assert!(read_message(&mut stream, false).await.is_none(), "{transport}");

@@ -12,6 +12,7 @@ use tokio::{
 };
 
 use crate::support::{
+    closed::Closed,
     program::{Ended, Running},
     sidecar::{KEY_PEM, assert_signed},
     upstream::{Act, Recorder},
@@ -264,7 +265,7 @@ async fn no_secret_shows_when_wonder_breaks_off() {
         let script: Vec<Act> = answers.iter().map(|(act, _)| act.clone()).chain(cut.clone()).collect();
         let upstream = Recorder::acting(move |number| script[number].clone()).await;
         let limits =
-            [("WONDER_SIGNER_TIMEOUTS__RESPONSE_HEAD", "200ms"), ("WONDER_SIGNER_TIMEOUTS__RESPONSE_IDLE", "200ms")];
+            [("WONDER_SIGNER_TIMEOUTS__RESPONSE_HEAD", "2s"), ("WONDER_SIGNER_TIMEOUTS__RESPONSE_IDLE", "200ms")];
         let mut watched = Watched::before(&upstream.origin(), format, &limits);
         for (act, code) in &answers {
             assert_eq!(watched.send(&target(), &[], &body()).await.as_deref(), *code, "{act:?}");
@@ -296,9 +297,8 @@ async fn no_secret_shows_when_there_is_no_connection() {
             let _ = stream.write_all(format!("HTTP/1.1 400 {ANSWER}\r\n\r\n").as_bytes()).await;
         }
     });
-    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let closed_origin = format!("http://{}", closed.local_addr().unwrap());
-    drop(closed);
+    let closed = Closed::port();
+    let closed_origin = closed.origin();
     let proxy = garbage_origin.replace("https://", &format!("http://user:{EGRESS}@"));
     for format in ["json", "text"] {
         for (origin, more, code) in [

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::support::{
+    closed::Closed,
     logged::Logged,
     upstream::{Act, Recorder},
     wire::{Message, exchange, request},
@@ -115,10 +116,9 @@ async fn a_collector_in_trouble_costs_traces_and_one_warning() {
 #[tokio::test]
 async fn a_collector_that_is_not_there_costs_requests_nothing() {
     let upstream = Recorder::start().await;
-    let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = format!("http://{}", closed.local_addr().unwrap());
-    drop(closed);
-    let program = Logged::before(&upstream.origin(), &[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint), AT_ONCE]).await;
+    let closed = Closed::port();
+    let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", &*closed.origin());
+    let program = Logged::before(&upstream.origin(), &[endpoint, AT_ONCE]).await;
     assert_eq!(exchange(program.listen, &request("POST", CUSTOMERS, &[], b"{}")).await.status(), 200);
     let warning = program.line("traces of requests were not exported").await;
     assert!(warning["cause"].as_str().unwrap().starts_with("no connection to the collector: "), "{warning}");

@@ -104,7 +104,7 @@ mod tests {
         Arc::new([SocketAddr::from((Ipv4Addr::LOCALHOST, 0))])
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn everybody_who_waits_shares_one_look_up_and_the_next_begins_another() {
         let Gated { names, asked, gate } = gated(|| Ok(home()));
         for round in 1..=2 {
@@ -115,7 +115,7 @@ mod tests {
         }
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_failure_is_everybodys() {
         let Gated { names, asked, gate } = gated(|| Err(Arc::new(io::Error::other("no such name"))));
         let waiting = join_all((0..3).map(|_| names.addresses()));

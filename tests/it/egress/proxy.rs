@@ -1,13 +1,12 @@
 //! Through an egress proxy: a tunnel, TLS with the origin within it, and what the proxy may say instead.
 
-use tokio::net::TcpListener;
 use wonder_signer::{
     metrics::Sent,
     net::respond::{Code, Failure},
 };
 
 use super::doubles::{Authority, Gate, Manner, ProxyServer, TlsServer};
-use crate::support::{client::Client, upstream::Recorder};
+use crate::support::{client::Client, closed::Closed, upstream::Recorder};
 
 const MARKER: &str = "MARKERmarker";
 
@@ -75,10 +74,9 @@ async fn a_proxy_that_refuses_is_named_with_its_status() {
 
 #[tokio::test]
 async fn a_proxy_that_is_not_there_is_told_from_an_origin_that_is_not() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
-    let (failure, again) = refused("https://gateway.invalid", &format!("upstream.proxy = \"http://{address}\"")).await;
+    let closed = Closed::port();
+    let (failure, again) =
+        refused("https://gateway.invalid", &format!("upstream.proxy = \"{}\"", closed.origin())).await;
     assert_eq!((failure.to_string().as_str(), again), ("cannot connect to the egress proxy (upstream.proxy)", true));
     let error = Client::of("https://gateway.invalid", "upstream.proxy = \"http://no-such-proxy.invalid:3128\"");
     let failure = Failure::from(error.send("/svc/a").await.unwrap_err());

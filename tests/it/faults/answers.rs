@@ -41,10 +41,10 @@ fn short() -> Vec<Row> {
         row("closed after the head", close(HEAD), cut),
         row("closed within the body", close(HALF_BODY), cut),
         row("closed between chunks", close(HALF_CHUNKS), cut),
-        row("half a head and nothing more", stall(HALF_HEAD), late).settings("[timeouts]\nresponse_head = \"100ms\""),
+        row("half a head and nothing more", stall(HALF_HEAD), late).settings("[timeouts]\nresponse_head = \"1s\""),
         row("a head and nothing more", stall(HEAD), cut).settings("[timeouts]\nresponse_idle = \"100ms\""),
         row("half a body and nothing more", stall(HALF_BODY), cut).settings("[timeouts]\nresponse_idle = \"100ms\""),
-        row("a body that outlasts timeouts.request", stall(HALF_BODY), cut).settings("[timeouts]\nrequest = \"100ms\""),
+        row("a body that outlasts timeouts.request", stall(HALF_BODY), cut).settings("[timeouts]\nrequest = \"1s\""),
         row("the end ends the body", close(UNTIL_CLOSE), "200 whole"),
     ]
 }
@@ -170,7 +170,7 @@ async fn waits_through_interim_answers_and_no_longer() {
     let interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n".repeat(3);
     row("interim answers, then the answer", Fault::Answer([&interim, OK].concat()), "200 whole").check().await;
     row("interim answers and nothing more", Fault::Stall(interim), "504 upstream_timeout maybe")
-        .settings("[timeouts]\nresponse_head = \"100ms\"")
+        .settings("[timeouts]\nresponse_head = \"1s\"")
         .check()
         .await;
 }

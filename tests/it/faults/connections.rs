@@ -3,7 +3,8 @@
 use super::{Row, numbered, title, upstream};
 use crate::support::{
     caller::ask,
-    faults::{Fault, Upstream, Welcome, closed_origin},
+    closed::Closed,
+    faults::{Fault, Upstream, Welcome},
     identity::Certificate,
     sidecar::Sidecar,
     wire::OK,
@@ -27,7 +28,8 @@ async fn refuses_every_wrong_certificate_and_sends_nothing() {
 
 #[tokio::test]
 async fn says_that_nothing_was_sent_where_nobody_listens() {
-    let sidecar = Sidecar::before(&closed_origin().await).await;
+    let closed = Closed::port();
+    let sidecar = Sidecar::before(&closed.origin()).await;
     assert_eq!(ask(sidecar.listen, &numbered(0, b"{}")).await.text(), "502 upstream_connect no");
 }
 
@@ -51,7 +53,7 @@ async fn tells_the_truth_when_a_plain_connection_is_not_served() {
     let early = "200 whole | 502 upstream_bad_response maybe | 502 upstream_reset maybe | 502 upstream_connect no";
     for ((name, welcome), got) in doors().into_iter().zip([lost, lost, "504 upstream_timeout maybe", spoken, early]) {
         let upstream = upstream().door(move |_| welcome.clone());
-        Row::new(name, upstream, got, &[0]).settings("[timeouts]\nresponse_head = \"100ms\"").check().await;
+        Row::new(name, upstream, got, &[0]).settings("[timeouts]\nresponse_head = \"1s\"").check().await;
     }
 }
 
@@ -83,7 +85,7 @@ fn breaks() -> Vec<Row> {
             "504 upstream_timeout maybe",
             &[1],
         )
-        .settings("[timeouts]\nresponse_head = \"100ms\""),
+        .settings("[timeouts]\nresponse_head = \"1s\""),
     ]
 }
 

@@ -3,11 +3,15 @@
 use std::{
     io::ErrorKind,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject as _};
+use rustls::{
+    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _},
+    time_provider::TimeProvider,
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -15,17 +19,28 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use wonder_signer::simulator::{Options, Simulator};
 
-use super::world::{Call, P, World, exchange};
+use super::world::{Call, NOW, P, World, exchange};
 use crate::support::wire::read_message;
 
 const ECHO: &str = "/svc/payment/api/v1/openapi/echo";
 const HI: &str = r#"{"message":"hi"}"#;
 
+/// The client's clock agrees with the simulator's, by which its certificate is valid.
+#[derive(Debug)]
+struct Then;
+
+impl TimeProvider for Then {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(NOW)))
+    }
+}
+
 async fn connect(world: &World, name: &'static str, alpn: &[u8]) -> std::io::Result<TlsStream<TcpStream>> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(world.ca_pem.as_ref().unwrap().as_bytes()).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let builder = rustls::ClientConfig::builder_with_details(provider, Arc::new(Then));
+    let builder = builder.with_safe_default_protocol_versions().unwrap();
     let mut config = builder.with_root_certificates(roots).with_no_client_auth();
     config.alpn_protocols = vec![alpn.to_vec()];
     let stream = TcpStream::connect(world.address).await?;

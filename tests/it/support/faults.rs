@@ -148,9 +148,3 @@ impl Drop for Counted {
         self.0.send_modify(|open| *open -= 1);
     }
 }
-
-/// The origin of a port that nobody listens on.
-pub(crate) async fn closed_origin() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    format!("http://{}", listener.local_addr().unwrap())
-}

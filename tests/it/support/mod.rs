@@ -6,6 +6,7 @@
 pub(crate) mod authority;
 pub(crate) mod caller;
 pub(crate) mod client;
+pub(crate) mod closed;
 pub(crate) mod faults;
 pub(crate) mod frames;
 pub(crate) mod identity;

@@ -55,6 +55,7 @@ impl Process {
             .arg(&config)
             .arg("--ready-file")
             .arg(&ready)
+            .env_clear()
             .env("WONDER_SIGNER_CREDENTIALS__DEFAULT__PRIVATE_KEY", &*KEY_PEM)
             .stderr(Stdio::piped())
             .kill_on_drop(true)

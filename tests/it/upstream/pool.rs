@@ -8,7 +8,7 @@ use tokio::{
 };
 
 use super::http2::Server;
-use crate::support::{client::Client, wire::read_message};
+use crate::support::{client::Client, closed::Closed, wire::read_message};
 
 const OPENED: &str = "wonder_signer_upstream_connections_opened_total";
 const OPEN: &str = "wonder_signer_upstream_connections{state=\"open\"}";
@@ -115,9 +115,8 @@ async fn who_asks_for_http2_at_once_shares_one_connection() {
 
 #[tokio::test]
 async fn who_waits_for_an_http2_connection_that_fails_is_told_so_and_the_next_tries_anew() {
-    let (listener, origin) = listen().await;
-    let client = Client::of(&origin, HTTP2);
-    drop(listener);
+    let closed = Closed::port();
+    let client = Client::of(&closed.origin(), HTTP2);
     let mut answers = JoinSet::new();
     for _ in 0..50 {
         answers.spawn(client.start("/svc/a", b"{}"));
@@ -125,7 +124,7 @@ async fn who_waits_for_an_http2_connection_that_fails_is_told_so_and_the_next_tr
     while let Some(answer) = answers.join_next().await {
         assert_eq!(answer.unwrap().unwrap_err().sent().as_str(), "no");
     }
-    let listener = TcpListener::bind(origin.trim_start_matches("http://")).await.unwrap();
+    let listener = closed.open();
     let next = tokio::spawn(client.start("/svc/a", b"{}"));
     let (mut stream, _) = listener.accept().await.unwrap();
     let mut preface = [0; 14];
