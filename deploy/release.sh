@@ -90,7 +90,9 @@ LLVM_PROFILE_FILE=$aside "$work/counting" simulate --listen 127.0.0.1:0 --app-id
     --ca-out "$work/ca.pem" --ready-file "$work/simulator.json" >"$work/simulator.log" 2>&1 &
 simulator=$!
 ready "$work/simulator.json" "$work/simulator.log"
+# On a busy machine too, every request is to be signed.
 env -i LLVM_PROFILE_FILE="$work/counts/%p" \
+    WONDER_SIGNER_TIMEOUTS__SIGN=1m \
     WONDER_SIGNER_LISTEN__ADDRESS=127.0.0.1:0 \
     WONDER_SIGNER_ADMIN__ADDRESS=127.0.0.1:0 \
     WONDER_SIGNER_UPSTREAM__ENVIRONMENT=custom \

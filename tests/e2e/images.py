@@ -39,8 +39,8 @@ def app(root, work):
         cache = os.getcwd()
         try:
             os.chdir(packages)
-            run("apt-get", "update", "-qq", timeout=300)
-            run("apt-get", "download", *PACKAGES, timeout=300)
+            run("apt-get", "-o", "Acquire::Retries=3", "update", "-qq", timeout=300)
+            run("apt-get", "-o", "Acquire::Retries=3", "download", *PACKAGES, timeout=300)
         finally:
             os.chdir(cache)
         for package in glob.glob(f"{packages}/*.deb"):

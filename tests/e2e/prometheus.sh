@@ -16,7 +16,7 @@ if ! command -v promtool >/dev/null || ! command -v prometheus >/dev/null; then
         printf '#!/bin/sh\nexit 101\n' >$policy && chmod +x $policy
         trap 'rm -f "$policy"' EXIT
     fi
-    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends prometheus
+    apt-get -o Acquire::Retries=3 update -qq && DEBIAN_FRONTEND=noninteractive apt-get -o Acquire::Retries=3 install -y -qq --no-install-recommends prometheus
 fi
 
 if [ -z "${SIGNER_BINARY:-}" ]; then

@@ -189,6 +189,7 @@ def cause(program, work, configuration, more):
         os.chmod(work / file.name, more.get("tls_mode", 0o644) if file.suffix == ".key" else 0o644)
     if configuration is not None:
         (work / "sidecar.toml").write_text(configuration)
+        os.chmod(work / "sidecar.toml", 0o644)
     taken = socket.socket()
     if "taken" in more:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -213,8 +214,12 @@ def cause(program, work, configuration, more):
 def table(program, work):
     keys = work.parent / "startup-keys"
     if not keys.exists():
-        keys.mkdir(parents=True)
-        make_keys(keys)
+        # Whole or not at all: what a run that was cut short leaves behind is not taken for it.
+        made = keys.with_name("startup-keys.new")
+        shutil.rmtree(made, ignore_errors=True)
+        made.mkdir(parents=True)
+        make_keys(made)
+        made.rename(keys)
     # Where anyone may run it: the directory of the build may be closed to other users.
     place = pathlib.Path("/tmp") / f"wonder-e2e-startup-{os.getpid()}"
     place.mkdir()

@@ -8,7 +8,7 @@ import re
 
 import images
 import manifests
-from machine import Failed, Pod, Relay, until
+from machine import Failed, Pod, Relay, expect, until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 KUBERNETES = ROOT / "deploy/kubernetes"
@@ -88,6 +88,11 @@ class World:
             line.get("method") == "POST" and line.get("route") == CUSTOMERS and line.get("status") == status
             for line in lines
         )
+
+    def arrives(self, count):
+        """The simulator's log may come a little after its answer."""
+        until(f"{count} customers were asked for", lambda: self.arrived() >= count)
+        expect("customers that were asked for", self.arrived(), count)
 
     def references(self, pod, prefix):
         """The references of the customers that exist at the simulator, asked through a sidecar."""
