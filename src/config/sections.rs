@@ -106,7 +106,8 @@ pub struct Timeouts {
     /// From accept to the first byte, and from a request head's first byte to its last, default 10 s.
     pub request_head: Duration,
     /// From the end of an answer to the next request on the same connection, default 10 min: longer than clients keep
-    /// connections, since one that is closed under a request makes the client wonder whether it was sent.
+    /// connections, since one that is closed under a request makes the client wonder whether it was sent. HTTP/2 has a word
+    /// for it, GOAWAY (RFC 9113 §6.8), which is said first.
     pub idle: Duration,
     /// From request head to whole request body, default 10 s.
     pub body: Duration,
