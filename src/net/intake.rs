@@ -42,8 +42,8 @@ const IN_PLACE: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 /// How much is read and thrown away at the end, so that what a peer had still sent does not reset the connection under
 /// the answer.
 const LINGER: usize = 256 * 1024;
-/// How long a peer that is told goodbye may take to answer before the connection ends all the same.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// How long a peer that is told goodbye may say nothing at all before it is taken for gone.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// What a head may be, and how long it may take.
 #[derive(Debug, Clone, Copy)]
@@ -79,6 +79,8 @@ pub struct Guard<S> {
     timer: Option<Pin<Box<Sleep>>>,
     /// Whether the peer has yet to take what was written.
     blocked: bool,
+    /// When the peer first said anything after it was told goodbye.
+    heard: Option<Instant>,
 }
 
 enum Stage {
@@ -110,6 +112,7 @@ impl<S> Guard<S> {
             head_since: None,
             timer: None,
             blocked: false,
+            heard: None,
         }
     }
 
@@ -121,7 +124,12 @@ impl<S> Guard<S> {
                 Stage::Opening if rest.starts_with(PREFACE) => self.open(Stage::Http2),
                 Stage::Opening if PREFACE.starts_with(rest) => break,
                 Stage::Opening => self.open(Stage::Head),
-                Stage::Http2 => passed = bytes.len(),
+                Stage::Http2 => {
+                    if self.heard.is_none() && self.line.is_leaving() {
+                        self.heard = Some(Instant::now());
+                    }
+                    passed = bytes.len();
+                }
                 // An empty line before a request line is to be ignored (RFC 9112 §2.2).
                 Stage::Head if rest.starts_with(b"\r\n") => passed += 2,
                 Stage::Head if *first == b'\r' && rest.len() == 1 => break,
@@ -196,6 +204,15 @@ impl<S> Guard<S> {
         self.stage = Stage::Refused;
     }
 
+    /// Whether the peer keeps what is written waiting.
+    fn note(&mut self, blocked: bool, cx: &Context<'_>) {
+        // Reading, which is where time is kept, came before.
+        if self.blocked && !blocked && self.line.is_leaving() {
+            cx.waker().wake_by_ref();
+        }
+        self.blocked = blocked;
+    }
+
     /// Whether the peer has had long enough to say something.
     ///
     /// It is asked when there is nothing to read. Nobody asks again when a request ends, so there is a timer while one is
@@ -208,16 +225,19 @@ impl<S> Guard<S> {
                     (Some(*self.head_since.get_or_insert_with(Instant::now)), self.limits.head)
                 }
                 Stage::Http2 if let Some(leaving) = self.line.leaving_since() => {
-                    // The end of an answer may still be on its way to a slow reader.
-                    let limit = if self.blocked { self.limits.idle } else { FAREWELL };
-                    (self.line.idle_since().map(|idle| idle.max(leaving)), limit)
+                    // Who answers is waited for by the HTTP library, which ends the connection when all has been said. The end of
+                    // an answer may still be on its way, to a slow reader or one with a small window.
+                    let gone = self.heard.is_none() && !self.blocked;
+                    let limit = if gone { FAREWELL } else { FAREWELL.max(self.limits.idle) };
+                    (self.line.idle_since().map(|idle| idle.max(self.heard.unwrap_or(leaving))), limit)
                 }
                 Stage::Head | Stage::Http2 => (self.line.idle_since(), self.limits.idle),
                 _ => return Poll::Pending,
             };
             // Any timer that has not run out will do for now: one that runs out too early is set anew then, which is cheaper
-            // than setting it, or reading the clock, for every request.
+            // than setting it, or reading the clock, for every request. One that runs out too late must not hold up the end.
             if since.is_none()
+                && !self.line.is_leaving()
                 && let Some(timer) = self.timer.as_mut().filter(|timer| !timer.is_elapsed())
             {
                 ready!(timer.as_mut().poll(cx));
@@ -303,13 +323,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.blocked = written.is_pending();
+        self.note(written.is_pending(), cx);
         written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
-        self.blocked = flushed.is_pending();
+        self.note(flushed.is_pending(), cx);
         flushed
     }
 
@@ -336,7 +356,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        self.blocked = written.is_pending();
+        self.note(written.is_pending(), cx);
         written
     }
 }

@@ -104,6 +104,8 @@ where
         let (tls, service, protocol) = (tls.clone(), service.clone(), protocol.clone());
         let mut stopped = stopped.clone();
         connections.spawn(async move {
+            // Given back when the connection is gone.
+            let _place = place;
             let opened = tokio::select! {
                 opened = open(stream, tls, allowance.intake.head) => opened,
                 // Nothing was asked yet, so nothing is lost. Changes only by ending.
@@ -134,7 +136,6 @@ where
             if let Err(error) = ended.await {
                 tracing::debug!(%error, "connection ended early");
             }
-            drop(place);
         });
     }
     drop((listeners, accepting));

@@ -1,6 +1,7 @@
 //! HTTP/2 with prior knowledge from the service.
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use http::{Request, StatusCode, Version};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http2::{SendRequest, handshake};
@@ -103,13 +104,15 @@ const EVERY_STREAM: u32 = u32::MAX >> 1;
 #[tokio::test]
 async fn says_goodbye_to_who_has_nothing_to_say() {
     let upstream = Recorder::start().await;
-    for transport in Transport::all() {
+    // Side by side: who is silent is waited for.
+    join_all(Transport::all().into_iter().map(async |transport| {
         let sidecar = transport.sidecar(&upstream.origin(), "[timeouts]\nidle = \"50ms\"").await;
         for (silent, expected) in [(false, &[EVERY_STREAM, 0][..]), (true, &[EVERY_STREAM])] {
             let stream = transport.send(sidecar.listen, PREFACE).await;
             assert_eq!(goodbyes(stream, silent).await, expected, "{transport}, silent: {silent}");
         }
-    }
+    }))
+    .await;
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! What hyper gets to read, over an in-memory stream.
 
+use futures_util::FutureExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 
 use super::*;
@@ -126,21 +127,42 @@ async fn does_not_call_a_connection_idle_whose_request_is_at_work() {
 
 #[tokio::test(start_paused = true)]
 async fn takes_leave_of_an_idle_http_2_connection_before_it_ends_it() {
+    for answers in [false, true] {
+        let (mut peer, stream) = duplex(64);
+        let line = Arc::new(Line::default());
+        let mut guard = Guard::new(stream, Arc::clone(&line), LIMITS);
+        let mut buffer = vec![0; 1024];
+        // What goes by before the first word is not idle.
+        tokio::time::sleep(LIMITS.head / 2).await;
+        peer.write_all(PREFACE).await.unwrap();
+        assert_eq!(guard.read(&mut buffer).await.unwrap(), PREFACE.len());
+        let began = Instant::now();
+        let waited = tokio::time::timeout(LIMITS.idle + FAREWELL / 2, guard.read(&mut buffer)).await;
+        assert!(waited.is_err() && line.is_leaving(), "it is read on for the answer to the goodbye");
+        if answers {
+            peer.write_all(b"ack").await.unwrap();
+            assert_eq!(guard.read(&mut buffer).await.unwrap(), 3);
+        }
+        assert_eq!(guard.read(&mut buffer).await.unwrap(), 0);
+        let more = if answers { FAREWELL / 2 + LIMITS.idle } else { FAREWELL };
+        assert_eq!(began.elapsed().as_secs(), (LIMITS.idle + more).as_secs(), "answers: {answers}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn reads_what_comes_with_the_end_of_the_farewell() {
     let (mut peer, stream) = duplex(64);
     let line = Arc::new(Line::default());
     let mut guard = Guard::new(stream, Arc::clone(&line), LIMITS);
     let mut buffer = vec![0; 1024];
-    // What goes by before the first word is not idle.
-    tokio::time::sleep(LIMITS.head / 2).await;
     peer.write_all(PREFACE).await.unwrap();
     assert_eq!(guard.read(&mut buffer).await.unwrap(), PREFACE.len());
-    let began = Instant::now();
-    let waited = tokio::time::timeout(LIMITS.idle + FAREWELL / 2, guard.read(&mut buffer)).await;
-    assert!(waited.is_err() && line.is_leaving(), "it is read on for the answer to the goodbye");
-    peer.write_all(b"ack").await.unwrap();
-    assert_eq!(guard.read(&mut buffer).await.unwrap(), 3);
-    assert_eq!(guard.read(&mut buffer).await.unwrap(), 0);
-    assert_eq!(began.elapsed().as_secs(), (LIMITS.idle + FAREWELL).as_secs());
+    assert!(line.leave());
+    // As when the process was stopped meanwhile: both are there at once.
+    tokio::time::advance(2 * FAREWELL).await;
+    peer.write_all(b"request").await.unwrap();
+    assert_eq!(guard.read(&mut buffer).await.unwrap(), 7);
+    assert!(guard.read(&mut buffer).now_or_never().is_none(), "who has just asked is not hung up on");
 }
 
 #[tokio::test(start_paused = true)]
@@ -163,6 +185,28 @@ async fn does_not_hurry_who_has_yet_to_take_an_answer() {
         assert_eq!(guard.read(&mut buffer).await.unwrap(), 0);
         assert_eq!(began.elapsed().as_secs(), limit.as_secs(), "{taken} bytes were taken");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn does_not_wait_for_who_has_taken_an_answer_at_last_and_says_nothing() {
+    let (mut peer, stream) = duplex(64);
+    let line = Arc::new(Line::default());
+    let mut guard = Guard::new(stream, Arc::clone(&line), LIMITS);
+    let mut buffer = vec![0; 1024];
+    peer.write_all(PREFACE).await.unwrap();
+    assert_eq!(guard.read(&mut buffer).await.unwrap(), PREFACE.len());
+    assert!(line.leave());
+    let began = Instant::now();
+    let (mut reading, mut writing) = tokio::io::split(guard);
+    let full = tokio::time::timeout(Duration::from_millis(1), writing.write_all(&[0; 100])).await;
+    assert!(full.is_err(), "64 bytes fit, 36 wait");
+    // Reads before it writes, as the HTTP library does.
+    let (read, written, ()) = tokio::join!(biased; reading.read(&mut buffer), writing.write_all(&[0; 36]), async {
+        tokio::time::sleep(FAREWELL / 2).await;
+        peer.read_exact(&mut [0; 64]).await.unwrap();
+    });
+    written.unwrap();
+    assert_eq!((read.unwrap(), began.elapsed().as_secs()), (0, FAREWELL.as_secs()));
 }
 
 #[tokio::test]
