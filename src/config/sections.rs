@@ -107,7 +107,8 @@ pub struct Timeouts {
     pub request_head: Duration,
     /// From the end of an answer to the next request on the same connection, default 10 min: longer than clients keep
     /// connections, since one that is closed under a request makes the client wonder whether it was sent. HTTP/2 has a word
-    /// for it, GOAWAY (RFC 9113 §6.8), which is said first.
+    /// for it, GOAWAY (RFC 9113 §6.8), which is said first. It is also how long a caller may take nothing of an answer that
+    /// waits for it: its connection ends then.
     pub idle: Duration,
     /// From request head to whole request body, default 10 s.
     pub body: Duration,

@@ -8,7 +8,7 @@
 //! Bytes are looked at where the socket put them; only a head that comes in pieces is held back and copied. HTTP/2 with
 //! prior knowledge passes as it is: its framing leaves nothing to guess.
 //!
-//! This is also where a connection that has nothing to say runs out of time.
+//! This is also where a connection runs out of time that has nothing to say, or does not take what it is told.
 
 mod chunks;
 mod head;
@@ -54,7 +54,7 @@ pub struct Limits {
     pub header_bytes: usize,
     /// From a head's first byte to its last; also from accept to the first byte.
     pub head: Duration,
-    /// Between two requests.
+    /// Between two requests; and between two bytes of what is written, which is how long a peer may leave an answer untaken.
     pub idle: Duration,
 }
 
@@ -79,6 +79,8 @@ pub struct Guard<S> {
     timer: Option<Pin<Box<Sleep>>>,
     /// Whether the peer has yet to take what was written.
     blocked: bool,
+    /// Runs while that is so.
+    patience: Option<Pin<Box<Sleep>>>,
     /// When the peer first said anything after it was told goodbye.
     heard: Option<Instant>,
 }
@@ -112,6 +114,7 @@ impl<S> Guard<S> {
             head_since: None,
             timer: None,
             blocked: false,
+            patience: None,
             heard: None,
         }
     }
@@ -204,13 +207,25 @@ impl<S> Guard<S> {
         self.stage = Stage::Refused;
     }
 
-    /// Whether the peer keeps what is written waiting.
-    fn note(&mut self, blocked: bool, cx: &Context<'_>) {
-        // Reading, which is where time is kept, came before.
-        if self.blocked && !blocked && self.line.is_leaving() {
-            cx.waker().wake_by_ref();
+    /// What came of writing; an error if the peer has taken nothing for too long, or else it could hold a request's place for ever.
+    fn written<T>(&mut self, written: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            // Reading, which is where other time is kept, came before.
+            if std::mem::take(&mut self.blocked) && self.line.is_leaving() {
+                cx.waker().wake_by_ref();
+            }
+            return written;
         }
-        self.blocked = blocked;
+        let deadline = || Instant::now() + self.limits.idle;
+        let patience = self.patience.get_or_insert_with(|| Box::pin(sleep_until(deadline())));
+        if !std::mem::replace(&mut self.blocked, true) {
+            patience.as_mut().reset(deadline());
+        }
+        ready!(patience.as_mut().poll(cx));
+        Poll::Ready(Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "the caller takes nothing of what is written (timeouts.idle)",
+        )))
     }
 
     /// Whether the peer has had long enough to say something.
@@ -323,18 +338,17 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.note(written.is_pending(), cx);
-        written
+        self.written(written, cx)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
-        self.note(flushed.is_pending(), cx);
-        flushed
+        self.written(flushed, cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+        let shut = Pin::new(&mut self.stream).poll_shutdown(cx);
+        ready!(self.written(shut, cx))?;
         let mut scrap = [0; 4096];
         for _ in 0..LINGER / scrap.len() {
             let mut buffer = ReadBuf::new(&mut scrap);
@@ -356,8 +370,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        self.note(written.is_pending(), cx);
-        written
+        self.written(written, cx)
     }
 }
 

@@ -4,7 +4,7 @@
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 use crate::support::{
-    sidecar::Sidecar,
+    sidecar::{Sidecar, until},
     transport::Transport,
     upstream::{Act, Recorder},
     wire::{Message, exchange, read_message, request},
@@ -58,6 +58,27 @@ async fn ends_a_connection_that_says_nothing() {
             let mut stream = transport.send(sidecar.listen, silent).await;
             assert!(read_message(&mut stream, false).await.is_none(), "{transport}");
         }
+    }
+}
+
+#[tokio::test]
+async fn gives_up_on_a_caller_who_takes_nothing_of_an_answer() {
+    // More than the system holds for the two of them.
+    let body = vec![b'a'; 32 << 20];
+    let large = [format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).into_bytes(), body].concat();
+    for transport in Transport::all() {
+        let large = large.clone();
+        let upstream = Recorder::acting(move |_| Act::Answer(large.clone())).await;
+        let sidecar = transport.sidecar(&upstream.origin(), "[timeouts]\nidle = \"500ms\"").await;
+        let stuck = transport.send(sidecar.listen, &request("GET", "/svc/a", &[], b"")).await;
+        upstream.next().await;
+        until(sidecar.admin, r#"wonder_signer_cancelled_requests_total{sent="maybe"}"#, 1.0).await;
+        assert_eq!(
+            sidecar.metric("wonder_signer_requests_in_flight").await.to_bits(),
+            0.0_f64.to_bits(),
+            "{transport}"
+        );
+        drop(stuck);
     }
 }
 

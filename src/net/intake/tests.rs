@@ -209,6 +209,20 @@ async fn does_not_wait_for_who_has_taken_an_answer_at_last_and_says_nothing() {
     assert_eq!((read.unwrap(), began.elapsed().as_secs()), (0, FAREWELL.as_secs()));
 }
 
+#[tokio::test(start_paused = true)]
+async fn gives_up_on_who_takes_nothing_of_an_answer() {
+    let (mut peer, stream) = duplex(64);
+    let mut guard = Guard::new(stream, Arc::default(), LIMITS);
+    let began = Instant::now();
+    let taking = async {
+        tokio::time::sleep(LIMITS.idle / 2).await;
+        peer.read_exact(&mut [0; 10]).await.unwrap();
+    };
+    let (written, ()) = tokio::join!(guard.write_all(&[0; 100]), taking);
+    assert_eq!(written.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    assert_eq!(began.elapsed(), LIMITS.idle / 2 + LIMITS.idle, "from the last byte that was taken");
+}
+
 #[tokio::test]
 async fn refuses_a_head_over_the_limit_whatever_the_readers_buffer() {
     let limits = Limits { header_bytes: 65_536, ..LIMITS };
