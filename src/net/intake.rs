@@ -25,7 +25,7 @@ use std::{
 use bytes::{Buf as _, BytesMut};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::{Instant, Sleep, sleep_until},
+    time::{Instant, Sleep, sleep, sleep_until},
 };
 
 use self::{
@@ -77,10 +77,8 @@ pub struct Guard<S> {
     /// When the head that is held back began.
     head_since: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
-    /// Whether the peer has yet to take what was written.
-    blocked: bool,
-    /// Runs while that is so.
-    patience: Option<Pin<Box<Sleep>>>,
+    /// Runs while the peer has yet to take what was written.
+    stall: Option<Pin<Box<Sleep>>>,
     /// When the peer first said anything after it was told goodbye.
     heard: Option<Instant>,
 }
@@ -113,8 +111,7 @@ impl<S> Guard<S> {
             refusing: false,
             head_since: None,
             timer: None,
-            blocked: false,
-            patience: None,
+            stall: None,
             heard: None,
         }
     }
@@ -211,17 +208,13 @@ impl<S> Guard<S> {
     fn written<T>(&mut self, written: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         if written.is_ready() {
             // Reading, which is where other time is kept, came before.
-            if std::mem::take(&mut self.blocked) && self.line.is_leaving() {
+            if self.stall.take().is_some() && self.line.is_leaving() {
                 cx.waker().wake_by_ref();
             }
             return written;
         }
-        let deadline = || Instant::now() + self.limits.idle;
-        let patience = self.patience.get_or_insert_with(|| Box::pin(sleep_until(deadline())));
-        if !std::mem::replace(&mut self.blocked, true) {
-            patience.as_mut().reset(deadline());
-        }
-        ready!(patience.as_mut().poll(cx));
+        let stall = self.stall.get_or_insert_with(|| Box::pin(sleep(self.limits.idle)));
+        ready!(stall.as_mut().poll(cx));
         Poll::Ready(Err(io::Error::new(
             io::ErrorKind::TimedOut,
             "the caller takes nothing of what is written (timeouts.idle)",
@@ -242,7 +235,7 @@ impl<S> Guard<S> {
                 Stage::Http2 if let Some(leaving) = self.line.leaving_since() => {
                     // Who answers is waited for by the HTTP library, which ends the connection when all has been said. The end of
                     // an answer may still be on its way, to a slow reader or one with a small window.
-                    let gone = self.heard.is_none() && !self.blocked;
+                    let gone = self.heard.is_none() && self.stall.is_none();
                     let limit = if gone { FAREWELL } else { FAREWELL.max(self.limits.idle) };
                     (self.line.idle_since().map(|idle| idle.max(self.heard.unwrap_or(leaving))), limit)
                 }

@@ -77,7 +77,7 @@ where
     let places = Arc::new(Semaphore::new(allowance.connections));
     let mut connections = JoinSet::new();
     let (accepting, stopped) = watch::channel(());
-    let mut shutdown = std::pin::pin!(ending.shutdown);
+    let mut shutdown = pin!(ending.shutdown);
     loop {
         let accepted = tokio::select! {
             accepted = accept(&listeners) => accepted,

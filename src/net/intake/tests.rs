@@ -1,7 +1,7 @@
 //! What hyper gets to read, over an in-memory stream.
 
 use futures_util::FutureExt as _;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 
 use super::*;
 
@@ -27,6 +27,18 @@ async fn seen(bytes: &[u8], size: usize) -> (String, Option<(usize, Refusal)>) {
     let ((), read) = tokio::join!(write, guard.read_to_end(&mut seen));
     read.unwrap();
     (String::from_utf8(seen).unwrap(), line.refused.get().copied())
+}
+
+/// A peer that has begun to speak HTTP/2, and the guard on its connection, which has read so far; 64 bytes fit each way.
+async fn http2() -> (DuplexStream, Guard<DuplexStream>, Arc<Line>) {
+    let (mut peer, stream) = duplex(64);
+    let line = Arc::new(Line::default());
+    let mut guard = Guard::new(stream, Arc::clone(&line), LIMITS);
+    // What goes by before the first word is not idle.
+    tokio::time::sleep(LIMITS.head / 2).await;
+    peer.write_all(PREFACE).await.unwrap();
+    guard.read_exact(&mut [0; PREFACE.len()]).await.unwrap();
+    (peer, guard, line)
 }
 
 async fn assert_seen(bytes: &str, expected: &str, refused: Option<(usize, Refusal)>) {
@@ -128,14 +140,7 @@ async fn does_not_call_a_connection_idle_whose_request_is_at_work() {
 #[tokio::test(start_paused = true)]
 async fn takes_leave_of_an_idle_http_2_connection_before_it_ends_it() {
     for answers in [false, true] {
-        let (mut peer, stream) = duplex(64);
-        let line = Arc::new(Line::default());
-        let mut guard = Guard::new(stream, Arc::clone(&line), LIMITS);
-        let mut buffer = vec![0; 1024];
-        // What goes by before the first word is not idle.
-        tokio::time::sleep(LIMITS.head / 2).await;
-        peer.write_all(PREFACE).await.unwrap();
-        assert_eq!(guard.read(&mut buffer).await.unwrap(), PREFACE.len());
+        let ((mut peer, mut guard, line), mut buffer) = (http2().await, [0; 1024]);
         let began = Instant::now();
         let waited = tokio::time::timeout(LIMITS.idle + FAREWELL / 2, guard.read(&mut buffer)).await;
         assert!(waited.is_err() && line.is_leaving(), "it is read on for the answer to the goodbye");
@@ -151,12 +156,7 @@ async fn takes_leave_of_an_idle_http_2_connection_before_it_ends_it() {
 
 #[tokio::test(start_paused = true)]
 async fn reads_what_comes_with_the_end_of_the_farewell() {
-    let (mut peer, stream) = duplex(64);
-    let line = Arc::new(Line::default());
-    let mut guard = Guard::new(stream, Arc::clone(&line), LIMITS);
-    let mut buffer = vec![0; 1024];
-    peer.write_all(PREFACE).await.unwrap();
-    assert_eq!(guard.read(&mut buffer).await.unwrap(), PREFACE.len());
+    let ((mut peer, mut guard, line), mut buffer) = (http2().await, [0; 1024]);
     assert!(line.leave());
     // As when the process was stopped meanwhile: both are there at once.
     tokio::time::advance(2 * FAREWELL).await;
@@ -168,12 +168,7 @@ async fn reads_what_comes_with_the_end_of_the_farewell() {
 #[tokio::test(start_paused = true)]
 async fn does_not_hurry_who_has_yet_to_take_an_answer() {
     for (taken, limit) in [(0, LIMITS.idle), (36, FAREWELL)] {
-        let (mut peer, stream) = duplex(64);
-        let line = Arc::new(Line::default());
-        let mut guard = Guard::new(stream, Arc::clone(&line), LIMITS);
-        let mut buffer = vec![0; 1024];
-        peer.write_all(PREFACE).await.unwrap();
-        assert_eq!(guard.read(&mut buffer).await.unwrap(), PREFACE.len());
+        let ((mut peer, mut guard, line), mut buffer) = (http2().await, [0; 1024]);
         let write = tokio::time::timeout(Duration::from_secs(1), guard.write_all(&[0; 100]));
         assert!(write.await.is_err(), "64 bytes fit, 36 wait");
         assert!(line.leave());
@@ -189,12 +184,7 @@ async fn does_not_hurry_who_has_yet_to_take_an_answer() {
 
 #[tokio::test(start_paused = true)]
 async fn does_not_wait_for_who_has_taken_an_answer_at_last_and_says_nothing() {
-    let (mut peer, stream) = duplex(64);
-    let line = Arc::new(Line::default());
-    let mut guard = Guard::new(stream, Arc::clone(&line), LIMITS);
-    let mut buffer = vec![0; 1024];
-    peer.write_all(PREFACE).await.unwrap();
-    assert_eq!(guard.read(&mut buffer).await.unwrap(), PREFACE.len());
+    let ((mut peer, guard, line), mut buffer) = (http2().await, [0; 1024]);
     assert!(line.leave());
     let began = Instant::now();
     let (mut reading, mut writing) = tokio::io::split(guard);
