@@ -4,6 +4,8 @@
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 use crate::support::{
+    frames::{PING, PREFACE, frame},
+    patience::soon,
     sidecar::{Sidecar, until},
     transport::Transport,
     upstream::{Act, Recorder},
@@ -79,6 +81,19 @@ async fn gives_up_on_a_caller_who_takes_nothing_of_an_answer() {
             "{transport}"
         );
         drop(stuck);
+    }
+}
+
+#[tokio::test]
+async fn gives_up_on_a_caller_who_asks_for_ever_and_reads_nothing() {
+    // Its acknowledgements go nowhere, so nothing more is read, and that it has no request is not seen there.
+    let pings = [PREFACE, &frame(PING, 0, 0, b"are you ").repeat(4096)].concat();
+    for transport in Transport::all() {
+        let sidecar = transport.sidecar("http://127.0.0.1:1", "[timeouts]\nidle = \"500ms\"").await;
+        let mut stuck = transport.connect(sidecar.listen).await;
+        soon(stuck.write_all(&pings)).await.unwrap();
+        // Until the connection is cut.
+        soon(async { while stuck.write_all(&pings[PREFACE.len()..]).await.is_ok() {} }).await;
     }
 }
 
