@@ -29,9 +29,10 @@ use self::{
     labels::{CodeClass, Label, Verb},
 };
 pub use self::{
-    labels::{Closed, Phase, Responder, Sent, Stripped},
+    labels::{Closed, Phase, Responder, Stripped},
     snapshot::{Distribution, Snapshot},
 };
+pub use crate::contract::Sent;
 use crate::operations::Operation;
 
 /// The `Content-Type` of what [`Metrics::encode`] gives.

@@ -8,10 +8,10 @@ use std::sync::LazyLock;
 use prometheus::{Gauge, Histogram, IntCounter, IntCounterVec, IntGauge, Registry};
 
 use super::{
-    labels::{Closed, CodeClass, Label, Phase, Responder, Sent, Stripped, Verb},
+    labels::{Closed, CodeClass, Label, Phase, Responder, Stripped, Verb},
     make::{Make, Table, constant, one_each},
 };
-use crate::operations::CATALOGUE;
+use crate::{contract::Sent, operations::CATALOGUE};
 
 /// Seconds, 0.05 ms to 50 ms: from a quarter of an RSA-2048 signature to a starved processor.
 const SIGNING_SECONDS: &[f64] = &[0.000_05, 0.000_1, 0.000_2, 0.000_3, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05];

@@ -1,6 +1,8 @@
 //! The closed sets that metric labels are made of. A label value comes from here, from the catalogue of operations or from the
 //! configuration; never from a request.
 
+use crate::contract::Sent;
+
 /// A closed set of label values, in the order of its variants.
 pub(super) trait Label: Copy + 'static {
     /// Every value.
@@ -43,13 +45,16 @@ label! {
     }
 }
 
-label! {
-    /// Whether a request that failed may have reached Wonder (label `sent`).
-    pub Sent {
-        /// No byte of it was written to an upstream connection.
-        No = "no",
-        /// Some of it was written; what Wonder did with it is unknown.
-        Maybe = "maybe",
+/// Whether a request that failed may have reached Wonder (label `sent`).
+impl Label for Sent {
+    const ALL: &'static [Self] = Self::ALL;
+
+    fn text(self) -> &'static str {
+        self.as_str()
+    }
+
+    fn place(self) -> usize {
+        self as usize
     }
 }
 

@@ -1,0 +1,44 @@
+//! The body and the headers of an answer that is not Wonder's own.
+
+use http::HeaderName;
+use serde::Serialize;
+
+use super::{Code, Sent};
+
+/// Response header with the code of the error, on answers that we make: `X-Wonder-Signer-Error: body_too_large`.
+pub const ERROR: HeaderName = HeaderName::from_static("x-wonder-signer-error");
+/// Response header that says whether Wonder may have seen the request: `X-Wonder-Signer-Sent: no`.
+pub const SENT: HeaderName = HeaderName::from_static("x-wonder-signer-sent");
+
+/// The body, in the shape of Wonder's envelope (`wonder-api.md` §4) with `code` a string.
+///
+/// ```
+/// use wonder_signer::contract::{Code, Envelope, Sent};
+/// assert_eq!(
+///     Envelope::new(Code::BodyTooLarge, Sent::No, "too big", "r-1").to_json(),
+///     br#"{"code":"SIGNER_BODY_TOO_LARGE","message":"too big","request_id":"r-1","sent":"no"}"#
+/// );
+/// ```
+#[derive(Debug, Serialize)]
+pub struct Envelope<'a> {
+    code: String,
+    message: &'a str,
+    request_id: &'a str,
+    sent: &'static str,
+}
+
+impl<'a> Envelope<'a> {
+    /// `message` is one sentence for the caller, without anything secret.
+    #[must_use]
+    pub fn new(code: Code, sent: Sent, message: &'a str, request_id: &'a str) -> Self {
+        let code = format!("SIGNER_{}", code.as_str().to_ascii_uppercase());
+        Self { code, message, request_id, sent: sent.as_str() }
+    }
+
+    /// The bytes of the body.
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
+        // Four texts: there is nothing in them that JSON could not hold.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}
