@@ -3,10 +3,20 @@
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use figment::value::Value;
+use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::{ConfigError, file, layers::Layers, values};
+use super::{
+    ConfigError,
+    field::{Key, Shown},
+    file,
+    layers::Layers,
+    values,
+};
 use crate::signing::AppId;
+
+/// What stands in place of a secret.
+const MASKED: &str = "(secret)";
 
 /// One credential.
 #[derive(Debug, Clone)]
@@ -64,6 +74,29 @@ impl fmt::Debug for Secret {
 }
 
 impl CredentialConfig {
+    /// The keys of every credential. No error repeats a value: each may be a key in the wrong place.
+    pub(super) fn keys(all: &mut Vec<Key>) {
+        const NAMES: [&str; 4] = [
+            "credentials.*.app_id",
+            "credentials.*.app_id_file",
+            "credentials.*.private_key_file",
+            "credentials.*.private_key",
+        ];
+        all.extend(NAMES.map(|name| Key { name, secret: true }));
+    }
+
+    /// An AppID shows as such, also when it came from `app_id_file`.
+    pub(super) fn show(&self, name: &str, shown: &mut Shown<'_>) {
+        let Self { app_id, private_key } = self;
+        shown.add(format!("credentials.{name}.app_id"), json!(app_id.as_str()));
+        match private_key {
+            KeySource::File(file) => {
+                shown.add(format!("credentials.{name}.private_key_file"), (values::path().show)(file));
+            }
+            KeySource::Inline(_) => shown.add(format!("credentials.{name}.private_key"), json!(MASKED)),
+        }
+    }
+
     pub(super) fn read_all(layers: &Layers) -> Result<BTreeMap<String, Self>, ConfigError> {
         layers.credential_names().into_iter().map(|name| Ok((name.clone(), Self::read(layers, &name)?))).collect()
     }
@@ -72,13 +105,13 @@ impl CredentialConfig {
         let key = |last: &str| format!("credentials.{name}.{last}");
         one_of(layers, name, "app_id", "app_id_file")?;
         one_of(layers, name, "private_key_file", "private_key")?;
-        let app_id = match layers.read_optional(&key("app_id"), values::word)? {
+        let app_id = match layers.read_optional(&key("app_id"), values::parse_word)? {
             Some(app_id) => app_id,
             None => layers.read(&key("app_id_file"), app_id_from_file)?,
         };
         let private_key = match layers.secret(name) {
             Some(secret) => KeySource::Inline(secret.clone()),
-            None => KeySource::File(layers.read(&key("private_key_file"), values::path)?),
+            None => KeySource::File(layers.read(&key("private_key_file"), values::path().parse)?),
         };
         Ok(Self { app_id, private_key })
     }
@@ -102,7 +135,7 @@ fn one_of(layers: &Layers, name: &str, one: &str, other: &str) -> Result<(), Con
 }
 
 fn app_id_from_file(value: &Value) -> Result<AppId, String> {
-    let path = values::path(value)?;
+    let path = (values::path().parse)(value)?;
     let content = file::read(&path, 4096).map_err(|error| format!("{} {error}", path.display()))?;
     let text = std::str::from_utf8(&content.bytes).unwrap_or_default().trim();
     text.parse().map_err(|error| format!("in {}, {error}", path.display()))

@@ -4,7 +4,7 @@
 
 use figment::value::Value;
 
-use super::proxy;
+use super::keys;
 
 /// Why the configuration was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -59,7 +59,7 @@ fn did_you_mean(nearest: Option<&str>) -> String {
 /// A value as TOML, for repetition in an error; nothing where it is long or might hold a secret: a key, or a URL with a
 /// password or a query.
 pub(super) fn shown(key: &str, value: &Value) -> Option<String> {
-    if key.starts_with("credentials.") || key == proxy::KEY {
+    if keys::is_secret(key) {
         return None;
     }
     match value {

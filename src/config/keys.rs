@@ -1,57 +1,20 @@
 //! The names of all keys, and the one most like a name that is none of them.
 
+use std::sync::LazyLock;
+
+use super::field::Key;
+
 /// Every key, in the order of `config/default.toml`; `*` stands for the name of a credential.
-pub(super) const KEYS: &[&str] = &[
-    "listen.address",
-    "listen.socket_mode",
-    "listen.allowed_hosts",
-    "listen.dangerous_allow_non_loopback",
-    "listen.tls.certificate_file",
-    "listen.tls.key_file",
-    "listen.tls.client_ca_file",
-    "listen.tls.callers",
-    "admin.address",
-    "admin.shutdown",
-    "upstream.environment",
-    "upstream.origin",
-    "upstream.ca_file",
-    "upstream.ca_mode",
-    "upstream.client_certificate_file",
-    "upstream.client_key_file",
-    "upstream.min_tls_version",
-    "upstream.http_version",
-    "upstream.proxy",
-    "upstream.pool_idle",
-    "upstream.pool_max_idle",
-    "upstream.max_connection_age",
-    "credentials.*.app_id",
-    "credentials.*.app_id_file",
-    "credentials.*.private_key_file",
-    "credentials.*.private_key",
-    "limits.body",
-    "limits.requests_in_flight",
-    "limits.connections",
-    "limits.headers",
-    "limits.header_bytes",
-    "limits.buffered",
-    "timeouts.request_head",
-    "timeouts.idle",
-    "timeouts.body",
-    "timeouts.queue",
-    "timeouts.sign",
-    "timeouts.connect",
-    "timeouts.tls_handshake",
-    "timeouts.response_head",
-    "timeouts.response_idle",
-    "timeouts.request",
-    "shutdown.grace",
-    "shutdown.drain_delay",
-    "log.level",
-    "log.format",
-    "log.make_traceparent",
-    "log.sample_success",
-    "log.slow_request",
-];
+pub(super) static KEYS: LazyLock<Vec<Key>> = LazyLock::new(super::all_keys);
+
+fn names() -> impl Iterator<Item = &'static str> {
+    KEYS.iter().map(|key| key.name)
+}
+
+/// The names of all keys of the credential `name`, and of all other keys.
+pub(super) fn with_credential(name: &str) -> impl Iterator<Item = String> {
+    names().map(move |key| key.replace('*', name))
+}
 
 /// What stands at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,15 +29,24 @@ pub(super) enum Place {
 
 /// Says what stands at `path`, given in its parts because a quoted TOML key may hold dots.
 pub(super) fn place(path: &[&str]) -> Place {
-    let starts_with_path = |key: &&&str| {
+    let starts_with_path = |key: &&str| {
         let mut parts = key.split('.');
         path.iter().all(|part| parts.next().is_some_and(|known| known == "*" || known == *part))
     };
-    match KEYS.iter().find(starts_with_path) {
+    match names().find(starts_with_path) {
         None => Place::Nowhere,
         Some(key) if key.split('.').count() == path.len() => Place::Key,
         Some(_) => Place::Table,
     }
+}
+
+/// Whether the value of `key` may hold a secret. What is no key may be anything.
+pub(super) fn is_secret(key: &str) -> bool {
+    let is_key = |known: &&Key| match known.name.split_once('*') {
+        Some((before, after)) => key.starts_with(before) && key.ends_with(after),
+        None => known.name == key,
+    };
+    KEYS.iter().find(is_key).is_none_or(|known| known.secret)
 }
 
 /// Whether `name` may name a credential: 1 to 64 of `a-z0-9_-`.
@@ -88,8 +60,8 @@ pub(super) fn nearest(path: &str) -> Option<String> {
     let credential = path.strip_prefix("credentials.").and_then(|rest| rest.split('.').next());
     let credential = credential.filter(|name| is_credential_name(name)).unwrap_or("default");
     let level = path.split('.').count();
-    let known = KEYS.iter().map(|key| key.replace('*', credential));
-    let tables = KEYS.iter().filter_map(|key| key.split('.').next()).map(str::to_owned).filter(|_| level == 1);
+    let known = with_credential(credential);
+    let tables = names().filter_map(|key| key.split('.').next()).map(str::to_owned).filter(|_| level == 1);
     let last = |path: &str| path.rsplit('.').next().map(str::to_owned);
     let (distance, best) = known
         .chain(tables)
@@ -99,7 +71,7 @@ pub(super) fn nearest(path: &str) -> Option<String> {
         return Some(best);
     }
     // The right name in the wrong place.
-    KEYS.iter().map(|key| key.replace('*', credential)).find(|known| last(known) == last(path))
+    with_credential(credential).find(|known| last(known) == last(path))
 }
 
 /// The environment variable that sets `key`.

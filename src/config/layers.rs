@@ -171,13 +171,11 @@ impl Layers {
     /// Where each key came from.
     pub(super) fn into_sources(self) -> Sources {
         let credentials = self.credential_names();
-        let keys = keys::KEYS.iter().flat_map(|key| {
-            if key.contains('*') {
-                credentials.iter().map(|name| key.replace('*', name)).collect()
-            } else {
-                vec![(*key).to_owned()]
-            }
-        });
+        // A key that is in no credential comes once per credential, which changes nothing.
+        let keys = ["default".to_owned()]
+            .into_iter()
+            .chain(credentials)
+            .flat_map(|name| keys::with_credential(&name).collect::<Vec<_>>());
         let with_source = |key: String| {
             let metadata = self.figment.find_metadata(&key)?;
             let kind = if metadata.source.is_some() { "file " } else { "" };

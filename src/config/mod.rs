@@ -12,14 +12,16 @@
 //!
 //! # Layout
 //!
-//! * [`sections`]: the finished types, one per table of the file.
+//! * [`sections`]: the finished types, one per table of the file and one row per key. A new key is written there and in
+//!   `config/default.toml`; the rest follows.
 //! * [`listener`]: where requests come from.
 //! * [`origin`]: where requests go.
 //! * [`proxy`]: the way out of the network, where there is only one.
 //! * [`credentials`]: who signs, and where the key is.
 //! * `layers`: defaults, files, environment and flags laid over one another; refuses what nobody knows.
-//! * `keys`: the names of all keys.
-//! * `upstream`: how the `[upstream]` table is read.
+//! * `field`: how a row becomes reader, known key, variable and shown value.
+//! * `keys`: the names of all keys, and the one most like a name that is none of them.
+//! * `upstream`: what the keys of `[upstream]` mean together.
 //! * `values`: what a single value may be.
 //! * `explain`: every effective value and where it came from, secrets masked.
 //! * `error`: what went wrong, in one line.
@@ -27,6 +29,7 @@
 pub mod credentials;
 mod error;
 mod explain;
+mod field;
 pub(crate) mod file;
 mod keys;
 mod layers;
@@ -51,6 +54,7 @@ pub use sections::{
 
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, time::Duration};
 
+use field::{Key, Section as _};
 use layers::Layers;
 
 const KIB: u64 = 1024;
@@ -102,26 +106,14 @@ impl Config {
         let credentials = CredentialConfig::read_all(&layers)?;
         let proxy_is_for_everyone = layers.proxy_is_for_everyone();
         let mut config = Self {
-            listen: Listen::read(&layers)?,
-            admin: Admin {
-                address: layers.read("admin.address", values::address)?,
-                shutdown: layers.read("admin.shutdown", values::switch)?,
-            },
-            upstream: Upstream::read(&layers)?,
+            listen: Listen::read(&layers)?.checked(&layers)?,
+            admin: Admin::read(&layers)?,
+            upstream: Upstream::read(&layers)?.checked(&layers)?,
             credentials,
             limits: Limits::read(&layers)?,
             timeouts: Timeouts::read(&layers)?,
-            shutdown: Shutdown {
-                grace: layers.read("shutdown.grace", values::duration(Duration::ZERO..=HOUR))?,
-                drain_delay: layers.read("shutdown.drain_delay", values::duration(Duration::ZERO..=10 * MINUTE))?,
-            },
-            log: Log {
-                level: layers.read("log.level", values::word)?,
-                format: layers.read("log.format", values::word)?,
-                make_traceparent: layers.read("log.make_traceparent", values::switch)?,
-                sample_success: layers.read("log.sample_success", values::share)?,
-                slow_request: layers.read("log.slow_request", values::duration(Duration::ZERO..=HOUR))?,
-            },
+            shutdown: Shutdown::read(&layers)?,
+            log: Log::read(&layers)?,
             sources: layers.into_sources(),
         };
         if config.upstream.proxy.is_none() && proxy_is_for_everyone {
@@ -139,86 +131,18 @@ impl Config {
     }
 }
 
-impl Listen {
-    fn read(layers: &Layers) -> Result<Self, ConfigError> {
-        let listen = Self {
-            addresses: layers.read("listen.address", values::listeners)?,
-            socket_mode: layers.read("listen.socket_mode", values::mode)?,
-            allowed_hosts: layers.read("listen.allowed_hosts", values::hosts)?,
-            dangerous_allow_non_loopback: layers.read("listen.dangerous_allow_non_loopback", values::switch)?,
-            tls: ListenTls::read(layers)?,
-        };
-        if listen.addresses.iter().all(ListenAddress::is_local) {
-            return Ok(listen);
-        }
-        if !listen.dangerous_allow_non_loopback {
-            return Err(layers.refuse(
-                "listen.address",
-                "is not a loopback address, and whoever reaches it can have requests signed; \
-                 to allow it set listen.dangerous_allow_non_loopback = true",
-            ));
-        }
-        if listen.tls.is_some() && listen.allowed_hosts.is_empty() {
-            return Err(layers.refuse(
-                "listen.allowed_hosts",
-                "must name this service as its callers do; write for example [\"wonder-signer.payments.svc\"]",
-            ));
-        }
-        Ok(listen)
-    }
-}
-
-impl ListenTls {
-    /// Refuses a part of the three files: TLS without one of them is not what was meant.
-    fn read(layers: &Layers) -> Result<Option<Self>, ConfigError> {
-        const FILES: [&str; 3] = ["listen.tls.certificate_file", "listen.tls.key_file", "listen.tls.client_ca_file"];
-        const CALLERS: &str = "listen.tls.callers";
-        let callers = layers.read_optional(CALLERS, values::callers)?;
-        let [certificate, key, client_ca] = FILES.map(|key| layers.read_optional(key, values::path));
-        match (certificate?, key?, client_ca?) {
-            (Some(certificate_file), Some(key_file), Some(client_ca_file)) => {
-                let callers = callers.unwrap_or_default();
-                Ok(Some(Self { certificate_file, key_file, client_ca_file, callers }))
-            }
-            (None, None, None) if callers.is_none() => Ok(None),
-            _ => {
-                let (given, missing): (Vec<&str>, Vec<&str>) = FILES.into_iter().partition(|key| layers.has(key));
-                let given = given.first().unwrap_or(&CALLERS);
-                Err(layers.refuse(given, format!("needs {}; set all three or none", missing.join(" and "))))
-            }
-        }
-    }
-}
-
-impl Limits {
-    fn read(layers: &Layers) -> Result<Self, ConfigError> {
-        Ok(Self {
-            body: layers.read("limits.body", values::size(1..=64 * MIB))?,
-            requests_in_flight: layers.read("limits.requests_in_flight", values::count(1..=65_536))?,
-            connections: layers.read("limits.connections", values::count(1..=65_536))?,
-            headers: layers.read("limits.headers", values::count(10..=1000))?,
-            header_bytes: layers.read("limits.header_bytes", values::size(8 * KIB..=MIB))?,
-            buffered: layers.read("limits.buffered", values::size(MIB..=4 * GIB))?,
-        })
-    }
-}
-
-impl Timeouts {
-    fn read(layers: &Layers) -> Result<Self, ConfigError> {
-        let step = |key| layers.read(key, values::duration(MILLISECOND..=HOUR));
-        Ok(Self {
-            request_head: step("timeouts.request_head")?,
-            idle: layers.read("timeouts.idle", values::duration(MILLISECOND..=DAY))?,
-            body: step("timeouts.body")?,
-            queue: layers.read("timeouts.queue", values::duration(Duration::ZERO..=HOUR))?,
-            sign: layers.read("timeouts.sign", values::duration(MILLISECOND..=HOUR))?,
-            connect: step("timeouts.connect")?,
-            tls_handshake: step("timeouts.tls_handshake")?,
-            response_head: step("timeouts.response_head")?,
-            response_idle: step("timeouts.response_idle")?,
-            request: step("timeouts.request")?,
-        })
-    }
+/// Every key, in the order of `config/default.toml`; `*` stands for the name of a credential.
+fn all_keys() -> Vec<Key> {
+    let mut all = Vec::new();
+    Listen::keys(&mut all);
+    Admin::keys(&mut all);
+    Upstream::keys(&mut all);
+    CredentialConfig::keys(&mut all);
+    Limits::keys(&mut all);
+    Timeouts::keys(&mut all);
+    Shutdown::keys(&mut all);
+    Log::keys(&mut all);
+    all
 }
 
 #[cfg(test)]

@@ -1,24 +1,34 @@
-//! The finished sections of the configuration. A value of these types has passed every check; what each key means, its
-//! default and its bounds also stand in `config/default.toml`, which is where the defaults come from.
+//! The sections of the configuration, one row per key. A new key is written here and in `config/default.toml`, which is where
+//! the defaults come from, and nowhere else. A value of these types has passed every check.
 
 use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
-use super::{listener::ListenAddress, origin::Origin, proxy::Proxy};
+use super::{
+    DAY, GIB, HOUR, KIB, MIB, MILLISECOND, MINUTE,
+    field::{Optional, section},
+    listener::{self, ListenAddress},
+    origin::Origin,
+    proxy::Proxy,
+    upstream,
+    values::{address, count, duration, hosts, listeners, mode, path, share, size, switch, word},
+};
 
-/// `[listen]`: the signing listener.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listen {
-    /// Where plain requests are taken, at least one, default `127.0.0.1:8080`.
-    pub addresses: Vec<ListenAddress>,
-    /// Permission bits of a Unix socket's file, default `0o600`: the same user only.
-    pub socket_mode: u32,
-    /// Host names accepted in `Host` beside the loopback ones, lower case, without port, default none. A page in a browser
-    /// can point a name of its own at loopback; it cannot choose another `Host`.
-    pub allowed_hosts: Vec<String>,
-    /// Whether `addresses` may be other than loopback, default `false`: whoever reaches it can have requests signed.
-    pub dangerous_allow_non_loopback: bool,
-    /// TLS on the TCP addresses, default none: plain.
-    pub tls: Option<ListenTls>,
+section! {
+    /// `[listen]`: the signing listener.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    Listen {
+        /// Where plain requests are taken, at least one, default `127.0.0.1:8080`.
+        addresses: Vec<ListenAddress> = "listen.address", listeners();
+        /// Permission bits of a Unix socket's file, default `0o600`: the same user only.
+        socket_mode: u32 = "listen.socket_mode", mode();
+        /// Host names accepted in `Host` beside the loopback ones, lower case, without port, default none. A page in a browser
+        /// can point a name of its own at loopback; it cannot choose another `Host`.
+        allowed_hosts: Vec<String> = "listen.allowed_hosts", hosts();
+        /// Whether `addresses` may be other than loopback, default `false`: whoever reaches it can have requests signed.
+        dangerous_allow_non_loopback: bool = "listen.dangerous_allow_non_loopback", switch();
+        /// TLS on the TCP addresses, default none: plain.
+        tls: Option<ListenTls> = "listen.tls", listener::TlsFiles;
+    }
 }
 
 /// `[listen.tls]`: TLS with required client certificates on the TCP addresses of the signing listener. All files are PEM, and are
@@ -35,42 +45,46 @@ pub struct ListenTls {
     pub callers: Vec<String>,
 }
 
-/// `[admin]`: the listener for probes and metrics.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Admin {
-    /// Default `0.0.0.0:9090`, any address: it shows nothing secret and changes nothing, and probes come from outside.
-    pub address: SocketAddr,
-    /// Whether `POST /shutdown` from loopback ends the program, default `false`.
-    pub shutdown: bool,
+section! {
+    /// `[admin]`: the listener for probes and metrics.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    Admin {
+        /// Default `0.0.0.0:9090`, any address: it shows nothing secret and changes nothing, and probes come from outside.
+        address: SocketAddr = "admin.address", address();
+        /// Whether `POST /shutdown` from loopback ends the program, default `false`.
+        shutdown: bool = "admin.shutdown", switch();
+    }
 }
 
-/// `[upstream]`: the one place requests go to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Upstream {
-    /// Which Wonder, default staging: real money takes an explicit word.
-    pub environment: Environment,
-    /// Fixed by `environment`, or the one given with `custom`.
-    pub origin: Origin,
-    /// PEM file with root certificates, default none: the built-in roots do for Wonder itself.
-    pub ca_file: Option<PathBuf>,
-    /// What `ca_file` does to the built-in roots, default add.
-    pub ca_mode: CaMode,
-    /// What we show an origin that asks who we are, default none.
-    pub client_certificate: Option<ClientCertificate>,
-    /// The oldest TLS version spoken, default 1.2.
-    pub min_tls_version: TlsVersion,
-    /// Which HTTP is spoken, default auto.
-    pub http_version: HttpVersion,
-    /// The way out, from `proxy` or `HTTPS_PROXY`, default none. A plain http origin is called without.
-    pub proxy: Option<Proxy>,
-    /// How long an idle connection is kept, default 10 s: shorter than the idle time-outs of load balancers, so that a
-    /// request seldom meets a connection that is being closed.
-    pub pool_idle: Duration,
-    /// Idle connections kept, default 256: as many as requests in flight, so that a burst does not begin with handshakes; 0
-    /// keeps none.
-    pub pool_max_idle: usize,
-    /// Age past which the next answer is a connection's last, default 5 min, so that DNS changes are followed.
-    pub max_connection_age: Duration,
+section! {
+    /// `[upstream]`: the one place requests go to.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    Upstream {
+        /// Which Wonder, default staging: real money takes an explicit word.
+        environment: Environment = "upstream.environment", word();
+        /// Fixed by `environment`, or the one given with `custom`.
+        origin: Origin = "upstream.origin", upstream::OfEnvironment;
+        /// PEM file with root certificates, default none: the built-in roots do for Wonder itself.
+        ca_file: Option<PathBuf> = "upstream.ca_file", Optional(path());
+        /// What `ca_file` does to the built-in roots, default add.
+        ca_mode: CaMode = "upstream.ca_mode", word();
+        /// What we show an origin that asks who we are, default none.
+        client_certificate: Option<ClientCertificate> = "upstream", upstream::CertificateAndKey;
+        /// The oldest TLS version spoken, default 1.2.
+        min_tls_version: TlsVersion = "upstream.min_tls_version", word();
+        /// Which HTTP is spoken, default auto.
+        http_version: HttpVersion = "upstream.http_version", word();
+        /// The way out, from `proxy` or `HTTPS_PROXY`, default none. A plain http origin is called without.
+        proxy: Option<Proxy> = "upstream.proxy", upstream::WayOut;
+        /// How long an idle connection is kept, default 10 s: shorter than the idle time-outs of load balancers, so that a
+        /// request seldom meets a connection that is being closed.
+        pool_idle: Duration = "upstream.pool_idle", duration(MILLISECOND..=HOUR);
+        /// Idle connections kept, default 256: as many as requests in flight, so that a burst does not begin with handshakes; 0
+        /// keeps none.
+        pool_max_idle: usize = "upstream.pool_max_idle", count(0..=1024);
+        /// Age past which the next answer is a connection's last, default 5 min, so that DNS changes are followed.
+        max_connection_age: Duration = "upstream.max_connection_age", duration(MILLISECOND..=DAY);
+    }
 }
 
 /// A certificate of our own and its key, both PEM files.
@@ -82,76 +96,84 @@ pub struct ClientCertificate {
     pub key_file: PathBuf,
 }
 
-/// `[limits]`: what is refused for size or number, so that memory stays bounded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes of a request body, default 1 MiB: it is held in memory to be signed.
-    pub body: usize,
-    /// Requests worked on at once, default 256; others wait for `timeouts.queue`.
-    pub requests_in_flight: usize,
-    /// Downstream connections at once, default 1024.
-    pub connections: usize,
-    /// Header lines of a request, default 100.
-    pub headers: usize,
-    /// Bytes of a request's head, default 64 KiB. At least 8 KiB, which is the least that hyper works with.
-    pub header_bytes: usize,
-    /// Bytes of request bodies held at once, default 64 MiB; a request that would go over it is shed. Bounds memory where
-    /// `body` times `requests_in_flight` would not.
-    pub buffered: usize,
+section! {
+    /// `[limits]`: what is refused for size or number, so that memory stays bounded.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    Limits {
+        /// Bytes of a request body, default 1 MiB: it is held in memory to be signed.
+        body: usize = "limits.body", size(1..=64 * MIB);
+        /// Requests worked on at once, default 256; others wait for `timeouts.queue`.
+        requests_in_flight: usize = "limits.requests_in_flight", count(1..=65_536);
+        /// Downstream connections at once, default 1024.
+        connections: usize = "limits.connections", count(1..=65_536);
+        /// Header lines of a request, default 100.
+        headers: usize = "limits.headers", count(10..=1000);
+        /// Bytes of a request's head, default 64 KiB. At least 8 KiB, which is the least that hyper works with.
+        header_bytes: usize = "limits.header_bytes", size(8 * KIB..=MIB);
+        /// Bytes of request bodies held at once, default 64 MiB; a request that would go over it is shed. Bounds memory where
+        /// `body` times `requests_in_flight` would not.
+        buffered: usize = "limits.buffered", size(MIB..=4 * GIB);
+    }
 }
 
-/// `[timeouts]`: how long each step may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Timeouts {
-    /// From accept to the first byte, and from a request head's first byte to its last, default 10 s.
-    pub request_head: Duration,
-    /// From the end of an answer to the next request on the same connection, default 10 min: longer than clients keep
-    /// connections, since one that is closed under a request makes the client wonder whether it was sent. HTTP/2 has a word
-    /// for it, GOAWAY (RFC 9113 §6.8), which is said first. It is also how long a caller may take nothing of an answer that
-    /// waits for it: its connection ends then.
-    pub idle: Duration,
-    /// From request head to whole request body, default 10 s.
-    pub body: Duration,
-    /// Wait for a place among `limits.requests_in_flight`, default 1 s; 0 refuses at once. Once somebody has been waiting for
-    /// so long on end, a tenth of it.
-    pub queue: Duration,
-    /// Wait for a turn to sign, default 1 s. Once somebody has been waiting for so long on end, a tenth of it.
-    pub sign: Duration,
-    /// Name look-up and TCP connection to the origin, default 5 s.
-    pub connect: Duration,
-    /// TLS handshake with the origin, default 5 s.
-    pub tls_handshake: Duration,
-    /// From request sent to response head, default 30 s.
-    pub response_head: Duration,
-    /// Between two pieces of a response body, default 30 s.
-    pub response_idle: Duration,
-    /// From request head to response head in all, default 60 s.
-    pub request: Duration,
+section! {
+    /// `[timeouts]`: how long each step may take.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    Timeouts {
+        /// From accept to the first byte, and from a request head's first byte to its last, default 10 s.
+        request_head: Duration = "timeouts.request_head", duration(MILLISECOND..=HOUR);
+        /// From the end of an answer to the next request on the same connection, default 10 min: longer than clients keep
+        /// connections, since one that is closed under a request makes the client wonder whether it was sent. HTTP/2 has a word
+        /// for it, GOAWAY (RFC 9113 §6.8), which is said first. It is also how long a caller may take nothing of an answer that
+        /// waits for it: its connection ends then.
+        idle: Duration = "timeouts.idle", duration(MILLISECOND..=DAY);
+        /// From request head to whole request body, default 10 s.
+        body: Duration = "timeouts.body", duration(MILLISECOND..=HOUR);
+        /// Wait for a place among `limits.requests_in_flight`, default 1 s; 0 refuses at once. Once somebody has been waiting for
+        /// so long on end, a tenth of it.
+        queue: Duration = "timeouts.queue", duration(Duration::ZERO..=HOUR);
+        /// Wait for a turn to sign, default 1 s. Once somebody has been waiting for so long on end, a tenth of it.
+        sign: Duration = "timeouts.sign", duration(MILLISECOND..=HOUR);
+        /// Name look-up and TCP connection to the origin, default 5 s.
+        connect: Duration = "timeouts.connect", duration(MILLISECOND..=HOUR);
+        /// TLS handshake with the origin, default 5 s.
+        tls_handshake: Duration = "timeouts.tls_handshake", duration(MILLISECOND..=HOUR);
+        /// From request sent to response head, default 30 s.
+        response_head: Duration = "timeouts.response_head", duration(MILLISECOND..=HOUR);
+        /// Between two pieces of a response body, default 30 s.
+        response_idle: Duration = "timeouts.response_idle", duration(MILLISECOND..=HOUR);
+        /// From request head to response head in all, default 60 s.
+        request: Duration = "timeouts.request", duration(MILLISECOND..=HOUR);
+    }
 }
 
-/// `[shutdown]`: what happens between SIGTERM and exit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shutdown {
-    /// How long requests in flight may still take, default 25 s: within the 30 s that Kubernetes gives a pod.
-    pub grace: Duration,
-    /// How long to go on accepting after readiness has been withdrawn, default 0 s.
-    pub drain_delay: Duration,
+section! {
+    /// `[shutdown]`: what happens between SIGTERM and exit.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    Shutdown {
+        /// How long requests in flight may still take, default 25 s: within the 30 s that Kubernetes gives a pod.
+        grace: Duration = "shutdown.grace", duration(Duration::ZERO..=HOUR);
+        /// How long to go on accepting after readiness has been withdrawn, default 0 s.
+        drain_delay: Duration = "shutdown.drain_delay", duration(Duration::ZERO..=10 * MINUTE);
+    }
 }
 
-/// `[log]`: what is written to standard error.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Log {
-    /// The least important level written, default info.
-    pub level: LogLevel,
-    /// The shape of a line, default auto.
-    pub format: LogFormat,
-    /// Whether a request without a valid `traceparent` (W3C Trace Context) gets one of our making, default `false`: what is
-    /// sent upstream then is the caller's own.
-    pub make_traceparent: bool,
-    /// The share of successful requests whose line is written, 0 to 1, default 1. All others always get theirs.
-    pub sample_success: f64,
-    /// From this duration on a request is slow, and its line is a warning, default 10 s; 0 for never.
-    pub slow_request: Duration,
+section! {
+    /// `[log]`: what is written to standard error.
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    Log {
+        /// The least important level written, default info.
+        level: LogLevel = "log.level", word();
+        /// The shape of a line, default auto.
+        format: LogFormat = "log.format", word();
+        /// Whether a request without a valid `traceparent` (W3C Trace Context) gets one of our making, default `false`: what is
+        /// sent upstream then is the caller's own.
+        make_traceparent: bool = "log.make_traceparent", switch();
+        /// The share of successful requests whose line is written, 0 to 1, default 1. All others always get theirs.
+        sample_success: f64 = "log.sample_success", share();
+        /// From this duration on a request is slow, and its line is a warning, default 10 s; 0 for never.
+        slow_request: Duration = "log.slow_request", duration(Duration::ZERO..=HOUR);
+    }
 }
 
 /// Declares an enum of configuration words with the conversions from and to them.

@@ -163,7 +163,28 @@ fn every_key_stands_in_the_defaults_file_under_a_comment_of_its_own() {
         }
         above = line;
     }
-    assert_eq!(documented, keys::KEYS);
+    assert_eq!(documented, keys::KEYS.iter().map(|key| key.name).collect::<Vec<_>>());
+}
+
+#[test]
+fn every_key_of_the_defaults_file_is_shown() {
+    let is_row = |line: &str| {
+        (line.starts_with('[') && line.ends_with(']'))
+            || line.split_once(" = ").is_some_and(|(key, _)| !key.contains([' ', '`']))
+    };
+    // One of two keys that exclude one another: an AppID shows as such, and an inline key has no place in a file.
+    let is_shown = |line: &str| !line.starts_with("app_id_file") && !line.starts_with("private_key =");
+    let rows = include_str!("../../config/default.toml")
+        .lines()
+        .map(|line| line.strip_prefix("# ").unwrap_or(line))
+        .filter(|line| is_row(line) && is_shown(line))
+        .map(|line| line.replace("\"staging\"", "\"custom\""));
+    let text = explained(&Given::new().file(&rows.collect::<Vec<_>>().join("\n")).config());
+    let shown: Vec<&str> = text.lines().map(|line| line.split_once(" = ").unwrap().0).collect();
+    let known: Vec<String> = keys::with_credential("default")
+        .filter(|key| !key.ends_with("app_id_file") && !key.ends_with("private_key"))
+        .collect();
+    assert_eq!(shown, known);
 }
 
 #[test]
@@ -173,7 +194,7 @@ fn every_key_is_read() {
         .file(&format!(
             r#"
             listen = {{ address = "[::1]:1", socket_mode = "0660", allowed_hosts = ["Signer.Internal", "[::1]"], dangerous_allow_non_loopback = true, tls = {{ certificate_file = "/tls.crt", key_file = "/tls.key", client_ca_file = "/ca.crt", callers = ["shop", "refunds"] }} }}
-            admin.address = "127.0.0.1:2"
+            admin = {{ address = "127.0.0.1:2", shutdown = true }}
             [upstream]
             environment = "custom"
             origin = "https://127.0.0.1:4443"
@@ -234,6 +255,7 @@ listen.tls.key_file = "/tls.key"
 listen.tls.client_ca_file = "/ca.crt"
 listen.tls.callers = ["shop","refunds"]
 admin.address = "127.0.0.1:2"
+admin.shutdown = true
 upstream.environment = "custom"
 upstream.origin = "https://127.0.0.1:4443"
 upstream.ca_file = "/ca.pem"

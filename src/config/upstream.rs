@@ -1,7 +1,10 @@
-//! How the `[upstream]` table is read: what its keys mean together.
+//! What the keys of `[upstream]` mean together.
+
+use serde_json::json;
 
 use super::{
-    CaMode, ClientCertificate, ConfigError, DAY, Environment, HOUR, MILLISECOND, Origin, Proxy, Upstream,
+    CaMode, ClientCertificate, ConfigError, Environment, Origin, Proxy, Upstream,
+    field::{Field, Key, Kind, Shown},
     layers::Layers,
     origin,
     proxy::{self, Wanted},
@@ -9,73 +12,109 @@ use super::{
 };
 
 impl Upstream {
-    pub(super) fn read(layers: &Layers) -> Result<Self, ConfigError> {
-        let environment = layers.read("upstream.environment", values::word)?;
-        let given: Option<Origin> = layers.read_optional("upstream.origin", values::origin)?;
+    /// Refuses keys that contradict one another.
+    pub(super) fn checked(self, layers: &Layers) -> Result<Self, ConfigError> {
+        if self.ca_mode == CaMode::Replace && self.ca_file.is_none() {
+            return Err(layers.refuse("upstream.ca_mode", "needs upstream.ca_file, or nothing would be trusted"));
+        }
+        Ok(self)
+    }
+}
+
+/// The origin: fixed by `upstream.environment`, or `upstream.origin` with `custom`.
+pub(super) struct OfEnvironment;
+
+impl Field<Origin> for OfEnvironment {
+    fn read(&self, own: &'static str, layers: &Layers) -> Result<Origin, ConfigError> {
+        const ENVIRONMENT: &str = "upstream.environment";
+        let environment = layers.read(ENVIRONMENT, values::parse_word)?;
+        let given: Option<Origin> = layers.read_optional(own, values::parse_word)?;
         let fixed = match environment {
             Environment::Staging => Some("https://gateway-stg.wonder.today"),
             Environment::Production => Some("https://gateway.wonder.today"),
             Environment::Custom => None,
         };
-        let origin = match (fixed, given) {
-            (None, Some(origin)) => origin,
-            (None, None) => {
-                return Err(layers.refuse(
-                    "upstream.environment",
-                    "needs upstream.origin; write for example origin = \"https://127.0.0.1:4443\"",
-                ));
-            }
+        match (fixed, given) {
+            (None, Some(origin)) => Ok(origin),
+            (None, None) => Err(layers
+                .refuse(ENVIRONMENT, "needs upstream.origin; write for example origin = \"https://127.0.0.1:4443\"")),
             (Some(_), Some(_)) => {
-                let (word, source) = (environment, layers.source("upstream.environment"));
-                return Err(layers.refuse(
-                    "upstream.origin",
+                let (word, source) = (environment, layers.source(ENVIRONMENT));
+                Err(layers.refuse(
+                    own,
                     format!(
                         "goes only with upstream.environment = \"custom\", which is \"{word}\" (from {source}); \
                          set it to \"custom\" (flag --environment custom)"
                     ),
-                ));
+                ))
             }
-            (Some(fixed), None) => fixed
-                .parse()
-                .map_err(|error: origin::OriginError| layers.refuse("upstream.environment", error.to_string()))?,
-        };
-        let upstream = Self {
-            environment,
-            proxy: proxy(layers, &origin)?,
-            origin,
-            ca_file: layers.read_optional("upstream.ca_file", values::path)?,
-            ca_mode: layers.read("upstream.ca_mode", values::word)?,
-            client_certificate: client_certificate(layers)?,
-            min_tls_version: layers.read("upstream.min_tls_version", values::word)?,
-            http_version: layers.read("upstream.http_version", values::word)?,
-            pool_idle: layers.read("upstream.pool_idle", values::duration(MILLISECOND..=HOUR))?,
-            pool_max_idle: layers.read("upstream.pool_max_idle", values::count(0..=1024))?,
-            max_connection_age: layers.read("upstream.max_connection_age", values::duration(MILLISECOND..=DAY))?,
-        };
-        if upstream.ca_mode == CaMode::Replace && upstream.ca_file.is_none() {
-            return Err(layers.refuse("upstream.ca_mode", "needs upstream.ca_file, or nothing would be trusted"));
+            (Some(fixed), None) => {
+                fixed.parse().map_err(|error: origin::OriginError| layers.refuse(ENVIRONMENT, error.to_string()))
+            }
         }
-        Ok(upstream)
+    }
+
+    fn show(&self, own: &'static str, origin: &Origin, shown: &mut Shown<'_>) {
+        shown.add(own, json!(origin.to_string()));
     }
 }
 
-/// Refuses half of the pair: a certificate without its key proves nothing, and a key alone is most likely a slip.
-fn client_certificate(layers: &Layers) -> Result<Option<ClientCertificate>, ConfigError> {
-    let (certificate, key) = ("upstream.client_certificate_file", "upstream.client_key_file");
-    match (layers.read_optional(certificate, values::path)?, layers.read_optional(key, values::path)?) {
-        (None, None) => Ok(None),
-        (Some(certificate_file), Some(key_file)) => Ok(Some(ClientCertificate { certificate_file, key_file })),
-        (Some(_), None) => Err(layers.refuse(certificate, format!("needs {key}; set both or none"))),
-        (None, Some(_)) => Err(layers.refuse(key, format!("needs {certificate}; set both or none"))),
+/// A certificate of our own with its key. Half of the pair is refused: a certificate without its key proves nothing, and a key
+/// alone is most likely a slip.
+pub(super) struct CertificateAndKey;
+
+const CERTIFICATE: &str = "upstream.client_certificate_file";
+const KEY: &str = "upstream.client_key_file";
+
+impl Field<Option<ClientCertificate>> for CertificateAndKey {
+    fn keys(&self, _: &'static str, all: &mut Vec<Key>) {
+        all.extend([CERTIFICATE, KEY].map(|name| Key { name, secret: false }));
+    }
+
+    fn read(&self, _: &'static str, layers: &Layers) -> Result<Option<ClientCertificate>, ConfigError> {
+        let Kind { parse, .. } = values::path();
+        match (layers.read_optional(CERTIFICATE, &parse)?, layers.read_optional(KEY, &parse)?) {
+            (None, None) => Ok(None),
+            (Some(certificate_file), Some(key_file)) => Ok(Some(ClientCertificate { certificate_file, key_file })),
+            (Some(_), None) => Err(layers.refuse(CERTIFICATE, format!("needs {KEY}; set both or none"))),
+            (None, Some(_)) => Err(layers.refuse(KEY, format!("needs {CERTIFICATE}; set both or none"))),
+        }
+    }
+
+    fn show(&self, _: &'static str, value: &Option<ClientCertificate>, shown: &mut Shown<'_>) {
+        let Kind { show, .. } = values::path();
+        if let Some(ClientCertificate { certificate_file, key_file }) = value {
+            shown.add(CERTIFICATE, show(certificate_file));
+            shown.add(KEY, show(key_file));
+        }
     }
 }
 
-/// The proxy that holds for `origin`. One that was set for every program on the machine does not hold for loopback, nor for
-/// what `NO_PROXY` names, and is not even looked at there; one that was set for us always holds.
-fn proxy(layers: &Layers, origin: &Origin) -> Result<Option<Proxy>, ConfigError> {
-    if layers.proxy_is_for_everyone() && (origin.is_loopback() || proxy::exempts(layers.no_proxy(), origin)) {
-        return Ok(None);
+/// The proxy that holds for the origin. One that is set for every program on the machine does not hold for loopback, nor for
+/// what `NO_PROXY` names, and is not even parsed there; one that is set for us always holds. It may have a password.
+pub(super) struct WayOut;
+
+impl Field<Option<Proxy>> for WayOut {
+    fn keys(&self, own: &'static str, all: &mut Vec<Key>) {
+        all.push(Key { name: own, secret: true });
     }
-    let wanted = layers.read_optional(proxy::KEY, values::word::<Wanted>)?;
-    Ok(wanted.and_then(|Wanted(proxy)| proxy))
+
+    fn read(&self, own: &'static str, layers: &Layers) -> Result<Option<Proxy>, ConfigError> {
+        if layers.proxy_is_for_everyone() {
+            let origin = OfEnvironment.read("upstream.origin", layers)?;
+            if origin.is_loopback() || proxy::exempts(layers.no_proxy(), &origin) {
+                return Ok(None);
+            }
+        }
+        let wanted = layers.read_optional(own, values::parse_word::<Wanted>)?;
+        Ok(wanted.and_then(|Wanted(proxy)| proxy))
+    }
+
+    fn show(&self, own: &'static str, proxy: &Option<Proxy>, shown: &mut Shown<'_>) {
+        match proxy {
+            Some(proxy) => shown.add(own, json!(proxy.to_string())),
+            None if shown.sources.has(own) => shown.add(own, json!("off")),
+            None => {}
+        }
+    }
 }

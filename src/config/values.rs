@@ -1,5 +1,5 @@
-//! What a single value may be. Each function takes a raw value and gives the finished one, or says in a few words what is
-//! wanted. The words never repeat the value.
+//! What a single value may be and how it is written. A parser takes a raw value and returns the finished one, or a few words
+//! about what is wanted. The words never repeat the value.
 //!
 //! The environment knows only text, so numbers and switches are taken from text too.
 
@@ -7,15 +7,21 @@ use std::{fmt::Display, net::SocketAddr, ops::RangeInclusive, path::PathBuf, str
 
 use bytesize::ByteSize;
 use figment::value::Value;
+use serde_json::{Value as Json, json};
 
 use super::{
+    field::Kind,
     listener::{ListenAddress, NotAnAddress},
-    origin::{Host, Origin},
+    origin::Host,
 };
 
+fn kind<T>(parse: impl Fn(&Value) -> Result<T, String> + 'static, show: fn(&T) -> Json) -> Kind<T> {
+    Kind { parse: Box::new(parse), show }
+}
+
 /// A duration with its unit, within `bounds`.
-pub(super) fn duration(bounds: RangeInclusive<Duration>) -> impl Fn(&Value) -> Result<Duration, String> {
-    move |value| {
+pub(super) fn duration(bounds: RangeInclusive<Duration>) -> Kind<Duration> {
+    let parse = move |value: &Value| {
         let text = value.as_str().unwrap_or_default().trim();
         if matches!(value, Value::Num(..)) || (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())) {
             return Err("has no unit; write for example \"5s\" or \"250ms\"".to_owned());
@@ -23,12 +29,13 @@ pub(super) fn duration(bounds: RangeInclusive<Duration>) -> impl Fn(&Value) -> R
         let duration = humantime::parse_duration(text)
             .map_err(|_| "not a duration; write for example \"5s\" or \"250ms\"".to_owned())?;
         within(duration, &bounds, duration_text)
-    }
+    };
+    kind(parse, |duration| json!(duration_text(*duration)))
 }
 
 /// A number of bytes, with or without a unit, within `bounds`.
-pub(super) fn size(bounds: RangeInclusive<u64>) -> impl Fn(&Value) -> Result<usize, String> {
-    move |value| {
+pub(super) fn size(bounds: RangeInclusive<u64>) -> Kind<usize> {
+    let parse = move |value: &Value| {
         let not_a_size = || "not a size; write for example \"1MiB\"".to_owned();
         let size = match value {
             Value::String(_, text) => text.parse::<ByteSize>().map_err(|_| not_a_size())?.as_u64(),
@@ -36,23 +43,29 @@ pub(super) fn size(bounds: RangeInclusive<u64>) -> impl Fn(&Value) -> Result<usi
             _ => return Err(not_a_size()),
         };
         usize::try_from(within(size, &bounds, size_text)?).map_err(|_| not_a_size())
-    }
+    };
+    kind(parse, |size| json!(size_text(*size as u64)))
 }
 
 /// A whole number within `bounds`.
-pub(super) fn count(bounds: RangeInclusive<u64>) -> impl Fn(&Value) -> Result<usize, String> {
-    move |value| {
+pub(super) fn count(bounds: RangeInclusive<u64>) -> Kind<usize> {
+    let parse = move |value: &Value| {
         let not_a_number = || "not a whole number".to_owned();
         let number = match value {
             Value::String(_, text) => text.parse().map_err(|_| not_a_number())?,
             _ => unsigned(value).ok_or_else(not_a_number)?,
         };
         usize::try_from(within(number, &bounds, |bound| bound.to_string())?).map_err(|_| not_a_number())
-    }
+    };
+    kind(parse, |count| json!(count))
 }
 
 /// A part of one.
-pub(super) fn share(value: &Value) -> Result<f64, String> {
+pub(super) fn share() -> Kind<f64> {
+    kind(parse_share, |share| json!(share))
+}
+
+fn parse_share(value: &Value) -> Result<f64, String> {
     let number = match value {
         Value::String(_, text) => text.parse().ok(),
         #[expect(clippy::cast_precision_loss, reason = "only 0 and 1 are in bounds")]
@@ -62,7 +75,11 @@ pub(super) fn share(value: &Value) -> Result<f64, String> {
 }
 
 /// `true` or `false`.
-pub(super) fn switch(value: &Value) -> Result<bool, String> {
+pub(super) fn switch() -> Kind<bool> {
+    kind(parse_switch, |switch| json!(switch))
+}
+
+fn parse_switch(value: &Value) -> Result<bool, String> {
     match value {
         Value::Bool(_, switch) => Some(*switch),
         Value::String(_, text) => text.parse().ok(),
@@ -71,13 +88,22 @@ pub(super) fn switch(value: &Value) -> Result<bool, String> {
     .ok_or_else(|| "must be true or false".to_owned())
 }
 
-/// One of a few words.
-pub(super) fn word<T: FromStr<Err: Display>>(value: &Value) -> Result<T, String> {
+/// A text that says by itself what it may be, such as one of a few words.
+pub(super) fn word<T: FromStr<Err: Display> + Display + 'static>() -> Kind<T> {
+    kind(parse_word, |word: &T| json!(word.to_string()))
+}
+
+/// The same for what is not shown as it was written.
+pub(super) fn parse_word<T: FromStr<Err: Display>>(value: &Value) -> Result<T, String> {
     value.as_str().unwrap_or_default().parse().map_err(|error: T::Err| error.to_string())
 }
 
 /// An IP address with port.
-pub(super) fn address(value: &Value) -> Result<SocketAddr, String> {
+pub(super) fn address() -> Kind<SocketAddr> {
+    kind(parse_address, |address| json!(address.to_string()))
+}
+
+fn parse_address(value: &Value) -> Result<SocketAddr, String> {
     value
         .as_str()
         .and_then(|text| text.parse().ok())
@@ -85,7 +111,14 @@ pub(super) fn address(value: &Value) -> Result<SocketAddr, String> {
 }
 
 /// Addresses of listeners, one or a list; in a text separated by commas.
-pub(super) fn listeners(value: &Value) -> Result<Vec<ListenAddress>, String> {
+pub(super) fn listeners() -> Kind<Vec<ListenAddress>> {
+    kind(parse_listeners, |addresses| match &addresses[..] {
+        [one] => json!(one.to_string()),
+        all => all.iter().map(ToString::to_string).collect(),
+    })
+}
+
+fn parse_listeners(value: &Value) -> Result<Vec<ListenAddress>, String> {
     let texts: Vec<&str> = match value {
         Value::Array(_, values) => values.iter().map(|value| value.as_str().unwrap_or_default()).collect(),
         _ => value.as_str().unwrap_or_default().split(',').map(str::trim).collect(),
@@ -97,7 +130,11 @@ pub(super) fn listeners(value: &Value) -> Result<Vec<ListenAddress>, String> {
 }
 
 /// Permission bits in octal, as text.
-pub(super) fn mode(value: &Value) -> Result<u32, String> {
+pub(super) fn mode() -> Kind<u32> {
+    kind(parse_mode, |mode| json!(format!("{mode:04o}")))
+}
+
+fn parse_mode(value: &Value) -> Result<u32, String> {
     let digits = value.as_str().filter(|text| (3..=4).contains(&text.len()));
     digits
         .and_then(|text| u32::from_str_radix(text, 8).ok())
@@ -105,13 +142,12 @@ pub(super) fn mode(value: &Value) -> Result<u32, String> {
         .ok_or_else(|| "not the mode of a file; write for example \"0660\"".to_owned())
 }
 
-/// An origin.
-pub(super) fn origin(value: &Value) -> Result<Origin, String> {
-    word(value)
+/// A list of host names without port, or such names separated by commas.
+pub(super) fn hosts() -> Kind<Vec<String>> {
+    kind(parse_hosts, |hosts| json!(hosts))
 }
 
-/// A list of host names without port, or such names separated by commas.
-pub(super) fn hosts(value: &Value) -> Result<Vec<String>, String> {
+fn parse_hosts(value: &Value) -> Result<Vec<String>, String> {
     let wanted = || "must be a list of host names without port; write for example [\"signer.internal\"]".to_owned();
     let names: Vec<&str> = match value {
         Value::Array(_, values) => values.iter().map(Value::as_str).collect::<Option<_>>().ok_or_else(wanted)?,
@@ -123,7 +159,11 @@ pub(super) fn hosts(value: &Value) -> Result<Vec<String>, String> {
 }
 
 /// Names of callers as their certificates have them, as a list or separated by commas. `other` is what all the rest are counted as.
-pub(super) fn callers(value: &Value) -> Result<Vec<String>, String> {
+pub(super) fn callers() -> Kind<Vec<String>> {
+    kind(parse_callers, |callers| json!(callers))
+}
+
+fn parse_callers(value: &Value) -> Result<Vec<String>, String> {
     let wanted = || {
         "must be a list of names of 1 to 253 visible ASCII characters without commas, none of them \"other\"; \
          write for example [\"shop\"]"
@@ -144,8 +184,8 @@ pub(super) fn callers(value: &Value) -> Result<Vec<String>, String> {
 }
 
 /// A path. That of a key is at times confused with the key itself, which must then not be repeated as if it were a path.
-pub(super) fn path(value: &Value) -> Result<PathBuf, String> {
-    path_text(value.as_str().ok_or("not a path")?)
+pub(super) fn path() -> Kind<PathBuf> {
+    kind(|value| path_text(value.as_str().ok_or("not a path")?), |path| json!(path.display().to_string()))
 }
 
 /// The same for a text, such as an argument.

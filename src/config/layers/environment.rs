@@ -97,9 +97,7 @@ fn ours(name: &OsString) -> Option<String> {
 /// The known variable most like the one that would set `key`. A single underscore between levels is the usual slip.
 fn nearest(key: &str) -> Option<String> {
     let flat = |key: &str| key.replace(['.', '_'], "");
-    let known = keys::KEYS.iter().map(|known| known.replace('*', "default"));
-    known
-        .clone()
+    keys::with_credential("default")
         .find(|known| flat(known) == flat(key))
         .or_else(|| keys::nearest(key))
         .filter(|near| near.contains('.'))

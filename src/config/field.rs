@@ -1,0 +1,119 @@
+//! One row per key: a field of a section, the key it is read from, and what its value may be.
+//!
+//! A section declares its fields with [`section!`]. The reader, the list of known keys, the names of environment variables,
+//! the masking, `--print-config`, `/config` and the configuration's hash all follow from that declaration.
+
+use figment::value::Value;
+use serde_json::Value as Json;
+
+use super::{ConfigError, Sources, layers::Layers};
+
+/// The name of a key, and whether its value may hold a secret, which no error repeats.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    pub(super) secret: bool,
+}
+
+/// A table of the configuration with all its keys.
+pub(super) trait Section: Sized {
+    /// Adds its keys in the order of `config/default.toml`.
+    fn keys(all: &mut Vec<Key>);
+    /// Reads each key; what the keys mean together is not checked here.
+    fn read(layers: &Layers) -> Result<Self, ConfigError>;
+    /// Adds the effective value of each key that is in force.
+    fn show(&self, shown: &mut Shown<'_>);
+}
+
+/// What a field of a section is read from: one key as a rule, several where they mean something only together.
+pub(super) trait Field<T> {
+    /// Adds the field's keys. `own` is the key, or the table, that the section names.
+    fn keys(&self, own: &'static str, all: &mut Vec<Key>) {
+        all.push(Key { name: own, secret: false });
+    }
+    fn read(&self, own: &'static str, layers: &Layers) -> Result<T, ConfigError>;
+    fn show(&self, own: &'static str, value: &T, shown: &mut Shown<'_>);
+}
+
+/// What a single value may be, and how it is written.
+pub(super) struct Kind<T> {
+    pub(super) parse: Parse<T>,
+    pub(super) show: fn(&T) -> Json,
+}
+
+type Parse<T> = Box<dyn Fn(&Value) -> Result<T, String>>;
+
+/// A key that every configuration has.
+impl<T> Field<T> for Kind<T> {
+    fn read(&self, own: &'static str, layers: &Layers) -> Result<T, ConfigError> {
+        layers.read(own, &self.parse)
+    }
+
+    fn show(&self, own: &'static str, value: &T, shown: &mut Shown<'_>) {
+        shown.add(own, (self.show)(value));
+    }
+}
+
+/// A key that may be left out.
+pub(super) struct Optional<T>(pub(super) Kind<T>);
+
+impl<T> Field<Option<T>> for Optional<T> {
+    fn read(&self, own: &'static str, layers: &Layers) -> Result<Option<T>, ConfigError> {
+        layers.read_optional(own, &self.0.parse)
+    }
+
+    fn show(&self, own: &'static str, value: &Option<T>, shown: &mut Shown<'_>) {
+        if let Some(value) = value {
+            shown.add(own, (self.0.show)(value));
+        }
+    }
+}
+
+/// Keys with their effective values, in the order in which they were added.
+pub(super) struct Shown<'a> {
+    pub(super) sources: &'a Sources,
+    pub(super) entries: Vec<(String, Json)>,
+}
+
+impl Shown<'_> {
+    pub(super) fn add(&mut self, key: impl Into<String>, value: Json) {
+        self.entries.push((key.into(), value));
+    }
+}
+
+/// Declares a section: for each field its documentation, name and type, its key, and what that key's value may be.
+///
+/// ```ignore
+/// section! {
+///     /// `[limits]`: what is refused.
+///     #[derive(Debug, Clone)]
+///     Limits {
+///         /// Bytes of a request body.
+///         body: usize = "limits.body", size(1..=64 * MIB);
+///     }
+/// }
+/// ```
+macro_rules! section {
+    ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $field:ident: $type:ty = $key:literal, $kind:expr;)+ }) => {
+        $(#[$about])*
+        pub struct $name {
+            $($(#[$doc])* pub $field: $type,)+
+        }
+
+        impl $crate::config::field::Section for $name {
+            fn keys(all: &mut Vec<$crate::config::field::Key>) {
+                $($crate::config::field::Field::<$type>::keys(&$kind, $key, all);)+
+            }
+
+            fn read(layers: &$crate::config::layers::Layers) -> Result<Self, $crate::config::ConfigError> {
+                Ok(Self { $($field: $crate::config::field::Field::<$type>::read(&$kind, $key, layers)?,)+ })
+            }
+
+            fn show(&self, shown: &mut $crate::config::field::Shown<'_>) {
+                $($crate::config::field::Field::<$type>::show(&$kind, $key, &self.$field, shown);)+
+            }
+        }
+    };
+}
+
+pub(super) use section;
