@@ -1,10 +1,12 @@
-//! The table of error codes.
+//! The table of error codes: with which status each is answered, what it says of the request, and how loudly it is logged.
 
 use http::StatusCode;
 
+use super::Sent;
+
 macro_rules! codes {
-    ($($(#[doc = $doc:literal])+ $name:ident = $text:literal, $status:ident;)+) => {
-        /// What went wrong, as a closed list: one row per code, with the status it is answered with.
+    ($($(#[doc = $doc:literal])+ $name:ident = $text:literal, $($status:ident $sent:ident),+;)+) => {
+        /// What went wrong, as a closed list.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Code { $($(#[doc = $doc])+ $name,)+ }
 
@@ -18,60 +20,123 @@ macro_rules! codes {
                 match self { $(Self::$name => $text,)+ }
             }
 
-            /// The status that it is answered with.
+            /// The ways in which it is answered, the default first.
             #[must_use]
-            pub const fn status(self) -> StatusCode {
-                match self { $(Self::$name => StatusCode::$status,)+ }
+            pub const fn rows(self) -> &'static [Row] {
+                match self {
+                    $(Self::$name => const { &[$(Row { status: StatusCode::$status, sent: Sent::$sent },)+] },)+
+                }
             }
         }
     };
 }
 
+// One line for each code: its text, then each status with the `sent` that it stands for. The first is the default: what holds
+// as long as nobody knows better.
 codes! {
     /// The request target is not a path that can be signed and forwarded.
-    BadTarget = "bad_target", BAD_REQUEST;
+    BadTarget = "bad_target", BAD_REQUEST No;
     /// Method, framing or headers are not acceptable.
-    BadRequest = "bad_request", BAD_REQUEST;
+    BadRequest = "bad_request", BAD_REQUEST No;
     /// The body is not empty, but only white space; Wonder's own SDKs disagree on how that is signed.
-    AmbiguousBody = "ambiguous_body", BAD_REQUEST;
+    AmbiguousBody = "ambiguous_body", BAD_REQUEST No;
     /// `X-Wonder-Signer-Credential` names no configured credential.
-    UnknownCredential = "unknown_credential", BAD_REQUEST;
+    UnknownCredential = "unknown_credential", BAD_REQUEST No;
     /// The caller is not among `listen.tls.callers`.
-    PolicyDenied = "policy_denied", FORBIDDEN;
+    PolicyDenied = "policy_denied", FORBIDDEN No;
     /// The target is outside `/svc/`.
-    NotWonder = "not_wonder", NOT_FOUND;
+    NotWonder = "not_wonder", NOT_FOUND No;
     /// The request head did not arrive in time.
-    HeadTimeout = "head_timeout", REQUEST_TIMEOUT;
+    HeadTimeout = "head_timeout", REQUEST_TIMEOUT No;
     /// The request body did not arrive in time.
-    BodyTimeout = "body_timeout", REQUEST_TIMEOUT;
+    BodyTimeout = "body_timeout", REQUEST_TIMEOUT No;
     /// The request body is larger than `limits.body`.
-    BodyTooLarge = "body_too_large", PAYLOAD_TOO_LARGE;
+    BodyTooLarge = "body_too_large", PAYLOAD_TOO_LARGE No;
     /// The request head is larger than `limits.header_bytes`, or has more lines than `limits.headers`.
-    HeadersTooLarge = "headers_too_large", REQUEST_HEADER_FIELDS_TOO_LARGE;
+    HeadersTooLarge = "headers_too_large", REQUEST_HEADER_FIELDS_TOO_LARGE No;
     /// `Host` or the target's authority names another server.
-    BadHost = "bad_host", MISDIRECTED_REQUEST;
+    BadHost = "bad_host", MISDIRECTED_REQUEST No;
     /// The private-key operation failed.
-    SignFailed = "sign_failed", INTERNAL_SERVER_ERROR;
+    SignFailed = "sign_failed", INTERNAL_SERVER_ERROR No;
     /// A fault of our own.
-    Internal = "internal", INTERNAL_SERVER_ERROR;
+    Internal = "internal", INTERNAL_SERVER_ERROR Maybe, INTERNAL_SERVER_ERROR No;
     /// The name of the origin could not be resolved.
-    UpstreamDns = "upstream_dns", BAD_GATEWAY;
+    UpstreamDns = "upstream_dns", BAD_GATEWAY No;
     /// No connection to the origin.
-    UpstreamConnect = "upstream_connect", BAD_GATEWAY;
+    UpstreamConnect = "upstream_connect", BAD_GATEWAY No;
     /// The TLS handshake with the origin failed.
-    UpstreamTls = "upstream_tls", BAD_GATEWAY;
+    UpstreamTls = "upstream_tls", BAD_GATEWAY No;
     /// The connection broke before or within the answer.
-    UpstreamReset = "upstream_reset", BAD_GATEWAY;
+    UpstreamReset = "upstream_reset", BAD_GATEWAY Maybe;
     /// The answer was not HTTP.
-    UpstreamBadResponse = "upstream_bad_response", BAD_GATEWAY;
+    UpstreamBadResponse = "upstream_bad_response", BAD_GATEWAY Maybe;
     /// More requests than the limits allow.
-    Overloaded = "overloaded", SERVICE_UNAVAILABLE;
-    /// Shutting down.
-    Draining = "draining", SERVICE_UNAVAILABLE;
+    Overloaded = "overloaded", SERVICE_UNAVAILABLE No;
+    /// Shutting down: before the request was sent, or while its answer was awaited.
+    Draining = "draining", SERVICE_UNAVAILABLE No, GATEWAY_TIMEOUT Maybe;
     /// No key is loaded for the credential.
-    NoKey = "no_key", SERVICE_UNAVAILABLE;
+    NoKey = "no_key", SERVICE_UNAVAILABLE No;
     /// No answer, or not all of it, within the deadline.
-    UpstreamTimeout = "upstream_timeout", GATEWAY_TIMEOUT;
+    UpstreamTimeout = "upstream_timeout", GATEWAY_TIMEOUT Maybe, GATEWAY_TIMEOUT No;
+}
+
+impl Code {
+    /// How it is answered when `sent` is what is known of the request.
+    #[must_use]
+    pub fn row(self, sent: Sent) -> Row {
+        let rows = self.rows();
+        rows.iter().find(|row| row.sent == sent).copied().unwrap_or(Row { sent, ..rows[0] })
+    }
+}
+
+/// One way in which a code is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row {
+    /// The status.
+    pub status: StatusCode,
+    /// Whether the request may have reached Wonder.
+    pub sent: Sent,
+}
+
+impl Row {
+    /// The level of the request's log line. An unknown outcome needs a person.
+    #[must_use]
+    pub fn severity(self) -> Severity {
+        match self.sent {
+            Sent::Maybe => Severity::Error,
+            Sent::No if self.status.is_server_error() => Severity::Warn,
+            Sent::No => Severity::Info,
+        }
+    }
+
+    /// Whether the answer has `Retry-After`. Never with [`Sent::Maybe`], where a client that obeyed it could pay twice.
+    #[must_use]
+    pub fn retry_after(self) -> bool {
+        self.sent == Sent::No && self.status == StatusCode::SERVICE_UNAVAILABLE
+    }
+}
+
+/// How loudly the end of a request is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Nothing that this program or Wonder failed at.
+    Info,
+    /// A payment failed, and it is certain that it was not sent.
+    Warn,
+    /// The outcome is unknown.
+    Error,
+}
+
+impl Severity {
+    /// The level as it stands in a log line.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
 }
 
 #[cfg(test)]
@@ -79,11 +144,45 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spells_every_code_once_and_in_lower_case() {
+    fn every_code_is_written_once_and_in_lower_case() {
         let mut seen = std::collections::BTreeSet::new();
         for code in Code::ALL {
             assert!(seen.insert(code.as_str()));
             assert!(code.as_str().bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
         }
+    }
+
+    #[test]
+    fn an_unknown_outcome_is_an_error_without_retry_after_whatever_the_code() {
+        for code in Code::ALL {
+            let row = code.row(Sent::Maybe);
+            assert_eq!(
+                (row.sent, row.severity(), row.retry_after()),
+                (Sent::Maybe, Severity::Error, false),
+                "{code:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_request_that_was_not_sent_is_a_warning_if_it_failed_here_and_information_if_the_caller_was_wrong() {
+        for code in Code::ALL {
+            let row = code.row(Sent::No);
+            let expected = if row.status.as_u16() >= 500 { Severity::Warn } else { Severity::Info };
+            assert_eq!((row.sent, row.severity()), (Sent::No, expected), "{code:?}");
+            assert_eq!(row.retry_after(), row.status == 503, "{code:?}");
+        }
+    }
+
+    #[test]
+    fn where_both_are_possible_the_default_is_maybe_unless_the_status_differs() {
+        for code in Code::ALL {
+            let rows = code.rows();
+            if rows.len() > 1 && rows.iter().all(|row| row.status == rows[0].status) {
+                assert_eq!(rows[0].sent, Sent::Maybe, "{code:?}");
+            }
+        }
+        assert_eq!(Code::Draining.row(Sent::No).status, 503);
+        assert_eq!(Code::Draining.row(Sent::Maybe).status, 504);
     }
 }

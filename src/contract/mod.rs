@@ -7,6 +7,6 @@ mod code;
 mod envelope;
 mod sent;
 
-pub use code::Code;
+pub use code::{Code, Row, Severity};
 pub use envelope::{ERROR, Envelope, SENT};
 pub use sent::Sent;

@@ -4,15 +4,15 @@
 use std::{borrow::Cow, fmt};
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Response, header};
 
 pub use crate::contract::Code;
-use crate::contract::{ERROR, Envelope, SENT, Sent};
+use crate::contract::{ERROR, Envelope, Row, SENT, Sent};
 
 /// Request and response header that names one request in every log it passes.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// One failure: what the caller is told, and what only the log hears.
+/// One failure: the answer that the caller receives, and the cause for the log.
 #[derive(Debug)]
 pub struct Failure {
     /// Which error.
@@ -25,19 +25,19 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure before anything was sent; `message` is one sentence for the caller, without anything secret.
+    /// A failure with the `sent` that the code has by default; `message` is one sentence for the caller, without anything secret.
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, sent: Sent::No, message: message.into(), cause: None, closes: false }
+        Self { code, sent: code.rows()[0].sent, message: message.into(), cause: None, closes: false }
     }
 
-    /// The same, after the request may have been sent.
+    /// The same, where it is known whether the request may have been sent.
     #[must_use]
     pub fn with_sent(mut self, sent: Sent) -> Self {
         self.sent = sent;
         self
     }
 
-    /// Adds what the log is to say, the sources of `cause` included.
+    /// Adds the cause for the log, with its sources.
     #[must_use]
     pub fn because(mut self, cause: &dyn std::error::Error) -> Self {
         let mut text = cause.to_string();
@@ -62,6 +62,12 @@ impl Failure {
         self
     }
 
+    /// How the code is answered.
+    #[must_use]
+    pub fn row(&self) -> Row {
+        self.code.row(self.sent)
+    }
+
     /// The cause, for the log.
     #[must_use]
     pub fn cause(&self) -> Option<&str> {
@@ -72,14 +78,15 @@ impl Failure {
     #[must_use]
     pub fn respond(&self, request_id: &HeaderValue) -> Response<Bytes> {
         let envelope = Envelope::new(self.code, self.sent, &self.message, request_id.to_str().unwrap_or_default());
+        let row = self.row();
         let mut response = Response::new(Bytes::from(envelope.to_json()));
-        *response.status_mut() = self.code.status();
+        *response.status_mut() = row.status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(ERROR, HeaderValue::from_static(self.code.as_str()));
         headers.insert(SENT, HeaderValue::from_static(self.sent.as_str()));
         headers.insert(REQUEST_ID, request_id.clone());
-        if self.code.status() == StatusCode::SERVICE_UNAVAILABLE {
+        if row.retry_after() {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         if self.closes {
@@ -115,11 +122,20 @@ mod tests {
     }
 
     #[test]
-    fn tells_when_to_come_back_where_that_helps() {
+    fn answers_every_row_of_the_table_as_it_says() {
+        for (code, row) in Code::ALL.iter().flat_map(|code| code.rows().iter().map(move |row| (*code, *row))) {
+            let response = Failure::new(code, "x").with_sent(row.sent).respond(&HeaderValue::from_static("r"));
+            assert_eq!(response.status(), row.status, "{code:?}");
+            assert_eq!(response.headers()["x-wonder-signer-sent"], row.sent.as_str(), "{code:?}");
+            assert_eq!(response.headers().contains_key("retry-after"), row.retry_after(), "{code:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_has_no_retry_after_where_the_request_may_have_been_sent() {
         for code in Code::ALL {
-            let response = Failure::new(*code, "x").respond(&HeaderValue::from_static("r"));
-            let waits = matches!(code, Code::Overloaded | Code::Draining | Code::NoKey);
-            assert_eq!(response.headers().contains_key("retry-after"), waits, "{code:?}");
+            let failure = Failure::new(*code, "x").with_sent(Sent::Maybe);
+            assert!(!failure.respond(&HeaderValue::from_static("r")).headers().contains_key("retry-after"), "{code:?}");
         }
     }
 }

@@ -55,6 +55,8 @@ struct Facts {
     status: Option<StatusCode>,
     by_us: bool,
     code: Option<Code>,
+    /// What is certain about the request's bytes, once that is decided.
+    sent: Option<Sent>,
     cause: Option<String>,
     request_bytes: u64,
     response_bytes: u64,
@@ -214,17 +216,19 @@ impl Exchange {
         let (now, sent) = (self.started.elapsed(), self.sent());
         let mut facts = self.facts();
         facts.close_attempt(now, sent);
-        facts.status = Some(failure.code.status());
+        facts.status = Some(failure.row().status);
+        facts.sent = Some(failure.sent);
         facts.by_us = true;
         facts.code = Some(failure.code);
         facts.cause = Some(failure.cause().map_or_else(|| failure.to_string(), str::to_owned));
     }
 
-    /// The answer broke off after its head had been passed on.
+    /// The answer broke off after its head was forwarded. The caller cannot know what it would have said.
     pub(super) fn cut(&self, code: Code, cause: String) {
         self.metrics.proxy_error(code.as_str(), Sent::Maybe);
         let mut facts = self.facts();
         facts.code = Some(code);
+        facts.sent = Some(Sent::Maybe);
         facts.cause = Some(cause);
     }
 
@@ -276,6 +280,8 @@ impl Drop for Exchange {
         }
         let ended = facts.ended.is_some();
         let cancelled = facts.code.is_none() && !ended;
+        let answered = facts.answered.is_some() && facts.code.is_none() && ended;
+        let sent = facts.sent.unwrap_or(sent);
         let by = if facts.by_us { Responder::Signer } else { Responder::Upstream };
         if let Some(status) = facts.status {
             self.metrics.request_finished(self.operation, &self.method, status, by, total.as_secs_f64());
@@ -297,8 +303,8 @@ impl Drop for Exchange {
             method: self.method.as_str(),
             status: facts.status.map(|status| status.as_u16()),
             origin: by.as_str(),
-            sent: if facts.status.is_some() && !facts.by_us { "yes" } else { sent.as_str() },
-            error: facts.code.map(Code::as_str),
+            sent: (!answered).then_some(sent),
+            error: facts.code,
             cause: facts.cause.as_deref(),
             cancelled,
             caller: self.caller.as_ref().map(Caller::name),

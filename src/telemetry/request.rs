@@ -1,14 +1,17 @@
-//! What becomes known of a request: one record when it is over, from which its log line is written and its trace is made.
+//! What is known of a request: one record when it is over, from which its log line is written and its trace is made.
 //!
-//! Whoever serves requests fills in a [`Finished`] and hands it to [`Requests`]; it knows nothing of levels, sampling or exporters.
+//! The server fills in a [`Finished`] and gives it to [`Requests`]; it knows nothing of levels, sampling or exporters.
 //! A record has no place for a target, a query, a header's value or a body, so none of these can get out.
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use super::values;
-use crate::config::Log;
+use crate::{
+    config::Log,
+    contract::{Code, Sent, Severity},
+};
 
-/// One event at a level that is fixed where it stands, as `tracing` wants it; the values are worked out only if it is written.
+/// One event. `tracing` needs a level that is fixed at the place of the event; the values are worked out only if it is written.
 macro_rules! line {
     ($level:ident, $request:ident, $slow:expr) => {
         tracing::event!(
@@ -20,8 +23,8 @@ macro_rules! line {
             method = $request.method,
             status = $request.status,
             origin = $request.status.map(|_| $request.origin),
-            sent = $request.sent,
-            error = $request.error,
+            sent = $request.sent_text(),
+            error = $request.error.map(Code::as_str),
             cause = $request.cause,
             cancelled = $request.cancelled.then_some(true),
             slow = $slow,
@@ -56,10 +59,10 @@ pub struct Finished<'a> {
     pub status: Option<u16>,
     /// Who made the answer: `upstream` or `signer`.
     pub origin: &'static str,
-    /// Whether it was sent: `yes`, `no` or `maybe`.
-    pub sent: &'static str,
+    /// What is certain about its bytes; none where Wonder's answer was forwarded whole.
+    pub sent: Option<Sent>,
     /// The code of the error, if there was one.
-    pub error: Option<&'static str>,
+    pub error: Option<Code>,
     /// The error's cause, for the log alone.
     pub cause: Option<&'a str>,
     /// The caller left before it had its answer.
@@ -85,6 +88,22 @@ impl Finished<'_> {
     #[must_use]
     pub fn is_success(&self) -> bool {
         self.error.is_none() && !self.cancelled && self.status.is_some_and(|status| status < 400)
+    }
+
+    /// `sent` as it stands in the line.
+    #[must_use]
+    pub fn sent_text(&self) -> &'static str {
+        self.sent.map_or("yes", Sent::as_str)
+    }
+
+    /// The level of its line, if it was not slow: that of its row in the contract's table. A request that the service gave up
+    /// has no code; its outcome is as unknown to the service as that of any other that may have been sent.
+    fn severity(&self) -> Severity {
+        match (self.error, self.sent) {
+            (Some(code), Some(sent)) => code.row(sent).severity(),
+            (None, Some(Sent::Maybe)) => Severity::Error,
+            (_, None) | (None, Some(Sent::No)) => Severity::Info,
+        }
     }
 }
 
@@ -205,10 +224,15 @@ impl Requests {
         if let (Some(recorder), Some(Trace { recorded: true, .. })) = (&self.recorder, request.trace) {
             recorder.record(request);
         }
-        if request.total >= self.slow {
-            line!(WARN, request, Some(true));
-        } else if !request.is_success() || self.chosen.holds(request.request_id.as_bytes()) {
-            line!(INFO, request, None::<bool>);
+        let slow = (request.total >= self.slow).then_some(true);
+        match request.severity() {
+            Severity::Error => line!(ERROR, request, slow),
+            Severity::Info if slow.is_none() => {
+                if !request.is_success() || self.chosen.holds(request.request_id.as_bytes()) {
+                    line!(INFO, request, slow);
+                }
+            }
+            Severity::Info | Severity::Warn => line!(WARN, request, slow),
         }
     }
 }

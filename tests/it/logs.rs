@@ -2,10 +2,13 @@
 
 use serde_json::json;
 
+use tokio::io::AsyncWriteExt as _;
+
 use crate::support::{
+    closed::Closed,
     logged::Logged,
     upstream::{Act, Recorder},
-    wire::{exchange, request},
+    wire::{exchange, read_message, request},
 };
 
 const CUSTOMERS: &str = "/svc/payment/api/v1/openapi/customers";
@@ -88,14 +91,81 @@ async fn of_successes_only_the_share_asked_for_is_written() {
 }
 
 #[tokio::test]
-async fn a_slow_request_is_a_warning() {
-    let upstream = Recorder::acting(|_| Act::Stall(Vec::new())).await;
-    let variables = [("WONDER_SIGNER_LOG__SLOW_REQUEST", "50ms"), ("WONDER_SIGNER_TIMEOUTS__RESPONSE_HEAD", "50ms")];
-    let program = Logged::before(&upstream.origin(), &variables).await;
-    exchange(program.listen, &request("GET", "/svc/a", &[], b"")).await;
+async fn failed_payments_stay_in_the_log_at_warn_and_unknown_outcomes_at_error() {
+    // So long that its head is forwarded before it breaks off.
+    let broken = [b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n".to_vec(), vec![b'x'; 500_000]].concat();
+    let upstream = Recorder::acting(move |number| match number {
+        0 => Act::ok(),
+        1 => Act::Answer(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_vec()),
+        2 => Act::AnswerAndClose(broken.clone()),
+        _ => Act::AnswerAndClose(Vec::new()),
+    })
+    .await;
+    let closed = Closed::port();
+    let sample = [("WONDER_SIGNER_LOG__SAMPLE_SUCCESS", "0")];
+    let program = Logged::before(&upstream.origin(), &sample).await;
+    let unreachable = Logged::before(&closed.origin(), &sample).await;
+    let errors = Logged::before(&closed.origin(), &sample).await;
+    // They start at info, because their ready line is what tells where they listen.
+    for (program, levels) in [(&program, 1), (&unreachable, 1), (&errors, 2)] {
+        for _ in 0..levels {
+            program.signal("USR2");
+            program.line("log level changed").await;
+        }
+    }
+    for target in ["/svc/answered", "/svc/refused-by-wonder", "/svc/broken", "/svc/reset", "/other"] {
+        let mut stream = tokio::net::TcpStream::connect(program.listen).await.unwrap();
+        stream.write_all(&request("POST", target, &[("X-Request-ID", &target[5..])], b"{}")).await.unwrap();
+        // A message that breaks off is none.
+        read_message(&mut stream, false).await;
+    }
+    for program in [&unreachable, &errors] {
+        exchange(program.listen, &request("POST", "/svc/a", &[("X-Request-ID", "unreachable")], b"{}")).await;
+    }
+    let mut written = Vec::new();
+    for program in [program, unreachable, errors] {
+        for line in program.stop().await.lines() {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            if line["message"] == "request" {
+                written.push(json!([line["request_id"], line["level"], line["sent"], line["error"], line["origin"]]));
+            }
+        }
+    }
+    assert_eq!(
+        written,
+        [
+            json!(["broken", "error", "maybe", "upstream_reset", "upstream"]),
+            json!(["reset", "error", "maybe", "upstream_reset", "signer"]),
+            json!(["unreachable", "warn", "no", "upstream_connect", "signer"]),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_request_that_the_service_gave_up_in_the_middle_of_its_answer_has_an_unknown_outcome() {
+    let begun = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n".to_vec();
+    let upstream = Recorder::acting(move |_| Act::Stall([begun.clone(), vec![b'x'; 500_000]].concat())).await;
+    let program = Logged::before(&upstream.origin(), &[]).await;
+    let mut stream = tokio::net::TcpStream::connect(program.listen).await.unwrap();
+    stream.write_all(&request("POST", "/svc/a", &[], b"{}")).await.unwrap();
+    assert_eq!(read_message(&mut stream, true).await.unwrap().status(), 200);
+    drop(stream);
     let line = program.line("request").await;
-    assert_eq!((&line["level"], &line["slow"], &line["status"]), (&json!("warn"), &json!(true), &json!(504)));
-    assert!(line["upstream_ms"].as_f64().unwrap() >= 50.0, "{line}");
+    let written = (&line["level"], &line["sent"], &line["cancelled"], &line["status"]);
+    assert_eq!(written, (&json!("error"), &json!("maybe"), &json!(true), &json!(200)));
+}
+
+#[tokio::test]
+async fn a_slow_request_is_a_warning_and_an_unknown_outcome_stays_an_error() {
+    let upstream = Recorder::acting(|number| if number == 0 { Act::ok() } else { Act::Stall(Vec::new()) }).await;
+    let variables = [("WONDER_SIGNER_LOG__SLOW_REQUEST", "1ns"), ("WONDER_SIGNER_TIMEOUTS__RESPONSE_HEAD", "50ms")];
+    let program = Logged::before(&upstream.origin(), &variables).await;
+    for (level, status) in [("warn", 200), ("error", 504)] {
+        exchange(program.listen, &request("GET", "/svc/a", &[], b"")).await;
+        let line = program.line("request").await;
+        assert_eq!((&line["level"], &line["slow"], &line["status"]), (&json!(level), &json!(true), &json!(status)));
+        assert!(status == 200 || line["upstream_ms"].as_f64().unwrap() >= 50.0, "{line}");
+    }
 }
 
 #[tokio::test]

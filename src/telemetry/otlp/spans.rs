@@ -10,6 +10,7 @@ use rand::Rng as _;
 use serde_json::{Value, json};
 
 use super::super::{Finished, Phase, Phases, SpanId, Trace};
+use crate::contract::Code;
 
 // enum SpanKind
 const INTERNAL: u8 = 1;
@@ -49,10 +50,10 @@ impl Record {
             operation: request.operation,
             method: known_method(request.method),
             status: request.status,
-            error: request.error,
+            error: request.error.map(Code::as_str),
             cancelled: request.cancelled,
             origin: request.origin,
-            sent: request.sent,
+            sent: request.sent_text(),
             attempts: request.attempts,
             request_bytes: request.request_bytes,
             response_bytes: request.response_bytes,

@@ -7,6 +7,7 @@ use super::{
     spans::batch,
     *,
 };
+use crate::contract::{Code, Sent};
 
 fn read(variables: &[(&str, &str)]) -> Result<Option<Settings>, SettingsError> {
     Settings::read(variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))))
@@ -166,7 +167,13 @@ fn an_error_is_marked_where_it_happened() {
         failed.map(|span| span["name"].as_str().unwrap().to_owned()).collect()
     };
     let phases = request().phases;
-    let failed = Finished { status: Some(502), error: Some("upstream_dns"), origin: "signer", sent: "no", ..request() };
+    let failed = Finished {
+        status: Some(502),
+        error: Some(Code::UpstreamDns),
+        origin: "signer",
+        sent: Some(Sent::No),
+        ..request()
+    };
     let unconnected = Phases { upstream: Phase::default(), response: Phase::default(), ..phases };
     assert_eq!(marked(&Finished { phases: unconnected, ..failed.clone() }), ["customers.create", "connect"]);
     let unanswered = Phases { response: Phase::default(), ..phases };

@@ -29,7 +29,7 @@ pub(in crate::telemetry) fn success() -> Finished<'static> {
         method: "POST",
         status: Some(200),
         origin: "upstream",
-        sent: "yes",
+        sent: None,
         error: None,
         cause: None,
         cancelled: false,
@@ -55,8 +55,8 @@ fn failure() -> Finished<'static> {
     Finished {
         status: Some(502),
         origin: "signer",
-        sent: "no",
-        error: Some("upstream_dns"),
+        sent: Some(Sent::No),
+        error: Some(Code::UpstreamDns),
         cause: Some("no such name"),
         ..success()
     }
@@ -112,15 +112,52 @@ fn a_slow_request_is_a_warning() {
 }
 
 #[test]
+fn every_row_of_the_contract_has_its_level_however_little_is_written() {
+    for (code, row) in Code::ALL.iter().flat_map(|code| code.rows().iter().map(move |row| (*code, *row))) {
+        let status = Some(row.status.as_u16());
+        let failed = Finished { status, sent: Some(row.sent), error: Some(code), cause: None, ..failure() };
+        let least = match row.severity() {
+            Severity::Info => LogLevel::Info,
+            Severity::Warn => LogLevel::Warn,
+            Severity::Error => LogLevel::Error,
+        };
+        let log = Log { level: least, sample_success: 0.0, ..LOG };
+        let line = &lines(&log, &[failed])[0];
+        let written = (&line["error"], &line["sent"], &line["level"], &line["status"]);
+        let expected = (json!(code.as_str()), json!(row.sent.as_str()), json!(row.severity().as_str()), json!(status));
+        assert_eq!(written, (&expected.0, &expected.1, &expected.2, &expected.3));
+    }
+}
+
+#[test]
+fn an_unknown_outcome_is_an_error_whatever_ended_the_request() {
+    let maybe = Finished { sent: Some(Sent::Maybe), ..success() };
+    let unknown = [
+        // The answer broke off half-way.
+        Finished { error: Some(Code::UpstreamReset), ..maybe.clone() },
+        // The service hung up before the answer, in the middle of it, and after a long time.
+        Finished { status: None, cancelled: true, ..maybe.clone() },
+        Finished { cancelled: true, ..maybe.clone() },
+        Finished { status: None, cancelled: true, total: LOG.slow_request, ..maybe },
+    ];
+    for line in lines(&Log { level: LogLevel::Error, ..LOG }, &unknown) {
+        assert_eq!((&line["level"], &line["sent"]), (&json!("error"), &json!("maybe")));
+    }
+    assert_eq!(lines(&Log { level: LogLevel::Error, ..LOG }, &unknown).len(), unknown.len());
+    let unsent = Finished { status: None, cancelled: true, sent: Some(Sent::No), ..success() };
+    assert_eq!(lines(&LOG, &[unsent])[0]["level"], "info");
+}
+
+#[test]
 fn only_successes_are_left_out() {
     let none = Log { sample_success: 0.0, ..LOG };
     let kept = [
         failure(),
         Finished { status: Some(400), ..success() },
         Finished { status: Some(500), ..success() },
-        Finished { error: Some("upstream_reset"), ..success() },
-        Finished { cancelled: true, ..success() },
-        Finished { status: None, cancelled: true, ..success() },
+        Finished { error: Some(Code::UpstreamReset), sent: Some(Sent::Maybe), ..success() },
+        Finished { cancelled: true, sent: Some(Sent::Maybe), ..success() },
+        Finished { status: None, cancelled: true, sent: Some(Sent::No), ..success() },
         Finished { total: LOG.slow_request, ..success() },
     ];
     assert_eq!(lines(&none, &kept).len(), kept.len());
