@@ -7,6 +7,9 @@ import copy
 
 from machine import PREFIX, run
 
+# The kinds that the component can put the sidecar into.
+WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob")
+
 
 def render(kubectl, directory):
     import yaml

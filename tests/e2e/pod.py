@@ -70,21 +70,20 @@ def sidecar_stands_first(world):
     """the sidecar is the first container of every kind of workload, native or not"""
     for overlay in ("staging", "production", "jobs", "jobs-plain"):
         for thing in manifests.render(KUBECTL, KUBERNETES / "example-app" / overlay):
-            if thing["kind"] in ("Deployment", "StatefulSet", "Job", "CronJob"):
+            if thing["kind"] in manifests.WORKLOADS:
                 spec = manifests.template(thing)["spec"]
                 first = spec.get("initContainers", spec["containers"])[0]
                 expect(f"first of {overlay}/{thing['kind']}", first["name"], "wonder-signer")
 
 
 def guard_keeps_the_key(world):
-    """the admission policy lets every shipped workload in and refuses every pod in which another container reaches for the key"""
+    """the admission policy lets every shipped workload in, and debugging, and refuses every way by which another program gets the key"""
     policy = manifests.render(KUBECTL, KUBERNETES / "key-guard")[0]
-    if policy["kind"] != "ValidatingAdmissionPolicy":
-        raise Failed(f"{policy['kind']} comes first")
-    kinds = ("Deployment", "StatefulSet", "Job", "CronJob")
+    expect("the first object", policy["kind"], "ValidatingAdmissionPolicy")
     homes = [KUBERNETES / "example-app" / name for name in ("staging", "production", "jobs", "jobs-plain")]
-    workloads = [thing for home in homes for thing in manifests.render(KUBECTL, home) if thing["kind"] in kinds]
-    return f"{len(workloads)} let in, {guard.check(policy, workloads)} refused"
+    workloads = [thing for home in homes for thing in manifests.render(KUBECTL, home) if thing["kind"] in manifests.WORKLOADS]
+    gateways = [thing for thing in manifests.render(KUBECTL, KUBERNETES / "gateway") if thing["kind"] in manifests.WORKLOADS]
+    return guard.check(policy, workloads, gateways)
 
 
 def app_pays_through_the_sidecar(world):
