@@ -20,6 +20,8 @@ import bill
 import gateway
 import guard
 import images
+import injection
+import kubelet
 import manifests
 import overlays
 import startup
@@ -64,6 +66,25 @@ def overlays_are_valid(world):
     for component in ("sidecar", "sidecar-plain"):
         overlays.same_in_both_places(KUBERNETES / component)
     return f"{', '.join(versions)}: " + "; ".join(seen)
+
+
+def components_change_what_asks_for_it(world):
+    """a component changes the workloads with its label alone, of every kind, or all with inject-all, and nothing of their own"""
+    return f"{injection.check(KUBECTL, KUBERNETES)} workloads compared"
+
+
+def examples_end(world):
+    """every Job that ships has a deadline, and the service of the example takes calls until every node knows that it ends"""
+    for overlay in ("jobs", "jobs-plain"):
+        jobs = [thing for thing in manifests.render(KUBECTL, KUBERNETES / "example-app" / overlay) if "Job" in thing["kind"]]
+        expect(f"jobs of {overlay}", sorted(thing["kind"] for thing in jobs), ["CronJob", "Job"])
+        for thing in jobs:
+            spec = thing["spec"].get("jobTemplate", thing)["spec"]
+            expect(f"a deadline for {overlay}/{thing['kind']}", spec.get("activeDeadlineSeconds"), 600)
+    for overlay in ("staging", "production"):
+        service = next(thing for thing in manifests.render(KUBECTL, KUBERNETES / "example-app" / overlay) if thing["kind"] == "Deployment")
+        hook = kubelet.container(manifests.template(service), "app")["lifecycle"]["preStop"]
+        expect(f"preStop of {overlay}", hook, {"sleep": {"seconds": 5}})
 
 
 def sidecar_stands_first(world):
@@ -261,7 +282,7 @@ def sigterm_lets_requests_finish(world):
 
 
 def rolling_restart_loses_nothing(world):
-    """a rolling restart with a new key while the service keeps calling: no customer lost, none asked for twice"""
+    """a rolling restart with a new key while callers still reach the old pod: no customer lost, none asked for twice"""
     old, old_relay = world.service("roll-old", key=world.old)
     world.ready(old)
     before = world.arrived()
@@ -288,11 +309,19 @@ def rolling_restart_loses_nothing(world):
     # The new pod stands beside the old one until it is ready: maxUnavailable 0, maxSurge 1.
     new, new_relay = world.service("roll-new", key=world.new)
     world.ready(new)
-    # Every caller is in the middle of a call when the old pod is told to end.
-    old_relay.hold()
-    until("every caller waits for the old pod", lambda: in_flight(old) == 6)
-    current[0] = new
-    old.signal("app")
+    late = []
+
+    def endpoints_follow():
+        """Nodes send new connections to the old pod until they know that it ends."""
+        begin = len(taken) + len(failed)
+        until("calls through the pod that ends", lambda: len(taken) + len(failed) > begin + 60)
+        late.append(len(taken) + len(failed) - begin)
+        # The last calls are under way when the service receives SIGTERM.
+        old_relay.hold()
+        until("every caller waits for the old pod", lambda: in_flight(old) == 6)
+        current[0] = new
+
+    kubelet.terminate(old, world.template("staging"), "app", endpoints_follow)
     old_relay.release()
     expect("the old service's exit code", old.ended("app"), 0)
     old.signal("wonder-signer")
@@ -306,7 +335,27 @@ def rolling_restart_loses_nothing(world):
     expect("customers", world.references(new, "roll-"), sorted(reference for reference, _, _, _ in taken))
     world.arrives(before + len(taken))
     world.drop(old_relay, old, new_relay, new)
-    return f"{len(taken)} calls ({through_old} before, {len(taken) - through_old} after), 0 failed, 0 lost, 0 twice"
+    return (
+        f"{len(taken)} calls ({through_old} through the old pod, {late[0]} of them after its end had begun), "
+        "0 failed, 0 lost, 0 twice"
+    )
+
+
+def hung_sidecar_is_restarted(world):
+    """a sidecar that no longer answers is killed 5 s after its liveness probe failed, not after the pod's own period"""
+    pod, relay = world.service("hung")
+    world.ready(pod)
+    os.kill(pod.pid("wonder-signer"), signal.SIGSTOP)
+    began = time.monotonic()
+    longest = kubelet.restart_when_dead(pod, world.template("staging"), "wonder-signer")
+    took = time.monotonic() - began
+    world.ready(pod)
+    expect("answer", sign_up(pod, "hung-1"), (200, {"created": "hung-1"}))
+    for what, template in [(f"{what}/{kind}", template) for what, kind, template in world.templates()]:
+        probe = kubelet.container(template, "wonder-signer")["livenessProbe"]
+        expect(f"liveness of {what}", (probe["periodSeconds"], probe["failureThreshold"], probe["terminationGracePeriodSeconds"]), (10, 3, 5))
+    world.drop(relay, pod)
+    return f"killed and restarted {took:.0f} s after the first probe; in a cluster {longest} s at the most"
 
 
 def job_finishes(world):
@@ -395,6 +444,8 @@ CHECKS = [
     image_is_small,
     bill_names_what_is_in_it,
     overlays_are_valid,
+    components_change_what_asks_for_it,
+    examples_end,
     sidecar_stands_first,
     guard_keeps_the_key,
     app_pays_through_the_sidecar,
@@ -407,6 +458,7 @@ CHECKS = [
     carries_the_load,
     sigterm_lets_requests_finish,
     rolling_restart_loses_nothing,
+    hung_sidecar_is_restarted,
     job_finishes,
     plain_job_finishes,
     *gateway.CHECKS,

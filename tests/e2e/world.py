@@ -70,6 +70,17 @@ class World:
         self.things.append(relay)
         return pod, relay
 
+    def templates(self):
+        """The pod template of every workload that ships, with the place where it is and its kind."""
+        for place in ("example-app/staging", "example-app/production", "example-app/jobs", "example-app/jobs-plain", "gateway"):
+            for thing in manifests.render(KUBECTL, KUBERNETES / place):
+                if thing["kind"] in manifests.WORKLOADS:
+                    yield place, thing["kind"], manifests.template(thing)
+
+    def template(self, overlay):
+        """The pod template of the service in an overlay."""
+        return next(template for place, _, template in self.templates() if place == f"example-app/{overlay}")
+
     @functools.cached_property
     def app(self):
         """The service with its sidecar, for the checks that do it no harm."""
