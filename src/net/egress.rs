@@ -5,7 +5,7 @@
 
 use std::io;
 
-use http::{StatusCode, Uri};
+use http::StatusCode;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -17,16 +17,16 @@ use crate::config::{Origin, Proxy};
 /// As long as the head of an answer to CONNECT may be, bytes.
 const HEAD_LIMIT: usize = 8 * 1024;
 
-/// A proxy and what to say to it.
+/// A proxy and what to send to it.
 pub(super) struct Egress {
-    address: Uri,
+    host: Box<str>,
+    port: u16,
     request: Zeroizing<Vec<u8>>,
 }
 
 impl Egress {
-    /// To `origin` through `proxy`; nothing where the proxy's name is no authority.
-    pub(super) fn new(proxy: &Proxy, origin: &Origin) -> Option<Self> {
-        let address = format!("http://{}/", proxy.authority()).parse().ok()?;
+    /// To `origin` through `proxy`.
+    pub(super) fn new(proxy: &Proxy, origin: &Origin) -> Self {
         let host = origin.host();
         let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
         let target = format!("{host}:{}", origin.port());
@@ -40,12 +40,12 @@ impl Egress {
             request.extend_from_slice(b"\r\n");
         }
         request.extend_from_slice(b"\r\n");
-        Some(Self { address, request })
+        Self { host: proxy.host().into(), port: proxy.port(), request }
     }
 
-    /// Where the proxy is.
-    pub(super) fn address(&self) -> Uri {
-        self.address.clone()
+    /// Host and port of the proxy.
+    pub(super) fn address(&self) -> (&str, u16) {
+        (&self.host, self.port)
     }
 
     /// Asks the proxy at the other end of `stream` for the tunnel.

@@ -52,14 +52,9 @@ pub enum UpstreamError {
     /// TLS cannot be set up.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// The origin, or the proxy on the way to it, cannot stand in a request.
-    #[error("{key}: {authority:?} is not a host name or address")]
-    Authority {
-        /// The key that names it.
-        key: &'static str,
-        /// What it names.
-        authority: String,
-    },
+    /// The origin cannot be named in a request.
+    #[error("upstream.origin: {0:?} is not a host name or address")]
+    Authority(String),
 }
 
 impl Upstream {
@@ -79,15 +74,13 @@ impl Upstream {
         };
         // A plain origin is on this machine, where no proxy is needed.
         let proxy = upstream.proxy.as_ref().filter(|_| tls.is_some());
-        let egress = proxy.map(|proxy| {
-            let unfit = || UpstreamError::Authority { key: "upstream.proxy", authority: proxy.authority().to_owned() };
-            Egress::new(proxy, origin).ok_or_else(unfit)
-        });
+        let egress = proxy.map(|proxy| Egress::new(proxy, origin));
         let deadlines = Deadlines { connect: timeouts.connect, tls_handshake: timeouts.tls_handshake };
-        let unfit = || UpstreamError::Authority { key: "upstream.origin", authority: origin.authority().to_owned() };
+        let unfit = || UpstreamError::Authority(origin.authority().to_owned());
         let uri: Uri = format!("{origin}/").parse().map_err(|_| unfit())?;
         let host = origin.authority().parse().map_err(|_| unfit())?;
-        let connector = Connector::new(uri.clone(), egress.transpose()?, tls, deadlines, metrics.clone());
+        let address = (origin.host(), origin.port());
+        let connector = Connector::new(address, egress, tls, deadlines, metrics.clone());
         let limits =
             Limits { idle: upstream.pool_idle, max_idle: upstream.pool_max_idle, age: upstream.max_connection_age };
         let pool = Arc::new(Pool::new(connector, limits, only_http2));

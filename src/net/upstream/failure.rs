@@ -45,7 +45,7 @@ impl SendError {
     #[must_use]
     pub fn may_be_tried_again(&self) -> bool {
         match self {
-            Self::Connect(error) => error.step == Step::Tcp || error.is_late_name(),
+            Self::Connect(error) => error.may_be_tried_again(),
             Self::Unsent(_) => true,
             Self::BadResponse(_) | Self::Broken(_) => false,
         }

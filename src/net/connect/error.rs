@@ -1,0 +1,95 @@
+//! Why there is no connection.
+
+use std::{io, net::SocketAddr};
+
+use http::StatusCode;
+
+/// Why there is no connection. Not a byte of any request was written.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .step.trouble(*.proxied))]
+pub struct ConnectError {
+    /// How far it got.
+    pub step: Step,
+    /// Whether the way is through the egress proxy: names and TCP are then the proxy's.
+    pub proxied: bool,
+    #[source]
+    pub(super) cause: io::Error,
+}
+
+impl ConnectError {
+    pub(super) fn new(step: Step, proxied: bool, cause: io::Error) -> Self {
+        Self { step, proxied, cause }
+    }
+
+    /// Whether a second attempt may help: TCP did not come about, or the resolver did not answer, where a packet may be lost.
+    #[must_use]
+    pub fn may_be_tried_again(&self) -> bool {
+        match self.step {
+            Step::Tcp => true,
+            Step::Dns => self.cause.kind() == io::ErrorKind::TimedOut,
+            Step::Tunnel(_) | Step::Tls => false,
+        }
+    }
+
+    /// The one error for several addresses that failed: the step is the furthest that any of them reached, the cause names
+    /// them all.
+    pub(super) fn of_all(mut failures: Vec<(SocketAddr, Self)>) -> Option<Self> {
+        if failures.len() == 1 {
+            return failures.pop().map(|(_, error)| error);
+        }
+        let causes: Vec<String> = failures.iter().map(|(_, error)| error.cause.to_string()).collect();
+        let (_, furthest) = failures.into_iter().max_by_key(|(_, error)| error.step.distance())?;
+        let cause = io::Error::new(furthest.cause.kind(), causes.join("; "));
+        Some(Self { cause, ..furthest })
+    }
+}
+
+/// The steps to a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// From name to addresses.
+    Dns,
+    /// The TCP handshake.
+    Tcp,
+    /// The egress proxy's tunnel, with the proxy's answer where it refused.
+    Tunnel(Option<StatusCode>),
+    /// The TLS handshake: certificate, version, or not TLS at all.
+    Tls,
+}
+
+impl Step {
+    fn trouble(self, proxied: bool) -> String {
+        match (self, proxied) {
+            (Self::Dns, false) => "cannot resolve the name of the origin".to_owned(),
+            (Self::Dns, true) => "cannot resolve the name of the egress proxy (upstream.proxy)".to_owned(),
+            (Self::Tcp, false) => "cannot connect to the origin".to_owned(),
+            (Self::Tcp, true) => "cannot connect to the egress proxy (upstream.proxy)".to_owned(),
+            (Self::Tunnel(Some(StatusCode::PROXY_AUTHENTICATION_REQUIRED)), _) => {
+                "the egress proxy does not accept the user and password of upstream.proxy (status 407)".to_owned()
+            }
+            (Self::Tunnel(Some(status)), _) => {
+                format!(
+                    "the egress proxy refuses a tunnel to the origin with status {} (upstream.proxy)",
+                    status.as_u16()
+                )
+            }
+            (Self::Tunnel(None), _) => "the egress proxy does not open a tunnel (upstream.proxy)".to_owned(),
+            (Self::Tls, _) => "cannot agree on TLS with the origin".to_owned(),
+        }
+    }
+
+    fn distance(self) -> u8 {
+        match self {
+            Self::Dns => 0,
+            Self::Tcp => 1,
+            Self::Tunnel(None) => 2,
+            Self::Tunnel(Some(_)) => 3,
+            Self::Tls => 4,
+        }
+    }
+
+    /// Whether another address would fail in the same way: the proxy has refused the tunnel, and it is not about its own trouble.
+    pub(super) fn holds_for_all(self) -> bool {
+        matches!(self, Self::Tunnel(Some(status)) if !status.is_server_error())
+    }
+}
