@@ -51,6 +51,7 @@ pub use sections::{
     Admin, CaMode, ClientCertificate, Environment, HttpVersion, Limits, Listen, ListenTls, Log, LogFormat, LogLevel,
     Shutdown, Timeouts, TlsVersion, Upstream,
 };
+pub use values::duration_of;
 
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, time::Duration};
 

@@ -138,11 +138,11 @@ section! {
         connect: Duration = "timeouts.connect", duration(MILLISECOND..=HOUR);
         /// TLS handshake with the origin, default 5 s.
         tls_handshake: Duration = "timeouts.tls_handshake", duration(MILLISECOND..=HOUR);
-        /// From request sent to response head, default 30 s.
+        /// From request sent to response head, default 25 s: Wonder's own clients give up after 30 s and would miss the 504.
         response_head: Duration = "timeouts.response_head", duration(MILLISECOND..=HOUR);
         /// Between two pieces of a response body, default 30 s.
         response_idle: Duration = "timeouts.response_idle", duration(MILLISECOND..=HOUR);
-        /// From request head to response head in all, default 60 s.
+        /// From request head to the response head as it is forwarded, default 28 s; a caller may shorten it for one request.
         request: Duration = "timeouts.request", duration(MILLISECOND..=HOUR);
     }
 }

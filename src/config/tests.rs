@@ -128,9 +128,9 @@ fn the_defaults_are_those_of_the_design() {
             sign: seconds(1),
             connect: seconds(5),
             tls_handshake: seconds(5),
-            response_head: seconds(30),
+            response_head: seconds(25),
             response_idle: seconds(30),
-            request: seconds(60),
+            request: seconds(28),
         }
     );
     assert_eq!(config.shutdown, Shutdown { grace: seconds(25), drain_delay: seconds(0) });

@@ -22,15 +22,20 @@ fn kind<T>(parse: impl Fn(&Value) -> Result<T, String> + 'static, show: fn(&T) -
 /// A duration with its unit, within `bounds`.
 pub(super) fn duration(bounds: RangeInclusive<Duration>) -> Kind<Duration> {
     let parse = move |value: &Value| {
-        let text = value.as_str().unwrap_or_default().trim();
-        if matches!(value, Value::Num(..)) || (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())) {
-            return Err("has no unit; write for example \"5s\" or \"250ms\"".to_owned());
-        }
-        let duration = humantime::parse_duration(text)
-            .map_err(|_| "not a duration; write for example \"5s\" or \"250ms\"".to_owned())?;
-        within(duration, &bounds, duration_text)
+        // A number has no unit, as a text of digits has none.
+        let text = if matches!(value, Value::Num(..)) { "0" } else { value.as_str().unwrap_or_default() };
+        within(duration_of(text)?, &bounds, duration_text)
     };
     kind(parse, |duration| json!(duration_text(*duration)))
+}
+
+/// A duration with its unit, from a text that need not be part of the configuration.
+pub fn duration_of(text: &str) -> Result<Duration, String> {
+    let text = text.trim();
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err("has no unit; write for example \"5s\" or \"250ms\"".to_owned());
+    }
+    humantime::parse_duration(text).map_err(|_| "not a duration; write for example \"5s\" or \"250ms\"".to_owned())
 }
 
 /// A number of bytes, with or without a unit, within `bounds`.

@@ -15,7 +15,7 @@ use crate::{contract::Sent, operations::CATALOGUE};
 
 /// Seconds, 0.05 ms to 50 ms: from a quarter of an RSA-2048 signature to a starved processor.
 const SIGNING_SECONDS: &[f64] = &[0.000_05, 0.000_1, 0.000_2, 0.000_3, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05];
-/// Seconds, 1 ms to the 60 s that a request may take by default.
+/// Seconds, 1 ms to 60 s: twice what a request may wait for its answer by default.
 const REQUEST_SECONDS: &[f64] =
     &[0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 /// Bytes, 256 B to 16 MiB in steps of four.

@@ -5,12 +5,12 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use tokio::time::Sleep;
+use tokio::time::{Sleep, sleep};
 
 use super::exchange::Exchange;
 use crate::net::{respond::Code, upstream::Streamed};
@@ -29,7 +29,6 @@ enum Content {
 struct PassedOn {
     body: Streamed,
     idle: Duration,
-    deadline: Instant,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -39,9 +38,10 @@ impl Answer {
         Self { content: Content::OurOwn(Some(body)), exchange }
     }
 
-    /// `idle` is the longest wait between two pieces; at `deadline` the answer is cut.
-    pub(super) fn passed_on(body: Streamed, exchange: Arc<Exchange>, idle: Duration, deadline: Instant) -> Self {
-        Self { content: Content::PassedOn(PassedOn { body, idle, deadline, timer: None }), exchange }
+    /// `idle` is the longest wait between two pieces. Nothing limits the whole: as long as an answer continues, only its caller
+    /// and the end of a drain cut it.
+    pub(super) fn passed_on(body: Streamed, exchange: Arc<Exchange>, idle: Duration) -> Self {
+        Self { content: Content::PassedOn(PassedOn { body, idle, timer: None }), exchange }
     }
 }
 
@@ -59,12 +59,11 @@ impl PassedOn {
             Poll::Ready(None) => Poll::Ready(None),
             Poll::Pending => {
                 // Made at the first wait: most answers come in one piece and never need it.
-                let (now, idle, deadline) = (Instant::now(), self.idle, self.deadline);
-                let until = (now + idle).min(deadline);
-                let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until.into())));
+                let idle = self.idle;
+                let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(idle)));
                 ready!(timer.as_mut().poll(cx));
-                let key = if Instant::now() >= deadline { "timeouts.request" } else { "timeouts.response_idle" };
-                Poll::Ready(Some(Err((Code::UpstreamTimeout, format!("the answer did not go on in time ({key})")))))
+                let cause = "the answer did not continue in time (timeouts.response_idle)";
+                Poll::Ready(Some(Err((Code::UpstreamTimeout, cause.to_owned()))))
             }
         }
     }

@@ -147,6 +147,11 @@ impl Exchange {
         self.metrics.signed(true, took.as_secs_f64());
     }
 
+    /// Whether its body has arrived.
+    pub(super) fn has_body(&self) -> bool {
+        !self.facts().phases.body.ended.is_zero()
+    }
+
     /// A new attempt begins: when, and who is to be told whether a connection has got hold of it.
     pub(super) fn attempt(&self) -> (Instant, &Handover) {
         let now = Instant::now();

@@ -5,6 +5,7 @@
 //! * [`stack`]: the tower stack that every connection of the signing listener is served with.
 //! * `observe`: the outermost layer; opens an `exchange`, turns failures into responses.
 //! * `exchange`: what is known about one request, written to log and metrics when its answer has ended.
+//! * `deadline`: until when a request must have its answer's head; pure.
 //! * `slots`: how many requests are worked on at a time.
 //! * `standing`: whether a queue is a burst or an overload.
 //! * `head`: which request heads are taken; pure.
@@ -17,6 +18,7 @@
 
 mod answer;
 mod body;
+mod deadline;
 mod drain;
 mod exchange;
 mod gateway;

@@ -5,7 +5,7 @@ use std::{
     future::ready,
     sync::Arc,
     task::{Context, Poll},
-    time::Instant,
+    time::Duration,
 };
 
 use futures_util::future::BoxFuture;
@@ -17,6 +17,7 @@ use tower::{Layer, Service, layer::layer_fn};
 
 use super::{
     answer::Answer,
+    deadline::Deadline,
     drain::Drain,
     exchange::{Call, Exchange},
     trace::{TRACEPARENT, TRACESTATE},
@@ -91,33 +92,34 @@ where
                 Failure::new(Code::PolicyDenied, "the caller of this certificate is not in listen.tls.callers");
             return Box::pin(ready(Ok(refuse(failure, exchange))));
         }
-        let (mut inner, timeouts) = (self.inner.clone(), self.timeouts);
+        let timeouts = self.timeouts;
+        let deadline = match Deadline::of(request.headers(), exchange.started(), timeouts.request) {
+            Ok(deadline) => deadline,
+            Err(failure) => return Box::pin(ready(Ok(refuse(failure, exchange)))),
+        };
+        let mut inner = self.inner.clone();
         Box::pin(async move {
-            let deadline = exchange.started() + timeouts.request;
             let call = Call { request, exchange: Arc::clone(&exchange) };
-            let outcome = match timeout_at(deadline.into(), inner.call(call)).await {
+            let outcome = match timeout_at(deadline.at().into(), inner.call(call)).await {
                 Ok(outcome) => outcome,
-                Err(_) => Err(Failure::new(Code::UpstreamTimeout, "no answer in time (timeouts.request)")),
+                // The rest of a body that has not arrived cannot be told from the next request.
+                Err(_) if !exchange.has_body() => Err(deadline.missed().closing()),
+                Err(_) => Err(deadline.missed()),
             };
             Ok(match outcome {
-                Ok(response) => pass_on(response, exchange, timeouts, deadline),
+                Ok(response) => pass_on(response, exchange, timeouts.response_idle),
                 Err(failure) => refuse(failure, exchange),
             })
         })
     }
 }
 
-fn pass_on(
-    mut response: Response<Streamed>,
-    exchange: Arc<Exchange>,
-    timeouts: Timeouts,
-    deadline: Instant,
-) -> Response<Answer> {
+fn pass_on(mut response: Response<Streamed>, exchange: Arc<Exchange>, idle: Duration) -> Response<Answer> {
     headers::to_downstream(response.headers_mut());
     response.headers_mut().insert(REQUEST_ID, exchange.id().clone());
     exchange.came_over(response.body().connection_opened());
     exchange.answered(response.status());
-    response.map(|body| Answer::passed_on(body, exchange, timeouts.response_idle, deadline))
+    response.map(|body| Answer::passed_on(body, exchange, idle))
 }
 
 fn refuse(failure: Failure, exchange: Arc<Exchange>) -> Response<Answer> {

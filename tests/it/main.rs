@@ -10,6 +10,7 @@
 
 mod admin;
 mod contract;
+mod deadlines;
 mod drain;
 mod egress;
 mod endurance;
