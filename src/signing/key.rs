@@ -38,19 +38,19 @@ pub struct SigningKey {
 }
 
 impl SigningKey {
-    /// Reads a private key from PEM text: PKCS#8 or PKCS#1, any line ends, any text around the block.
+    /// Reads a private key from PEM text: PKCS#8 or PKCS#1, in any of the shapes that `pem` reads.
     ///
     /// # Errors
     /// A [`KeyError`] that says what was found instead of an RSA private key of 2048 to 4096 bits.
     pub fn from_pem(pem: &[u8]) -> Result<Self, KeyError> {
-        let block = pem::find(pem, &PRIVATE_LABELS).map_err(|found| KeyError::instead_of_private(&found))?;
-        match block.label {
-            "PRIVATE KEY" => {
-                let outer = PrivateKeyInfo::try_from(&block.der[..]).map_err(|_| KeyError::Damaged)?;
+        let block = pem::find(pem, &PRIVATE_LABELS).map_err(KeyError::instead_of_private)?;
+        // The label is at times that of the other form. The content says by itself which one it is.
+        match PrivateKeyInfo::try_from(&block.der[..]) {
+            Ok(outer) => {
                 check_algorithm(&outer.algorithm)?;
                 Self::from_pkcs1_der(outer.private_key)
             }
-            _ => Self::from_pkcs1_der(&block.der),
+            Err(_) => Self::from_pkcs1_der(&block.der),
         }
     }
 
@@ -128,14 +128,13 @@ impl VerifyingKey {
     /// # Errors
     /// A [`KeyError`] that says what was found instead of an RSA public key of 2048 to 4096 bits.
     pub fn from_pem(pem: &[u8]) -> Result<Self, KeyError> {
-        let block = pem::find(pem, &PUBLIC_LABELS).map_err(|found| KeyError::instead_of_public(&found))?;
-        match block.label {
-            "PUBLIC KEY" => {
-                let outer = SubjectPublicKeyInfoRef::try_from(&block.der[..]).map_err(|_| KeyError::Damaged)?;
+        let block = pem::find(pem, &PUBLIC_LABELS).map_err(KeyError::instead_of_public)?;
+        match SubjectPublicKeyInfoRef::try_from(&block.der[..]) {
+            Ok(outer) => {
                 check_algorithm(&outer.algorithm)?;
                 Self::from_pkcs1_der(outer.subject_public_key.raw_bytes())
             }
-            _ => Self::from_pkcs1_der(&block.der),
+            Err(_) => Self::from_pkcs1_der(&block.der),
         }
     }
 
@@ -270,41 +269,71 @@ pub enum KeyError {
     /// A key of another algorithm, such as EC.
     #[error("is a key of another algorithm, an RSA key is needed")]
     NotRsa,
-    /// A PEM block that is no key of a known form: certificate, OpenSSH key, parameters.
+    /// A PEM block that is no key of a known form: certificate, OpenSSH key, parameters. Its label, one of a fixed list.
     #[error("holds a PEM block \"{0}\", which is not a key in PKCS#8 or PKCS#1 form")]
-    OtherBlock(String),
+    OtherBlock(&'static str),
+    /// A PEM block with a label that is not named, because it may be a part of a damaged key.
+    #[error("holds a PEM block of a kind that is no key in PKCS#8 or PKCS#1 form")]
+    UnknownBlock,
+    /// A `BEGIN` line with too few dashes, other dashes, or in lower case.
+    #[error("has a damaged BEGIN line; it begins and ends with five hyphens, as in \"-----BEGIN PRIVATE KEY-----\"")]
+    Boundary,
+    /// `END` under another label than `BEGIN`.
+    #[error("is damaged: its BEGIN and END lines name different things")]
+    Ends,
+    /// The lines of base64 without those around them.
+    #[error(
+        "holds base64 without the lines around it; put \"-----BEGIN PRIVATE KEY-----\" (or PUBLIC) before and the END line after it"
+    )]
+    Bare,
+    /// PEM text that was encoded once more, as in the `data` of a Kubernetes Secret.
+    #[error("is base64 of a PEM file; decode it first (base64 -d)")]
+    Base64,
+    /// Bytes in place of text.
+    #[error(
+        "is binary (DER), PEM text is needed (openssl pkey -inform DER -in key.der -out key.pem; add -pubin for a public key)"
+    )]
+    Der,
     /// Modulus too small or too large.
-    #[error("has a modulus of {0} bits, {MIN_BITS} to {MAX_BITS} are accepted")]
+    #[error(
+        "has a modulus of {0} bits, {MIN_BITS} to {MAX_BITS} are accepted; make a new key pair (wonder-signer keygen --out keys) \
+         and a new AppID for it in Wonder's portal"
+    )]
     Size(usize),
 }
 
 impl KeyError {
-    fn instead_of_private(found: &Found) -> Self {
+    fn instead_of_private(found: Found) -> Self {
         match found {
-            Found::Label(label) if PUBLIC_LABELS.contains(&&label[..]) => Self::PublicKey,
+            Found::Label(label) if PUBLIC_LABELS.contains(&label) => Self::PublicKey,
             other => Self::instead_of_key(other),
         }
     }
 
-    fn instead_of_public(found: &Found) -> Self {
+    fn instead_of_public(found: Found) -> Self {
         match found {
-            Found::Label(label) if PRIVATE_LABELS.contains(&&label[..]) => Self::PrivateKey,
+            Found::Label(label) if PRIVATE_LABELS.contains(&label) => Self::PrivateKey,
             // Not `Encrypted`: to decrypt it would be no remedy.
-            Found::Label(label) if label == ENCRYPTED_LABEL => Self::PrivateKey,
+            Found::Label(ENCRYPTED_LABEL) => Self::PrivateKey,
             other => Self::instead_of_key(other),
         }
     }
 
-    fn instead_of_key(found: &Found) -> Self {
+    fn instead_of_key(found: Found) -> Self {
         match found {
             Found::Nothing => Self::Empty,
             Found::NoBlock => Self::NoPem,
+            Found::Boundary => Self::Boundary,
             Found::Cut => Self::Cut,
+            Found::Ends => Self::Ends,
             Found::Damaged => Self::Damaged,
-            Found::Encrypted => Self::Encrypted,
-            Found::Label(label) if label == ENCRYPTED_LABEL => Self::Encrypted,
+            Found::Encrypted | Found::Label(ENCRYPTED_LABEL) => Self::Encrypted,
+            Found::Bare => Self::Bare,
+            Found::Base64 => Self::Base64,
+            Found::Der => Self::Der,
             Found::Label(label) if label.starts_with("EC ") || label.starts_with("DSA ") => Self::NotRsa,
-            Found::Label(label) => Self::OtherBlock(label.clone()),
+            Found::Label(label) => Self::OtherBlock(label),
+            Found::OtherLabel => Self::UnknownBlock,
         }
     }
 }

@@ -1,79 +1,175 @@
-//! Finds a block in PEM text (RFC 7468), as people really keep it: with CRLF line ends, indented by a template, with
-//! text before the `BEGIN` line or other blocks around it.
+//! Finds a block in PEM text (RFC 7468) in the shapes in which it arrives: with CRLF or CR line ends, with spaces or a literal `\n`
+//! in place of line ends, on one line, in quotes, in UTF-16, indented by a template, with other text or blocks around it.
+//!
+//! None of these is ambiguous: neither white space nor a back slash is a character of base64. What cannot be read is named for
+//! what it is, in words of our own: no part of the text is repeated.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use memchr::memmem;
 use zeroize::Zeroizing;
 
 /// A decoded block.
 pub(super) struct Block {
-    /// Which of the wanted labels it carries.
-    pub(super) label: &'static str,
     /// Its content, wiped when dropped.
     pub(super) der: Zeroizing<Vec<u8>>,
 }
 
 /// What there was instead of a wanted block.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Found {
     /// White space at most.
     Nothing,
     /// Text without a block.
     NoBlock,
+    /// A `BEGIN` line that is not what RFC 7468 requires.
+    Boundary,
     /// A block that does not end.
     Cut,
+    /// A block that ends under another label than it begins with.
+    Ends,
     /// A block that is not base64.
     Damaged,
     /// A block under a passphrase in the old manner (RFC 1421 `Proc-Type` header).
     Encrypted,
-    /// A whole block with another label.
-    Label(String),
+    /// Base64 without the lines around it.
+    Bare,
+    /// Base64 of PEM text.
+    Base64,
+    /// Bytes of DER.
+    Der,
+    /// A block with another label, one of [`LABELS`].
+    Label(&'static str),
+    /// A block with a label that is none of [`LABELS`].
+    OtherLabel,
 }
 
+/// Labels that may be named in a message. Others are not: in a damaged file a label can be anything.
+const LABELS: [&str; 18] = [
+    "PRIVATE KEY",
+    "RSA PRIVATE KEY",
+    "PUBLIC KEY",
+    "RSA PUBLIC KEY",
+    "ENCRYPTED PRIVATE KEY",
+    "EC PRIVATE KEY",
+    "EC PARAMETERS",
+    "DSA PRIVATE KEY",
+    "DSA PARAMETERS",
+    "DH PARAMETERS",
+    "OPENSSH PRIVATE KEY",
+    "CERTIFICATE",
+    "TRUSTED CERTIFICATE",
+    "X509 CERTIFICATE",
+    "CERTIFICATE REQUEST",
+    "X509 CRL",
+    "PKCS7",
+    "PGP PRIVATE KEY BLOCK",
+];
+
+const BEGIN: &[u8] = b"-----BEGIN ";
+const END: &[u8] = b"-----END ";
+const DASHES: &[u8] = b"-----";
+
 /// Returns the first block whose label is among `wanted`, else what was there instead of it.
-pub(super) fn find(text: &[u8], wanted: &[&'static str]) -> Result<Block, Found> {
-    // Editors on Windows begin a file with a byte order mark.
+pub(super) fn find(bytes: &[u8], wanted: &[&str]) -> Result<Block, Found> {
+    let narrowed = ascii(bytes);
+    let text = narrowed.as_ref().map_or(bytes, |narrowed| &narrowed[..]);
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     if text.iter().all(u8::is_ascii_whitespace) {
         return Err(Found::Nothing);
     }
-    let mut other = Found::NoBlock;
-    let mut lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
-    while let Some(line) = lines.next() {
-        let Some(label) = boundary(line, b"-----BEGIN ") else { continue };
-        let (body, ended) = body_of(&mut lines, label);
-        let Some(label) = wanted.iter().copied().find(|wanted| wanted.as_bytes() == label) else {
-            if other == Found::NoBlock {
-                other = Found::Label(String::from_utf8_lossy(&label[..label.len().min(40)]).into_owned());
+    let mut other = None;
+    let mut rest = text;
+    while let Some((label, after)) = boundary(rest, BEGIN) {
+        // No block contains the beginning of another one.
+        let (body, next) = after.split_at(memmem::find(after, BEGIN).unwrap_or(after.len()));
+        rest = next;
+        if !wanted.iter().any(|wanted| wanted.as_bytes() == label) {
+            other.get_or_insert_with(|| named(label));
+            continue;
+        }
+        let Some(end) = memmem::find(body, END) else {
+            if base64(body).is_some() {
+                return Err(Found::Cut);
             }
+            // A sentence about the line, such as a comment above the block.
+            other.get_or_insert(Found::Cut);
             continue;
         };
-        if !ended {
-            return Err(Found::Cut);
-        }
-        if body.starts_with(b"Proc-Type:") {
-            return Err(Found::Encrypted);
-        }
-        return match BASE64_STANDARD.decode(&*body) {
-            Ok(der) => Ok(Block { label, der: Zeroizing::new(der) }),
-            Err(_) => Err(Found::Damaged),
+        return match boundary(&body[end..], END) {
+            Some((ended, _)) if ended == label => decoded(&body[..end]),
+            Some(_) => Err(Found::Ends),
+            None => Err(Found::Cut),
         };
     }
-    Err(other)
+    Err(other.unwrap_or_else(|| without_block(text)))
 }
 
-/// Joins the lines up to the `END` line of `label`; says whether that line came.
-fn body_of<'a>(lines: &mut impl Iterator<Item = &'a [u8]>, label: &[u8]) -> (Zeroizing<Vec<u8>>, bool) {
-    // Large enough for every key that is accepted, so that growing leaves no copies behind.
-    let mut body = Zeroizing::new(Vec::with_capacity(8192));
-    for line in lines {
-        if boundary(line, b"-----END ") == Some(label) {
-            return (body, true);
-        }
-        body.extend_from_slice(line);
+/// The label after the first `start`, and what follows its closing dashes.
+fn boundary<'a>(text: &'a [u8], start: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let after = &text[memmem::find(text, start)? + start.len()..];
+    let end = memmem::find(after, DASHES)?;
+    Some((after[..end].trim_ascii(), &after[end + DASHES.len()..]))
+}
+
+fn named(label: &[u8]) -> Found {
+    LABELS.into_iter().find(|known| known.as_bytes() == label).map_or(Found::OtherLabel, Found::Label)
+}
+
+fn decoded(body: &[u8]) -> Result<Block, Found> {
+    if memmem::find(body, b"Proc-Type:").is_some() {
+        return Err(Found::Encrypted);
     }
-    (body, false)
+    let base64 = base64(body).ok_or(Found::Damaged)?;
+    let der = BASE64_STANDARD.decode(&*base64).map_err(|_| Found::Damaged)?;
+    Ok(Block { der: Zeroizing::new(der) })
 }
 
-fn boundary<'a>(line: &'a [u8], start: &[u8]) -> Option<&'a [u8]> {
-    line.strip_prefix(start)?.strip_suffix(b"-----")
+/// The characters of base64 in a block's body; nothing when it holds more than these, white space and escaped line ends.
+fn base64(body: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    // Of the full size from the start, so that growing leaves no copies behind.
+    let mut characters = Zeroizing::new(Vec::with_capacity(body.len()));
+    let mut bytes = body.iter().copied().peekable();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'\\' => {
+                // `\n`, `\r\n`, `\\n` and the `\/` of some JSON writers.
+                let _ = bytes.next_if(|escaped| matches!(escaped, b'n' | b'r' | b't'));
+            }
+            byte if byte.is_ascii_whitespace() => {}
+            byte if byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=') => characters.push(byte),
+            _ => return None,
+        }
+    }
+    Some(characters)
+}
+
+/// Names a text that has no block.
+fn without_block(text: &[u8]) -> Found {
+    // "-----BEGIN " in base64.
+    const ENCODED: &[u8] = b"LS0tLS1CRUdJTi";
+    let upper = Zeroizing::new(text.to_ascii_uppercase());
+    let contains = |word: &[u8]| memmem::find(&upper, word).is_some();
+    match text.trim_ascii() {
+        // A SEQUENCE with its length in one or two bytes (X.690 §8.1.3).
+        [0x30, 0x80..=0x84, ..] => Found::Der,
+        text if text.starts_with(ENCODED) => Found::Base64,
+        text if text.starts_with(b"MII") && base64(text).is_some() => Found::Bare,
+        _ if memmem::find(text, BEGIN).is_some() => Found::Cut,
+        _ if contains(b"BEGIN ") && contains(b" KEY") => Found::Boundary,
+        _ => Found::NoBlock,
+    }
+}
+
+/// The text of UTF-16, which PowerShell and editors on Windows write, as bytes of ASCII. PEM has no other characters; what is no
+/// ASCII becomes a byte that no block has.
+fn ascii(bytes: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let (pairs, high) = match bytes {
+        [0xff, 0xfe, rest @ ..] => (rest, 1),
+        [0xfe, 0xff, rest @ ..] => (rest, 0),
+        [first, 0, ..] if *first != 0 => (bytes, 1),
+        [0, second, ..] if *second != 0 => (bytes, 0),
+        _ => return None,
+    };
+    let narrow = |pair: &[u8]| if pair[high] == 0 { pair[1 - high] } else { 0xff };
+    Some(Zeroizing::new(pairs.chunks_exact(2).map(narrow).collect()))
 }

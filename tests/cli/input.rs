@@ -17,7 +17,11 @@ fn keys_that_cannot_be_used_are_bad_usage_with_the_reason() {
         (desk.path("none"), "cannot be read: No such file or directory (os error 2)"),
         (desk.path(""), "is a directory, a file is needed"),
         (desk.path("rsa2048-pkcs8.pub"), "is a public key, a private key is needed"),
-        (desk.path("rsa2047-pkcs1.pem"), "has a modulus of 2047 bits, 2048 to 4096 are accepted"),
+        (
+            desk.path("rsa2047-pkcs1.pem"),
+            "has a modulus of 2047 bits, 2048 to 4096 are accepted; make a new key pair (wonder-signer keygen --out keys) and a new \
+             AppID for it in Wonder's portal",
+        ),
         (
             encrypted.to_owned(),
             "is encrypted with a passphrase; decrypt it first (openssl pkey -in key.pem -out plain.pem)",

@@ -4,6 +4,7 @@
 //! That a line was written for each request is asserted too; else the search would find nothing in nothing.
 
 mod commands;
+mod key_files;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use tokio::{

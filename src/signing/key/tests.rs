@@ -1,5 +1,6 @@
 //! Keys in every form they are kept in, and every text that is not one.
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use rsa::pkcs1::der::Encode as _;
 
 use super::{super::tests::KnownAnswers, *};
@@ -52,12 +53,61 @@ fn reads_pem_as_people_keep_it() {
                 ("tabs and trailing blanks", text.replace("-----BEGIN", "\t-----BEGIN").replace('\n', " \t\n\t")),
                 ("certificate before", format!("{certificate}{text}")),
                 ("certificate after", format!("{text}{certificate}")),
+                ("CR alone", text.replace('\n', "\r")),
+                ("spaces for line ends", text.replace('\n', " ")),
+                ("a literal \\n", text.replace('\n', "\\n")),
+                ("a literal \\r\\n", text.replace('\n', "\\r\\n")),
+                ("a doubled back slash", text.replace('\n', "\\\\n")),
+                ("JSON's \\/", text.replace('/', "\\/").replace('\n', "\\n")),
+                ("one line", text.replace('\n', "")),
+                ("quotes", format!("\"{}\"", text.trim_end())),
+                ("single quotes, one line", format!("'{}'", text.replace('\n', "\\n"))),
+                ("an assignment", format!("KEY=\"{}\"\n", text.replace('\n', "\\n"))),
+                ("a sentence about it", format!("# the -----BEGIN PRIVATE KEY----- block, or PUBLIC:\n{text}")),
+                ("a cut certificate before", format!("{}\n{text}", &certificate[..400])),
             ] {
-                let key = if is_private { private(&text).map(|key| key.public) } else { public(&text) };
-                assert_eq!(key.map(|key| key.to_pem()), Ok(Ok(pems.public_key_pem.clone())), "{name}, {what}");
+                let utf16: Vec<u16> = text.encode_utf16().collect();
+                let encoded = |bytes: fn(u16) -> [u8; 2]| utf16.iter().copied().flat_map(bytes).collect::<Vec<u8>>();
+                let (little, big) = (encoded(u16::to_le_bytes), encoded(u16::to_be_bytes));
+                for bytes in [
+                    text.into_bytes(),
+                    [&[0xff, 0xfe], &little[..]].concat(),
+                    [&[0xfe, 0xff], &big[..]].concat(),
+                    little,
+                    big,
+                ] {
+                    let key = if is_private {
+                        SigningKey::from_pem(&bytes).map(|key| key.public)
+                    } else {
+                        VerifyingKey::from_pem(&bytes)
+                    };
+                    assert_eq!(key.map(|key| key.to_pem()), Ok(Ok(pems.public_key_pem.clone())), "{name}, {what}");
+                }
             }
         }
     }
+}
+
+#[test]
+fn reads_a_form_under_the_label_of_the_other() {
+    let vectors = KnownAnswers::load();
+    for (name, label, other) in
+        [("rsa2048-pkcs1", "RSA PRIVATE KEY", "PRIVATE KEY"), ("rsa2048-pkcs8", "PRIVATE KEY", "RSA PRIVATE KEY")]
+    {
+        let text = vectors.keys[name].private_key_pem.replace(label, other);
+        let key = private(&text).map(|key| key.public.to_pem().unwrap());
+        assert_eq!(key.as_ref(), Ok(&vectors.keys[name].public_key_pem), "{name}");
+        let text = vectors.keys[name].public_key_pem.replace("PUBLIC KEY", "RSA PUBLIC KEY");
+        assert_eq!(public(&text).map(|key| key.to_pem()), Ok(Ok(vectors.keys[name].public_key_pem.clone())));
+    }
+}
+
+#[test]
+fn names_der_for_what_it_is() {
+    let text = &KnownAnswers::load().keys["rsa2048-pkcs8"].private_key_pem;
+    let der = pem::find(text.as_bytes(), &PRIVATE_LABELS).unwrap().der;
+    assert_eq!(SigningKey::from_pem(&der).err(), Some(KeyError::Der));
+    assert_eq!(VerifyingKey::from_pem(&der).err(), Some(KeyError::Der));
 }
 
 #[test]
@@ -75,7 +125,8 @@ fn refuses_a_private_key_that_is_none_and_says_what_it_is() {
     let good = &vectors.keys["rsa2048-pkcs8"];
     let refused = &vectors.refused_keys["rsa2047-pkcs1"];
     let no_label = good.private_key_pem.replace("PRIVATE KEY", "THING");
-    let other = |label: &str| KeyError::OtherBlock(label.to_owned());
+    let other = KeyError::OtherBlock;
+    let pem_in_base64 = BASE64_STANDARD.encode(&good.private_key_pem);
     let cases: &[(&str, &str, KeyError)] = &[
         ("2047 bits", &refused.private_key_pem, KeyError::Size(2047)),
         ("1024 bits", fixture!("rsa1024.pem"), KeyError::Size(1024)),
@@ -91,13 +142,23 @@ fn refuses_a_private_key_that_is_none_and_says_what_it_is() {
         ("RSA-PSS alone", fixture!("rsa-pss.pem"), KeyError::NotRsa),
         ("OpenSSH", fixture!("openssh.pem"), other("OPENSSH PRIVATE KEY")),
         ("a certificate", fixture!("certificate.pem"), other("CERTIFICATE")),
-        ("an unknown label", &no_label, other("THING")),
+        ("an unknown label", &no_label, KeyError::UnknownBlock),
         ("nothing", "", KeyError::Empty),
         ("a byte order mark", "\u{feff}", KeyError::Empty),
         ("white space", " \r\n\t\n", KeyError::Empty),
         ("text", "not a key", KeyError::NoPem),
-        ("bare base64", "MIIEvgIBADANBgkqhkiG9w0BAQEFAASCBKgwggSkAgEAAoIBAQ==", KeyError::NoPem),
-        ("lines joined by \\n", &good.private_key_pem.replace('\n', "\\n"), KeyError::NoPem),
+        ("bare base64", "MIIEvgIBADANBgkqhkiG9w0BAQEFAASCBKgwggSkAgEAAoIBAQ==", KeyError::Bare),
+        ("base64 of the file", &pem_in_base64, KeyError::Base64),
+        ("four dashes", &good.private_key_pem.replace("-----", "----"), KeyError::Boundary),
+        ("a word processor's dashes", &good.private_key_pem.replace("-----", "\u{2014}\u{2014}-"), KeyError::Boundary),
+        ("lower case", &good.private_key_pem.to_lowercase(), KeyError::Boundary),
+        ("another END line", &good.private_key_pem.replace("END PRIVATE", "END RSA PRIVATE"), KeyError::Ends),
+        (
+            "two keys, the first one cut",
+            &format!("{}\n{}", &good.private_key_pem[..400], good.private_key_pem),
+            KeyError::Cut,
+        ),
+        ("a space for each +", &good.private_key_pem.replace('+', " "), KeyError::Damaged),
     ];
     for (what, text, expected) in cases {
         assert_eq!(private(text).err().as_ref(), Some(expected), "{what}");
@@ -116,7 +177,7 @@ fn refuses_a_public_key_that_is_none_and_says_what_it_is() {
         ("an encrypted private key", fixture!("rsa2048-encrypted-pkcs8.pem"), KeyError::PrivateKey),
         ("an EC private key", fixture!("ec-sec1.pem"), KeyError::NotRsa),
         ("an EC key", fixture!("ec-public.pem"), KeyError::NotRsa),
-        ("a certificate", fixture!("certificate.pem"), KeyError::OtherBlock("CERTIFICATE".to_owned())),
+        ("a certificate", fixture!("certificate.pem"), KeyError::OtherBlock("CERTIFICATE")),
         ("nothing", "", KeyError::Empty),
         ("text", "ssh-rsa AAAAB3NzaC1yc2E", KeyError::NoPem),
     ];
@@ -130,12 +191,11 @@ fn a_file_cut_anywhere_is_refused() {
     let vectors = KnownAnswers::load();
     for name in ["rsa2048-pkcs8", "rsa2048-pkcs1"] {
         let text = vectors.keys[name].private_key_pem.trim_end();
-        let first_line = text.find('\n').unwrap();
         for at in 0..text.len() {
             let expected = match at {
                 0 => KeyError::Empty,
-                // The label is not whole before the last dash.
-                at if at < first_line => KeyError::NoPem,
+                // Without `-----BEGIN ` it is any text.
+                at if at < 11 => KeyError::NoPem,
                 _ => KeyError::Cut,
             };
             assert_eq!(private(&text[..at]).err(), Some(expected), "{name} cut at {at}");
@@ -162,8 +222,6 @@ fn damaged_content_is_refused() {
             assert_eq!(private(&text).err(), Some(KeyError::Damaged), "{name}: {what}");
         }
     }
-    let wrong_label = vectors.keys["rsa2048-pkcs1"].private_key_pem.replace("RSA PRIVATE", "PRIVATE");
-    assert_eq!(private(&wrong_label).err(), Some(KeyError::Damaged), "PKCS#1 under the label of PKCS#8");
     let public_text = &vectors.keys["rsa2048-pkcs8"].public_key_pem;
     let lines: Vec<&str> = public_text.lines().collect();
     let missing = [&lines[..3], &lines[4..]].concat().join("\n");
@@ -175,11 +233,7 @@ fn parts_that_do_not_belong_together_are_refused() {
     let vectors = KnownAnswers::load();
     let der = |name: &str| {
         let block = pem::find(vectors.keys[name].private_key_pem.as_bytes(), &PRIVATE_LABELS).unwrap();
-        if block.label == "PRIVATE KEY" {
-            PrivateKeyInfo::try_from(&block.der[..]).unwrap().private_key.to_vec()
-        } else {
-            block.der.to_vec()
-        }
+        PrivateKeyInfo::try_from(&block.der[..]).map_or(block.der.to_vec(), |outer| outer.private_key.to_vec())
     };
     let (one, two) = (der("rsa2048-pkcs8"), der("rsa2048-pkcs1"));
     let one = rsa::pkcs1::RsaPrivateKey::try_from(&one[..]).unwrap();
@@ -213,12 +267,22 @@ fn each_refusal_has_its_own_words() {
         KeyError::PrivateKey,
         KeyError::Encrypted,
         KeyError::NotRsa,
-        KeyError::OtherBlock("CERTIFICATE".to_owned()),
+        KeyError::OtherBlock("CERTIFICATE"),
+        KeyError::UnknownBlock,
+        KeyError::Boundary,
+        KeyError::Ends,
+        KeyError::Bare,
+        KeyError::Base64,
+        KeyError::Der,
         KeyError::Size(2047),
     ];
     let texts: std::collections::BTreeSet<String> = all.iter().map(ToString::to_string).collect();
     assert_eq!(texts.len(), all.len());
-    assert_eq!(KeyError::Size(2047).to_string(), "has a modulus of 2047 bits, 2048 to 4096 are accepted");
+    assert_eq!(
+        KeyError::Size(2047).to_string(),
+        "has a modulus of 2047 bits, 2048 to 4096 are accepted; make a new key pair (wonder-signer keygen --out keys) and a new \
+         AppID for it in Wonder's portal"
+    );
 }
 
 #[test]
@@ -248,10 +312,22 @@ fn debug_shows_size_and_fingerprint_only() {
 fn no_refusal_repeats_the_text() {
     let vectors = KnownAnswers::load();
     let marker = &vectors.keys["rsa2048-pkcs8"].private_key_pem[100..164];
-    let cut = vectors.keys["rsa2048-pkcs8"].private_key_pem.replace("-----END", "");
-    let error = private(&cut).unwrap_err();
-    assert!(!format!("{error} {error:?}").contains(&marker[..16]));
-    let long = format!("-----BEGIN {marker}-----\n-----END {marker}-----\n");
-    let error = private(&long).unwrap_err();
-    assert!(!format!("{error} {error:?}").contains(marker), "a label is shown in part only");
+    let marker = &marker[..16];
+    let good = &vectors.keys["rsa2048-pkcs8"].private_key_pem;
+    let lines: Vec<&str> = good.lines().collect();
+    let body = lines[1..lines.len() - 1].join("\n");
+    for text in [
+        good.replace("-----END", ""),
+        format!("-----BEGIN {marker}-----\n-----END {marker}-----\n"),
+        // The line end after the label is lost.
+        format!("-----BEGIN PRIVATE KEY{body}-----END PRIVATE KEY-----"),
+        format!("-----BEGIN {body}-----\n{body}\n-----END {body}-----"),
+        format!("-----BEGIN EC {body}-----"),
+        format!("-----BEGIN CERTIFICATE {marker}-----"),
+        body,
+    ] {
+        for error in [private(&text).unwrap_err(), public(&text).unwrap_err()] {
+            assert!(!format!("{error} {error:?}").contains(&marker[..4]), "{error}");
+        }
+    }
 }
