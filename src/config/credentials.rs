@@ -8,9 +8,10 @@ use zeroize::Zeroizing;
 
 use super::{
     ConfigError,
+    error::hint,
     field::{Key, Shown},
     file,
-    layers::Layers,
+    layers::{Layers, trimmed},
     values,
 };
 use crate::signing::AppId;
@@ -51,19 +52,6 @@ impl Secret {
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
-    }
-
-    /// With each literal `\n` made a line end, as an environment variable often has to carry them.
-    pub(super) fn with_line_ends(text: &str) -> Self {
-        // Only shrinks, so that it never grows and leaves no copies behind.
-        let mut whole = Zeroizing::new(String::with_capacity(text.len()));
-        for (at, line) in text.split("\\n").enumerate() {
-            if at > 0 {
-                whole.push('\n');
-            }
-            whole.push_str(line.strip_suffix("\\r").unwrap_or(line));
-        }
-        Self(whole)
     }
 }
 
@@ -137,6 +125,11 @@ fn one_of(layers: &Layers, name: &str, one: &str, other: &str) -> Result<(), Con
 fn app_id_from_file(value: &Value) -> Result<AppId, String> {
     let path = (values::path().parse)(value)?;
     let content = file::read(&path, 4096).map_err(|error| format!("{} {error}", path.display()))?;
-    let text = std::str::from_utf8(&content.bytes).unwrap_or_default().trim();
-    text.parse().map_err(|error| format!("in {}, {error}", path.display()))
+    let in_file = |reason: &str| format!("in {}, {reason}", path.display());
+    let text = std::str::from_utf8(&content.bytes).map_err(|_| in_file("the AppID is not UTF-8 text"))?;
+    let text = trimmed(text);
+    if text.is_empty() {
+        return Err(in_file("there is no AppID: the file is empty"));
+    }
+    text.parse().map_err(|error| in_file(&format!("{error}{}", hint(text).unwrap_or_default())))
 }

@@ -64,11 +64,8 @@ pub(super) fn shown(key: &str, value: &Value) -> Option<String> {
     }
     match value {
         Value::String(_, text) => {
-            let harmless = text.len() <= 80
-                && !text.contains(['@', '?', '#'])
-                && !text.contains("-----")
-                && printable(text) == *text;
-            harmless.then(|| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")))
+            let harmless = text.len() <= 80 && !text.contains(['@', '?', '#']) && !text.contains("-----");
+            harmless.then(|| format!("\"{}\"", escaped(text)))
         }
         Value::Bool(_, switch) => Some(switch.to_string()),
         Value::Num(..) => value.to_i128().or_else(|| value.to_u128()?.try_into().ok()).map(|number| number.to_string()),
@@ -79,4 +76,49 @@ pub(super) fn shown(key: &str, value: &Value) -> Option<String> {
 /// The text without what would break a line or a terminal.
 pub(super) fn printable(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
+}
+
+/// The text as TOML writes it between quotes; what cannot be seen becomes `\u200B`.
+fn escaped(text: &str) -> String {
+    text.chars().fold(String::new(), |mut whole, letter| {
+        match letter {
+            '"' | '\\' => whole.extend(['\\', letter]),
+            _ if is_invisible(letter) => whole.push_str(&code(letter)),
+            _ => whole.push(letter),
+        }
+        whole
+    })
+}
+
+fn code(letter: char) -> String {
+    match letter {
+        '\n' => "\\n".to_owned(),
+        '\r' => "\\r".to_owned(),
+        '\t' => "\\t".to_owned(),
+        _ if u32::from(letter) > 0xffff => format!("\\U{:08X}", u32::from(letter)),
+        _ => format!("\\u{:04X}", u32::from(letter)),
+    }
+}
+
+/// What is in a refused text that its reader may not see, or may take for no part of it. Nothing else of the text is repeated.
+pub(super) fn hint(text: &str) -> Option<String> {
+    if text.contains("-----") {
+        return None;
+    }
+    if let Some(letter) = text.chars().find(|letter| is_invisible(*letter)) {
+        return Some(format!("; it holds the invisible character {}", code(letter)));
+    }
+    let quotes = ['"', '\'', '`', '\u{2018}', '\u{2019}', '\u{201c}', '\u{201d}'];
+    text.starts_with(quotes)
+        .then(|| "; it begins with a quotation mark, which is part of the value: leave it out".to_owned())
+}
+
+/// Controls, spaces other than the usual one, and what takes no space at all.
+fn is_invisible(letter: char) -> bool {
+    letter.is_control()
+        || (letter.is_whitespace() && letter != ' ')
+        || matches!(letter,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }

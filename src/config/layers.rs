@@ -20,7 +20,7 @@ use figment::{
 
 use super::{
     ConfigError, Secret, Sources,
-    error::{printable, shown},
+    error::{hint, printable, shown},
     file,
     keys::{self, Place},
     proxy,
@@ -105,7 +105,7 @@ impl Layers {
             figment = figment.merge(layer);
         }
         for (flag, key, value) in flags.given() {
-            figment = figment.merge(Layer::of_one(format!("flag {flag}"), key, value?));
+            figment = figment.merge(Layer::of_one(format!("flag {flag}"), key, &value?));
         }
         Ok(Self { figment, secrets: variables.secrets, no_proxy: variables.no_proxy })
     }
@@ -132,8 +132,13 @@ impl Layers {
 
     /// An error about the value of `key`.
     pub(super) fn refuse(&self, key: &str, reason: impl Into<String>) -> ConfigError {
-        let value = self.figment.find_value(key).ok().and_then(|value| shown(key, &value));
-        ConfigError::Value { key: key.to_owned(), value, layer: self.source(key), reason: reason.into() }
+        let mut reason = reason.into();
+        let value = self.figment.find_value(key).ok();
+        if let Some(hint) = value.as_ref().and_then(|value| hint(value.as_str()?)) {
+            reason.push_str(&hint);
+        }
+        let value = value.and_then(|value| shown(key, &value));
+        ConfigError::Value { key: key.to_owned(), value, layer: self.source(key), reason }
     }
 
     /// The layer that `key` came from.
@@ -216,11 +221,16 @@ impl Layer {
         })?;
         let layer = Self { name, file: None, dict };
         layer.check(&layer.dict, &mut Vec::new())?;
-        Ok(layer)
+        Ok(Self { dict: tidy(layer.dict), ..layer })
     }
 
-    /// A layer of the one `key`, which must be known.
-    fn of_one(name: String, key: &str, value: String) -> Self {
+    /// A layer of the one `key`, which must be known; without it when `value` is empty.
+    fn of_one(name: String, key: &str, value: &str) -> Self {
+        let value = trimmed(value);
+        if value.is_empty() {
+            return Self { name, file: None, dict: Dict::new() };
+        }
+
         let (tables, last) = key.rsplit_once('.').unwrap_or(("", key));
         let innermost = Dict::from([(last.to_owned(), Value::from(value))]);
         let dict =
@@ -260,6 +270,36 @@ impl Layer {
         }
         Ok(())
     }
+}
+
+/// The rule for every value of every layer: white space around it does not count, and an empty one is not set. Templates,
+/// `.env` files with CRLF and optional references to a Secret make both.
+fn tidy(dict: Dict) -> Dict {
+    let kept = |value: Value| match value {
+        Value::String(tag, text) => {
+            Some(trimmed(&text)).filter(|text| !text.is_empty()).map(|text| Value::String(tag, text.to_owned()))
+        }
+        // An empty item is refused where the list is read: without it, a list of one would allow everything.
+        Value::Array(tag, items) => {
+            let trim = |item| match item {
+                Value::String(tag, text) => Value::String(tag, trimmed(&text).to_owned()),
+                item => item,
+            };
+            Some(Value::Array(tag, items.into_iter().map(trim).collect()))
+        }
+        Value::Dict(tag, inner) => {
+            let given = inner.len();
+            let inner = tidy(inner);
+            (given == 0 || !inner.is_empty()).then_some(Value::Dict(tag, inner))
+        }
+        value => Some(value),
+    };
+    dict.into_iter().filter_map(|(name, value)| Some((name, kept(value)?))).collect()
+}
+
+/// Without white space and byte order marks around it.
+pub(super) fn trimmed(text: &str) -> &str {
+    text.trim_matches(|letter: char| letter.is_whitespace() || letter == '\u{feff}')
 }
 
 impl Provider for Layer {

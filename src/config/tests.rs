@@ -212,7 +212,7 @@ fn every_key_is_read() {
             app_id = "{APP_ID}"
             private_key_file = "/key.pem"
             [limits]
-            body = 5
+            body = "5B"
             requests_in_flight = 6
             connections = 7
             headers = 18

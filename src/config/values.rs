@@ -10,6 +10,7 @@ use figment::value::Value;
 use serde_json::{Value as Json, json};
 
 use super::{
+    GIB, KIB, MIB,
     field::Kind,
     listener::{ListenAddress, NotAnAddress},
     origin::Host,
@@ -38,18 +39,41 @@ pub fn duration_of(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|_| "not a duration; write for example \"5s\" or \"250ms\"".to_owned())
 }
 
-/// A number of bytes, with or without a unit, within `bounds`.
+/// A number of bytes with its unit, within `bounds`.
+///
+/// The units are `B`, `KiB`, `MiB` and `GiB`, in any case, and `Ki`, `Mi` and `Gi` as Kubernetes writes them. `M` and `MB` mean
+/// 1,000,000 bytes to some programs and 1,048,576 to others, so they are refused.
 pub(super) fn size(bounds: RangeInclusive<u64>) -> Kind<usize> {
     let parse = move |value: &Value| {
         let not_a_size = || "not a size; write for example \"1MiB\"".to_owned();
-        let size = match value {
-            Value::String(_, text) => text.parse::<ByteSize>().map_err(|_| not_a_size())?.as_u64(),
-            Value::Num(..) => unsigned(value).ok_or_else(not_a_size)?,
+        let text = match value {
+            Value::String(_, text) => text.as_str(),
+            Value::Num(..) if unsigned(value).is_some() => "0",
             _ => return Err(not_a_size()),
         };
+        let number = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+        let unit = text[number.len()..].to_ascii_lowercase();
+        if !number.trim_end().parse::<f64>().is_ok_and(f64::is_finite) {
+            return Err(not_a_size());
+        }
+        match unit.as_str() {
+            "b" | "kib" | "mib" | "gib" | "ki" | "mi" | "gi" => {}
+            "" => return Err("has no unit, which is B, KiB, MiB or GiB; write for example \"1MiB\"".to_owned()),
+            "k" | "kb" => return Err(disagree("KiB", 1000, KIB)),
+            "m" | "mb" => return Err(disagree("MiB", 1_000_000, MIB)),
+            "g" | "gb" => return Err(disagree("GiB", 1_000_000_000, GIB)),
+            _ => return Err(not_a_size()),
+        }
+        let size = text.parse::<ByteSize>().map_err(|_| not_a_size())?.as_u64();
         usize::try_from(within(size, &bounds, size_text)?).map_err(|_| not_a_size())
     };
     kind(parse, |size| json!(size_text(*size as u64)))
+}
+
+fn disagree(unit: &str, decimal: u64, binary: u64) -> String {
+    format!(
+        "has a unit that is {decimal} bytes to some programs and {binary} to others; write {unit}, which is {binary}"
+    )
 }
 
 /// A whole number within `bounds`.
@@ -217,8 +241,8 @@ pub(super) fn duration_text(duration: Duration) -> String {
 pub(super) fn size_text(size: u64) -> String {
     match size {
         0 => "0B".to_owned(),
-        _ if size.is_multiple_of(super::MIB) => format!("{}MiB", size / super::MIB),
-        _ if size.is_multiple_of(super::KIB) => format!("{}KiB", size / super::KIB),
+        _ if size.is_multiple_of(MIB) => format!("{}MiB", size / MIB),
+        _ if size.is_multiple_of(KIB) => format!("{}KiB", size / KIB),
         _ => format!("{size}B"),
     }
 }

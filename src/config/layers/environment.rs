@@ -1,10 +1,14 @@
 //! The environment as layers, one per variable: `WONDER_SIGNER_LIMITS__BODY` sets `limits.body`. Case does not matter.
 
-use std::{collections::BTreeMap, ffi::OsString};
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    net::{IpAddr, SocketAddr},
+};
 
 use zeroize::Zeroizing;
 
-use super::Layer;
+use super::{Layer, trimmed};
 use crate::config::{
     ConfigError, Secret,
     error::printable,
@@ -29,6 +33,9 @@ pub(super) const PROXY: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];
 /// Variables that say which hosts that proxy is not for.
 const NO_PROXY: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
+/// The value of an inline key's layer, in place of the key itself.
+const INLINE: &str = "(secret)";
+
 /// What the layer of the variable `name` is called.
 pub(super) fn layer_name(name: &str) -> String {
     format!("environment variable {name}")
@@ -42,7 +49,8 @@ pub(super) fn read(variables: impl IntoIterator<Item = (OsString, OsString)>) ->
     for (name, value) in variables {
         let Some(name) = ours(&name) else {
             let known = PROXY.iter().chain(&NO_PROXY).find(|known| name == **known);
-            general.extend(known.filter(|_| !value.is_empty()).map(|known| (*known, value)));
+            general
+                .extend(known.filter(|_| !trimmed(&value.to_string_lossy()).is_empty()).map(|known| (*known, value)));
             continue;
         };
         let layer = layer_name(&name);
@@ -50,13 +58,13 @@ pub(super) fn read(variables: impl IntoIterator<Item = (OsString, OsString)>) ->
         // Wiped even when refused below: it may be a key under a misspelt name.
         let value = value.into_string().map(Zeroizing::new);
         let rest = &name[PREFIX.len()..];
-        if value.as_ref().is_ok_and(|value| is_service_link(rest, value)) {
-            continue;
-        }
         let key = rest.to_ascii_lowercase().replace("__", ".");
         let path: Vec<&str> = key.split('.').collect();
         let known = keys::place(&path) == Place::Key && !rest.contains('.');
         if !known {
+            if value.as_ref().is_ok_and(|value| is_service_link(rest, value)) {
+                continue;
+            }
             return Err(ConfigError::UnknownVariable { nearest: nearest(&key), name });
         }
         let value = value.map_err(|_| refused("is not UTF-8".to_owned()))?;
@@ -68,12 +76,14 @@ pub(super) fn read(variables: impl IntoIterator<Item = (OsString, OsString)>) ->
                 return Err(refused("a credential's name is 1 to 64 of a-z, 0-9, \"_\" and \"-\"".to_owned()));
             }
             if last == "private_key" {
-                found.secrets.insert(credential.to_owned(), Secret::with_line_ends(&value));
-                found.layers.push(Layer::of_one(layer, &key, String::new()));
+                if !trimmed(&value).is_empty() {
+                    found.secrets.insert(credential.to_owned(), Secret::new(value));
+                    found.layers.push(Layer::of_one(layer, &key, INLINE));
+                }
                 continue;
             }
         }
-        found.layers.push(Layer::of_one(layer, &key, value.to_string()));
+        found.layers.push(Layer::of_one(layer, &key, &value));
     }
     let mut first = |names: [&'static str; 2]| {
         let (name, value) = names.into_iter().find_map(|name| Some((name, general.remove(name)?)))?;
@@ -82,7 +92,7 @@ pub(super) fn read(variables: impl IntoIterator<Item = (OsString, OsString)>) ->
     };
     let refused = |(layer, reason)| ConfigError::Layer { layer, reason };
     if let Some((name, value)) = first(PROXY).transpose().map_err(refused)? {
-        found.proxy = Some(Layer::of_one(layer_name(name), proxy::KEY, value));
+        found.proxy = Some(Layer::of_one(layer_name(name), proxy::KEY, &value));
     }
     found.no_proxy = first(NO_PROXY).transpose().map_err(refused)?.map(|(_, value)| value).unwrap_or_default();
     Ok(found)
@@ -104,23 +114,53 @@ fn nearest(key: &str) -> Option<String> {
         .map(|near| keys::variable(&near))
 }
 
-/// Whether Kubernetes made this variable, as it does in every pod beside a Service named `wonder-signer`. Nobody typed it, and
-/// stopping for it would let a new Service keep every pod of the namespace from starting.
+/// Whether Kubernetes made this variable, as it does in every pod of a namespace for each Service; `rest` follows our prefix. A
+/// Service named `wonder-signer` or `wonder-signer-metrics` must not keep every new pod from starting.
+///
+/// Shape and value must both fit, so that a misspelt key is still reported. No key of ours is named like one of these.
 ///
 /// Source: Kubernetes documentation, "Accessing the Service", environment variables.
 fn is_service_link(rest: &str, value: &str) -> bool {
-    let is_url = |value: &str| ["tcp://", "udp://", "sctp://"].iter().any(|scheme| value.starts_with(scheme));
-    let is_number = |value: &str| value.parse::<u16>().is_ok();
-    if let Some(port) = rest.strip_prefix("PORT_") {
-        let mut parts = port.split('_');
-        return parts.next().is_some_and(is_number)
-            && parts.next().is_some_and(|protocol| ["TCP", "UDP", "SCTP"].contains(&protocol))
-            && matches!((parts.next(), parts.next()), (None | Some("PROTO" | "PORT" | "ADDR"), None));
+    let is_upper = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    let table = rest.split_once("__").map(|(table, _)| table.to_ascii_lowercase());
+    let is_ours = table.is_some_and(|table| keys::place(&[&table]) == Place::Table);
+    if is_ours || rest.starts_with('_') || !rest.bytes().all(is_upper) {
+        return false;
     }
-    match rest {
-        "PORT" => is_url(value),
-        "SERVICE_HOST" => value.parse::<std::net::IpAddr>().is_ok(),
-        "SERVICE_PORT" => is_number(value),
-        _ => rest.starts_with("SERVICE_PORT_") && is_number(value),
+    // The name of a Service may hold any of these words too, so each place of each is tried.
+    let after = |word: &'static str| {
+        rest.match_indices(word).filter_map(move |(at, _)| {
+            let ends_a_name = at == 0 || rest[..at].ends_with('_') && !rest[..at].ends_with("__");
+            ends_a_name.then(|| &rest[at + word.len()..])
+        })
+    };
+    after("SERVICE_HOST").any(|rest| rest.is_empty() && value.parse::<IpAddr>().is_ok())
+        || after("SERVICE_PORT").any(|rest| is_port_name(rest) && value.parse::<u16>().is_ok())
+        || after("PORT").any(|rest| if rest.is_empty() { link_url(value).is_some() } else { is_port_link(rest, value) })
+}
+
+/// Nothing, or `_` and the name of a port.
+fn is_port_name(rest: &str) -> bool {
+    rest.is_empty() || rest.strip_prefix('_').is_some_and(|name| !name.is_empty())
+}
+
+/// `_8080_TCP`, `_8080_TCP_PROTO`, `_8080_TCP_PORT` or `_8080_TCP_ADDR`, with the value that belongs to it.
+fn is_port_link(rest: &str, value: &str) -> bool {
+    let parts: Vec<&str> = rest.split('_').collect();
+    let ["", port, protocol @ ("TCP" | "UDP" | "SCTP"), last @ ..] = &parts[..] else { return false };
+    let Ok(port) = port.parse::<u16>() else { return false };
+    match last {
+        [] => link_url(value).is_some_and(|url| url == (protocol.to_ascii_lowercase(), port)),
+        ["PROTO"] => value == protocol.to_ascii_lowercase(),
+        ["PORT"] => value.parse() == Ok(port),
+        ["ADDR"] => value.parse::<IpAddr>().is_ok(),
+        _ => false,
     }
+}
+
+/// Protocol and port of `tcp://10.0.0.11:8080`.
+fn link_url(value: &str) -> Option<(String, u16)> {
+    let (protocol, address) = value.split_once("://")?;
+    let address: SocketAddr = address.parse().ok()?;
+    ["tcp", "udp", "sctp"].contains(&protocol).then(|| (protocol.to_owned(), address.port()))
 }

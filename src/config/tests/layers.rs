@@ -84,22 +84,88 @@ fn one_key_set_by_two_spellings_of_a_variable_is_refused() {
 }
 
 #[test]
-fn variables_that_kubernetes_makes_for_a_service_of_that_name_are_ignored() {
-    let mut given = Given::new();
-    for (name, value) in [
-        ("SERVICE_HOST", "10.0.0.11"),
-        ("SERVICE_PORT", "8080"),
-        ("SERVICE_PORT_METRICS", "9090"),
-        ("PORT", "tcp://10.0.0.11:8080"),
-        ("PORT_8080_TCP", "tcp://10.0.0.11:8080"),
-        ("PORT_8080_TCP_PROTO", "tcp"),
-        ("PORT_8080_TCP_PORT", "8080"),
-        ("PORT_8080_TCP_ADDR", "10.0.0.11"),
-    ] {
-        given = given.variable(&format!("WONDER_SIGNER_{name}"), value);
+fn variables_that_kubernetes_makes_for_services_are_ignored() {
+    for service in ["", "METRICS_", "GATEWAY_", "ADMIN_PORT_", "LISTEN_", "A__B_", "0_"] {
+        let mut given = Given::new();
+        for (name, value) in [
+            ("SERVICE_HOST", "10.0.0.11"),
+            ("SERVICE_PORT", "8080"),
+            ("SERVICE_PORT_HTTP_METRICS", "9090"),
+            ("PORT", "tcp://10.0.0.11:8080"),
+            ("PORT_8080_TCP", "tcp://10.0.0.11:8080"),
+            ("PORT_8080_TCP_PROTO", "tcp"),
+            ("PORT_8080_TCP_PORT", "8080"),
+            ("PORT_8080_TCP_ADDR", "10.0.0.11"),
+            ("PORT_53_UDP", "udp://[fd00::11]:53"),
+            ("PORT_53_UDP_ADDR", "fd00::11"),
+        ] {
+            given = given.variable(&format!("WONDER_SIGNER_{service}{name}"), value);
+        }
+        given.config();
     }
-    given.config();
-    assert_eq!(error_of_variable("WONDER_SIGNER_PORT", "8080"), "unknown environment variable WONDER_SIGNER_PORT");
+}
+
+#[test]
+fn a_variable_that_only_looks_like_one_of_kubernetes_is_reported() {
+    for (name, value) in [
+        ("PORT", "8080"),
+        ("ADMIN_PORT", "9090"),
+        ("LISTEN_PORT", "127.0.0.1:8080"),
+        ("METRICS_PORT", "https://10.0.0.11:8080"),
+        ("METRICS_PORT", "tcp://10.0.0.11"),
+        ("METRICS_PORT", "tcp://metrics:8080"),
+        ("SERVICE_HOST", "metrics.example"),
+        ("SERVICE_PORT", "http"),
+        ("METRICS_SERVICE_PORT_", "80"),
+        ("METRICS_PORT_8080_TCP", "10.0.0.11:8080"),
+        ("METRICS_PORT_8080_TCP", "udp://10.0.0.11:8080"),
+        ("METRICS_PORT_8080_TCP_PORT", "8081"),
+        ("METRICS_PORT_8080_TCP_PROTO", "udp"),
+        ("METRICS_PORT_8080_TLS", "tcp://10.0.0.11:8080"),
+        ("METRICS_PORT_808000_TCP", "tcp://10.0.0.11:8080"),
+        // Below a table of ours, and no name that a Service can have.
+        ("LISTEN__SERVICE_PORT", "8080"),
+        ("UPSTREAM__PROXY_SERVICE_HOST", "10.0.0.11"),
+        ("LIMITS__BODY_PORT", "tcp://10.0.0.11:8080"),
+        ("_METRICS_SERVICE_PORT", "8080"),
+        ("metrics_service_port", "8080"),
+    ] {
+        let name = format!("WONDER_SIGNER_{name}");
+        let error = error_of_variable(&name, value);
+        assert!(error.starts_with(&format!("unknown environment variable {name}")), "{error}");
+    }
+}
+
+#[test]
+fn white_space_around_any_value_does_not_count_and_an_empty_one_is_not_set() {
+    let file = |value: &str| {
+        format!("[listen]\naddress = \"{value}\"\nallowed_hosts = [\" a.example \"]\n[log]\nlevel = \"\\r\\n\"\n")
+    };
+    let given = Given::new()
+        .file(&file(" 127.0.0.1:1\\r\\n"))
+        .file("[listen]\naddress = \"\"\n[credentials.default]\napp_id = \"  \"\n[upstream]\nproxy = \"\"\nca_file = \" \"\n")
+        .variable("HTTPS_PROXY", "\t\n")
+        .variable("WONDER_SIGNER_LIMITS__BODY", "\u{feff}2MiB\r")
+        .variable("WONDER_SIGNER_LIMITS__HEADERS", " 20\u{a0}")
+        .variable("WONDER_SIGNER_UPSTREAM__ENVIRONMENT", "")
+        .variable("WONDER_SIGNER_LISTEN__TLS__CALLERS", "  ")
+        .variable("WONDER_SIGNER_CREDENTIALS__DEFAULT__APP_ID", "\n")
+        .variable("WONDER_SIGNER_CREDENTIALS__DEFAULT__PRIVATE_KEY", " \n ")
+        .variable("WONDER_SIGNER_CREDENTIALS__SHOP__APP_ID", "")
+        .flags(Flags { admin: Some(" 127.0.0.1:2 ".to_owned()), ca_file: Some("".into()), ..Flags::default() });
+    let config = given.config();
+    assert_eq!(config.listen.addresses[0].to_string(), "127.0.0.1:1");
+    assert_eq!(config.listen.allowed_hosts, ["a.example"]);
+    assert_eq!((config.limits.body, config.limits.headers), (2 << 20, 20));
+    assert_eq!(config.admin.address.port(), 2);
+    assert_eq!((config.log.level, config.upstream.environment), (LogLevel::Info, Environment::Staging));
+    assert_eq!((config.upstream.ca_file, config.upstream.proxy), (None, None));
+    assert!(config.credentials.is_empty());
+    // Without the item, a list of one caller would be a list of all callers.
+    let error = error_of_file("listen.tls.callers = [\"  \"]");
+    assert!(error.starts_with("listen.tls.callers (from FILE): must be a list of names"), "{error}");
+    // A name that means nothing is an error whatever its value.
+    assert!(error_of_variable("WONDER_SIGNER_BODDY", "").starts_with("unknown environment variable"));
 }
 
 #[test]
@@ -119,7 +185,7 @@ fn credentials_come_from_files_and_environment() {
     assert_eq!(config.credentials["default"].app_id.as_str(), APP_ID);
     assert_eq!(config.credentials["shop-2"].app_id.as_str(), APP_ID);
     let KeySource::Inline(secret) = &config.credentials["shop-2"].private_key else { panic!("not inline") };
-    assert_eq!(secret.expose(), "one\ntwo\nthree\nfour");
+    assert_eq!(secret.expose(), "one\\ntwo\\r\\nthree\nfour");
     let text = explained(&config);
     let file = given.files[0].display();
     assert!(text.contains(&format!("credentials.shop-2.app_id = \"{APP_ID}\"  # file {file}\n")));

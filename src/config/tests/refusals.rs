@@ -11,7 +11,7 @@ fn values_are_refused_with_key_layer_and_remedy() {
             "limits.body = \"1 parsec\"",
             "limits.body = \"1 parsec\" (from FILE): not a size; write for example \"1MiB\"",
         ),
-        ("limits.body = 0", "limits.body = 0 (from FILE): out of bounds; 1B to 64MiB is accepted"),
+        ("limits.body = \"0B\"", "limits.body = \"0B\" (from FILE): out of bounds; 1B to 64MiB is accepted"),
         ("limits.body = \"1GiB\"", "limits.body = \"1GiB\" (from FILE): out of bounds; 1B to 64MiB is accepted"),
         ("limits.body = -1", "limits.body = -1 (from FILE): not a size; write for example \"1MiB\""),
         ("limits.body = true", "limits.body = true (from FILE): not a size; write for example \"1MiB\""),
@@ -90,11 +90,94 @@ fn values_are_refused_with_key_layer_and_remedy() {
             "upstream.ca_mode = \"replace\"",
             "upstream.ca_mode = \"replace\" (from FILE): needs upstream.ca_file, or nothing would be trusted",
         ),
-        ("upstream.ca_file = \"\"", "upstream.ca_file = \"\" (from FILE): is empty, the path of a file is needed"),
         ("limits = 5", "limits (from FILE): must be a table of keys"),
         ("[[credentials]]\nx = 1", "credentials (from FILE): must be a table of keys"),
     ] {
         assert_eq!(error_of_file(toml), error, "{toml}");
+    }
+}
+
+#[test]
+fn what_cannot_be_seen_in_a_value_is_shown() {
+    let shown = |value: &str| error_of_variable("WONDER_SIGNER_LOG__LEVEL", value);
+    for (value, said) in [
+        ("in\u{200b}fo", "\"in\\u200Bfo\""),
+        ("info\nwarn", "\"info\\nwarn\""),
+        ("in\u{a0}fo", "\"in\\u00A0fo\""),
+        ("in\u{7}fo", "\"in\\u0007fo\""),
+        ("in\u{e0041}fo", "\"in\\U000E0041fo\""),
+    ] {
+        let error = shown(value);
+        assert!(error.starts_with(&format!("log.level = {said} (from")), "{error}");
+        let code = said.trim_matches('"').trim_start_matches("info").trim_start_matches("in");
+        let code = code.trim_end_matches("fo").trim_end_matches("warn");
+        assert!(error.ends_with(&format!("; it holds the invisible character {code}")), "{error}");
+    }
+    let quoted = shown("\"info\"");
+    assert!(
+        quoted.ends_with("; it begins with a quotation mark, which is part of the value: leave it out"),
+        "{quoted}"
+    );
+    // Where the value is not shown, what is in it is named.
+    for (value, hint) in [
+        (format!("{APP_ID}\u{200b}"), "; it holds the invisible character \\u200B"),
+        (format!("'{APP_ID}'"), "; it begins with a quotation mark, which is part of the value: leave it out"),
+        (format!("{APP_ID}\n{APP_ID}"), "; it holds the invisible character \\n"),
+        (APP_ID[1..].to_owned(), ""),
+    ] {
+        let error = Given::new()
+            .variable("WONDER_SIGNER_CREDENTIALS__DEFAULT__APP_ID", &value)
+            .variable("WONDER_SIGNER_CREDENTIALS__DEFAULT__PRIVATE_KEY_FILE", "/key.pem")
+            .error();
+        let expected = format!(
+            "credentials.default.app_id (from environment variable WONDER_SIGNER_CREDENTIALS__DEFAULT__APP_ID): the AppID is \
+             not a UUID (8-4-4-4-12 hex digits){hint}"
+        );
+        assert_eq!(error, expected);
+    }
+}
+
+#[test]
+fn a_size_has_a_unit_that_means_one_thing() {
+    for (text, bytes) in [
+        ("1MiB", 1_048_576),
+        ("1mib", 1_048_576),
+        ("2Mi", 2_097_152),
+        ("64Ki", 65_536),
+        ("1.5 KiB", 1536),
+        ("5B", 5),
+        (" 10KiB\n", 10_240),
+    ] {
+        assert_eq!(Given::new().variable("WONDER_SIGNER_LIMITS__BODY", text).config().limits.body, bytes, "{text}");
+    }
+    let no_unit = "has no unit, which is B, KiB, MiB or GiB; write for example \"1MiB\"";
+    let not_a_size = "not a size; write for example \"1MiB\"";
+    let disagree = |unit: &str, decimal: &str, binary: &str| {
+        format!(
+            "has a unit that is {decimal} bytes to some programs and {binary} to others; write {unit}, which is {binary}"
+        )
+    };
+    let mega = disagree("MiB", "1000000", "1048576");
+    for (value, reason) in [
+        ("5", no_unit),
+        ("0", no_unit),
+        ("\"5\"", no_unit),
+        ("\"2m\"", &mega),
+        ("\"2M\"", &mega),
+        ("\"2MB\"", &mega),
+        ("\"2 mb\"", &mega),
+        ("\"64k\"", &disagree("KiB", "1000", "1024")),
+        ("\"1GB\"", &disagree("GiB", "1000000000", "1073741824")),
+        ("\"1TiB\"", not_a_size),
+        ("\"MiB\"", not_a_size),
+        ("\"1e3MiB\"", not_a_size),
+        ("\"-1MiB\"", not_a_size),
+        ("\"99999999999999999999GiB\"", "out of bounds; 1B to 64MiB is accepted"),
+    ] {
+        assert_eq!(
+            error_of_file(&format!("limits.body = {value}")),
+            format!("limits.body = {value} (from FILE): {reason}")
+        );
     }
 }
 
@@ -155,7 +238,7 @@ fn settings_of_the_way_out_are_refused_with_key_layer_and_remedy() {
             "upstream.proxy (from FILE): has a scheme other than http; the tunnel through the proxy is what is encrypted",
         ),
         (
-            "upstream.proxy = \"\"",
+            "upstream.proxy = \"proxy:0\"",
             "upstream.proxy (from FILE): not a proxy; write for example \"http://proxy.internal:3128\", or \"off\"",
         ),
     ] {
