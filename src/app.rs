@@ -88,6 +88,17 @@ pub enum StartError {
     },
 }
 
+impl StartError {
+    /// Whether an argument, a setting or a file that one names must change. Else something outside is in the way.
+    #[must_use]
+    pub fn is_configuration(&self) -> bool {
+        match self {
+            Self::Keystore(_) | Self::Sign { .. } | Self::Upstream(_) | Self::ListenTls(_) => true,
+            Self::Bind { .. } => false,
+        }
+    }
+}
+
 fn reason(cause: &io::Error) -> String {
     match cause.kind() {
         io::ErrorKind::AddrInUse => "the port is taken; stop the other program or choose another port".to_owned(),

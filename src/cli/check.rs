@@ -50,10 +50,11 @@ impl CheckArgs {
             config::explain(&config, out)?;
         }
         config.require_credential().context("configuration").map_err(Failure::usage)?;
-        let keystore = Keystore::load(&config.credentials).context("check")?;
-        let upstream = Upstream::new(&config.upstream, &config.timeouts, Metrics::new(&[])).context("check")?;
+        let keystore = Keystore::load(&config.credentials).context("check").map_err(Failure::usage)?;
+        let upstream = Upstream::new(&config.upstream, &config.timeouts, Metrics::new(&[]));
+        let upstream = upstream.context("check").map_err(Failure::usage)?;
         if let Some(tls) = &config.listen.tls {
-            TlsServer::load(tls, &Metrics::new(&[])).context("check")?;
+            TlsServer::load(tls, &Metrics::new(&[])).context("check").map_err(Failure::usage)?;
         }
         for entry in keystore.entries() {
             writeln!(out, "ok: credential {}: AppID {}, {}", entry.name, entry.app_id, entry.key.verifying_key())?;

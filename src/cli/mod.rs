@@ -1,7 +1,7 @@
 //! The commands: words in, one of them runs, an exit code out.
 //!
-//! Exit codes: 0 done, 1 it could not be done or the answer is no, 64 bad usage or configuration (`EX_USAGE` of
-//! `sysexits.h`). Errors are one line on standard error, `wonder-signer: <what>: <cause>`.
+//! Exit codes: 0 done; 64 (`EX_USAGE` of `sysexits.h`) when an argument, a setting or a file that one names must change; 1 when it
+//! could not be done for a reason outside, or the answer is no. Errors are one line on standard error, `wonder-signer: <what>: <cause>`.
 //!
 //! A further command is one variant of `Command` and one arm of its `run`.
 
@@ -31,7 +31,7 @@ use std::{
 
 use clap::Parser as _;
 
-use crate::telemetry;
+use crate::{app::StartError, telemetry};
 use output::UntilClosed;
 
 /// Signs calls to the Wonder payment gateway.
@@ -111,6 +111,12 @@ impl Failure {
     /// The answer is no, or it could not be done: exit code 1.
     fn no(error: impl Into<anyhow::Error>) -> Self {
         Self { error: error.into(), code: 1 }
+    }
+
+    /// What kept a server from starting.
+    fn start(error: StartError) -> Self {
+        let code = if error.is_configuration() { USAGE } else { 1 };
+        Self { error: anyhow::Error::from(error).context("start"), code }
     }
 
     fn report(self) -> ExitCode {

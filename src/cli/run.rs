@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, anyhow};
 
 use super::{Failure, Outcome, configuration::ConfigurationArgs, runtime, signals, supervisor::Supervisor, traces};
 use crate::{
@@ -33,14 +33,14 @@ impl RunArgs {
         let config = self.configuration.load()?;
         config.require_credential().context("configuration").map_err(Failure::usage)?;
         let telemetry = telemetry::init(config.log.level, config.log.format).context("log")?;
-        Ok(runtime::block_on(serve(config, telemetry, self.ready_file.as_deref()))??)
+        runtime::block_on(serve(config, telemetry, self.ready_file.as_deref()))?
     }
 }
 
-async fn serve(config: Config, telemetry: Telemetry, ready_file: Option<&Path>) -> Result<()> {
+async fn serve(config: Config, telemetry: Telemetry, ready_file: Option<&Path>) -> Outcome {
     let shutdown = signals::shutdown().context("signals")?;
     signals::levels(telemetry).context("signals")?;
-    let app = App::start(config).await.context("start")?;
+    let app = App::start(config).await.map_err(Failure::start)?;
     let (app, traces) = traces::of(app);
     if let Some(path) = ready_file {
         write_ready_file(path, app.addresses()).with_context(|| format!("start: --ready-file {}", path.display()))?;
@@ -58,7 +58,9 @@ async fn serve(config: Config, telemetry: Telemetry, ready_file: Option<&Path>) 
     traces.finish().await;
     match receipt.cut.len() {
         0 => Ok(()),
-        cut => bail!("shutdown: {cut} requests were still in flight after shutdown.grace and were cut"),
+        cut => {
+            Err(Failure::no(anyhow!("shutdown: {cut} requests were still in flight after shutdown.grace and were cut")))
+        }
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::{fs, io, net::SocketAddr, path::PathBuf};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, anyhow};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Failure, Outcome};
+use super::{Failure, Outcome, input};
 use crate::{
     config::{LogFormat, LogLevel, values::path_text},
     signing::{AppId, VerifyingKey},
@@ -56,17 +56,18 @@ impl SimulateArgs {
             )));
         }
         let _telemetry = telemetry::init(LogLevel::Info, LogFormat::Auto).context("log")?;
-        Ok(serve(&self)?)
+        serve(&self)
     }
 }
 
-fn serve(args: &SimulateArgs) -> Result<()> {
-    let apps = args.app_id.iter().cloned().zip(&args.public_key_file).map(|(app_id, file)| {
-        let read = || anyhow::Ok(VerifyingKey::from_pem(&fs::read(file)?)?);
-        let key = read().with_context(|| format!("public key file {}", file.display()));
-        key.map(|key| (app_id, key))
-    });
-    let apps = apps.collect::<Result<Vec<_>>>()?;
+fn serve(args: &SimulateArgs) -> Outcome {
+    let apps = args
+        .app_id
+        .iter()
+        .cloned()
+        .zip(&args.public_key_file)
+        .map(|(app_id, file)| Ok((app_id, input::key("--public-key-file", file, VerifyingKey::from_pem)?)));
+    let apps = apps.collect::<Result<Vec<_>, Failure>>()?;
     for (app_id, key) in &apps {
         tracing::info!(%app_id, key = key.fingerprint(), "AppID may call");
     }

@@ -47,10 +47,12 @@ def with_line(section, line):
 CASES = [
     ("the ConfigMap is not mounted", None, {}, "mount it at the path that `--config` names"),
     ("no credential", GOOD.replace(CREDENTIAL, ""), {}, "set AppID and key: both, under the same name"),
-    ("not TOML", GOOD + "[limits\n", {}, "mend the line that is named"),
+    ("not TOML", GOOD + "[limits\n", {}, "correct the line that is named"),
     ("a misspelt key", with_line("limits", 'bodi = "1MiB"'), {}, "use the key that is suggested"),
     ("a misspelt variable", GOOD, {"env": {"WONDER_SIGNER_LIMITS__BODI": "1MiB"}}, "use the variable that is suggested"),
     ("a duration without its unit", with_line("timeouts", 'connect = "5"'), {}, 'write the unit: `"5s"`'),
+    ("a size without its unit", with_line("limits", 'body = "5"'), {}, 'write the unit: `"5KiB"`'),
+    ("a size with an ambiguous unit", with_line("limits", 'body = "2m"'), {}, "write `KiB`, `MiB` or `GiB`"),
     ("a value out of bounds", with_line("limits", 'body = "1GiB"'), {}, "stay within the bounds that are named"),
     ("AppID is not a UUID", GOOD.replace(APP_ID, "my-shop"), {}, "copy the AppID from the Wonder portal"),
     (
@@ -72,10 +74,17 @@ CASES = [
         "in Kubernetes keep `runAsGroup: 0` and `defaultMode: 0440`; elsewhere change the owner",
     ),
     ("the key is still base64", GOOD, {"key": "base64"}, "decode it: `data` of a Secret is base64, `stringData` is not"),
+    ("the key is binary", GOOD, {"key": "der"}, "`openssl pkey -inform DER -in private_key.der -out private_key.pem`"),
+    ("the key is cut short", GOOD, {"key": "cut"}, "copy it once more, whole"),
     ("the public key was given", GOOD, {"key": "public"}, "give the other file"),
     ("the key has a passphrase", GOOD, {"key": "encrypted"}, "`openssl pkey -in private_key.pem -out plain.pem`"),
     ("the key is not RSA", GOOD, {"key": "ec"}, "Wonder takes RSA: `wonder-signer keygen --out keys`"),
-    ("the key is too small", GOOD, {"key": "small"}, "make a new one: `wonder-signer keygen --out keys`"),
+    (
+        "the key has 2047 bits, as sample keys that circulate",
+        GOOD,
+        {"key": "sample"},
+        "make a new pair with `wonder-signer keygen --out keys`, and a new AppID for it in the Wonder portal",
+    ),
     ("the key is in the file", with_line("credentials.default", 'private_key = "…"'), {}, "use `private_key_file`"),
     (
         "the signing port is taken",
@@ -162,10 +171,12 @@ def make_keys(directory):
     rsa = lambda name, bits: openssl("genpkey", "-algorithm", "RSA", "-pkeyopt", f"rsa_keygen_bits:{bits}", "-out", name)
     made = lambda name: directory / f"{name}.key"
     rsa(made("good"), 2048)
-    rsa(made("small"), 1024)
+    rsa(made("sample"), 2047)
     openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", made("ec"))
     openssl("pkey", "-in", made("good"), "-pubout", "-out", made("public"))
     openssl("pkey", "-in", made("good"), "-aes256", "-passout", "pass:example", "-out", made("encrypted"))
+    openssl("pkey", "-in", made("good"), "-outform", "DER", "-out", made("der"))
+    made("cut").write_text(made("good").read_text()[:1000])
     openssl("base64", "-in", made("good"), "-out", made("base64"))
     authority = Authority(directory / "tls", "ca")
     certificate, _ = authority.issue("tls", "wonder-gateway.wonder-gateway.svc")

@@ -74,7 +74,7 @@ fn refuses_keys_that_cannot_be_used() {
     let line = format!(
         "start: credentials.default.private_key_file {missing}: cannot be read: No such file or directory (os error 2)"
     );
-    assert_eq!(run_with_key(&missing).refused(1), line);
+    assert_eq!(run_with_key(&missing).refused(64), line);
 
     let key = path("key.pem");
     for (text, reason) in [("", "is empty"), ("-----BEGIN PRIVATE KEY-----\nMIIE", "")] {
@@ -82,10 +82,10 @@ fn refuses_keys_that_cannot_be_used() {
         fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
         let ended = run_with_key(&key);
         let start = format!("start: credentials.default.private_key_file {key}: {reason}");
-        assert!(ended.refused(1).starts_with(&start), "{ended:?}");
+        assert!(ended.refused(64).starts_with(&start), "{ended:?}");
     }
     assert_eq!(
-        run_with_key(directory.path().to_str().unwrap()).refused(1),
+        run_with_key(directory.path().to_str().unwrap()).refused(64),
         format!(
             "start: credentials.default.private_key_file {}: is a directory, a file is needed",
             directory.path().display()
@@ -104,7 +104,7 @@ fn refuses_a_key_that_it_may_not_read() {
         return;
     }
     let line = run_with_key(key.to_str().unwrap());
-    let line = line.refused(1);
+    let line = line.refused(64);
     assert!(line.ends_with("key.pem: cannot be read: Permission denied (os error 13)"), "{line}");
 }
 
@@ -179,11 +179,11 @@ fn refuses_a_ca_file_that_is_missing_or_holds_no_certificate() {
     let origin = ("WONDER_SIGNER_UPSTREAM__ORIGIN", "https://127.0.0.1:1");
     let refused = || run(&["--ca-file", ca.to_str().unwrap()], &[origin]).end();
     let line = refused();
-    let line = line.refused(1);
+    let line = line.refused(64);
     assert!(line.starts_with("start: upstream.ca_file") && line.contains("No such file"), "{line}");
     fs::write(&ca, "no certificate\n").unwrap();
     let line = refused();
-    assert!(line.refused(1).starts_with("start: upstream.ca_file"), "{line:?}");
+    assert!(line.refused(64).starts_with("start: upstream.ca_file"), "{line:?}");
 }
 
 #[test]
