@@ -14,12 +14,8 @@ cd "$(dirname "$0")/../.."
 die() { echo "pod.sh: $*" >&2; echo "0 passed, 1 failed"; exit 1; }
 
 [ "$(id -u)" = 0 ] || die "needs root, to install packages and to enter the pods' network namespaces"
-missing='' builder=''
-if [ -z "${BINARY:-}" ]; then
-    llvm=$(rustc -vV | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')
-    builder="llvm-profdata-$llvm:llvm-$llvm curl:curl"
-fi
-for pair in $builder podman:podman runc:runc catatonit:catatonit dnsmasq:dnsmasq-base openssl:openssl systemd-analyze:systemd; do
+missing=''
+for pair in podman:podman runc:runc catatonit:catatonit dnsmasq:dnsmasq-base openssl:openssl systemd-analyze:systemd; do
     command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair#*:}"
 done
 python3 -c 'import venv, ensurepip' 2>/dev/null || missing="$missing python3-venv"
