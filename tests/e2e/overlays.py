@@ -26,9 +26,13 @@ def kustomizations(root):
 
 def validate(kubectl, directory, versions):
     """Validates one kustomization and says what it holds."""
+    return valid(manifests.render(kubectl, directory), versions)
+
+
+def valid(things, versions):
+    """Validates objects and says their kinds."""
     import kubernetes_validate
 
-    things = manifests.render(kubectl, directory)
     for thing in things:
         if thing["kind"] in ELSEWHERE:
             continue

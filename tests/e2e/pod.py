@@ -17,6 +17,7 @@ import traceback
 from datetime import datetime
 
 import bill
+import charts
 import gateway
 import guard
 import images
@@ -105,6 +106,11 @@ def guard_keeps_the_key(world):
     workloads = [thing for home in homes for thing in manifests.render(KUBECTL, home) if thing["kind"] in manifests.WORKLOADS]
     gateways = [thing for thing in manifests.render(KUBECTL, KUBERNETES / "gateway") if thing["kind"] in manifests.WORKLOADS]
     return guard.check(policy, workloads, gateways)
+
+
+def charts_are_the_kustomizations(world):
+    """the Helm charts render the pods of the kustomizations, are valid for the same versions, and refuse bad values by name"""
+    return charts.check(ROOT, KUBECTL, world.work)
 
 
 def app_pays_through_the_sidecar(world):
@@ -448,6 +454,7 @@ CHECKS = [
     examples_end,
     sidecar_stands_first,
     guard_keeps_the_key,
+    charts_are_the_kustomizations,
     app_pays_through_the_sidecar,
     container_is_confined,
     app_cannot_read_the_key,

@@ -34,7 +34,7 @@ work=${E2E_WORK:-target/e2e}
 mkdir -p "$work"
 work=$(cd "$work" && pwd)
 
-if ! "$work/venv/bin/python" -c "import celpy, cyclonedx, kubernetes_validate, license_expression, yaml" 2>/dev/null; then
+if ! "$work/venv/bin/python" -c "import celpy, cyclonedx, helm_python, kubernetes_validate, license_expression, yaml" 2>/dev/null; then
     { python3 -m venv "$work/venv" &&
         "$work/venv/bin/pip" install --quiet --disable-pip-version-check --requirement tests/e2e/packages.txt; } >&2 ||
         die "cannot install tests/e2e/packages.txt"

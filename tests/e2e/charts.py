@@ -1,0 +1,277 @@
+"""The Helm charts, with Helm itself: linted, rendered, valid for Kubernetes, the same as the kustomizations, strict about values."""
+
+import copy
+import shutil
+import textwrap
+import tomllib
+
+import guard
+import helm_python as helm
+import manifests
+import overlays
+import yaml
+from machine import Failed, expect, run
+
+CALLERS = {"callers": ["example-app"]}
+TOLERATION = {"key": "payments", "operator": "Exists", "effect": "NoSchedule"}
+PAYS = {"namespaceSelector": {"matchLabels": {"pays": "yes"}}}
+EXTRA = {"name": "extra-ca", "configMap": {"name": "extra-ca"}}
+EXTRA_MOUNT = {"name": "extra-ca", "mountPath": "/etc/ssl/extra", "readOnly": True}
+VARIABLE = {"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": "http://collector:4318"}
+IMAGE = {"repository": "registry.example:5000/payments/wonder-signer", "tag": "9.9.9", "digest": "sha256:" + "a" * 64, "pullPolicy": "Always"}
+FULL_NAME = "registry.example:5000/payments/wonder-signer:9.9.9@sha256:" + "a" * 64
+CUSTOM = {"environment": "custom", "origin": "https://wonder.test:4443"}
+CREDENTIALS = {"secretName": "wonder-signer-key-2", "appIdKey": "APP_ID", "privateKeyKey": "key.pem"}
+MORE = '[log]\nlevel = "debug"\n'
+SIDECAR = {**CUSTOM, "image": IMAGE, "credentials": CREDENTIALS, "config": MORE, "env": [VARIABLE], "volumeMounts": [EXTRA_MOUNT]}
+# Of a finding of `helm lint`, as the engine numbers them.
+WARNING = 2
+# Everything that an operator can set, set to something else.
+GATEWAY = {
+    **SIDECAR,
+    "anyCaller": True,
+    "volumes": [EXTRA],
+    "imagePullSecrets": [{"name": "registry"}],
+    "tls": {"secretName": "other-tls"},
+    "extraHosts": ["payments.example"],
+    "clusterDomain": "cluster.example",
+    "shutdown": {"drainDelay": 20, "grace": 60},
+    "limits": {"connections": 100, "buffered": "16MiB"},
+    "resources": {"requests": {"cpu": "1"}},
+    "replicas": 5,
+    "autoscaling": {"enabled": False},
+    "podDisruptionBudget": {"enabled": True, "maxUnavailable": "25%"},
+    "networkPolicy": {"callers": [PAYS], "metrics": [PAYS], "egress": [{"to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}]}]},
+    "podMonitor": {"enabled": True, "interval": "15s", "labels": {"release": "prometheus"}},
+    "service": {"port": 8443, "annotations": {"a": "b"}},
+    "serviceAccount": {"create": True, "annotations": {"a": "b"}},
+    "podLabels": {"team": "payments"},
+    "priorityClassName": "payments",
+    "nodeSelector": {"payments": "yes"},
+    "tolerations": [TOLERATION],
+    "affinity": {"nodeAffinity": {}},
+    "fullnameOverride": "pay",
+}
+# Values that are refused, and a part of the words with which Helm does it. They begin with the key.
+BAD_SIDECAR = [
+    ({"environment": "prod"}, "at '/environment': value must be one of 'staging', 'production', 'custom'"),
+    ({"enviroment": "production"}, "additional properties 'enviroment' not allowed"),
+    ({"environment": "custom"}, "at '/origin': minLength"),
+    ({"origin": "https://wonder.test"}, "at '/origin': maxLength"),
+    ({"environment": "custom", "origin": "https://wonder.test/base"}, "at '/origin': 'https://wonder.test/base' does not match pattern"),
+    ({"environment": "custom", "origin": "http://wonder.test"}, "at '/origin': 'http://wonder.test' does not match pattern"),
+    ({"image": {"tag": 1.5}}, "at '/image/tag': got number, want string"),
+    ({"image": {"repository": "wonder-signer:1"}}, "at '/image/repository': 'wonder-signer:1' does not match pattern"),
+    ({"image": {"digest": "latest"}}, "at '/image/digest': 'latest' does not match pattern"),
+    ({"image": {"pullPolicy": "always"}}, "at '/image/pullPolicy': value must be one of"),
+    ({"credentials": {"secretName": "Upper"}}, "at '/credentials/secretName': 'Upper' does not match pattern"),
+    ({"credentials": {"secretName": None}}, "at '/credentials': missing property 'secretName'"),
+    ({"credentials": {"privateKey": "-----BEGIN"}}, "at '/credentials': additional properties 'privateKey' not allowed"),
+    ({"env": {"A": "b"}}, "at '/env': got object, want array"),
+    ({"env": [{"name": "A", "value": 1}]}, "at '/env/0/value': got number, want string"),
+    ({"resources": "small"}, "at '/resources': got string, want object"),
+    ({"config": {"log": {}}}, "at '/config': got object, want string"),
+]
+BAD_GATEWAY = BAD_SIDECAR + [
+    ({"callers": []}, "callers: name one caller at least"),
+    ({"anyCaller": True}, "anyCaller: true admits every caller, so callers must be empty"),
+    ({"callers": "example-app"}, "at '/callers': got string, want array"),
+    ({"callers": ["a,b"]}, "at '/callers/0': 'a,b' does not match pattern"),
+    ({"callers": ["other"]}, "at '/callers/0'"),
+    ({"shutdown": {"grace": "25s"}}, "at '/shutdown/grace': got string, want integer"),
+    ({"limits": {"buffered": "32MB"}}, "at '/limits/buffered': '32MB' does not match pattern"),
+    ({"autoscaling": {"minReplicas": 20}}, "autoscaling.minReplicas must not be larger than autoscaling.maxReplicas"),
+    ({"networkPolicy": {"callers": []}}, "at '/networkPolicy/callers': minItems"),
+    ({"service": {"port": 0}}, "at '/service/port': minimum"),
+    ({"tolerations": {}}, "at '/tolerations': got object, want array"),
+]
+
+
+class Charts:
+    """Helm's own engine on a copy of the charts, in which the example has its dependency."""
+
+    def __init__(self, charts, work):
+        self.home = work / "charts"
+        shutil.rmtree(self.home, ignore_errors=True)
+        shutil.copytree(charts, self.home)
+        helm.dependency_build(self.home / "example-app")
+
+    def lint(self, chart, values=None):
+        report = helm.lint(self.home / chart, values, strict=True, with_subcharts=True)
+        worst = [message for message in report["messages"] if message["severity"] >= WARNING]
+        expect(f"helm lint --strict {chart}", worst + report["errors"], [])
+
+    def files(self, chart, values):
+        """What each template gives. The namespaces are those of the kustomizations."""
+        namespace = "wonder-gateway" if chart == "wonder-gateway" else "example-staging"
+        with helm.Chart.load(self.home / chart) as loaded:
+            return loaded.render(values, name=chart, namespace=namespace)
+
+    def render(self, chart, values):
+        files = self.files(chart, values)
+        texts = (text for name, text in sorted(files.items()) if name.endswith(".yaml"))
+        return [thing for text in texts for thing in yaml.safe_load_all(text) if thing]
+
+    def documented(self, chart):
+        """The values that the chart's README gives as an example."""
+        text = (self.home / chart / "README.md").read_text()
+        return yaml.safe_load(textwrap.dedent(text.split("```yaml\n")[1].split("```")[0]).removesuffix("\n"))
+
+    def refusal(self, chart, values):
+        """What Helm says of values that it does not take."""
+        try:
+            self.files(chart, values)
+        except helm.HelmError as error:
+            return str(error)
+        raise Failed(f"{chart} takes {values}")
+
+
+def check(root, kubectl, work):
+    charts = Charts(root / "deploy/helm", work)
+    kustomizations = root / "deploy/kubernetes"
+    version = tomllib.loads((root / "Cargo.toml").read_text())["package"]["version"]
+    for chart in ("wonder-signer", "wonder-gateway"):
+        about = yaml.safe_load((charts.home / chart / "Chart.yaml").read_text())
+        expect(f"versions of {chart}", (about["version"], about["appVersion"]), (version, version))
+    for chart, values in (("wonder-signer", None), ("wonder-gateway", CALLERS), ("wonder-gateway", GATEWAY), ("example-app", None)):
+        charts.lint(chart, values)
+
+    rendered = {
+        "the gateway": charts.render("wonder-gateway", CALLERS),
+        "the gateway with everything set": charts.render("wonder-gateway", GATEWAY),
+        "the example": charts.render("example-app", {}),
+        "the example in production": charts.render("example-app", {"wonder-signer": {"environment": "production"}}),
+        "the example with everything set": charts.render("example-app", {"wonder-signer": SIDECAR}),
+        "the gateway of its README": charts.render("wonder-gateway", charts.documented("wonder-gateway")),
+        "the sidecar of its README": charts.render("example-app", charts.documented("wonder-signer")),
+    }
+    is_same_as_kustomize(rendered["the gateway"], manifests.render(kubectl, kustomizations / "gateway"))
+    staging, production = (manifests.render(kubectl, kustomizations / "example-app" / name) for name in ("staging", "production"))
+    expect("the example's pod", *map(pod, (rendered["the example"], staging)))
+    expect("the example's configuration", *map(configuration, (rendered["the example"], staging)))
+    expect("the sidecar in production", *map(signer, (rendered["the example in production"], production)))
+    sets_what_is_set(rendered["the gateway with everything set"], rendered["the example with everything set"])
+
+    notes = charts.files("wonder-gateway", {**CALLERS, "credentials": {"secretName": "other"}})["wonder-gateway/templates/NOTES.txt"]
+    for wanted in ("https://wonder-gateway.wonder-gateway.svc/svc/", "certificate: example-app", "key-guard does not guard the Secret other"):
+        says("NOTES.txt", notes, wanted)
+
+    policy = guard.Policy(manifests.render(kubectl, kustomizations / "key-guard")[0])
+    versions = overlays.newest_versions()
+    for what, things in rendered.items():
+        overlays.valid(things, versions)
+        expect(f"key-guard on {what}", policy.verdict({"spec": template(things)["spec"]}), [])
+
+    refused = 0
+    for values, wanted in BAD_GATEWAY:
+        refused += 1
+        says(f"the gateway with {values}", charts.refusal("wonder-gateway", {**CALLERS, **values}), wanted)
+    for values, wanted in BAD_SIDECAR:
+        refused += 1
+        says(f"the example with {values}", charts.refusal("example-app", {"wonder-signer": values}), wanted)
+    return f"{sum(map(len, rendered.values()))} objects valid for {', '.join(versions)}; {refused} bad values refused"
+
+
+def says(what, text, wanted):
+    if wanted not in text:
+        raise Failed(f"{what}: {wanted!r} is not in {text.strip()!r}")
+
+
+def only(things, kind):
+    found = [thing for thing in things if thing["kind"] == kind]
+    expect(f"{kind} objects", len(found), 1)
+    return found[0]
+
+
+def template(things):
+    return manifests.template(only(things, "Deployment"))
+
+
+def configuration(things):
+    """The files of the ConfigMap, as values."""
+    return {name: tomllib.loads(text) for name, text in only(things, "ConfigMap")["data"].items()}
+
+
+def pod(things):
+    """The pod's spec. The ConfigMap's name has a hash of the text, which may differ in comments."""
+    spec = copy.deepcopy(template(things)["spec"])
+    name = only(things, "ConfigMap")["metadata"]["name"]
+    next(volume for volume in spec["volumes"] if volume.get("configMap") == {"name": name})["configMap"] = "ours"
+    return spec
+
+
+def signer(things):
+    spec = template(things)["spec"]
+    return next(one for one in spec["containers"] + spec.get("initContainers", []) if one["name"] == "wonder-signer")
+
+
+def is_same_as_kustomize(chart, kustomization):
+    """Pod, configuration, and every other object's spec; the chart's selectors have the release's name as well."""
+    chart = _without_instance(chart)
+    ours, theirs = ({thing["kind"]: thing for thing in things} for things in (chart, kustomization))
+    # `helm install --create-namespace` makes it; the README says how to label it.
+    del theirs["Namespace"]
+    expect("kinds", sorted(ours), sorted(theirs))
+    expect("the gateway's pod", *map(pod, (chart, kustomization)))
+    expect("the gateway's configuration", *map(configuration, (chart, kustomization)))
+    expect("annotations of the pod", *(template(things)["metadata"]["annotations"] for things in (chart, kustomization)))
+    for label, value in template(kustomization)["metadata"]["labels"].items():
+        expect(f"label {label} of the pod", template(chart)["metadata"]["labels"].get(label), value)
+    for kind in sorted(set(ours) - {"ConfigMap"}):
+        one, other = ({**thing[kind]["spec"], "template": 0} for thing in (ours, theirs))
+        expect(f"spec of {kind}", one, other)
+        expect(f"name of {kind}", ours[kind]["metadata"]["name"], theirs[kind]["metadata"]["name"])
+
+
+def _without_instance(thing):
+    if isinstance(thing, list):
+        return [_without_instance(item) for item in thing]
+    if isinstance(thing, dict):
+        return {key: _without_instance(value) for key, value in thing.items() if key != "app.kubernetes.io/instance"}
+    return thing
+
+
+def sets_what_is_set(gateway, example):
+    """Each value arrives where it belongs."""
+    for what, things in (("gateway", gateway), ("example", example)):
+        spec, container = template(things)["spec"], signer(things)
+        expect(f"image of the {what}", (container["image"], container["imagePullPolicy"]), (FULL_NAME, "Always"))
+        variables = {
+            "WONDER_SIGNER_UPSTREAM__ENVIRONMENT": "custom",
+            "WONDER_SIGNER_UPSTREAM__ORIGIN": CUSTOM["origin"],
+            VARIABLE["name"]: VARIABLE["value"],
+        }
+        expect(f"variables of the {what}", {one["name"]: one["value"] for one in container["env"]}, variables)
+        expect(f"the last file of the {what}", container["args"][-1], "/etc/wonder-signer/more.toml")
+        expect(f"more configuration of the {what}", configuration(things)["more.toml"], {"log": {"level": "debug"}})
+        expect(f"the last mount of the {what}", container["volumeMounts"][-1], EXTRA_MOUNT)
+        secret = next(volume["secret"] for volume in spec["volumes"] if volume["name"] == "wonder-signer-key")
+        expect(f"Secret of the {what}", secret["secretName"], CREDENTIALS["secretName"])
+        items = [{"key": "APP_ID", "path": "app_id"}, {"key": "key.pem", "path": "private_key.pem"}]
+        expect(f"items of the {what}'s Secret", secret["items"], items)
+    deployment, made = only(gateway, "Deployment"), template(gateway)
+    expect("names", {thing["metadata"]["name"] for thing in gateway if thing["kind"] != "ConfigMap"}, {"pay"})
+    expect("replicas", deployment["spec"]["replicas"], 5)
+    expect("no autoscaler", [thing for thing in gateway if thing["kind"] == "HorizontalPodAutoscaler"], [])
+    expect("grace period", made["spec"]["terminationGracePeriodSeconds"], 20 + 60 + 5)
+    for field in ("tolerations", "nodeSelector", "affinity", "priorityClassName", "imagePullSecrets"):
+        expect(field, made["spec"][field], GATEWAY[field])
+    expect("service account", made["spec"]["serviceAccountName"], only(gateway, "ServiceAccount")["metadata"]["name"])
+    expect("resources", signer(gateway)["resources"]["requests"]["cpu"], "1")
+    expect("a pod's label", made["metadata"]["labels"]["team"], "payments")
+    expect("the certificate's Secret", [v for v in made["spec"]["volumes"] if v.get("secret", {}).get("secretName") == "other-tls"] != [], True)
+    expect("the last volume", made["spec"]["volumes"][-1], EXTRA)
+    toml = configuration(gateway)["gateway.toml"]
+    hosts = ["pay", "pay.wonder-gateway", "pay.wonder-gateway.svc", "pay.wonder-gateway.svc.cluster.example", "payments.example"]
+    expect("hosts and callers", (toml["listen"]["allowed_hosts"], toml["listen"]["tls"]["callers"]), (hosts, []))
+    expect("limits", toml["limits"], {"connections": 100, "buffered": "16MiB"})
+    expect("shutdown", toml["shutdown"], {"drain_delay": "20s", "grace": "60s"})
+    expect("port", only(gateway, "Service")["spec"]["ports"][0]["port"], 8443)
+    expect("budget", only(gateway, "PodDisruptionBudget")["spec"]["maxUnavailable"], "25%")
+    rules = only(gateway, "NetworkPolicy")["spec"]
+    expect("where connections come from", [rule["from"] for rule in rules["ingress"]], [[PAYS], [PAYS]])
+    expect("more egress", rules["egress"][-1], GATEWAY["networkPolicy"]["egress"][0])
+    monitor = only(gateway, "PodMonitor")
+    expect("PodMonitor", (monitor["metadata"]["labels"]["release"], monitor["spec"]["podMetricsEndpoints"][0]["interval"]), ("prometheus", "15s"))
+    chosen = monitor["spec"]["selector"]["matchLabels"].items() <= made["metadata"]["labels"].items()
+    expect("the PodMonitor selects the pods", chosen, True)
