@@ -1,18 +1,9 @@
 //! Builds the sidecar from its configuration and runs it until told to stop.
 
-use std::{
-    future::Future,
-    io,
-    net::SocketAddr,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{future::Future, io, net::SocketAddr, sync::Arc, time::SystemTime};
 
 use sha2::{Digest as _, Sha256};
-use tokio::{
-    net::TcpListener,
-    time::{sleep, timeout},
-};
+use tokio::{net::TcpListener, time::sleep};
 
 use crate::{
     admin::{self, CredentialFact, Probes, Readiness, StatusFacts, shutdown::ShutdownRequest},
@@ -211,7 +202,7 @@ impl App {
             cutting: || drain.cut(),
         };
         server::serve(listeners, tls, stack, allowance, &metrics, ending).await;
-        let receipt = settled(&drain).await;
+        let receipt = drain.receipt();
         drop(probes);
         log_receipt(&receipt);
         receipt
@@ -242,20 +233,6 @@ fn fingerprint(config: &Config) -> String {
     }
     let digest = Sha256::digest(masked.to_string());
     digest.iter().take(4).fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
-}
-
-/// How long after the connections are gone the last of their requests may take to notice.
-const SETTLING: Duration = Duration::from_secs(1);
-
-/// Requests of HTTP/2 are tasks of their own, which end a moment after their connection.
-async fn settled(drain: &Drain) -> Receipt {
-    let none_left = async {
-        while drain.in_flight() > 0 {
-            sleep(Duration::from_millis(1)).await;
-        }
-    };
-    let _ = timeout(SETTLING, none_left).await;
-    drain.receipt()
 }
 
 /// The last line: what the person on call needs to know of requests that got no answer.

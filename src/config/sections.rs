@@ -122,10 +122,9 @@ section! {
     Timeouts {
         /// From accept to the first byte, and from a request head's first byte to its last, default 10 s.
         request_head: Duration = "timeouts.request_head", duration(MILLISECOND..=HOUR);
-        /// From the end of an answer to the next request on the same connection, default 10 min: longer than clients keep
-        /// connections, since one that is closed under a request makes the client wonder whether it was sent. HTTP/2 has a word
-        /// for it, GOAWAY (RFC 9113 §6.8), which is said first. It is also how long a caller may take nothing of an answer that
-        /// waits for it: its connection ends then.
+        /// From the end of an answer to the next request on the same connection, default 10 min. It is longer than clients keep
+        /// connections, because a client whose connection closes under a request cannot know whether the request was sent. It
+        /// is also how long a caller may read nothing of an answer before its connection ends.
         idle: Duration = "timeouts.idle", duration(MILLISECOND..=DAY);
         /// From request head to whole request body, default 10 s.
         body: Duration = "timeouts.body", duration(MILLISECOND..=HOUR);

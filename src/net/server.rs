@@ -1,4 +1,4 @@
-//! Accepts connections and serves them, HTTP/1.1 and HTTP/2 with prior knowledge, until told to stop; then drains.
+//! Accepts connections and serves HTTP/1.1 on them until the shutdown; then drains.
 
 use std::{
     convert::Infallible,
@@ -14,11 +14,8 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response};
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::conn::auto,
-};
+use hyper::{body::Incoming, server::conn::http1};
+use hyper_util::rt::TokioIo;
 use tokio::{
     io::AsyncWriteExt as _,
     sync::{Semaphore, watch},
@@ -73,7 +70,7 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let protocol = Arc::new(protocol(allowance.intake));
+    let protocol = protocol(allowance.intake);
     let places = Arc::new(Semaphore::new(allowance.connections));
     let mut connections = JoinSet::new();
     let (accepting, stopped) = watch::channel(());
@@ -116,24 +113,16 @@ where
             let stream = TokioIo::new(Guard::new(stream, Arc::clone(&line), allowance.intake));
             let service = PerConnection { inner: service, line: Arc::clone(&line), caller };
             let mut serving = pin!(protocol.serve_connection(stream, service));
-            let mut stopped = pin!(stopped.changed());
-            let mut told = false;
-            let ended = poll_fn(|cx| {
-                loop {
-                    let polled = serving.as_mut().poll(cx);
-                    if polled.is_ready() || told {
-                        return polled;
-                    }
-                    // Its guard has asked for the end while it was polled, or all connections are to end.
-                    if !line.is_leaving() {
-                        ready!(stopped.as_mut().poll(cx)).ok();
-                        line.leave();
-                    }
-                    told = true;
+            let ended = tokio::select! {
+                biased;
+                ended = &mut serving => ended,
+                // Changes only by ending.
+                _ = stopped.changed() => {
                     serving.as_mut().graceful_shutdown();
+                    serving.await
                 }
-            });
-            if let Err(error) = ended.await {
+            };
+            if let Err(error) = ended {
                 tracing::debug!(%error, "connection ended early");
             }
         });
@@ -169,19 +158,11 @@ async fn accept(listeners: &[Listener]) -> io::Result<Stream> {
     .await
 }
 
-fn protocol(limits: intake::Limits) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    // The guard on the connection has the first word on heads and their time; these are the walls behind it. hyper's own
-    // time-out for heads runs between requests too, where it would close connections that clients mean to use again.
-    builder.http1().header_read_timeout(None).max_headers(limits.headers).max_buf_size(limits.header_bytes.max(8192));
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
-        .initial_stream_window_size(1 << 20)
-        // What it lets in is held until somebody reads it, and only then counts against limits.buffered. The HTTP library also
-        // derives from it how many frames of a few bytes may wait, each of which takes more memory than it brings.
-        .initial_connection_window_size(1 << 20);
+fn protocol(limits: intake::Limits) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    // The guard on the connection enforces both limits first, with an answer of the contract. hyper's own time-out for heads
+    // also runs between requests, where it would close connections that clients mean to use again.
+    builder.header_read_timeout(None).max_headers(limits.headers).max_buf_size(limits.header_bytes.max(8192));
     builder
 }
 

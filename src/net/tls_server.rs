@@ -163,7 +163,7 @@ fn settings(files: &ListenTls) -> Result<Arc<ServerConfig>, TlsError> {
         .with_client_cert_verifier(verifier)
         .with_single_cert(chain, key)
         .map_err(|error| TlsError::ListenCertificate(tls::unfit(&error)))?;
-    settings.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    settings.alpn_protocols = vec![b"http/1.1".to_vec()];
     // A resumed session would not show its certificate again, which may be out of date by then.
     settings.session_storage = Arc::new(NoServerSessionStorage {});
     settings.send_tls13_tickets = 0;

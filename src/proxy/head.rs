@@ -32,8 +32,7 @@ impl Hosts {
 
 /// Checks the head of a request and returns its target, exactly as received.
 ///
-/// How the body is framed is not asked: two ways at once never come this far. On every listener [`crate::net::intake`] refuses
-/// them in HTTP/1, and in HTTP/2 any `Transfer-Encoding` ends its stream (RFC 9113 §8.2.2).
+/// The framing of the body is not checked here, because [`crate::net::intake`] has refused a head with two framings.
 pub(super) fn check(head: &Parts, hosts: &Hosts) -> Result<PathAndQuery, Failure> {
     check_method(&head.method)?;
     let target = target(&head.uri)?;
@@ -111,7 +110,7 @@ fn check_hosts(head: &Parts, hosts: &Hosts) -> Result<(), Failure> {
             }
         }
         (Some(_), Some(_)) => return Err(Failure::new(Code::BadRequest, "more than one Host header").closing()),
-        // HTTP/1.1 requires it (RFC 9112 §3.2); HTTP/1.0 did not have it and HTTP/2 says it in :authority.
+        // HTTP/1.1 requires it (RFC 9112 §3.2); HTTP/1.0 did not have it.
         (None, _) if head.version == Version::HTTP_11 => {
             return Err(Failure::new(Code::BadRequest, "no Host header").closing());
         }

@@ -38,7 +38,6 @@ curl_with() { # options... -- ORIGIN METHOD TARGET [FILE]
     cat "$work/answer"
 }
 curl_1_1() { curl_with --http1.1 -- "$@"; }
-curl_2() { curl_with --http2-prior-knowledge -- "$@"; }
 curl_1_0() { curl_with --http1.0 -- "$@"; }
 curl_expect() { # passes only when the interim answer came
     curl_with --http1.1 -H 'Expect: 100-continue' --expect100-timeout 20 -- "$@"
@@ -82,7 +81,7 @@ print(json.dumps({"customer": {"name": sys.argv[1], "phone": "55501234", "email"
 }
 
 printf '%-18s %-26s %-14s %s\n' CLIENT CALL ANSWER RESULT
-for client in curl_1_1 curl_2 curl_1_0 python_stdlib python_requests node_fetch java_client perl_tiny; do
+for client in curl_1_1 curl_1_0 python_stdlib python_requests node_fetch java_client perl_tiny; do
     post "$client" 'POST non-ASCII' 0
     try "$client" 'GET literal query' GET "$P/customers?limit=1000&tag[a][_in]=x,y:z&t=+08:00"
     try "$client" 'GET encoded query' GET "$P/customers?limit=1000&tag%5Ba%5D=%E6%B1%89%2f%2F%20+&empty="

@@ -57,7 +57,7 @@ impl Row {
     /// TLS on both sides.
     fn tls(mut self) -> Self {
         self.upstream = self.upstream.tls(Certificate::Right);
-        self.listener = Transport::tls("http/1.1");
+        self.listener = Transport::tls();
         self
     }
 

@@ -16,7 +16,7 @@ mod egress;
 mod endurance;
 mod faults;
 mod gateway;
-mod h2;
+mod http2;
 mod limits;
 mod listeners;
 mod logs;

@@ -1,8 +1,6 @@
 //! Requests that are made so that two readers read them in two ways. Each is refused, or forwarded as the one request that
 //! any reader sees in it; nothing else ever reaches the upstream, and nothing hangs. All of it is played over each transport.
 
-mod floods;
-mod frames;
 mod framing;
 mod heads;
 mod targets;
@@ -83,17 +81,8 @@ impl Range {
 
     /// One for every transport; heads may take so long.
     async fn all(head: &str) -> Vec<Self> {
-        Self::each(&format!("request_head = \"{head}\"\nidle = \"200ms\"\nbody = \"200ms\"")).await
-    }
-
-    /// The same, with all the time in the world: where the listener, a flood and whoever is honest share a thread, an honest word
-    /// may come late.
-    async fn patient() -> Vec<Self> {
-        Self::each("request_head = \"1h\"\nidle = \"1h\"\nbody = \"1h\"").await
-    }
-
-    async fn each(timeouts: &str) -> Vec<Self> {
-        join_all(Transport::all().into_iter().map(|transport| Self::open(transport, timeouts))).await
+        let timeouts = format!("request_head = \"{head}\"\nidle = \"200ms\"\nbody = \"200ms\"");
+        join_all(Transport::all().into_iter().map(|transport| Self::open(transport, &timeouts))).await
     }
 
     /// Plays all cases over every transport and shows what came of them; fails at the end, so that all are shown.

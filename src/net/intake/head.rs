@@ -12,6 +12,8 @@ pub enum Refusal {
     BareLineEnd,
     /// Not `method SP target SP HTTP/1.x`.
     RequestLine,
+    /// HTTP/2, or another version that is not HTTP/1.0 or HTTP/1.1.
+    Version,
     /// A byte in the target that must be percent-encoded.
     Target,
     /// A `#` in the target.
@@ -41,6 +43,7 @@ impl From<Refusal> for Failure {
         let (code, message) = match refusal {
             Refusal::BareLineEnd => (Code::BadRequest, "a line of the request head does not end in CR LF"),
             Refusal::RequestLine => (Code::BadRequest, "the request line is not of the form METHOD target HTTP/1.1"),
+            Refusal::Version => (Code::BadRequest, "this listener speaks HTTP/1.1: switch the client to it"),
             Refusal::Target => (Code::BadTarget, "the request target holds a byte that must be percent-encoded"),
             Refusal::Fragment => (Code::BadTarget, "the request target holds a \"#\"; write %23 for one that is meant"),
             Refusal::FoldedHeader => (Code::BadRequest, "a header is folded over two lines"),
@@ -92,6 +95,10 @@ pub(super) struct Search {
 pub(super) fn scan(bytes: &[u8], search: &mut Search) -> Scan {
     if bytes.first().is_some_and(|first| !is_token(*first)) {
         return Scan::Wrong(Refusal::RequestLine);
+    }
+    // An HTTP/2 client waits for our preface once it has sent its own (RFC 9113 §3.4). No HTTP/1 request begins like that.
+    if bytes.starts_with(b"PRI *") {
+        return Scan::Wrong(Refusal::Version);
     }
     while let Some(length) = memchr(b'\n', &bytes[search.seen..]) {
         let end = search.seen + length;
@@ -161,6 +168,7 @@ fn check_request_line(line: &[u8]) -> Result<bool, Refusal> {
     let old = match version {
         b"HTTP/1.1" => false,
         b"HTTP/1.0" => true,
+        [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', ..] if !version.ends_with(b"\r") => return Err(Refusal::Version),
         _ => return Err(Refusal::RequestLine),
     };
     if method.is_empty() || !method.iter().copied().all(is_token) || target.is_empty() {

@@ -1,5 +1,5 @@
 //! The whole listener: bytes in over a socket, and an upstream that checks the signature over whatever comes out. Covers
-//! target acceptance, framing and both protocol versions.
+//! target acceptance and framing.
 
 #![no_main]
 

@@ -16,12 +16,14 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 
 use super::{FAILED, is_served};
-use crate::support::{
-    authority::{Authority, Issued, Mounted, caller, connector, shown},
-    frames::PREFACE,
-    patience::HANG,
-    sidecar::until,
-    upstream::Recorder,
+use crate::{
+    http2::PREFACE,
+    support::{
+        authority::{Authority, Issued, Mounted, caller, connector, shown},
+        patience::HANG,
+        sidecar::until,
+        upstream::Recorder,
+    },
 };
 
 /// A leaf of `authority` for `shop` that is not as it should be.
@@ -180,7 +182,7 @@ async fn a_handshake_that_stops_anywhere_runs_out_of_time() {
 }
 
 #[tokio::test]
-async fn speaks_no_protocol_but_the_two_versions_of_http() {
+async fn agrees_on_no_protocol_but_http_1_1() {
     let (ours, mounted) = Mounted::by_one();
     let sidecar = mounted.sidecar("http://127.0.0.1:1", "").await;
     let shop = ours.issue(&["shop"], "");

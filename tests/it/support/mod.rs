@@ -8,7 +8,6 @@ pub(crate) mod caller;
 pub(crate) mod client;
 pub(crate) mod closed;
 pub(crate) mod faults;
-pub(crate) mod frames;
 pub(crate) mod identity;
 pub(crate) mod logged;
 pub(crate) mod patience;

@@ -25,20 +25,20 @@ pub(crate) enum Transport {
     /// Over TCP as it is.
     Plain,
     /// Through TLS, with a certificate that is let in.
-    Tls { mounted: Mounted, caller: TlsConnector, alpn: &'static str },
+    Tls { mounted: Mounted, caller: TlsConnector },
 }
 
 impl Transport {
-    /// Every way. Which version of HTTP a handshake agrees on must open no way round anything, so there is one for each.
+    /// Every way.
     pub(crate) fn all() -> Vec<Self> {
-        vec![Self::Plain, Self::tls("http/1.1"), Self::tls("h2")]
+        vec![Self::Plain, Self::tls()]
     }
 
-    /// Through TLS; the handshake agrees on `alpn`, which binds nobody who is hostile.
-    pub(crate) fn tls(alpn: &'static str) -> Self {
+    /// Through TLS, by a caller whose certificate is accepted.
+    pub(crate) fn tls() -> Self {
         let (ours, mounted) = Mounted::by_one();
-        let caller = caller(&[&ours], Some(&ours.issue(&["shop"], "")), &[alpn]);
-        Self::Tls { mounted, caller, alpn }
+        let caller = caller(&[&ours], Some(&ours.issue(&["shop"], "")), &["http/1.1"]);
+        Self::Tls { mounted, caller }
     }
 
     /// A sidecar that is reached this way, before `origin`, with more configuration (TOML).
@@ -74,9 +74,9 @@ impl Transport {
 
 impl fmt::Display for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Plain => f.write_str("plain"),
-            Self::Tls { alpn, .. } => write!(f, "TLS, {alpn}"),
-        }
+        f.write_str(match self {
+            Self::Plain => "plain",
+            Self::Tls { .. } => "TLS",
+        })
     }
 }

@@ -79,13 +79,14 @@ fn refuses_request_lines_of_another_form() {
         "GET /svc/a HTTP/1.1 ",
         "GET /svc/a b HTTP/1.1",
         "GET\t/svc/a\tHTTP/1.1",
-        "GET /svc/a HTTP/1.2",
-        "GET /svc/a HTTP/2.0",
         "GET /svc/a http/1.1",
         "GET /svc/a HTTP/1.1\r",
         "G(T /svc/a HTTP/1.1",
     ] {
         assert_eq!(checked(&format!("{line}\r\n\r\n")), Err(Refusal::RequestLine), "{line:?}");
+    }
+    for line in ["GET /svc/a HTTP/1.2", "GET /svc/a HTTP/2.0", "PRI * HTTP/2.0", "PRI * HTTP/1.1"] {
+        assert_eq!(checked(&format!("{line}\r\n\r\n")), Err(Refusal::Version), "{line:?}");
     }
 }
 
