@@ -133,6 +133,9 @@ def check(root, kubectl, work):
     for chart in ("wonder-signer", "wonder-gateway"):
         about = yaml.safe_load((charts.home / chart / "Chart.yaml").read_text())
         expect(f"versions of {chart}", (about["version"], about["appVersion"]), (version, version))
+    # Helm reads no file outside of a chart.
+    ours, theirs = ((root / file).read_text() for file in ("deploy/helm/wonder-signer/files/sidecar.toml", "deploy/kubernetes/sidecar/sidecar.toml"))
+    expect("helm/wonder-signer/files/sidecar.toml, a copy of kubernetes/sidecar/sidecar.toml", ours, theirs)
     for chart, values in (("wonder-signer", None), ("wonder-gateway", CALLERS), ("wonder-gateway", GATEWAY), ("example-app", None)):
         charts.lint(chart, values)
 

@@ -22,6 +22,9 @@ class Policy:
         self.rules = spec["matchConstraints"]["resourceRules"]
         self.conditions = [program(condition["expression"]) for condition in spec["matchConditions"]]
         self.variables = [(variable["name"], program(variable["expression"])) for variable in spec["variables"]]
+        for rule in spec["validations"]:
+            # The API server does not take such a policy.
+            expect(f"line breaks in the message {rule['message']!r}", "\n" in rule["message"], False)
         self.validations = [(rule["message"], program(rule["expression"])) for rule in spec["validations"]]
 
     def watches(self, operation, resource):

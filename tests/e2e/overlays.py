@@ -1,9 +1,10 @@
 """Every kustomization that ships, rendered and held against the schemas of the newest Kubernetes versions, strictly."""
 
 import pathlib
+import tomllib
 
 import manifests
-from machine import Failed
+from machine import Failed, expect
 
 # Definitions that come with the Prometheus operator; the schemas of Kubernetes do not know them. What ours says was held
 # against the definition of version 0.91 by hand.
@@ -43,6 +44,30 @@ def valid(things, versions):
                 name = f"{thing['kind']} {thing['metadata']['name']}"
                 raise Failed(f"{name} is not valid for {version}: {error.message}") from None
     return ", ".join(sorted(thing["kind"] for thing in things))
+
+
+def grace_periods(root, kubectl):
+    """Each period that a manifest sets is the sum of what the configuration next to it allows, and 5 s. Gives the sums."""
+    sums = []
+    for place, file, kind in (("gateway", "gateway/gateway.toml", "Deployment"), ("example-app/jobs-plain", "sidecar-plain/sidecar.toml", "StatefulSet")):
+        delay, grace = _shutdown(root, file)
+        workload = next(thing for thing in manifests.render(kubectl, root / "deploy/kubernetes" / place) if thing["kind"] == kind)
+        period = manifests.template(workload)["spec"]["terminationGracePeriodSeconds"]
+        expect(f"terminationGracePeriodSeconds of {place}", period, delay + grace + 5)
+        sums.append(f"{place}: {delay} + {grace} + 5 = {period}")
+    advice = f"terminationGracePeriodSeconds: {period}     # {delay} s shutdown.drain_delay + {grace} s shutdown.grace + 5 s to spare"
+    if advice not in (root / "deploy/kubernetes/sidecar-plain/kustomization.yaml").read_text():
+        raise Failed(f"sidecar-plain/kustomization.yaml does not say {advice!r}")
+    # The kubelet stops a native sidecar when the service has ended: nothing is to come.
+    expect("the native sidecar's drain_delay", _shutdown(root, "sidecar/sidecar.toml")[0], 0)
+    return "; ".join(sums)
+
+
+def _shutdown(root, file):
+    """drain_delay and grace in seconds, where the file does not say those of the program."""
+    files = [root / "config/default.toml", root / "deploy/kubernetes" / file]
+    sections = [tomllib.loads(file.read_text()).get("shutdown", {}) for file in files]
+    return [int((sections[0] | sections[1])[key].removesuffix("s")) for key in ("drain_delay", "grace")]
 
 
 def same_in_both_places(directory):

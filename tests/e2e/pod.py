@@ -69,6 +69,11 @@ def overlays_are_valid(world):
     return f"{', '.join(versions)}: " + "; ".join(seen)
 
 
+def grace_periods_add_up(world):
+    """the periods of the manifests are the sums of the configuration's, and the native sidecar does not wait"""
+    return overlays.grace_periods(ROOT, KUBECTL)
+
+
 def components_change_what_asks_for_it(world):
     """a component changes the workloads with its label alone, of every kind, or all with inject-all, and nothing of their own"""
     return f"{injection.check(KUBECTL, KUBERNETES)} workloads compared"
@@ -450,6 +455,7 @@ CHECKS = [
     image_is_small,
     bill_names_what_is_in_it,
     overlays_are_valid,
+    grace_periods_add_up,
     components_change_what_asks_for_it,
     examples_end,
     sidecar_stands_first,

@@ -16,8 +16,8 @@ import urllib.parse
 
 WONDER = urllib.parse.urlsplit(os.environ.get("WONDER_URL", "http://127.0.0.1:8080"))
 CUSTOMERS = "/svc/payment/api/v1/openapi/customers"
-# Longer than the sidecar's own timeouts.request, so that its answer, which says what happened, comes first.
-PATIENCE = 65
+# Longer than the sidecar's own timeouts.request (28 s), so that its answer, which says what happened, comes first.
+PATIENCE = 30
 
 
 class Outcome(Exception):
