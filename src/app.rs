@@ -148,11 +148,11 @@ impl App {
         tell_credentials(&keystore, &metrics);
         metrics.set_config(config.upstream.environment.as_str(), &fingerprint(&config));
         let asked = ShutdownRequest::new();
-        let mut routes = admin::router(metrics.clone(), readiness.clone(), facts(&config, &keystore));
+        let (mut routes, sampler) = admin::router(metrics.clone(), readiness.clone(), facts(&config, &keystore));
         if config.admin.shutdown {
             routes = routes.merge(admin::shutdown::router(asked.clone()));
         }
-        let probes = Probes::serve(admin, routes).inspect_err(|error| {
+        let probes = Probes::serve(admin, routes, sampler).inspect_err(|error| {
             tracing::error!(%error, "no thread for the admin listener: no probes, no metrics");
         });
 
@@ -270,6 +270,8 @@ fn facts(config: &Config, keystore: &Arc<Keystore>) -> StatusFacts {
     let (keystore, masked) = (Arc::clone(keystore), config.to_masked_json());
     StatusFacts {
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        // In Kubernetes this is the pod's name.
+        instance: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         environment: config.upstream.environment.to_string(),
         origin: config.upstream.origin.to_string(),
         credentials: Arc::new(move || {

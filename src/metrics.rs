@@ -14,6 +14,7 @@
 
 mod families;
 mod labels;
+mod last;
 mod make;
 mod snapshot;
 #[cfg(test)]
@@ -30,6 +31,7 @@ use self::{
 };
 pub use self::{
     labels::{Closed, Phase, Responder, Stripped},
+    last::{Last, LastAnswer, Lasts},
     snapshot::{Distribution, Snapshot},
 };
 pub use crate::contract::Sent;
@@ -131,6 +133,7 @@ impl Metrics {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => self.0.upstream_rejected.inc(),
             _ => self.0.upstream_accepted[CodeClass::of(status).place()].inc(),
         }
+        self.0.last.upstream(status);
     }
 
     /// A connection to upstream is ready for requests; it counts as open until the guard is dropped.
@@ -148,8 +151,10 @@ impl Metrics {
     /// An error was answered. A reason that is not in the set given to [`Self::new`] counts as `other`.
     pub fn proxy_error(&self, reason: &'static str, sent: Sent) {
         let errors = &self.0.errors;
-        if let Some((_, counters)) = errors.iter().find(|(known, _)| *known == reason).or(errors.last()) {
+        let place = errors.iter().position(|(known, _)| *known == reason).unwrap_or(errors.len().saturating_sub(1));
+        if let Some((_, counters)) = errors.get(place) {
             counters[sent.place()].inc();
+            self.0.last.signer(place, sent);
         }
     }
 
@@ -208,6 +213,12 @@ impl Metrics {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         Snapshot::of(&self.0)
+    }
+
+    /// The last success and the last failures.
+    #[must_use]
+    pub fn lasts(&self) -> Lasts {
+        self.0.last.read()
     }
 }
 

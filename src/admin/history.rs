@@ -1,90 +1,154 @@
-//! What happened in the last minute, from snapshots taken when somebody looks. No task wakes an idle process for it.
+//! What happened in the last hour, sampled every ten seconds from the start of the process, whether or not anybody looks.
+//!
+//! Two rings: an hour of small points for the charts (about 16 KiB), and snapshots that are half a minute apart for the figures of
+//! the last five minutes (about as much again).
 
-use std::{
-    collections::VecDeque,
-    time::{Duration, Instant},
-};
+use std::{collections::VecDeque, time::Duration};
 
+use tokio::time::Instant;
+
+use super::cause::errors_by_cause;
 use crate::metrics::Snapshot;
 
-/// What a rate is taken over when there is a choice.
-const WINDOW: Duration = Duration::from_mins(1);
-/// Snapshots nearer to one another than this are not worth their memory.
-const SPACING: Duration = Duration::from_secs(1);
-/// With the spacing above, the window and a little more.
-const KEPT: usize = 64;
+/// How far samples are apart. It is also how often an idle process wakes up for them.
+pub(super) const SPACING: Duration = Duration::from_secs(10);
+/// An hour of points.
+pub(super) const POINTS: usize = 360;
+/// What the figures cover. Short enough to show that a fault is over, long enough for a person to get to the page.
+const WINDOW: Duration = Duration::from_mins(5);
+/// One snapshot is kept for this many points.
+const POINTS_PER_SNAPSHOT: usize = 3;
+/// With the two above, the window and the snapshot at its start.
+const SNAPSHOTS: usize = 11;
 
-/// Past snapshots, oldest first; never empty.
+/// What happened within one [`SPACING`].
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(super) struct Point {
+    pub(super) requests: u32,
+    /// By [`Cause`](super::cause::Cause), in its order.
+    pub(super) errors: [u32; 6],
+    /// Seconds for a whole request: half, 95 % and 99 % took no longer. Not a number without requests.
+    pub(super) latency: [f32; 3],
+    /// Seconds that the clock is ahead of Wonder's. Not a number before Wonder's first answer.
+    pub(super) clock: f32,
+}
+
+impl Point {
+    fn between(earlier: &Snapshot, now: &Snapshot) -> Self {
+        let recent = now.since(earlier);
+        let small = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+        #[expect(clippy::cast_possible_truncation, reason = "a chart shows two or three digits")]
+        let rounded = |value: f64| value as f32;
+        Self {
+            requests: small(recent.requests()),
+            errors: errors_by_cause(&recent).map(small),
+            latency: [500, 950, 990].map(|share| recent.duration.quantile(share).map_or(f32::NAN, rounded)),
+            clock: if now.upstream == [0; 4] { f32::NAN } else { rounded(now.clock_skew) },
+        }
+    }
+}
+
+/// The samples so far.
 pub(super) struct History {
-    past: VecDeque<(Instant, Snapshot)>,
+    /// Oldest first.
+    points: VecDeque<Point>,
+    /// Oldest first; never empty.
+    snapshots: VecDeque<(Instant, Snapshot)>,
+    newest: Snapshot,
+    /// How many points have been sampled since the last of `snapshots`.
+    since_snapshot: usize,
 }
 
 impl History {
     pub(super) fn new(start: Instant, zero: Snapshot) -> Self {
-        Self { past: VecDeque::from([(start, zero)]) }
+        Self {
+            points: VecDeque::with_capacity(POINTS),
+            newest: zero.clone(),
+            snapshots: VecDeque::from([(start, zero)]),
+            since_snapshot: 0,
+        }
     }
 
-    /// Keeps `current` for later.
-    pub(super) fn record(&mut self, now: Instant, current: Snapshot) {
-        let newest = self.past.back().map(|(at, _)| now.saturating_duration_since(*at));
-        if newest.is_some_and(|age| age < SPACING) {
-            return;
+    /// Adds the sample of `now`, about one [`SPACING`] after the one before.
+    pub(super) fn sample(&mut self, now: Instant, current: Snapshot) {
+        if self.points.len() == POINTS {
+            self.points.pop_front();
         }
-        if self.past.len() == KEPT {
-            self.past.pop_front();
+        self.points.push_back(Point::between(&self.newest, &current));
+        self.newest = current;
+        self.since_snapshot += 1;
+        if self.since_snapshot == POINTS_PER_SNAPSHOT {
+            self.since_snapshot = 0;
+            if self.snapshots.len() == SNAPSHOTS {
+                self.snapshots.pop_front();
+            }
+            self.snapshots.push_back((now, self.newest.clone()));
         }
-        self.past.push_back((now, current));
     }
 
-    /// What happened between the snapshot that is nearest to a minute old and `current`, and how long that is.
-    pub(super) fn last_minute(&self, now: Instant, current: &Snapshot) -> (Duration, Snapshot) {
-        let ages = self.past.iter().map(|(at, then)| (now.saturating_duration_since(*at), then));
+    /// What happened between the snapshot nearest to five minutes old and `current`, and how long that is.
+    pub(super) fn recent(&self, now: Instant, current: &Snapshot) -> (Duration, Snapshot) {
+        let ages = self.snapshots.iter().map(|(at, then)| (now.saturating_duration_since(*at), then));
         match ages.min_by_key(|(age, _)| age.abs_diff(WINDOW)) {
             Some((age, then)) => (age, current.since(then)),
             None => (Duration::ZERO, current.since(current)),
         }
+    }
+
+    /// Oldest first.
+    pub(super) fn points(&self) -> Vec<Point> {
+        self.points.iter().copied().collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::{Metrics, Sent};
 
     fn with_answers(count: u64) -> Snapshot {
         Snapshot { upstream: [count, 0, 0, 0], ..Snapshot::default() }
     }
 
-    #[test]
-    fn compares_with_the_snapshot_nearest_to_a_minute_old() {
+    #[tokio::test(start_paused = true)]
+    async fn keeps_an_hour_of_points_and_five_minutes_of_snapshots() {
         let start = Instant::now();
-        let at = |seconds| start + Duration::from_secs(seconds);
         let mut history = History::new(start, with_answers(0));
-        for second in [100, 130, 160, 200] {
-            history.record(at(second), with_answers(second));
+        for number in 1..=1000 {
+            history.sample(start + SPACING * number, with_answers(u64::from(number) * 2));
         }
-        let (age, between) = history.last_minute(at(200), &with_answers(200));
-        assert_eq!((age.as_secs(), between.requests()), (70, 70));
-        let (age, between) = history.last_minute(at(1000), &with_answers(1000));
-        assert_eq!((age.as_secs(), between.requests()), (800, 800));
+        assert_eq!((history.points().len(), history.snapshots.len()), (POINTS, SNAPSHOTS));
+        assert!(history.points().iter().all(|point| point.requests == 2 && point.errors == [0; 6]));
+        // 999 is the last multiple of three, so the snapshots are 10 s to 310 s old.
+        let (age, recent) = history.recent(start + SPACING * 1000, &with_answers(2000));
+        assert_eq!((age.as_secs(), recent.requests()), (310, 62));
     }
 
-    #[test]
-    fn compares_with_the_start_when_nothing_else_is_known() {
+    #[tokio::test(start_paused = true)]
+    async fn compares_with_the_start_when_nothing_else_is_known() {
         let start = Instant::now();
         let history = History::new(start, with_answers(0));
-        let (age, between) = history.last_minute(start + Duration::from_secs(9), &with_answers(3));
-        assert_eq!((age.as_secs(), between.requests()), (9, 3));
+        let (age, recent) = history.recent(start + Duration::from_secs(9), &with_answers(3));
+        assert_eq!((age.as_secs(), recent.requests()), (9, 3));
     }
 
     #[test]
-    fn keeps_few_snapshots_and_spans_a_minute_with_them() {
-        let start = Instant::now();
-        let mut history = History::new(start, with_answers(0));
-        for tenth in 0..10_000 {
-            history.record(start + Duration::from_millis(tenth * 100), with_answers(tenth));
-        }
-        assert_eq!(history.past.len(), KEPT);
-        let (age, _) = history.last_minute(start + Duration::from_secs(1000), &with_answers(10_000));
-        assert_eq!(age, WINDOW);
+    fn a_point_has_errors_by_cause_latency_and_clock() {
+        let metrics = Metrics::new(&["upstream_dns"]);
+        let before = metrics.snapshot();
+        assert!(
+            Point::between(&before, &before).latency[0].is_nan() && Point::between(&before, &before).clock.is_nan()
+        );
+        metrics.proxy_error("upstream_dns", Sent::No);
+        metrics.set_clock_skew(-2.5);
+        let after = Snapshot { upstream: [1, 0, 0, 2], ..metrics.snapshot() };
+        let point = Point::between(&before, &after);
+        assert_eq!((point.requests, point.errors), (3, [0, 0, 1, 2, 0, 0]));
+        assert!((point.clock + 2.5).abs() < 0.01, "{point:?}");
+    }
+
+    #[test]
+    fn takes_little_memory() {
+        assert!(size_of::<Point>() * POINTS <= 16 * 1024, "{}", size_of::<Point>());
     }
 }

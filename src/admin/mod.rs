@@ -9,26 +9,33 @@
 //! | `/config` | the configuration in force as JSON, its secrets masked |
 //! | `/` | the status page |
 //! | `/status.json` | what the status page shows |
+//! | `/runbook`, `/runbook/{entry}` | the runbook of this version, or one entry of it, as text |
 //! | `POST /shutdown` | with `admin.shutdown`, from loopback: drain and end |
 //!
-//! `router` has the answers, [`Probes`] the connections. Nothing runs between two requests.
+//! `router` has the answers, [`Probes`] the connections, [`Sampler`] the history that the status page draws. Nothing but the
+//! sampler runs between two requests.
 
+mod cause;
+mod chart;
 mod history;
 mod page;
 mod probes;
+mod problems;
 mod readiness;
+mod runbook;
 pub mod shutdown;
 mod status;
+mod words;
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
-    time::Instant,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
 };
 
 use axum::{
     Json, Router,
-    extract::State as Shared,
+    extract::{Path, State as Shared, rejection::PathRejection},
     http::{
         HeaderValue, StatusCode,
         header::{
@@ -39,9 +46,10 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use tokio::time::Instant;
 
 use self::{
-    history::History,
+    history::{History, Point},
     status::{Seen, Status},
 };
 pub use self::{
@@ -56,6 +64,8 @@ use crate::metrics::{Metrics, TEXT_FORMAT};
 pub struct StatusFacts {
     /// The program's version.
     pub version: String,
+    /// The name of this instance among others: that of its pod or machine.
+    pub instance: String,
     /// The environment's name: `staging`, `production` or `custom`.
     pub environment: String,
     /// Where requests go.
@@ -70,6 +80,7 @@ impl fmt::Debug for StatusFacts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StatusFacts")
             .field("version", &self.version)
+            .field("instance", &self.instance)
             .field("environment", &self.environment)
             .field("origin", &self.origin)
             .finish_non_exhaustive()
@@ -87,21 +98,40 @@ pub struct CredentialFact {
     pub bits: usize,
 }
 
-/// All routes of the admin listener. The time since this call is shown as the time the program is up.
-pub fn router(metrics: Metrics, readiness: Readiness, page: StatusFacts) -> Router {
+/// All routes of the admin listener, and the sampler of what its status page draws. The time since this call is shown as the time
+/// the program is up.
+pub fn router(metrics: Metrics, readiness: Readiness, page: StatusFacts) -> (Router, Sampler) {
     let start = Instant::now();
     let history = Mutex::new(History::new(start, metrics.snapshot()));
-    Router::new()
+    let admin = Arc::new(Admin { metrics, readiness, facts: page, start, history });
+    let routes = Router::new()
         .route("/", get(status_page))
         .route("/status.json", get(status_json))
+        .route("/runbook", get(runbook::TEXT))
+        .route("/runbook/{entry}", get(runbook_entry))
         .route("/livez", get("ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics_text))
         .route("/config", get(config))
-        .fallback(|| async { (StatusCode::NOT_FOUND, "not found\n") })
+        .fallback(|| async { not_found() })
         .method_not_allowed_fallback(|| async { (StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n") })
         .layer(middleware::map_response(harden))
-        .with_state(Arc::new(Admin { metrics, readiness, facts: page, start, history }))
+        .with_state(Arc::clone(&admin));
+    (routes, Sampler(admin))
+}
+
+/// Adds samples to the history that the status page draws.
+pub struct Sampler(Arc<Admin>);
+
+impl Sampler {
+    /// How far samples are apart.
+    pub const SPACING: Duration = history::SPACING;
+
+    /// Adds the sample of this moment.
+    pub fn sample(&self) {
+        let current = self.0.metrics.snapshot();
+        self.0.history().sample(Instant::now(), current);
+    }
 }
 
 struct Admin {
@@ -113,26 +143,32 @@ struct Admin {
 }
 
 impl Admin {
-    fn status(&self) -> Status {
+    fn history(&self) -> MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the page says, and the points that it draws.
+    fn status(&self) -> (Status, Vec<Point>) {
         let now = Instant::now();
         let current = self.metrics.snapshot();
-        let (window, recent) = {
-            let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
-            let last_minute = history.last_minute(now, &current);
-            history.record(now, current.clone());
-            last_minute
-        };
-        Status::of(&Seen {
+        let history = self.history();
+        let ((window, recent), points) = (history.recent(now, &current), history.points());
+        drop(history);
+        let status = Status::of(&Seen {
             state: self.readiness.state(),
             version: &self.facts.version,
+            instance: &self.facts.instance,
             environment: &self.facts.environment,
             origin: &self.facts.origin,
             credentials: &(self.facts.credentials)(),
             uptime: now - self.start,
-            now: &current,
+            total: &current,
             recent: &recent,
             window,
-        })
+            lasts: &self.metrics.lasts(),
+            now: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs(),
+        });
+        (status, points)
     }
 }
 
@@ -145,9 +181,6 @@ async fn ready(Shared(admin): Shared<Arc<Admin>>) -> Response {
 
 async fn metrics_text(Shared(admin): Shared<Arc<Admin>>) -> Response {
     admin.metrics.set_draining(admin.readiness.state() == State::Draining);
-    // A regular scrape gives the status page a snapshot about a minute old, even if nobody has it open.
-    let snapshot = admin.metrics.snapshot();
-    admin.history.lock().unwrap_or_else(PoisonError::into_inner).record(Instant::now(), snapshot);
     match admin.metrics.encode() {
         Ok(text) => ([(CONTENT_TYPE, TEXT_FORMAT)], text).into_response(),
         Err(error) => {
@@ -164,12 +197,22 @@ async fn config(Shared(admin): Shared<Arc<Admin>>) -> Response {
 }
 
 async fn status_json(Shared(admin): Shared<Arc<Admin>>) -> Json<Status> {
-    Json(admin.status())
+    Json(admin.status().0)
 }
 
 async fn status_page(Shared(admin): Shared<Arc<Admin>>) -> Response {
     let headers = [(CONTENT_TYPE, "text/html; charset=utf-8"), (CONTENT_SECURITY_POLICY, page::POLICY.as_str())];
-    (headers, page::page(&admin.status())).into_response()
+    let (status, points) = admin.status();
+    (headers, page::page(&status, &chart::charts(&points))).into_response()
+}
+
+async fn runbook_entry(entry: Result<Path<String>, PathRejection>) -> Response {
+    let found = entry.ok().and_then(|Path(entry)| runbook::entry(&entry));
+    found.map_or_else(|| not_found().into_response(), IntoResponse::into_response)
+}
+
+fn not_found() -> (StatusCode, &'static str) {
+    (StatusCode::NOT_FOUND, "not found\n")
 }
 
 /// For every answer: not kept by anyone, not read as another type, not readable by another site's page.

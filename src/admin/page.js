@@ -1,31 +1,23 @@
 
 "use strict";
-const at = (id) => document.getElementById(id);
-const make = (name, text, ...children) => {
-  const element = document.createElement(name);
-  if (text !== null) element.textContent = text;
-  element.append(...children);
-  return element;
-};
-const headline = (health, text) => {
-  at("headline").className = health;
-  at("headline").textContent = text;
-};
-const show = (status) => {
-  headline(status.health, status.headline);
-  at("problems").replaceChildren(...status.problems.map((text) => make("li", text)));
-  at("sections").replaceChildren(...status.sections.map((section) => make("section", null,
-    make("h2", section.title),
-    make("dl", null, ...section.rows.map(([label, value]) => make("div", null, make("dt", label), make("dd", value)))))));
-};
+// Each element with an id is replaced by its counterpart of a newer page, and only where it changed, so that the focus stays where it
+// is and a reader of the screen hears a new headline once.
 const renew = async () => {
   if (document.hidden) return;
   try {
-    const answer = await fetch("/status.json", { cache: "no-store", signal: AbortSignal.timeout(5000) });
+    const answer = await fetch("/", { cache: "no-store", signal: AbortSignal.timeout(5000) });
     if (!answer.ok) throw new Error(answer.status);
-    show(await answer.json());
+    const newer = new DOMParser().parseFromString(await answer.text(), "text/html");
+    document.title = newer.title;
+    for (const fresh of newer.querySelectorAll("[id]")) {
+      const shown = document.getElementById(fresh.id);
+      if (shown.className !== fresh.className) shown.className = fresh.className;
+      if (shown.innerHTML !== fresh.innerHTML) shown.replaceChildren(...fresh.childNodes);
+    }
   } catch {
-    headline("bad", "no answer: the figures below are old");
+    const headline = document.getElementById("headline");
+    headline.className = "bad";
+    headline.textContent = "no answer: the figures below are old";
   }
 };
 setInterval(renew, 2000);

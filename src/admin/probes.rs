@@ -1,6 +1,12 @@
 //! The admin listener's own thread.
 
-use std::{collections::VecDeque, io, net::SocketAddr, thread};
+use std::{
+    collections::VecDeque,
+    io,
+    net::SocketAddr,
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
+};
 
 use axum::{Router, extract::ConnectInfo};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -12,6 +18,7 @@ use tokio::{
 };
 use tower::ServiceExt as _;
 
+use super::Sampler;
 use crate::net::server::not_accepted;
 
 /// How many connections there are at most. Anyone who can reach the pod can connect, and a descriptor that is held here is one
@@ -19,11 +26,14 @@ use crate::net::server::not_accepted;
 const CONNECTIONS: usize = 64;
 /// What is kept of a request that is not whole yet, in bytes.
 const UNREAD: usize = 16 * 1024;
+/// A sample is a walk over counters.
+const SAMPLER_STACK: usize = 128 * 1024;
 
 /// Answers probes and scrapes until it is dropped.
 #[derive(Debug)]
 pub struct Probes {
     _stop: oneshot::Sender<()>,
+    _end: mpsc::Sender<()>,
 }
 
 impl Probes {
@@ -33,7 +43,16 @@ impl Probes {
     /// whole. A probe behind a queue of those is late just when it matters, and a pod that is busy is taken for dead; a
     /// thread that asks for so little is let in first by the system. Measured at twice the capacity of one worker: half of
     /// the probes took 53 ms on the workers, 0.2 ms here.
-    pub fn serve(listener: TcpListener, routes: Router) -> io::Result<Self> {
+    ///
+    /// `sampler` has a thread too, which wakes up once for each sample. A timer of the runtime would wake up three times, because
+    /// its wheel sorts a time of ten seconds in three steps.
+    pub fn serve(listener: TcpListener, routes: Router, sampler: Sampler) -> io::Result<Self> {
+        let (end, ended) = mpsc::channel::<()>();
+        thread::Builder::new().name("history".to_owned()).stack_size(SAMPLER_STACK).spawn(move || {
+            while ended.recv_timeout(Sampler::SPACING) == Err(RecvTimeoutError::Timeout) {
+                sampler.sample();
+            }
+        })?;
         let (stop, stopped) = oneshot::channel();
         let listener = listener.into_std()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -50,7 +69,7 @@ impl Probes {
                 tracing::error!(%error, "the admin listener ended");
             }
         })?;
-        Ok(Self { _stop: stop })
+        Ok(Self { _stop: stop, _end: end })
     }
 }
 

@@ -1,157 +1,203 @@
-//! What the status page says, as words and figures: the same for the HTML page and for `/status.json`, from which the page renews itself.
+//! What the status page says, as words and figures. The HTML page and `/status.json` show the same.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{CredentialFact, State};
-use crate::metrics::{Distribution, Snapshot};
+use super::{
+    CredentialFact, State,
+    cause::{Cause, errors_by_cause},
+    problems::{Problem, problems},
+    words::{ago, duration, moment, rate, skew, span},
+};
+use crate::metrics::{Distribution, Last, LastAnswer, Lasts, Sent, Snapshot};
 
 /// All that is shown, in order.
 #[derive(Debug, Serialize)]
 pub(super) struct Status {
-    /// `good`, `warn` or `bad`.
+    /// `good`, `idle`, `warn` or `bad`.
     pub(super) health: &'static str,
     pub(super) headline: String,
-    /// Why `health` is not `good`, and what to do.
-    pub(super) problems: Vec<String>,
+    /// Why `health` is `warn` or `bad`, and what to do.
+    pub(super) problems: Vec<Problem>,
+    pub(super) environment: String,
+    /// The name of this instance, in Kubernetes that of its pod.
+    pub(super) instance: String,
+    /// The last success and the last error.
+    pub(super) last: Section,
     pub(super) sections: Vec<Section>,
 }
 
+/// A table with a heading for each row and, where there is more than one column, for each column.
 #[derive(Debug, Serialize)]
 pub(super) struct Section {
     pub(super) title: String,
-    /// Label and value.
-    pub(super) rows: Vec<(String, String)>,
+    pub(super) columns: Vec<String>,
+    pub(super) rows: Vec<Row>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Row {
+    pub(super) label: String,
+    /// As many as there are columns.
+    pub(super) cells: Vec<String>,
 }
 
 /// What a status is made from.
 pub(super) struct Seen<'a> {
     pub(super) state: State,
     pub(super) version: &'a str,
+    pub(super) instance: &'a str,
     pub(super) environment: &'a str,
     pub(super) origin: &'a str,
     pub(super) credentials: &'a [CredentialFact],
     pub(super) uptime: Duration,
     /// Totals since the start.
-    pub(super) now: &'a Snapshot,
+    pub(super) total: &'a Snapshot,
     /// What happened within `window`.
     pub(super) recent: &'a Snapshot,
     pub(super) window: Duration,
+    pub(super) lasts: &'a Lasts,
+    /// Seconds since 1970-01-01T00:00:00Z.
+    pub(super) now: u64,
+}
+
+impl Seen<'_> {
+    /// The origin's host, and its port where it has one of its own.
+    pub(super) fn host(&self) -> &str {
+        self.origin.split_once("://").map_or(self.origin, |(_, host)| host)
+    }
+
+    /// The last failure that is not the service's own request.
+    pub(super) fn last_failure(&self) -> Option<&Last> {
+        let failures = self.lasts.failures.iter().filter(|last| Cause::of(last.answer) != Cause::Service);
+        failures.max_by_key(|last| last.unix_seconds)
+    }
 }
 
 impl Status {
     pub(super) fn of(seen: &Seen<'_>) -> Self {
         let problems = problems(seen);
-        let (health, headline) = match (seen.state, problems.len()) {
-            (State::Ready, 0) => ("good", "ready".to_owned()),
-            (State::Ready, 1) => ("warn", "ready, with a problem".to_owned()),
-            (State::Ready, count) => ("warn", format!("ready, with {count} problems")),
-            (state, _) => ("bad", format!("not ready: {}", state.as_str())),
-        };
-        let sections = vec![running(seen), credentials(seen), traffic(seen), latency(seen), errors(seen)];
-        Self { health, headline, problems, sections }
+        let (health, headline) = headline(seen, &problems);
+        Self {
+            health,
+            headline,
+            problems,
+            environment: seen.environment.to_owned(),
+            instance: seen.instance.to_owned(),
+            last: last(seen),
+            sections: vec![answers(seen), errors(seen), latency(seen), codes(seen), instance(seen), credentials(seen)],
+        }
     }
 }
 
-fn problems(seen: &Seen<'_>) -> Vec<String> {
-    let (now, recent) = (seen.now, seen.recent);
-    let mut problems = Vec::new();
-    let mut problem = |is: bool, text: String| {
-        if is {
-            problems.push(text);
+fn headline(seen: &Seen<'_>, problems: &[Problem]) -> (&'static str, String) {
+    match (seen.state, problems) {
+        (State::Starting | State::Draining, _) => ("bad", format!("not ready: {}", seen.state.as_str())),
+        (State::Ready, []) if seen.total.requests() == 0 => ("idle", "ready; no request yet".to_owned()),
+        (State::Ready, []) if seen.recent.requests() == 0 => {
+            ("idle", format!("ready; no request in the last {}", span(seen.window)))
         }
-    };
-    problem(
-        seen.state == State::Starting,
-        "keys are not loaded or listeners not bound yet; if it lasts, read the log".to_owned(),
-    );
-    problem(seen.state == State::Draining, "finishing its last requests; new ones are refused".to_owned());
-    problem(
-        recent.signatures_failed > 0,
-        format!("{} could not be signed: run `wonder-signer check`", requests(recent.signatures_failed)),
-    );
-    let answers: u64 = recent.upstream.iter().sum();
-    problem(
-        recent.rejected > 0,
-        format!(
-            "Wonder rejected the authentication of {} of {}: check clock, key, AppID and egress address",
-            recent.rejected,
-            requests(answers)
-        ),
-    );
-    let unknown: u64 = recent.errors.iter().map(|(_, sent)| sent[1]).sum();
-    problem(
-        unknown > 0,
-        format!(
-            "{} failed after having perhaps reached Wonder: query the outcome before repeating anything",
-            requests(unknown)
-        ),
-    );
-    problem(
-        recent.signer[1] > 0,
-        format!("{} got an error of our own (5xx): see the codes below", requests(recent.signer[1])),
-    );
-    problem(
-        now.in_flight_limit > 0 && now.in_flight * 5 >= now.in_flight_limit * 4,
-        format!("{} of {} requests in flight: Wonder is slow or the limit too low", now.in_flight, now.in_flight_limit),
-    );
-    problem(
-        now.clock_skew.abs() >= 300.0,
-        format!("the clock is {}; Wonder refuses more than 30 minutes: correct the host's clock", skew(now.clock_skew)),
-    );
-    problems
+        (State::Ready, []) => ("good", "ready".to_owned()),
+        (State::Ready, [_, ..]) if problems.iter().any(|problem| problem.stops_everything) => {
+            ("bad", "problem: no request gets through".to_owned())
+        }
+        (State::Ready, [_]) => ("warn", "ready, with a problem".to_owned()),
+        (State::Ready, problems) => ("warn", format!("ready, with {} problems", problems.len())),
+    }
 }
 
-fn running(seen: &Seen<'_>) -> Section {
-    let clock = if seen.now.upstream == [0; 4] {
-        "not known before Wonder's first answer".to_owned()
-    } else {
-        skew(seen.now.clock_skew)
+fn last(seen: &Seen<'_>) -> Section {
+    let told = |last: &Last| {
+        let host = seen.host();
+        let what = match last.answer {
+            LastAnswer::Upstream(status) => format!("{status} from {host}"),
+            LastAnswer::Signer(code, sent) => {
+                let at = match Cause::of_code(code) {
+                    Cause::Network | Cause::Wonder => format!(" at {host}"),
+                    _ => String::new(),
+                };
+                let maybe = if sent == Sent::Maybe { ", may have reached Wonder" } else { "" };
+                format!("{code}{at}{maybe}")
+            }
+        };
+        format!("{what}, {}", moment(last.unix_seconds, seen.now))
     };
+    let newest = seen.lasts.failures.iter().max_by_key(|last| last.unix_seconds);
     section(
-        "Running",
+        "",
+        &[""],
         [
-            ("version", seen.version.to_owned()),
-            ("environment", seen.environment.to_owned()),
-            ("upstream", seen.origin.to_owned()),
-            ("up for", span(seen.uptime)),
-            ("clock", clock),
+            ("last success", vec![seen.lasts.success.as_ref().map_or_else(|| "none yet".to_owned(), told)]),
+            ("last error", vec![newest.map_or_else(|| "none".to_owned(), told)]),
         ],
     )
 }
 
-fn credentials(seen: &Seen<'_>) -> Section {
-    let rows = seen
-        .credentials
+fn answers(seen: &Seen<'_>) -> Section {
+    let per_second = |snapshot: &Snapshot, time: Duration| rate(approximate(snapshot.requests()), time);
+    let both = |text: fn(&Snapshot) -> String| vec![text(seen.recent), text(seen.total)];
+    section(
+        "Requests",
+        &[&recently(seen), "since start"],
+        [
+            ("requests", both(|snapshot| snapshot.requests().to_string())),
+            ("rate", vec![per_second(seen.recent, seen.window), per_second(seen.total, seen.uptime)]),
+            ("answers by Wonder", both(|snapshot| classes(&["2xx", "3xx", "4xx", "5xx"], &snapshot.upstream))),
+            ("answers by wonder-signer", both(|snapshot| classes(&["4xx", "5xx"], &snapshot.signer))),
+        ],
+    )
+}
+
+/// `2xx 230 · 4xx 27`.
+fn classes(names: &[&str], counts: &[u64]) -> String {
+    let some: Vec<String> = names
         .iter()
-        .map(|fact| (fact.name.clone(), format!("key {}, RSA {} bits", fact.fingerprint, fact.bits)))
+        .zip(counts)
+        .filter(|(_, count)| **count > 0)
+        .map(|(name, count)| format!("{name} {count}"))
         .collect();
-    or_none("Credentials", rows)
+    if some.is_empty() { "none".to_owned() } else { some.join(" · ") }
 }
 
-fn traffic(seen: &Seen<'_>) -> Section {
-    let recent = seen.recent;
-    let [ok, redirected, refused, failed] = recent.upstream;
-    let limit = match seen.now.in_flight_limit {
-        0 => String::new(),
-        limit => format!(" of {limit}"),
-    };
-    section(
-        &format!("Traffic, last {}", span(seen.window)),
-        [
-            ("requests", format!("{} ({})", recent.requests(), rate(recent.requests(), seen.window))),
-            ("Wonder: 2xx, 3xx, 4xx, 5xx", format!("{ok}, {redirected}, {refused}, {failed}")),
-            ("ours: 4xx, 5xx", format!("{}, {}", recent.signer[0], recent.signer[1])),
-            ("in flight", format!("{}{limit}", seen.now.in_flight)),
-            ("connections to Wonder", seen.now.connections.to_string()),
-        ],
-    )
+fn errors(seen: &Seen<'_>) -> Section {
+    let (recent, total) = (errors_by_cause(seen.recent), errors_by_cause(seen.total));
+    let rows = Cause::ALL
+        .into_iter()
+        .filter(|cause| total[cause.place()] > 0)
+        .map(|cause| {
+            let of_cause = seen.lasts.failures.iter().filter(|last| Cause::of(last.answer) == cause);
+            let last = of_cause.map(|last| last.unix_seconds).max();
+            row(
+                cause.name(),
+                vec![
+                    recent[cause.place()].to_string(),
+                    total[cause.place()].to_string(),
+                    last.map_or_else(String::new, |at| ago(at, seen.now)),
+                ],
+            )
+        })
+        .collect();
+    or_none("Errors by who caused them", &[&recently(seen), "since start", "last"], rows)
+}
+
+fn codes(seen: &Seen<'_>) -> Section {
+    let mut rows = Vec::new();
+    for (code, totals) in &seen.total.errors {
+        let recent = seen.recent.errors.iter().find(|(other, _)| other == code).map_or([0, 0], |(_, counts)| *counts);
+        for (place, maybe) in [(0, ""), (1, ", may have reached Wonder")] {
+            if totals[place] > 0 {
+                rows.push(row(&format!("{code}{maybe}"), vec![recent[place].to_string(), totals[place].to_string()]));
+            }
+        }
+    }
+    or_none("Errors answered by wonder-signer", &[&recently(seen), "since start"], rows)
 }
 
 fn latency(seen: &Seen<'_>) -> Section {
     section(
-        &format!("Latency, last {} (half, 95 %, 99 % are faster than)", span(seen.window)),
+        &format!("Latency, {}", recently(seen)),
+        &["p50", "p95", "p99"],
         [
             ("whole request", spread(&seen.recent.duration)),
             ("Wonder's answer", spread(&seen.recent.upstream_head)),
@@ -160,68 +206,70 @@ fn latency(seen: &Seen<'_>) -> Section {
     )
 }
 
-fn errors(seen: &Seen<'_>) -> Section {
-    let mut rows = Vec::new();
-    for (reason, [not_sent, maybe_sent]) in &seen.recent.errors {
-        if *not_sent > 0 {
-            rows.push(((*reason).to_owned(), not_sent.to_string()));
-        }
-        if *maybe_sent > 0 {
-            rows.push((format!("{reason}, may have reached Wonder"), maybe_sent.to_string()));
-        }
-    }
-    or_none(&format!("Errors of ours, last {}", span(seen.window)), rows)
+fn instance(seen: &Seen<'_>) -> Section {
+    let clock = if seen.total.upstream == [0; 4] {
+        "not known before Wonder's first answer".to_owned()
+    } else {
+        skew(seen.total.clock_skew)
+    };
+    let limit = match seen.total.in_flight_limit {
+        0 => String::new(),
+        limit => format!(" of {limit}"),
+    };
+    section(
+        "Instance",
+        &[""],
+        [
+            ("upstream", vec![seen.origin.to_owned()]),
+            ("up for", vec![span(seen.uptime)]),
+            ("clock", vec![clock]),
+            ("in flight", vec![format!("{}{limit}", seen.total.in_flight)]),
+            ("connections to Wonder", vec![seen.total.connections.to_string()]),
+            ("version", vec![seen.version.to_owned()]),
+        ],
+    )
 }
 
-fn section<const N: usize>(title: &str, rows: [(&str, String); N]) -> Section {
+fn credentials(seen: &Seen<'_>) -> Section {
+    let rows = seen
+        .credentials
+        .iter()
+        .map(|fact| row(&fact.name, vec![fact.fingerprint.clone(), format!("RSA {} bits", fact.bits)]))
+        .collect();
+    or_none("Credentials", &["key's fingerprint", "key"], rows)
+}
+
+fn recently(seen: &Seen<'_>) -> String {
+    format!("last {}", span(seen.window))
+}
+
+fn section<const N: usize>(title: &str, columns: &[&str], rows: [(&str, Vec<String>); N]) -> Section {
     Section {
         title: title.to_owned(),
-        rows: rows.into_iter().map(|(label, value)| (label.to_owned(), value)).collect(),
+        columns: columns.iter().map(|column| (*column).to_owned()).collect(),
+        rows: rows.into_iter().map(|(label, cells)| row(label, cells)).collect(),
     }
 }
 
-fn or_none(title: &str, mut rows: Vec<(String, String)>) -> Section {
+fn or_none(title: &str, columns: &[&str], rows: Vec<Row>) -> Section {
     if rows.is_empty() {
-        rows.push(("none".to_owned(), String::new()));
+        return section(title, &[""], [("none", vec![String::new()])]);
     }
-    Section { title: title.to_owned(), rows }
+    Section { rows, ..section(title, columns, []) }
 }
 
-/// `3 d 4 h`, `5 min 6 s`, `7 s`.
-fn span(time: Duration) -> String {
-    let seconds = time.as_secs();
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
-    match seconds {
-        86_400.. => format!("{days} d {hours} h"),
-        3600.. => format!("{hours} h {minutes} min"),
-        60.. => format!("{minutes} min {} s", seconds % 60),
-        _ => format!("{seconds} s"),
-    }
+fn row(label: &str, cells: Vec<String>) -> Row {
+    Row { label: label.to_owned(), cells }
 }
 
-fn requests(count: u64) -> String {
-    if count == 1 { "1 request".to_owned() } else { format!("{count} requests") }
+fn spread(of: &Distribution) -> Vec<String> {
+    [500, 950, 990].into_iter().map(|share| of.quantile(share).map_or_else(|| "–".to_owned(), duration)).collect()
 }
 
-fn rate(count: u64, window: Duration) -> String {
-    // A count of a minute fits into 32 bits; what does not is shown as the most there can be.
-    let count = f64::from(u32::try_from(count).unwrap_or(u32::MAX));
-    format!("{:.1}/s", count / window.as_secs_f64().max(1.0))
-}
-
-fn spread(of: &Distribution) -> String {
-    let parts: Option<Vec<_>> = [500, 950, 990].into_iter().map(|share| of.quantile(share).map(duration)).collect();
-    parts.map_or_else(|| "no data".to_owned(), |parts| parts.join(", "))
-}
-
-fn duration(seconds: f64) -> String {
-    if seconds < 1.0 { format!("{:.2} ms", seconds * 1000.0) } else { format!("{seconds:.2} s") }
-}
-
-fn skew(seconds: f64) -> String {
-    let side = if seconds < 0.0 { "behind" } else { "ahead of" };
-    format!("{:.1} s {side} Wonder's", seconds.abs())
+#[expect(clippy::cast_precision_loss, reason = "a rate is shown to one digit")]
+fn approximate(count: u64) -> f64 {
+    count as f64
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

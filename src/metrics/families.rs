@@ -9,6 +9,7 @@ use prometheus::{Gauge, Histogram, IntCounter, IntCounterVec, IntGauge, Registry
 
 use super::{
     labels::{Closed, CodeClass, Label, Phase, Responder, Stripped, Verb},
+    last::LastCells,
     make::{Make, Table, constant, one_each},
 };
 use crate::{contract::Sent, operations::CATALOGUE};
@@ -72,12 +73,15 @@ pub(super) struct Families {
     pub(super) keys: Table,
     pub(super) config: Table,
     pub(super) clock_skew: Gauge,
+    /// Not a metric: times for the status page.
+    pub(super) last: LastCells,
 }
 
 impl Families {
     #[expect(clippy::too_many_lines, reason = "a table: one entry for each metric, and no step depends on another")]
     pub(super) fn new(reasons: &[&'static str]) -> Self {
         let make = Make::new();
+        let reasons = || reasons.iter().copied().filter(|reason| *reason != "other").chain(["other"]);
         let requests = make.counters(
             "wonder_signer_requests_total",
             "Requests answered, by operation and by who made the answer. A rise of origin=\"signer\" is our own trouble: see \
@@ -234,11 +238,7 @@ impl Families {
                 "Second attempts, made only when no byte of a request was written and signed afresh. A steady rate means that pooled \
                  connections die unnoticed: shorten upstream.pool_idle.",
             ),
-            errors: reasons
-                .iter()
-                .copied()
-                .filter(|reason| *reason != "other")
-                .chain(["other"])
+            errors: reasons()
                 .map(|reason| (reason, [Sent::No, Sent::Maybe].map(|sent| errors.with_label_values(&[reason, sent.text()]))))
                 .collect(),
             stripped: one_each::<Stripped, _>(|kind| stripped.with_label_values(&[kind])),
@@ -281,6 +281,7 @@ impl Families {
                  refuses requests more than 1800 s off: correct the host's clock long before.",
             ),
             registry: make.registry(),
+            last: LastCells::new(reasons()),
         }
     }
 }

@@ -1,14 +1,16 @@
 //! The admin listener, served on a real socket and read as bytes.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
+use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
+use tower::ServiceExt as _;
 use wonder_signer::{
-    admin::{self, CredentialFact, Probes, Readiness, StatusFacts},
+    admin::{self, CredentialFact, Probes, Readiness, Sampler, StatusFacts},
     metrics::{Metrics, Sent},
 };
 
@@ -32,19 +34,24 @@ async fn admin_of(environment: &str) -> Admin {
 
 fn admin_on(environment: &str, listener: TcpListener) -> Admin {
     let (metrics, readiness) = (Metrics::new(&["overloaded"]), Readiness::new());
-    let facts = StatusFacts {
+    let facts = facts(environment);
+    let (router, sampler) = admin::router(metrics.clone(), readiness.clone(), facts);
+    let address = listener.local_addr().unwrap();
+    let probes = Probes::serve(listener, router, sampler).unwrap();
+    Admin { address, metrics, readiness, _probes: probes }
+}
+
+fn facts(environment: &str) -> StatusFacts {
+    StatusFacts {
         version: "0.1.0".to_owned(),
+        instance: "shop-7d9f-x2x8k".to_owned(),
         environment: environment.to_owned(),
         origin: "https://gateway-stg.wonder.today".to_owned(),
         credentials: Arc::new(|| {
             vec![CredentialFact { name: "default".to_owned(), fingerprint: "0a1b2c3d".to_owned(), bits: 2048 }]
         }),
         config: Arc::new(|| json!({"credentials": {"default": {"private_key": "***"}}})),
-    };
-    let router = admin::router(metrics.clone(), readiness.clone(), facts);
-    let address = listener.local_addr().unwrap();
-    let probes = Probes::serve(listener, router).unwrap();
-    Admin { address, metrics, readiness, _probes: probes }
+    }
 }
 
 struct Answer {
@@ -135,15 +142,74 @@ async fn shows_a_page_and_the_same_as_json() {
     assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"));
     assert!(page.header("content-security-policy").starts_with("default-src 'none'; style-src 'sha256-"));
     let status: Value = serde_json::from_str(&admin.get("/status.json").await.body).unwrap();
-    assert_eq!((&status["health"], &status["headline"]), (&json!("warn"), &json!("ready, with a problem")));
-    for text in
-        ["ready, with a problem", "key 0a1b2c3d, RSA 2048 bits", "overloaded, may have reached Wonder", "/metrics"]
-    {
+    assert_eq!((&status["health"], &status["headline"]), (&json!("warn"), &json!("ready, with 2 problems")));
+    assert_eq!(status["problems"][0]["runbook"], "WonderSignerUnknownOutcome");
+    for text in [
+        "ready, with 2 problems",
+        "shop-7d9f-x2x8k",
+        "0a1b2c3d",
+        "overloaded, may have reached Wonder",
+        "<a href=\"/runbook/WonderSignerUnknownOutcome\">",
+        "<svg role=\"img\" aria-label=\"0 requests in the last hour",
+        "/metrics",
+    ] {
         assert!(page.body.contains(text), "{text}");
     }
-    for outside in ["src=", "http-equiv=\"Content", "url(", "@import"] {
+    for outside in ["src=", "http-equiv=\"Content", "url(", "@import", "http://", "//cdn"] {
         assert!(!page.body.contains(outside), "{outside}");
     }
+}
+
+#[tokio::test]
+async fn serves_the_runbook_of_its_version_whole_and_by_entry() {
+    let admin = admin().await;
+    let whole = admin.get("/runbook").await;
+    assert_eq!((whole.status, whole.header("content-type")), (200, "text/plain; charset=utf-8"));
+    assert_eq!(whole.body, include_str!("../../deploy/runbook.md"));
+    let entry = admin.get("/runbook/WonderSignerAuthRejected").await;
+    assert!(
+        entry.status == 200
+            && entry.body.starts_with("## WonderSignerAuthRejected\n")
+            && !entry.body[1..].contains("\n## ")
+    );
+    for target in ["/runbook/", "/runbook/Nothing", "/runbook/%FF", "/runbook/a/b"] {
+        assert_eq!(admin.get(target).await.status_and_body(), (404, "not found\n"), "{target}");
+    }
+}
+
+/// Nobody looks while it happens, and the page is opened afterwards.
+#[tokio::test(start_paused = true)]
+async fn the_history_is_kept_whether_or_not_anybody_looks() {
+    let (metrics, readiness) = (Metrics::new(&["upstream_dns"]), Readiness::new());
+    let (router, sampler) = admin::router(metrics.clone(), readiness.clone(), facts("staging"));
+    readiness.set_ready();
+    let pass = async |time: Duration| {
+        for _ in 0..time.as_secs() / Sampler::SPACING.as_secs() {
+            tokio::time::sleep(Sampler::SPACING).await;
+            sampler.sample();
+        }
+    };
+    let page = async || {
+        let request = http::Request::get("/").body(axum::body::Body::empty()).unwrap();
+        let body = router.clone().oneshot(request).await.unwrap().into_body();
+        String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap()
+    };
+    pass(Duration::from_mins(10)).await;
+    metrics.proxy_error("upstream_dns", Sent::No);
+    metrics.proxy_error("upstream_dns", Sent::No);
+    pass(Duration::from_mins(2)).await;
+    for _ in 0..3 {
+        assert!(page().await.contains("2 requests found no connection to gateway-stg.wonder.today in the last 5 min"));
+        tokio::time::sleep(Duration::from_secs(3)).await;
+    }
+    // Five minutes later the figures no longer have it, the chart and the totals do.
+    pass(Duration::from_mins(5)).await;
+    let later = page().await;
+    assert!(!later.contains("found no connection"), "{later}");
+    assert!(later.contains("aria-label=\"errors in the last hour: 2 by network\""), "{later}");
+    assert!(later.contains("the last request that was to reach Wonder failed (upstream_dns"), "{later}");
+    pass(Duration::from_hours(1)).await;
+    assert!(page().await.contains("aria-label=\"no errors in the last hour\""));
 }
 
 #[tokio::test]
@@ -156,7 +222,7 @@ async fn escapes_what_it_shows() {
 #[tokio::test]
 async fn answers_head_without_a_body() {
     let admin = admin().await;
-    for target in ["/", "/livez", "/metrics", "/config", "/status.json"] {
+    for target in ["/", "/livez", "/metrics", "/config", "/status.json", "/runbook"] {
         let answer = admin.send("HEAD", target, "admin.example").await;
         assert_eq!(answer.status_and_body(), (200, ""), "{target}");
     }

@@ -1,116 +1,143 @@
-use super::*;
-use crate::{
-    metrics::{Metrics, Responder, Sent},
-    operations,
-};
 use http::{Method, StatusCode};
 
-fn seen<'a>(state: State, now: &'a Snapshot, recent: &'a Snapshot, credentials: &'a [CredentialFact]) -> Seen<'a> {
+use super::*;
+use crate::{
+    metrics::{Metrics, Responder},
+    operations,
+};
+
+/// 2026-02-14T09:30:05Z.
+const NOW: u64 = 1_771_061_405;
+
+pub(in crate::admin) fn seen<'a>(
+    state: State,
+    total: &'a Snapshot,
+    recent: &'a Snapshot,
+    lasts: &'a Lasts,
+) -> Seen<'a> {
     Seen {
         state,
         version: "0.1.0",
+        instance: "shop-7d9f-x2x8k",
         environment: "staging",
         origin: "https://gateway-stg.wonder.today",
-        credentials,
+        credentials: &[],
         uptime: Duration::from_secs(93_784),
-        now,
+        total,
         recent,
-        window: Duration::from_mins(1),
+        window: Duration::from_mins(5),
+        lasts,
+        now: NOW,
     }
 }
 
 fn status(state: State, snapshot: &Snapshot) -> Status {
-    Status::of(&seen(state, snapshot, snapshot, &[]))
+    Status::of(&seen(state, snapshot, snapshot, &Lasts::default()))
 }
 
-fn value<'a>(status: &'a Status, label: &str) -> &'a str {
-    let mut rows = status.sections.iter().flat_map(|section| &section.rows);
-    rows.find(|(found, _)| found == label).map(|(_, value)| value.as_str()).unwrap()
+fn cells(status: &Status, label: &str) -> String {
+    let mut rows = status.sections.iter().chain([&status.last]).flat_map(|section| &section.rows);
+    rows.find(|row| row.label == label).map_or_else(|| format!("no {label}"), |row| row.cells.join(" | "))
 }
 
 #[test]
-fn says_ready_when_nothing_is_wrong() {
-    let status = status(State::Ready, &Metrics::new(&["overloaded"]).snapshot());
-    assert_eq!((status.health, status.headline.as_str(), status.problems.len()), ("good", "ready", 0));
-    assert_eq!(value(&status, "up for"), "1 d 2 h");
-    assert_eq!(value(&status, "clock"), "not known before Wonder's first answer");
-    assert_eq!(value(&status, "whole request"), "no data");
+fn says_idle_before_the_first_request_and_when_none_came_of_late() {
+    let new = status(State::Ready, &Metrics::new(&["overloaded"]).snapshot());
+    assert_eq!((new.health, new.headline.as_str(), new.problems.len()), ("idle", "ready; no request yet", 0));
+    for (label, expected) in [
+        ("up for", "1 d 2 h"),
+        ("clock", "not known before Wonder's first answer"),
+        ("whole request", "– | – | –"),
+        ("last success", "none yet"),
+        ("last error", "none"),
+        ("answers by Wonder", "none | none"),
+    ] {
+        assert_eq!(cells(&new, label), expected, "{label}");
+    }
+    let (total, recent) = (Snapshot { upstream: [5, 0, 0, 0], ..Snapshot::default() }, Snapshot::default());
+    let idle = Status::of(&seen(State::Ready, &total, &recent, &Lasts::default()));
+    assert_eq!((idle.health, idle.headline.as_str()), ("idle", "ready; no request in the last 5 min"));
 }
 
 #[test]
 fn says_why_it_is_not_ready() {
     for (state, headline, why) in [
         (State::Starting, "not ready: starting", "keys are not loaded"),
-        (State::Draining, "not ready: draining", "finishing its last requests"),
+        (State::Draining, "not ready: draining", "it is shutting down"),
     ] {
         let status = status(state, &Snapshot::default());
         assert_eq!((status.health, status.headline.as_str()), ("bad", headline));
-        assert!(status.problems[0].starts_with(why), "{:?}", status.problems);
+        assert!(status.problems[0].text.starts_with(why), "{:?}", status.problems);
     }
 }
 
 #[test]
-fn names_each_trouble_of_the_last_minute_and_its_remedy() {
-    let quiet = Snapshot::default();
-    for (snapshot, expected) in [
-        (
-            Snapshot { signatures_failed: 2, ..quiet.clone() },
-            "2 requests could not be signed: run `wonder-signer check`",
-        ),
-        (
-            Snapshot { rejected: 3, upstream: [1, 0, 3, 0], ..quiet.clone() },
-            "Wonder rejected the authentication of 3 of 4 requests: check clock, key, AppID and egress address",
-        ),
-        (
-            Snapshot { errors: vec![("upstream_reset", [0, 1])], ..quiet.clone() },
-            "1 request failed after having perhaps reached Wonder: query the outcome before repeating anything",
-        ),
-        (Snapshot { signer: [9, 4], ..quiet.clone() }, "4 requests got an error of our own (5xx): see the codes below"),
-        (
-            Snapshot { in_flight: 8, in_flight_limit: 10, ..quiet.clone() },
-            "8 of 10 requests in flight: Wonder is slow or the limit too low",
-        ),
-        (
-            Snapshot { clock_skew: -301.0, ..quiet.clone() },
-            "the clock is 301.0 s behind Wonder's; Wonder refuses more than 30 minutes: correct the host's clock",
-        ),
-    ] {
-        let status = status(State::Ready, &snapshot);
-        assert_eq!((status.health, status.problems), ("warn", vec![expected.to_owned()]));
-    }
-}
-
-#[test]
-fn a_little_of_everything_is_shown_in_figures() {
+fn figures_stand_in_columns_for_the_window_and_since_the_start() {
     let metrics = Metrics::new(&["overloaded", "upstream_reset"]);
     let create = operations::find("POST", "/svc/payment/api/v1/openapi/customers");
     for _ in 0..120 {
         metrics.request_finished(create, &Method::POST, StatusCode::OK, Responder::Upstream, 0.2);
     }
     metrics.signed(true, 0.000_15);
+    metrics.set_in_flight_limit(256);
+    let before = metrics.snapshot();
+    for _ in 0..30 {
+        metrics.request_finished(create, &Method::POST, StatusCode::NOT_FOUND, Responder::Upstream, 0.2);
+    }
     metrics.proxy_error("overloaded", Sent::No);
     metrics.proxy_error("upstream_reset", Sent::Maybe);
     metrics.set_clock_skew(1.25);
-    metrics.set_in_flight_limit(256);
-    let snapshot = metrics.snapshot();
+    let total = metrics.snapshot();
     let credentials = [CredentialFact { name: "default".to_owned(), fingerprint: "0a1b2c3d".to_owned(), bits: 2048 }];
-    let status = Status::of(&seen(State::Ready, &snapshot, &snapshot, &credentials));
+    let (recent, lasts) = (total.since(&before), Lasts::default());
+    let status = Status::of(&Seen { credentials: &credentials, ..seen(State::Ready, &total, &recent, &lasts) });
     for (label, expected) in [
-        ("default", "key 0a1b2c3d, RSA 2048 bits"),
-        ("requests", "120 (2.0/s)"),
-        ("Wonder: 2xx, 3xx, 4xx, 5xx", "120, 0, 0, 0"),
+        ("default", "0a1b2c3d | RSA 2048 bits"),
+        ("requests", "30 | 150"),
+        ("rate", "0.1/s | 0.0/s"),
+        ("answers by Wonder", "4xx 30 | 2xx 120 · 4xx 30"),
+        ("the service's request", "30 | 30 | "),
+        ("Wonder", "1 | 1 | "),
+        ("load or shutdown", "1 | 1 | "),
         ("in flight", "0 of 256"),
-        ("whole request", "175.00 ms, 242.50 ms, 248.50 ms"),
+        ("whole request", "175 ms | 242 ms | 248 ms"),
         ("clock", "1.2 s ahead of Wonder's"),
-        ("overloaded", "1"),
-        ("upstream_reset, may have reached Wonder", "1"),
+        ("overloaded", "1 | 1"),
+        ("upstream_reset, may have reached Wonder", "1 | 1"),
+        ("network", "no network"),
     ] {
-        assert_eq!(value(&status, label), expected, "{label}");
+        assert_eq!(cells(&status, label), expected, "{label}");
+    }
+    for section in status.sections.iter().chain([&status.last]) {
+        assert!(section.rows.iter().all(|row| row.cells.len() == section.columns.len()), "{}", section.title);
     }
 }
 
 #[test]
-fn writes_spans_in_two_units_at_most() {
-    let spans = [0, 59, 60, 3599, 3600, 86_399, 86_400, 400_000].map(|seconds| span(Duration::from_secs(seconds)));
-    assert_eq!(spans, ["0 s", "59 s", "1 min 0 s", "59 min 59 s", "1 h 0 min", "23 h 59 min", "1 d 0 h", "4 d 15 h"]);
+fn the_last_success_and_error_have_time_code_and_host() {
+    let at = |unix_seconds, answer| Last { unix_seconds, answer };
+    for (failure, expected) in [
+        (
+            LastAnswer::Signer("upstream_dns", Sent::No),
+            "upstream_dns at gateway-stg.wonder.today, 09:29:45 UTC, 20 s ago",
+        ),
+        (
+            LastAnswer::Signer("upstream_timeout", Sent::Maybe),
+            "upstream_timeout at gateway-stg.wonder.today, may have reached Wonder, 09:29:45 UTC, 20 s ago",
+        ),
+        (LastAnswer::Signer("body_too_large", Sent::No), "body_too_large, 09:29:45 UTC, 20 s ago"),
+        (LastAnswer::Upstream(401), "401 from gateway-stg.wonder.today, 09:29:45 UTC, 20 s ago"),
+    ] {
+        let lasts = Lasts {
+            success: Some(at(NOW - 86_400, LastAnswer::Upstream(201))),
+            failures: vec![at(NOW - 30, LastAnswer::Upstream(404)), at(NOW - 20, failure)],
+        };
+        let snapshot = Snapshot::default();
+        let status = Status::of(&seen(State::Ready, &snapshot, &snapshot, &lasts));
+        assert_eq!(cells(&status, "last error"), expected);
+        assert_eq!(
+            cells(&status, "last success"),
+            "201 from gateway-stg.wonder.today, 2026-02-13 09:30:05 UTC, 1 d ago"
+        );
+    }
 }

@@ -1,0 +1,210 @@
+//! What is wrong, what to do about it, and where the runbook says more.
+
+use serde::Serialize;
+
+use super::{
+    State,
+    cause::{Cause, errors_by_cause},
+    status::Seen,
+    words::{moment, requests, skew, span},
+};
+use crate::metrics::{LastAnswer, Snapshot};
+
+/// One problem.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Problem {
+    pub(super) text: String,
+    /// The heading of its entry in the runbook.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) runbook: Option<&'static str>,
+    /// Whether no request gets through.
+    pub(super) stops_everything: bool,
+}
+
+/// Every problem of the window, the worst first.
+pub(super) fn problems(seen: &Seen<'_>) -> Vec<Problem> {
+    let mut found: Vec<Problem> = state(seen).into_iter().chain(failures(seen)).chain(clock(seen)).collect();
+    if let Some(of_before) = last_failed(seen).filter(|_| found.is_empty()) {
+        found.push(of_before);
+    }
+    found
+}
+
+/// More than one request in this many failed for a reason that a single request may have by chance.
+const TOLERATED: u64 = 10;
+
+fn state(seen: &Seen<'_>) -> Option<Problem> {
+    match seen.state {
+        State::Ready => None,
+        State::Starting => {
+            Some(problem("keys are not loaded or listeners not bound yet; if it lasts, read the log".to_owned(), None))
+        }
+        State::Draining => Some(problem(
+            "it is shutting down: it finishes the requests that it has and rejects new ones".to_owned(),
+            Some("WonderSignerDrainSlow"),
+        )),
+    }
+}
+
+/// What requests failed of, in the order in which a person should look.
+fn failures(seen: &Seen<'_>) -> Vec<Problem> {
+    let recent = seen.recent;
+    let counts = errors_by_cause(recent);
+    let count = |cause: Cause| counts[cause.place()];
+    let stopped = nothing_got_through(recent);
+    let answers: u64 = recent.upstream.iter().sum();
+    let all = recent.requests();
+    let many = |count: u64| count > 0 && (stopped || count * TOLERATED > all);
+    let codes = |cause| codes_of(recent, cause);
+    let unknown: u64 = recent.errors.iter().map(|(_, sent)| sent[1]).sum();
+    let host = seen.host();
+    let within = format!("in the last {}", span(seen.window));
+    let mut found = Vec::new();
+    let mut add = |is: bool, text: String, runbook| {
+        if is {
+            found.push(Problem { stops_everything: stopped, ..problem(text, Some(runbook)) });
+        }
+    };
+    add(
+        count(Cause::Signer) + recent.signatures_failed > 0,
+        format!(
+            "{} failed in wonder-signer itself {within} ({}): run `wonder-signer check`, read the log",
+            requests(count(Cause::Signer).max(recent.signatures_failed)),
+            codes(Cause::Signer)
+        ),
+        if recent.signatures_failed > 0 { "WonderSignerCannotSign" } else { "WonderSignerErrorBudgetBurnsFast" },
+    );
+    add(
+        count(Cause::Network) > 0,
+        format!(
+            "{} found no connection to {host} {within} ({}), and none of them was sent: check DNS, egress and TLS",
+            requests(count(Cause::Network)),
+            codes(Cause::Network)
+        ),
+        "WonderSignerUpstreamUnreachable",
+    );
+    add(
+        recent.rejected > 0,
+        format!(
+            "Wonder rejected the authentication of {} of {} {within} (401 or 403): check clock, key, AppID and egress address",
+            recent.rejected,
+            requests(answers)
+        ),
+        "WonderSignerAuthRejected",
+    );
+    add(
+        many(recent.upstream[3]),
+        format!(
+            "Wonder answered {} of {} with 5xx {within}: tell Wonder, with request ids",
+            recent.upstream[3],
+            requests(answers)
+        ),
+        "WonderSignerUpstreamFails",
+    );
+    let unanswered: u64 =
+        recent.errors.iter().filter(|(code, _)| Cause::of_code(code) == Cause::Wonder).map(|(_, sent)| sent[0]).sum();
+    add(
+        unanswered > 0,
+        format!(
+            "{} got no answer from Wonder {within} and were not sent ({})",
+            requests(unanswered),
+            codes(Cause::Wonder)
+        ),
+        "WonderSignerUpstreamErrors",
+    );
+    add(
+        unknown > 0,
+        format!(
+            "{} failed {within} after having perhaps reached Wonder ({}): ask Wonder for the outcome before you repeat anything",
+            requests(unknown),
+            unknown_codes(recent)
+        ),
+        "WonderSignerUnknownOutcome",
+    );
+    add(
+        count(Cause::Load) > 0 && seen.state == State::Ready,
+        format!("{} were rejected for lack of room {within} ({})", requests(count(Cause::Load)), codes(Cause::Load)),
+        "WonderSignerOverloaded",
+    );
+    add(
+        many(count(Cause::Service)) && recent.signer[0] > 0,
+        format!(
+            "wonder-signer rejected {} of the service {within} ({})",
+            requests(recent.signer[0]),
+            codes(Cause::Service)
+        ),
+        "WonderSignerRefusesRequests",
+    );
+    let (in_flight, limit) = (seen.total.in_flight, seen.total.in_flight_limit);
+    if limit > 0 && in_flight * 5 >= limit * 4 {
+        let text = format!("{in_flight} of {limit} requests are in flight: Wonder is slow or the limit too low");
+        found.push(problem(text, Some("WonderSignerSaturated")));
+    }
+    found
+}
+
+fn clock(seen: &Seen<'_>) -> Option<Problem> {
+    let off = seen.total.clock_skew;
+    let entry = if off.abs() >= 1200.0 { "WonderSignerClockSkewCritical" } else { "WonderSignerClockSkew" };
+    let text = format!(
+        "the clock is {}; Wonder rejects requests more than 30 minutes off: correct the host's clock",
+        skew(off)
+    );
+    (off.abs() >= 300.0).then(|| problem(text, Some(entry)))
+}
+
+/// Nothing has happened since, so nothing shows that the cause is gone.
+fn last_failed(seen: &Seen<'_>) -> Option<Problem> {
+    let failure = seen.last_failure()?;
+    let since = seen.lasts.success.is_none_or(|success| success.unix_seconds < failure.unix_seconds);
+    let what = match failure.answer {
+        LastAnswer::Upstream(status) => format!("Wonder answered {status}"),
+        LastAnswer::Signer(code, _) => code.to_owned(),
+    };
+    let entry = match Cause::of(failure.answer) {
+        Cause::Service | Cause::Load => None,
+        Cause::Credentials => Some("WonderSignerAuthRejected"),
+        Cause::Network => Some("WonderSignerUpstreamUnreachable"),
+        Cause::Wonder => Some("WonderSignerUpstreamErrors"),
+        Cause::Signer => Some("WonderSignerErrorBudgetBurnsFast"),
+    };
+    let text = format!(
+        "the last request that was to reach Wonder failed ({what}, {})",
+        moment(failure.unix_seconds, seen.now)
+    );
+    (since && seen.recent.requests() == 0 && seen.state == State::Ready).then(|| problem(text, entry))
+}
+
+/// Whether there were requests and Wonder answered none of them but with a rejection or a fault.
+fn nothing_got_through(recent: &Snapshot) -> bool {
+    let [ok, redirected, refused, _] = recent.upstream;
+    recent.requests() > 0 && ok + redirected + refused.saturating_sub(recent.rejected) == 0
+}
+
+/// `upstream_dns 3, upstream_tls 1`.
+fn codes_of(recent: &Snapshot, cause: Cause) -> String {
+    listed(
+        recent
+            .errors
+            .iter()
+            .filter(|(code, _)| Cause::of_code(code) == cause)
+            .map(|(code, sent)| (*code, sent[0] + sent[1])),
+    )
+}
+
+fn unknown_codes(recent: &Snapshot) -> String {
+    listed(recent.errors.iter().map(|(code, sent)| (*code, sent[1])))
+}
+
+fn listed(counts: impl Iterator<Item = (&'static str, u64)>) -> String {
+    let some: Vec<String> =
+        counts.filter(|(_, count)| *count > 0).map(|(code, count)| format!("{code} {count}")).collect();
+    if some.is_empty() { "no code".to_owned() } else { some.join(", ") }
+}
+
+fn problem(text: String, runbook: Option<&'static str>) -> Problem {
+    Problem { text, runbook, stops_everything: false }
+}
+
+#[cfg(test)]
+mod tests;

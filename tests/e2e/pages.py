@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+"""The status page in its four states, as a browser shows it: what it says, that it fits a phone, that nothing of it is refused by its own
+security policy, and that a reader of the screen gets its charts in words.
+
+    WONDER_SIGNER=target/debug/wonder-signer tests/e2e/pages.py [--pictures DIRECTORY]
+
+Needs chromium and chromedriver (Debian: chromium-driver). Pictures are for people to look at; nothing compares them."""
+
+import contextlib
+import os
+import pathlib
+import signal
+import sys
+import tempfile
+import time
+import urllib.request
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE / "prometheus")]
+from browser import Browser
+from programs import Load, Sidecar, Stage, free_port, wait_for
+
+LOOKS = [("desktop", 1280, 900), ("phone", 390, 844)]
+SCHEMES = ["light", "dark"]
+LINGERS = '[shutdown]\ndrain_delay = "60s"\n'
+
+
+def check(what, holds):
+    if not holds:
+        sys.exit(f"pages: {what}")
+
+
+def judge(browser, state, url, says, says_not=()):
+    """Opens the page in every size and scheme, and checks what holds for all of them."""
+    for look, width, height in LOOKS:
+        for scheme in SCHEMES:
+            browser.look(width, height, scheme)
+            browser.open(url)
+            text = browser.text()
+            for words in says:
+                check(f"{state}: does not say {words!r}, but {text!r}", words in text)
+            for words in says_not:
+                check(f"{state}: says {words!r}", words not in text)
+            wide = browser.script("return document.documentElement.scrollWidth")
+            check(f"{state}, {look}: {wide} px wide", wide <= width)
+            if pictures:
+                browser.picture(pictures / f"{state}-{look}-{scheme}.png")
+    complaints = browser.complaints()
+    check(f"{state}: {complaints}", not complaints)
+    charts = [name for role, name in browser.names() if role in ("image", "img")]
+    check(f"{state}: charts are named {charts}", len(charts) == 4 and all(charts))
+
+
+def run(browser, stage):
+    origin = "https://%s:%d" % stage.simulator
+    good = Sidecar(stage, "good", origin, LINGERS)
+    new = Sidecar(stage, "new", origin)
+    wrong = Sidecar(stage, "wrong", origin, key="wrong")
+    nowhere = Sidecar(stage, "nowhere", f"http://127.0.0.1:{free_port()}")
+    for sidecar in (good, new, wrong, nowhere):
+        wait_for(sidecar.ready, 20, f"{sidecar.name} is ready")
+    page = lambda sidecar: f"http://127.0.0.1:{sidecar.admin}/"
+
+    judge(browser, "idle", page(new), ["ready; no request yet", "last success none yet", "custom", os.uname().nodename])
+
+    loads = [Load(sidecar.listen) for sidecar in (good, wrong, nowhere)]
+    # Two samples, so that the charts have something to draw.
+    time.sleep(21)
+    for load in loads:
+        load.stop()
+    judge(browser, "ready", page(good), ["ready last success 200 from 127.0.0.1", "2xx ", "last error none"], ["problem"])
+    drawn = browser.script("return document.querySelector('svg .requests').getAttribute('d').length")
+    check("ready: no bar in the chart of requests", drawn > 0)
+    judge(browser, "problem", page(wrong), [
+        "problem: no request gets through", "Wonder rejected the authentication of", "runbook: WonderSignerAuthRejected",
+        "401 from 127.0.0.1", "key, AppID, clock or address",
+    ])
+    judge(browser, "unreachable", page(nowhere), [
+        "problem: no request gets through", "found no connection to 127.0.0.1", "upstream_connect", "network",
+    ], ["failed in wonder-signer itself"])
+
+    # The link works where there is no other network, and leads to the entry.
+    browser.press("#problems a")
+    check("the runbook's entry is not shown", browser.text().startswith("## WonderSignerUpstreamUnreachable"))
+    browser.complaints()  # A page of plain text has no icon, and the browser asks for one.
+
+    # A page that is open renews itself, and says so when nobody answers any more.
+    browser.open(page(good))
+    good.signal(signal.SIGTERM)
+    wait_for(lambda: "not ready: draining" in browser.text("#headline"), 10, "the open page shows the drain")
+    judge(browser, "draining", page(good), ["not ready: draining", "rejects new ones", "runbook: WonderSignerDrainSlow"])
+    browser.open(page(new))
+    new.kill()
+    wait_for(lambda: "no answer" in browser.text("#headline"), 10, "the open page says that it is old")
+
+
+pictures = pathlib.Path(sys.argv[2]) if sys.argv[1:2] == ["--pictures"] else None
+with contextlib.ExitStack() as ends:
+    stage = Stage(os.environ["WONDER_SIGNER"], ends.enter_context(tempfile.TemporaryDirectory()))
+    ends.callback(stage.end)
+    run(ends.enter_context(Browser()), stage)
+print("pages: all as it should be")
