@@ -1,6 +1,8 @@
 """The Helm charts, with Helm itself: linted, rendered, valid for Kubernetes, the same as the kustomizations, strict about values."""
 
+import contextlib
 import copy
+import os
 import shutil
 import textwrap
 import tomllib
@@ -120,10 +122,24 @@ class Charts:
     def refusal(self, chart, values):
         """What Helm says of values that it does not take."""
         try:
-            self.files(chart, values)
+            with _quiet():
+                self.files(chart, values)
         except helm.HelmError as error:
             return str(error)
         raise Failed(f"{chart} takes {values}")
+
+
+@contextlib.contextmanager
+def _quiet():
+    """The engine also writes warnings of its own to standard error."""
+    kept = os.dup(2)
+    with open(os.devnull, "wb") as nothing:
+        os.dup2(nothing.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def check(root, kubectl, work):

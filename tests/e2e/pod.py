@@ -129,6 +129,20 @@ def app_pays_through_the_sidecar(world):
     expect("a target outside /svc/", (status, headers["X-Wonder-Signer-Error"]), (404, "not_wonder"))
 
 
+def chart_pays_through_the_sidecar(world):
+    """the service of the example chart creates a customer through its sidecar, which has what the chart's values add"""
+    values = {"wonder-signer": {"config": '[limits]\nbody = "3MiB"\n'}}
+    objects = charts.Charts(ROOT / "deploy/helm", world.work).render("example-app", values)
+    pod, relay = world.service("chart", objects=objects)
+    world.ready(pod)
+    expect("answer", sign_up(pod, "chart-1"), (200, {"created": "chart-1"}))
+    # The container's own arguments, but for the command.
+    said = pod.execute("wonder-signer", "/wonder-signer", "check", "--print-config", *charts.signer(objects)["args"][1:], check=True)
+    line = next(line for line in said.stdout.splitlines() if line.startswith("limits.body "))
+    expect("limits.body from more.toml", ("3MiB" in line, "more.toml" in line), (True, True))
+    world.drop(relay, pod)
+
+
 def container_is_confined(world):
     """the sidecar runs as 65532 without capabilities, new privileges, or a root file system it can write to"""
     pod = world.app
@@ -462,6 +476,7 @@ CHECKS = [
     guard_keeps_the_key,
     charts_are_the_kustomizations,
     app_pays_through_the_sidecar,
+    chart_pays_through_the_sidecar,
     container_is_confined,
     app_cannot_read_the_key,
     verbs_replace_a_shell,

@@ -58,9 +58,9 @@ class World:
             self.things.remove(thing)
             thing.remove() if isinstance(thing, Pod) else thing.close()
 
-    def service(self, name, overlay="staging", key=None, cpu=None, app=None, kinds=("Deployment", "Job"), more=None):
-        """A pod from an overlay that ships, and the relay that stands for the network between it and the simulator."""
-        objects = manifests.render(KUBECTL, KUBERNETES / "example-app" / overlay)
+    def service(self, name, overlay="staging", objects=None, key=None, cpu=None, app=None, kinds=("Deployment", "Job"), more=None):
+        """A pod from an overlay that ships, or from these objects, and the relay that is the network between it and the simulator."""
+        objects = objects or manifests.render(KUBECTL, KUBERNETES / "example-app" / overlay)
         environment = {**TO_SIMULATOR, **(more or {})}
         app = {"LISTEN": "127.0.0.1:8000", **(app or {})}
         secrets = {"wonder-signer-key": key or self.old}
