@@ -52,6 +52,7 @@ GATEWAY = {
     "nodeSelector": {"payments": "yes"},
     "tolerations": [TOLERATION],
     "affinity": {"nodeAffinity": {}},
+    "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "rack", "whenUnsatisfiable": "DoNotSchedule"}],
     "fullnameOverride": "pay",
 }
 # Values that are refused, and a part of the words with which Helm does it. They begin with the key.
@@ -273,7 +274,7 @@ def sets_what_is_set(gateway, example):
     expect("replicas", deployment["spec"]["replicas"], 5)
     expect("no autoscaler", [thing for thing in gateway if thing["kind"] == "HorizontalPodAutoscaler"], [])
     expect("grace period", made["spec"]["terminationGracePeriodSeconds"], 20 + 60 + 5)
-    for field in ("tolerations", "nodeSelector", "affinity", "priorityClassName", "imagePullSecrets"):
+    for field in ("tolerations", "nodeSelector", "affinity", "priorityClassName", "imagePullSecrets", "topologySpreadConstraints"):
         expect(field, made["spec"][field], GATEWAY[field])
     expect("service account", made["spec"]["serviceAccountName"], only(gateway, "ServiceAccount")["metadata"]["name"])
     expect("resources", signer(gateway)["resources"]["requests"]["cpu"], "1")

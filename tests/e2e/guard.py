@@ -171,6 +171,7 @@ ALLOWED = [
     ("a sleep before the sidecar's end", _signer(lifecycle={"preStop": {"sleep": {"seconds": 5}}})),
     ("a certificate authority for the sidecar", _signer_mounts("/etc/ssl/extra")),
     ("a directory for the sidecar's socket", _signer_mounts("/run/wonder-signer/", {"emptyDir": {}})),
+    ("the node's files, which pod security has to stop", _volume("hostPath", {"path": "/var/lib/kubelet"})),
     ("a pod without the key that shares processes", _all(_no_key, _pod(shareProcessNamespace=True, hostPID=True, hostNetwork=True))),
     ("a pod without the key, debugged", _all(_no_key, _more("ephemeralContainers", targetContainerName="wonder-signer"))),
     ("a pod without the key that has another image under the name", _all(_no_key, _pod(containers=[{"name": "wonder-signer", "image": "x"}]))),
