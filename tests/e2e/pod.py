@@ -405,6 +405,21 @@ def plain_job_finishes(world):
     world.drop(relay, pod)
 
 
+def killed_job_needs_its_deadline(world):
+    """without native sidecars a Job's sidecar outlives a program that is killed, and ends when the deadline stops the pod"""
+    pod, relay = world.service("job-killed", overlay="jobs-plain", kinds=("Job",))
+    relay.hold()
+    until("the program calls", lambda: in_flight(pod) == 1)
+    pod.signal("app", "KILL")
+    expect("the program's exit code", pod.ended("app"), 137)
+    until("its call is cancelled", lambda: in_flight(pod) == 0)
+    expect("the sidecar is ready", pod.namespace.answers(9090, "/readyz"), True)
+    # What Kubernetes does after activeDeadlineSeconds.
+    pod.signal("wonder-signer")
+    expect("the sidecar's exit code", pod.ended("wonder-signer"), 0)
+    world.drop(relay, pod)
+
+
 def names_come_from_dns(world):
     """the static program resolves names by DNS and from the hosts file"""
     pod = world.app
@@ -489,6 +504,7 @@ CHECKS = [
     hung_sidecar_is_restarted,
     job_finishes,
     plain_job_finishes,
+    killed_job_needs_its_deadline,
     *gateway.CHECKS,
     unit_is_hardened,
     failures_are_as_documented,
