@@ -68,7 +68,7 @@ pub enum StartError {
     #[error(transparent)]
     ListenTls(#[from] TlsError),
     /// An address cannot be listened on.
-    #[error("{key} {address}: {}", reason(.cause))]
+    #[error("{key} {address}: {}", bind_reason(.cause))]
     Bind {
         /// The configuration key that the address came from.
         key: &'static str,
@@ -90,7 +90,8 @@ impl StartError {
     }
 }
 
-fn reason(cause: &io::Error) -> String {
+/// Why an address cannot be listened on, and what to do about it.
+pub(crate) fn bind_reason(cause: &io::Error) -> String {
     match cause.kind() {
         io::ErrorKind::AddrInUse => "the port is taken; stop the other program or choose another port".to_owned(),
         io::ErrorKind::AddrNotAvailable => "this machine has no such address".to_owned(),

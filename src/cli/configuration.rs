@@ -34,6 +34,12 @@ pub(super) struct ConfigurationArgs {
     /// Address of the admin listener
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<String>,
+    /// Host name that callers may use beside loopback's; may be given more than once
+    #[arg(long = "allowed-host", value_name = "NAME")]
+    allowed_hosts: Vec<String>,
+    /// Allow a signing listener that other machines reach: whoever does can have requests signed
+    #[arg(long)]
+    allow_non_loopback: bool,
 }
 
 impl ConfigurationArgs {
@@ -47,6 +53,8 @@ impl ConfigurationArgs {
             ca_file: self.ca_file.clone(),
             listen: self.listen.clone(),
             admin: self.admin.clone(),
+            allowed_hosts: self.allowed_hosts.clone(),
+            allow_non_loopback: self.allow_non_loopback,
         };
         Config::load(&self.files, std::env::vars_os(), &flags).context("configuration").map_err(Failure::usage)
     }

@@ -2,14 +2,16 @@
 
 use std::{io::Write, net::SocketAddr};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, anyhow};
 use rand::rngs::OsRng;
+use serde_json::json;
 use tokio::sync::oneshot;
+use zeroize::Zeroizing;
 
-use super::{Outcome, runtime, signals};
+use super::{Failure, Outcome, address, local::LocalArgs, runtime, shell, signals, wait};
 use crate::{
     app::{Addresses, App},
-    config::{Config, Flags},
+    config::{Config, Flags, ListenAddress, Made, Secret},
     signing::SigningKey,
     simulator::{Options, Simulator},
     telemetry,
@@ -19,94 +21,167 @@ use crate::{
 const APP_ID: &str = "00000000-0000-4000-8000-00000000d0e5";
 
 /// Runs a simulated Wonder and a sidecar before it, with a key made on the spot; needs no configuration
+///
+/// Files and environment configure it as they configure run, but for [upstream] and [credentials], which it makes itself.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   wonder-signer dev
-  wonder-signer dev --listen 127.0.0.1:0 --admin 127.0.0.1:0")]
+  wonder-signer dev --listen 127.0.0.1:0 --admin 127.0.0.1:0 --ready-file ready.json
+
+In a container, for the others of the same Compose file, which call http://wonder-signer:8080:
+  wonder-signer dev --listen 0.0.0.0:8080 --allow-non-loopback --allowed-host wonder-signer")]
 pub(super) struct DevArgs {
-    /// Address of the signing listener
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
-    listen: SocketAddr,
-    /// Address of the admin listener
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9090")]
-    admin: SocketAddr,
+    /// Address of the signing listener [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<ListenAddress>,
+    /// Address of the admin listener [default: 127.0.0.1:9090]
+    #[arg(long, value_name = "ADDRESS", value_parser = address::admin)]
+    admin: Option<SocketAddr>,
     /// Address of the simulated Wonder
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", value_parser = address::simulator)]
     simulator: SocketAddr,
+    #[command(flatten)]
+    local: LocalArgs,
 }
 
 impl DevArgs {
     pub(super) fn run(self, out: &mut dyn Write) -> Outcome {
-        Ok(runtime::block_on(serve(&self, out))??)
+        let (key, pem) = SigningKey::generate(&mut OsRng, 2048).context("key")?;
+        // What is wrong with the configuration is found before anything is started; the origin is known once it has.
+        let config = self.load(&pem, "https://127.0.0.1:1", "-")?;
+        let _telemetry = telemetry::init(config.log.level, config.log.format).context("log")?;
+        runtime::block_on(self.serve(&config, &key, &pem, out))?
     }
-}
 
-async fn serve(args: &DevArgs, out: &mut dyn Write) -> Result<()> {
-    let shutdown = signals::shutdown().context("signals")?;
-    let (key, pem) = SigningKey::generate(&mut OsRng, 2048).context("key")?;
-    let options = Options {
-        listen: args.simulator,
-        apps: vec![(APP_ID.parse().context("AppID")?, key.verifying_key().clone())],
-        ..Options::default()
-    };
-    let simulator =
-        Simulator::bind(options).await.with_context(|| format!("start: simulator on {}", args.simulator))?;
-    let mut trusted = tempfile::NamedTempFile::new().context("start: certificate of the simulator")?;
-    trusted
-        .write_all(simulator.ca_pem().unwrap_or_default().as_bytes())
-        .context("start: certificate of the simulator")?;
-    let environment = [
-        ("WONDER_SIGNER_UPSTREAM__CA_MODE", "replace"),
-        ("WONDER_SIGNER_CREDENTIALS__DEFAULT__PRIVATE_KEY", pem.as_str()),
-    ];
-    let flags = Flags {
-        app_id: Some(APP_ID.to_owned()),
-        environment: Some("custom".to_owned()),
-        origin: Some(simulator.origin()),
-        ca_file: Some(trusted.path().to_owned()),
-        listen: Some(args.listen.to_string()),
-        admin: Some(args.admin.to_string()),
-        ..Flags::default()
-    };
-    let environment = environment.map(|(name, value)| (name.into(), value.into()));
-    let config = Config::load(&[], environment, &flags).context("configuration")?;
-    let _telemetry = telemetry::init(config.log.level, config.log.format).context("log")?;
-    let app = App::start(config).await.context("start")?;
-    drop(trusted);
-    greet(app.addresses(), &simulator, out)?;
-
-    // The simulator goes last: requests that are being drained still need it.
-    let (drained, simulator_may_stop) = oneshot::channel::<()>();
-    let simulator = tokio::spawn(async { simulator.run(async { simulator_may_stop.await.unwrap_or_default() }).await });
-    let cut = app.run(shutdown).await.cut.len();
-    drop(drained);
-    simulator.await.context("simulator")?;
-    if cut > 0 {
-        bail!("shutdown: {cut} requests were cut")
+    /// The configuration of the sidecar: what is configured, and the key and the upstream that are made here.
+    fn load(&self, pem: &Zeroizing<String>, origin: &str, ca_file: &str) -> Result<Config, Failure> {
+        let flags = Flags {
+            listen: self.listen.as_ref().map(ToString::to_string),
+            admin: self.admin.map(|address| address.to_string()),
+            ..Flags::default()
+        };
+        let made = Made {
+            defaults: vec![("admin.address", "127.0.0.1:9090".to_owned())],
+            fixed: vec![
+                ("credentials.default.app_id", APP_ID.to_owned()),
+                ("upstream.environment", "custom".to_owned()),
+                ("upstream.origin", origin.to_owned()),
+                ("upstream.ca_file", ca_file.to_owned()),
+                ("upstream.ca_mode", "replace".to_owned()),
+            ],
+            private_key: Some(Secret::new(pem.clone())),
+        };
+        self.local.load(flags, made)
     }
-    Ok(())
+
+    async fn serve(&self, config: &Config, key: &SigningKey, pem: &Zeroizing<String>, out: &mut dyn Write) -> Outcome {
+        let shutdown = signals::shutdown().context("signals")?;
+        let options = Options {
+            listen: self.simulator,
+            allow_non_loopback: config.listen.dangerous_allow_non_loopback,
+            tls_names: self.local.names(),
+            apps: vec![(APP_ID.parse().context("AppID")?, key.verifying_key().clone())],
+            ..Options::default()
+        };
+        let simulator = self.local.bind("--simulator", options).await?;
+        let mut trusted = tempfile::NamedTempFile::new().context("start: certificate of the simulator")?;
+        trusted
+            .write_all(simulator.ca_pem().unwrap_or_default().as_bytes())
+            .context("start: certificate of the simulator")?;
+        let config = self.load(pem, &simulator.origin(), &trusted.path().display().to_string())?;
+        let app = App::start(config).await.map_err(Failure::start)?;
+        drop(trusted);
+        let addresses = app.addresses().clone();
+        self.local.write_ca(&simulator)?;
+        greet(&addresses, &simulator, out)?;
+        let listen = addresses.listen.first().map(ToString::to_string);
+        self.local.write_ready(&json!({
+            "listen": listen,
+            "admin": addresses.admin,
+            "simulator": simulator.address(),
+        }))?;
+
+        // The simulator goes last: requests that are being drained still need it.
+        let (drained, simulator_may_stop) = oneshot::channel::<()>();
+        let simulator =
+            tokio::spawn(async { simulator.run(async { simulator_may_stop.await.unwrap_or_default() }).await });
+        let cut = app.run(shutdown).await.cut.len();
+        drop(drained);
+        simulator.await.context("simulator")?;
+        match cut {
+            0 => Ok(()),
+            cut => Err(Failure::no(anyhow!("shutdown: {cut} requests were cut"))),
+        }
+    }
 }
 
 /// What a newcomer needs to see, and a line to paste.
-fn greet(addresses: &Addresses, simulator: &Simulator, out: &mut dyn Write) -> Result<()> {
-    let (listen, admin) = (&addresses.listen[0], addresses.admin);
+fn greet(addresses: &Addresses, simulator: &Simulator, out: &mut dyn Write) -> anyhow::Result<()> {
     let origin = simulator.origin();
+    // An unspecified address is one to listen on, not one to call.
+    let url = |address: SocketAddr| format!("http://{}", wait::reachable(address));
+    let (listen, curl) = match &addresses.listen[0] {
+        ListenAddress::Tcp(address) => (url(*address), format!("curl -sS {}", url(*address))),
+        ListenAddress::Unix(path) => {
+            let path = path.display().to_string();
+            (format!("unix:{path}"), format!("curl -sS --unix-socket {} http://localhost", shell::word(&path)))
+        }
+    };
+    let admin = url(addresses.admin);
+    let reach = reach(addresses, simulator.address());
     writeln!(
         out,
         "\
-wonder-signer dev: everything below is on this machine only, with a key made just now
+wonder-signer dev: {reach}; the key was made just now
 
-  signing listener   http://{listen}   plain requests go in here
-  admin listener     http://{admin}   /livez /readyz /metrics
+  signing listener   {listen}   plain requests go in here
+  admin listener     {admin}   /livez /readyz /metrics
   simulated Wonder   {origin}   verifies what arrives, over TLS
 
 Create a customer, unsigned; the sidecar signs it:
 
-  curl -sS http://{listen}/svc/payment/api/v1/openapi/customers -H 'Content-Type: application/json' \\
+  {curl}/svc/payment/api/v1/openapi/customers -H 'Content-Type: application/json' \\
     -d '{{\"customer\":{{\"name\":\"Kestrel Tea Room\",\"phone\":\"55501234\",\"reference_number\":\"KTR-0042\"}}}}'
 
 Ctrl-C ends it."
     )
     .and_then(|()| out.flush())
     .context("standard output")
+}
+
+/// Who can reach which of the listeners.
+fn reach(addresses: &Addresses, simulator: SocketAddr) -> String {
+    let listeners = [
+        ("the signing listener", addresses.listen.iter().all(ListenAddress::is_local)),
+        ("the admin listener", ListenAddress::Tcp(addresses.admin).is_local()),
+        ("the simulated Wonder", ListenAddress::Tcp(simulator).is_local()),
+    ];
+    let open: Vec<&str> = listeners.into_iter().filter(|(_, is_local)| !is_local).map(|(name, _)| name).collect();
+    if open.is_empty() {
+        "everything below is on this machine only".to_owned()
+    } else {
+        format!("other machines can reach {}", open.join(" and "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_the_listeners_that_other_machines_reach() {
+        let reach = |listen: &str, admin: &str, simulator: &str| {
+            let addresses = Addresses { listen: vec![listen.parse().unwrap()], admin: admin.parse().unwrap() };
+            reach(&addresses, simulator.parse().unwrap())
+        };
+        let local = "127.0.0.1:1";
+        for listen in [local, "unix:/run/signer.sock", "[::1]:1", "127.0.0.2:1"] {
+            assert_eq!(reach(listen, local, local), "everything below is on this machine only");
+        }
+        assert_eq!(reach(local, "0.0.0.0:1", local), "other machines can reach the admin listener");
+        assert_eq!(
+            reach("[::]:1", "192.0.2.1:1", "0.0.0.0:1"),
+            "other machines can reach the signing listener and the admin listener and the simulated Wonder"
+        );
+    }
 }

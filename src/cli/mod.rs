@@ -5,14 +5,17 @@
 //!
 //! A further command is one variant of `Command` and one arm of its `run`.
 
+mod address;
 mod check;
 mod configuration;
 mod dev;
 mod input;
 mod keygen;
+mod local;
 mod output;
 mod run;
 mod runtime;
+mod shell;
 mod shutdown;
 mod sign;
 mod signals;
@@ -23,6 +26,7 @@ mod traces;
 mod usage;
 mod verify;
 mod wait;
+mod whole;
 
 use std::{
     io::{self, Write},
@@ -64,7 +68,7 @@ impl Command {
         match self {
             Self::Run(args) => args.run(),
             Self::Dev(args) => args.run(out),
-            Self::Simulate(args) => args.run(),
+            Self::Simulate(args) => args.run(out),
             Self::Check(args) => args.run(out),
             Self::Sign(args) => args.run(out),
             Self::Verify(args) => args.run(out),

@@ -7,7 +7,9 @@ use std::{
 
 use anyhow::{Context as _, anyhow};
 
-use super::{Failure, Outcome, configuration::ConfigurationArgs, runtime, signals, supervisor::Supervisor, traces};
+use super::{
+    Failure, Outcome, configuration::ConfigurationArgs, runtime, signals, supervisor::Supervisor, traces, whole,
+};
 use crate::{
     app::{Addresses, App},
     config::Config,
@@ -74,7 +76,6 @@ struct Ready<'a> {
     listeners: &'a [String],
 }
 
-/// Whole or not at all: whoever waits for the file never reads half of it.
 fn write_ready_file(path: &Path, addresses: &Addresses) -> std::io::Result<()> {
     let listeners: Vec<String> = addresses.listen.iter().map(ToString::to_string).collect();
     let ready = Ready {
@@ -84,15 +85,5 @@ fn write_ready_file(path: &Path, addresses: &Addresses) -> std::io::Result<()> {
     };
     let mut text = serde_json::to_vec(&ready)?;
     text.push(b'\n');
-    // Renaming would put a file in place of a device or a pipe, for every program on the machine.
-    if path.symlink_metadata().is_ok_and(|there| !there.is_file()) {
-        return Err(std::io::Error::other("is there and is no regular file"));
-    }
-    let mut unfinished = path.as_os_str().to_owned();
-    unfinished.push(format!(".{}", std::process::id()));
-    let written = std::fs::write(&unfinished, text).and_then(|()| std::fs::rename(&unfinished, path));
-    if written.is_err() {
-        let _ = std::fs::remove_file(&unfinished);
-    }
-    written
+    whole::write(path, &text)
 }

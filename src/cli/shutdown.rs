@@ -4,7 +4,7 @@ use std::{io::Write, net::SocketAddr, time::Duration};
 
 use anyhow::anyhow;
 
-use super::{Failure, Outcome, wait};
+use super::{Failure, Outcome, address, wait};
 use crate::admin::shutdown::HEADER;
 
 /// Asks the sidecar to drain and end; it must allow that with admin.shutdown = true.
@@ -15,7 +15,7 @@ Example:
   wonder-signer shutdown --admin 127.0.0.1:9090")]
 pub(super) struct ShutdownArgs {
     /// The sidecar's admin address; an unspecified one (0.0.0.0, [::]) is asked on loopback.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9090")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9090", value_parser = address::admin)]
     admin: SocketAddr,
     /// How long to wait for its answer.
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = humantime::parse_duration)]

@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use super::{
     Failure, Outcome,
     input::{self, RequestArgs},
+    shell::word,
 };
 use crate::{
     config::{Origin, values::path_text},
@@ -94,17 +95,17 @@ impl SignArgs {
         let method = match (self.request.method.as_str(), body) {
             // As any other method, curl would wait for the body of the answer.
             ("HEAD", []) => "--head".to_owned(),
-            (method, _) => format!("--request {}", quoted(method)),
+            (method, _) => format!("--request {}", word(method)),
         };
-        write!(out, "curl {method} --request-target {}", quoted(self.request.target.as_str()))?;
+        write!(out, "curl {method} --request-target {}", word(self.request.target.as_str()))?;
         for (name, value) in headers(signed) {
-            write!(out, " \\\n  --header {}", quoted(&format!("{name}: {value}")))?;
+            write!(out, " \\\n  --header {}", word(&format!("{name}: {value}")))?;
         }
         write!(out, " \\\n  --header 'Content-Type: application/json'")?;
         if let Some(path) = self.request.body_file.as_deref().filter(|_| !body.is_empty()) {
-            write!(out, " \\\n  --data-binary {}", quoted(&format!("@{}", path.display())))?;
+            write!(out, " \\\n  --data-binary {}", word(&format!("@{}", path.display())))?;
         }
-        Ok(writeln!(out, " \\\n  {}", quoted(&self.origin.to_string()))?)
+        Ok(writeln!(out, " \\\n  {}", word(&self.origin.to_string()))?)
     }
 }
 
@@ -178,14 +179,4 @@ fn print_json(out: &mut dyn Write, signed: &Signed, steps: Option<Steps>) -> Out
     }
     let Signed { credential, nonce, signature } = signed;
     Ok(writeln!(out, "{}", serde_json::to_string(&Answer { credential, nonce, signature, steps })?)?)
-}
-
-/// `text` as one word of a shell.
-fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/-_.:".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
 }

@@ -1,13 +1,17 @@
 //! `wonder-signer simulate`: the local stand-in for Wonder, alone.
 
-use std::{fs, io, net::SocketAddr, path::PathBuf};
+use std::{
+    io::Write,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, anyhow};
-use tokio::signal::unix::{SignalKind, signal};
+use tempfile::NamedTempFile;
 
-use super::{Failure, Outcome, input};
+use super::{Failure, Outcome, address, input, local::LocalArgs, runtime, shell, signals};
 use crate::{
-    config::{LogFormat, LogLevel, values::path_text},
+    config::{Config, Flags, ListenAddress, Made, values::path_text},
     signing::{AppId, VerifyingKey},
     simulator::{Options, Simulator},
     telemetry,
@@ -16,104 +20,142 @@ use crate::{
 /// Runs a strict local stand-in for Wonder, until it is interrupted.
 ///
 /// It verifies the signature of every request, says which step failed and what usually causes it, and keeps customers
-/// and payment tokens in memory. It listens on loopback only.
+/// and payment tokens in memory. Of the configuration it takes [listen] and [log]; the rest is for run.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   wonder-signer keygen --out keys
   wonder-signer simulate --app-id 1f0e5b52-6c0a-4a55-9a0e-2f6b8d0c7e11 \\
-      --public-key-file keys/public_key.pem --ca-out simulator-ca.pem")]
+      --public-key-file keys/public_key.pem --ca-out simulator-ca.pem
+
+A program with another SDK, unchanged, through an entry for gateway-stg.wonder.today in /etc/hosts:
+  wonder-signer simulate --listen 127.0.0.1:443 --tls-name gateway-stg.wonder.today \\
+      --app-id 1f0e5b52-6c0a-4a55-9a0e-2f6b8d0c7e11 --public-key-file keys/public_key.pem --ca-out simulator-ca.pem")]
 pub(super) struct SimulateArgs {
-    /// Loopback address to listen on; port 0 takes a free one.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4443", value_parser = loopback)]
-    listen: SocketAddr,
-    /// Speak plain HTTP instead of TLS.
+    /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:4443]
+    #[arg(long, value_name = "ADDRESS", value_parser = address::simulator)]
+    listen: Option<SocketAddr>,
+    /// Speak plain HTTP instead of TLS
     #[arg(long)]
     plain: bool,
-    /// AppID that may call; may be given more than once.
+    /// AppID that may call; may be given more than once
     #[arg(long, value_name = "UUID", required = true)]
     app_id: Vec<AppId>,
-    /// PEM file with the public key that the AppID's signatures are verified with; one for each AppID, in their order.
+    /// PEM file with the public key that the AppID's signatures are verified with; one for each AppID, in their order
     #[arg(long, value_name = "FILE", required = true, value_parser = path_text)]
     public_key_file: Vec<PathBuf>,
-    /// Write the certificate authority to trust here, as PEM.
-    #[arg(long, value_name = "FILE", conflicts_with = "plain", value_parser = path_text)]
-    ca_out: Option<PathBuf>,
-    /// Write the bound address here once ready, as JSON: {"listen":"127.0.0.1:4443"}.
-    #[arg(long, value_name = "FILE", value_parser = path_text)]
-    ready_file: Option<PathBuf>,
+    #[command(flatten)]
+    local: LocalArgs,
 }
 
-/// Runs until SIGINT or SIGTERM. The caller has set up logging, where the addresses are told.
-///
-/// # Errors
-/// When the key cannot be read, the address not be bound, or a file not be written.
 impl SimulateArgs {
-    pub(super) fn run(self) -> Outcome {
+    pub(super) fn run(self, out: &mut dyn Write) -> Outcome {
         let (ids, keys) = (self.app_id.len(), self.public_key_file.len());
         if ids != keys {
             return Err(Failure::usage(anyhow!(
                 "usage: {ids} of --app-id and {keys} of --public-key-file; give as many"
             )));
         }
-        let _telemetry = telemetry::init(LogLevel::Info, LogFormat::Auto).context("log")?;
-        serve(&self)
+        if self.plain {
+            self.local.without_tls()?;
+        }
+        let flags = Flags { listen: self.listen.map(|address| address.to_string()), ..Flags::default() };
+        let made = Made { defaults: vec![("listen.address", "127.0.0.1:4443".to_owned())], ..Made::default() };
+        let config = self.local.load(flags, made)?;
+        let options = self.options(&config)?;
+        let _telemetry = telemetry::init(config.log.level, config.log.format).context("log")?;
+        runtime::block_on(self.serve(options, out))?
     }
-}
 
-fn serve(args: &SimulateArgs) -> Outcome {
-    let apps = args
-        .app_id
-        .iter()
-        .cloned()
-        .zip(&args.public_key_file)
-        .map(|(app_id, file)| Ok((app_id, input::key("--public-key-file", file, VerifyingKey::from_pem)?)));
-    let apps = apps.collect::<Result<Vec<_>, Failure>>()?;
-    for (app_id, key) in &apps {
-        tracing::info!(%app_id, key = key.fingerprint(), "AppID may call");
+    fn options(&self, config: &Config) -> Result<Options, Failure> {
+        let [ListenAddress::Tcp(listen)] = config.listen.addresses[..] else {
+            let source = config.sources.of("listen.address");
+            return Err(Failure::usage(anyhow!(
+                "configuration: listen.address (from {source}): simulate listens on one IP address; give it with --listen"
+            )));
+        };
+        let apps = self.app_id.iter().cloned().zip(&self.public_key_file);
+        let apps =
+            apps.map(|(app_id, file)| Ok((app_id, input::key("--public-key-file", file, VerifyingKey::from_pem)?)));
+        Ok(Options {
+            listen,
+            allow_non_loopback: config.listen.dangerous_allow_non_loopback,
+            tls: !self.plain,
+            tls_names: self.local.names(),
+            apps: apps.collect::<Result<_, Failure>>()?,
+            ..Options::default()
+        })
     }
-    let options = Options { listen: args.listen, tls: !args.plain, apps, ..Options::default() };
 
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
-    runtime.block_on(async {
+    async fn serve(&self, options: Options, out: &mut dyn Write) -> Outcome {
         // Before anything says that we are ready, so that a signal sent right afterwards is not missed.
-        let (mut interrupt, mut terminate) = signal(SignalKind::interrupt())
-            .and_then(|interrupt| Ok((interrupt, signal(SignalKind::terminate())?)))
-            .context("listen for signals")?;
-        let simulator = Simulator::bind(options).await.with_context(|| format!("listen on {}", args.listen))?;
-        if let (Some(path), Some(ca)) = (&args.ca_out, simulator.ca_pem()) {
-            write_whole(path, ca).with_context(|| format!("certificate file {}", path.display()))?;
+        let shutdown = signals::shutdown().context("signals")?;
+        for (app_id, key) in &options.apps {
+            tracing::info!(%app_id, key = key.fingerprint(), "AppID may call");
         }
-        if let Some(path) = &args.ready_file {
-            let ready = serde_json::json!({ "listen": simulator.address() }).to_string();
-            write_whole(path, &ready).with_context(|| format!("ready file {}", path.display()))?;
-        }
+        let simulator = self.local.bind("listen.address", options).await?;
+        let trusted = Trusted::written(&self.local, &simulator)?;
+        self.greet(&simulator, trusted.path(), out)?;
+        self.local.write_ready(&serde_json::json!({ "listen": simulator.address() }))?;
         tracing::info!(origin = simulator.origin(), "simulator ready");
         simulator
             .run(async {
-                tokio::select! {
-                    _ = interrupt.recv() => {}
-                    _ = terminate.recv() => {}
-                }
+                shutdown.await;
                 tracing::info!("simulator stopping");
             })
             .await;
         Ok(())
-    })
+    }
+
+    /// The commands that run a sidecar against it, one for each AppID, to paste.
+    fn greet(&self, simulator: &Simulator, ca_file: Option<&Path>, out: &mut dyn Write) -> anyhow::Result<()> {
+        let program = std::env::args_os().next().map(PathBuf::from);
+        let program = program.map_or_else(|| "wonder-signer".to_owned(), |path| shell::path(&path));
+        let origin = simulator.origin();
+        let mut show = || -> std::io::Result<()> {
+            writeln!(out, "wonder-signer simulate: a stand-in for Wonder at {origin}\n\nA sidecar that calls it:\n")?;
+            for (app_id, public) in self.app_id.iter().zip(&self.public_key_file) {
+                write!(out, "  {program} run --environment custom --origin {origin}")?;
+                if let Some(path) = ca_file {
+                    write!(out, " --ca-file {}", shell::path(path))?;
+                }
+                // As keygen writes them. Where there is none, its name says what to put in its place.
+                let private = public.with_file_name("private_key.pem");
+                let private = if private.is_file() { &private } else { Path::new("PRIVATE_KEY.pem") };
+                writeln!(out, " \\\n    --app-id {app_id} --private-key-file {}\n", shell::path(private))?;
+            }
+            writeln!(out, "Ctrl-C ends it.").and_then(|()| out.flush())
+        };
+        show().context("standard output")
+    }
 }
 
-/// Writes a file in one step, so that who waits for it never reads half of it.
-fn write_whole(path: &std::path::Path, text: &str) -> io::Result<()> {
-    let mut unfinished = path.as_os_str().to_owned();
-    unfinished.push(".unfinished");
-    fs::write(&unfinished, text)?;
-    fs::rename(&unfinished, path)
+/// The file with the authority's certificate: the one that was asked for, or one that is gone at the end.
+enum Trusted {
+    Asked(PathBuf),
+    Temporary(NamedTempFile),
+    /// Plain HTTP.
+    None,
 }
 
-fn loopback(text: &str) -> Result<SocketAddr, String> {
-    let address: SocketAddr = text.parse().map_err(|_| "not an address such as 127.0.0.1:4443".to_owned())?;
-    if address.ip().is_loopback() {
-        Ok(address)
-    } else {
-        Err("not loopback; the simulator listens on 127.0.0.1 or [::1] only".to_owned())
+impl Trusted {
+    fn written(local: &LocalArgs, simulator: &Simulator) -> Result<Self, Failure> {
+        if let Some(path) = local.write_ca(simulator)? {
+            return Ok(Self::Asked(path.clone()));
+        }
+        let Some(ca) = simulator.ca_pem() else { return Ok(Self::None) };
+        let named = || -> std::io::Result<NamedTempFile> {
+            let mut file = tempfile::Builder::new().prefix("simulator-ca-").suffix(".pem").tempfile()?;
+            file.write_all(ca.as_bytes())?;
+            Ok(file)
+        };
+        Ok(Self::Temporary(named().context("start: certificate of the simulator")?))
+    }
+
+    fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Asked(path) => Some(path),
+            Self::Temporary(file) => Some(file.path()),
+            Self::None => None,
+        }
     }
 }

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::anyhow;
 
-use super::{Failure, Outcome};
+use super::{Failure, Outcome, address};
 
 /// Between two questions.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -26,7 +26,7 @@ Example:
 )]
 pub(super) struct WaitArgs {
     /// The sidecar's admin address; 0.0.0.0 and its like are asked on loopback.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9090")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9090", value_parser = address::admin)]
     admin: SocketAddr,
     /// How long to wait.
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]

@@ -4,6 +4,7 @@
 //! Each environment variable and each flag is a layer of its own. Inline keys never enter figment; they are held apart.
 
 mod environment;
+mod made;
 
 use std::{
     collections::BTreeMap,
@@ -11,6 +12,8 @@ use std::{
     fmt::Write as _,
     path::{Path, PathBuf},
 };
+
+pub use made::Made;
 
 use figment::{
     Figment, Metadata, Profile, Provider,
@@ -50,6 +53,10 @@ pub struct Flags {
     pub listen: Option<String>,
     /// `--admin`: `admin.address`.
     pub admin: Option<String>,
+    /// `--allowed-host`, several times: `listen.allowed_hosts`.
+    pub allowed_hosts: Vec<String>,
+    /// `--allow-non-loopback`: `listen.dangerous_allow_non_loopback`.
+    pub allow_non_loopback: bool,
 }
 
 impl Flags {
@@ -73,6 +80,12 @@ impl Flags {
             ("--ca-file", "upstream.ca_file", path("--ca-file", &self.ca_file)),
             ("--listen", "listen.address", text(&self.listen)),
             ("--admin", "admin.address", text(&self.admin)),
+            ("--allowed-host", "listen.allowed_hosts", Some(Ok(self.allowed_hosts.join(",")))),
+            (
+                "--allow-non-loopback",
+                "listen.dangerous_allow_non_loopback",
+                self.allow_non_loopback.then(|| Ok(true.to_string())),
+            ),
         ]
         .into_iter()
         .filter_map(|(flag, key, value)| Some((flag, key, value?)))
@@ -92,9 +105,13 @@ impl Layers {
         files: &[PathBuf],
         environment: impl IntoIterator<Item = (OsString, OsString)>,
         flags: &Flags,
+        made: Made,
     ) -> Result<Self, ConfigError> {
         let variables = environment::read(environment)?;
         let mut figment = Figment::new().merge(Layer::from_toml(DEFAULT.to_owned(), DEFAULTS)?);
+        for layer in made.below() {
+            figment = figment.merge(layer);
+        }
         if let Some(layer) = variables.proxy {
             figment = figment.merge(layer);
         }
@@ -107,7 +124,7 @@ impl Layers {
         for (flag, key, value) in flags.given() {
             figment = figment.merge(Layer::of_one(format!("flag {flag}"), key, &value?));
         }
-        Ok(Self { figment, secrets: variables.secrets, no_proxy: variables.no_proxy })
+        made.over(Self { figment, secrets: variables.secrets, no_proxy: variables.no_proxy })
     }
 
     /// The value of `key`, finished by `parse`.
@@ -175,6 +192,10 @@ impl Layers {
 
     /// Where each key came from.
     pub(super) fn into_sources(self) -> Sources {
+        self.sources().collect()
+    }
+
+    fn sources(&self) -> impl Iterator<Item = (String, String)> {
         let credentials = self.credential_names();
         // A key that is in no credential comes once per credential, which changes nothing.
         let keys = ["default".to_owned()]
@@ -186,7 +207,7 @@ impl Layers {
             let kind = if metadata.source.is_some() { "file " } else { "" };
             Some((key, format!("{kind}{}", metadata.name)))
         };
-        keys.filter_map(with_source).collect()
+        keys.filter_map(with_source)
     }
 }
 

@@ -74,7 +74,7 @@ impl Listen {
             return Err(layers.refuse(
                 "listen.address",
                 "is not a loopback address, and whoever reaches it can have requests signed; \
-                 to allow it set listen.dangerous_allow_non_loopback = true",
+                 to allow it set listen.dangerous_allow_non_loopback = true (flag --allow-non-loopback)",
             ));
         }
         if self.tls.is_some() && self.allowed_hosts.is_empty() {

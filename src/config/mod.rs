@@ -43,7 +43,7 @@ pub(crate) mod values;
 pub use credentials::{CredentialConfig, KeySource, Secret};
 pub use error::ConfigError;
 pub use explain::{Sources, explain};
-pub use layers::Flags;
+pub use layers::{Flags, Made};
 pub use listener::ListenAddress;
 pub use origin::Origin;
 pub use proxy::Proxy;
@@ -103,7 +103,20 @@ impl Config {
         environment: impl IntoIterator<Item = (OsString, OsString)>,
         flags: &Flags,
     ) -> Result<Self, ConfigError> {
-        let layers = Layers::gather(files, environment, flags)?;
+        Self::load_with(files, environment, flags, Made::default())
+    }
+
+    /// The same for a command that sets some keys by itself.
+    ///
+    /// # Errors
+    /// The first [`ConfigError`], also for a layer that sets what the command makes.
+    pub fn load_with(
+        files: &[PathBuf],
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+        flags: &Flags,
+        made: Made,
+    ) -> Result<Self, ConfigError> {
+        let layers = Layers::gather(files, environment, flags, made)?;
         let credentials = CredentialConfig::read_all(&layers)?;
         let proxy_is_for_everyone = layers.proxy_is_for_everyone();
         let mut config = Self {

@@ -136,7 +136,7 @@ fn parse_address(value: &Value) -> Result<SocketAddr, String> {
     value
         .as_str()
         .and_then(|text| text.parse().ok())
-        .ok_or_else(|| "not an IP address with port; write for example \"127.0.0.1:8080\"".to_owned())
+        .ok_or_else(|| "not an IP address with port; write for example \"127.0.0.1:9090\"".to_owned())
 }
 
 /// Addresses of listeners, one or a list; in a text separated by commas.

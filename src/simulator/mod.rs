@@ -2,7 +2,7 @@
 //! step that fails, and keeps customers and payment tokens in memory. Nothing here is a copy of Wonder's own code, and
 //! what Wonder does not document is decided in the file that does it and marked there.
 //!
-//! It listens on loopback only, so that nobody takes it for a service.
+//! It listens on loopback unless it is allowed to do more, so that nobody takes it for a service.
 //!
 //! # Layout
 //!
@@ -72,8 +72,12 @@ pub type Clock = Arc<dyn Fn() -> RequestTime + Send + Sync>;
 pub struct Options {
     /// Where to listen: a loopback address; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Whether `listen` may be an address that other machines reach.
+    pub allow_non_loopback: bool,
     /// Whether to speak TLS, with a certificate made at start.
     pub tls: bool,
+    /// Names and addresses that the certificate is for, beside `localhost`, `127.0.0.1` and `::1`.
+    pub tls_names: Vec<String>,
     /// The AppIDs that may call, each with the public key its signatures are verified with.
     pub apps: Vec<(AppId, VerifyingKey)>,
     /// How many customers, and how many payment tokens, are kept at most; further ones are refused with 507.
@@ -87,7 +91,9 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            allow_non_loopback: false,
             tls: true,
+            tls_names: Vec::new(),
             apps: Vec::new(),
             capacity: 100_000,
             clock: Arc::new(|| {

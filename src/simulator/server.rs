@@ -1,6 +1,11 @@
 //! Sockets: binds, accepts, speaks TLS and HTTP, and ends when it is told to.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::Router;
 use hyper_util::{
@@ -42,14 +47,13 @@ impl Simulator {
     /// Binds the address and, for TLS, makes keys and certificates.
     ///
     /// # Errors
-    /// `InvalidInput` for an address that is not loopback; otherwise as binding fails.
+    /// `InvalidInput` for an address that is not loopback and not allowed; otherwise as binding fails.
     pub async fn bind(options: Options) -> io::Result<Self> {
-        if !options.listen.ip().is_loopback() {
-            let text =
-                format!("listen address {} is not loopback; the simulator takes 127.0.0.1 or [::1]", options.listen);
+        if !options.allow_non_loopback && !options.listen.ip().to_canonical().is_loopback() {
+            let text = "is not a loopback address; take 127.0.0.1 or [::1], or allow it with --allow-non-loopback";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
-        let identity = if options.tls { Some(Identity::new((options.clock)())?) } else { None };
+        let identity = if options.tls { Some(Identity::new((options.clock)(), &options.tls_names)?) } else { None };
         let listener = TcpListener::bind(options.listen).await?;
         let address = listener.local_addr()?;
         let router = router(options, origin(identity.is_some(), address));
@@ -62,7 +66,7 @@ impl Simulator {
         self.address
     }
 
-    /// Scheme and address, `https://127.0.0.1:4443`.
+    /// Scheme and address for callers on this machine, `https://127.0.0.1:4443`.
     #[must_use]
     pub fn origin(&self) -> String {
         origin(self.identity.is_some(), self.address)
@@ -101,7 +105,12 @@ impl Simulator {
 }
 
 fn origin(tls: bool, address: SocketAddr) -> String {
-    format!("{}://{address}", if tls { "https" } else { "http" })
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    format!("{}://{}", if tls { "https" } else { "http" }, SocketAddr::new(ip, address.port()))
 }
 
 async fn accept(

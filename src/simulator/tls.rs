@@ -19,9 +19,9 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    /// Makes authority, certificate and keys (ECDSA P-256) for `localhost`, `127.0.0.1` and `::1`.
-    pub(super) fn new(now: RequestTime) -> io::Result<Self> {
-        let (ca_pem, chain, key) = certificates(now).map_err(io::Error::other)?;
+    /// Makes authority, certificate and keys (ECDSA P-256) for `localhost`, `127.0.0.1`, `::1` and `names`.
+    pub(super) fn new(now: RequestTime, names: &[String]) -> io::Result<Self> {
+        let (ca_pem, chain, key) = certificates(now, names).map_err(io::Error::other)?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -34,7 +34,7 @@ impl Identity {
 
 type Chain = Vec<rustls::pki_types::CertificateDer<'static>>;
 
-fn certificates(now: RequestTime) -> Result<(String, Chain, PrivateKeyDer<'static>), rcgen::Error> {
+fn certificates(now: RequestTime, names: &[String]) -> Result<(String, Chain, PrivateKeyDer<'static>), rcgen::Error> {
     let mut ca = CertificateParams::default();
     ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -43,7 +43,8 @@ fn certificates(now: RequestTime) -> Result<(String, Chain, PrivateKeyDer<'stati
     let ca_certificate = ca.self_signed(&ca_key)?;
     let issuer = Issuer::new(ca, ca_key);
 
-    let mut leaf = CertificateParams::new(["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec())?;
+    let loopback = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
+    let mut leaf = CertificateParams::new(loopback.into_iter().chain(names.iter().cloned()).collect::<Vec<_>>())?;
     leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     leaf.use_authority_key_identifier_extension = true;

@@ -19,6 +19,7 @@ mod gateway;
 mod http2;
 mod limits;
 mod listeners;
+mod local;
 mod logs;
 mod property;
 mod run;

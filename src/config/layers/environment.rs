@@ -34,7 +34,7 @@ pub(super) const PROXY: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];
 const NO_PROXY: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
 /// The value of an inline key's layer, in place of the key itself.
-const INLINE: &str = "(secret)";
+pub(super) const INLINE: &str = "(secret)";
 
 /// What the layer of the variable `name` is called.
 pub(super) fn layer_name(name: &str) -> String {

@@ -42,6 +42,8 @@ fn every_flag_sets_its_key() {
             ca_file: Some("/ca.pem".into()),
             listen: Some("127.0.0.1:0".to_owned()),
             admin: Some("127.0.0.1:0".to_owned()),
+            allowed_hosts: vec!["a.example".to_owned(), "b.example".to_owned()],
+            allow_non_loopback: true,
         })
         .config();
     let flags: Vec<String> = explained(&config)
@@ -53,6 +55,8 @@ fn every_flag_sets_its_key() {
         flags,
         [
             "listen.address = \"127.0.0.1:0\" --listen",
+            "listen.allowed_hosts = [\"a.example\",\"b.example\"] --allowed-host",
+            "listen.dangerous_allow_non_loopback = true --allow-non-loopback",
             "admin.address = \"127.0.0.1:0\" --admin",
             "upstream.environment = \"custom\" --environment",
             "upstream.origin = \"http://localhost:4000\" --origin",

@@ -45,7 +45,7 @@ fn values_are_refused_with_key_layer_and_remedy() {
         ),
         (
             "listen.address = \"0.0.0.0:8080\"",
-            "listen.address = \"0.0.0.0:8080\" (from FILE): is not a loopback address, and whoever reaches it can have requests signed; to allow it set listen.dangerous_allow_non_loopback = true",
+            "listen.address = \"0.0.0.0:8080\" (from FILE): is not a loopback address, and whoever reaches it can have requests signed; to allow it set listen.dangerous_allow_non_loopback = true (flag --allow-non-loopback)",
         ),
         (
             "listen.dangerous_allow_non_loopback = \"yes\"",
@@ -203,7 +203,7 @@ fn settings_of_tls_on_the_listener_are_refused_with_key_layer_and_remedy() {
         ("listen.tls = true", "listen.tls (from FILE): must be a table of keys"),
         (
             "[listen]\naddress = \"0.0.0.0:8443\"\ntls = { certificate_file = \"/c\", key_file = \"/k\", client_ca_file = \"/a\" }",
-            "listen.address = \"0.0.0.0:8443\" (from FILE): is not a loopback address, and whoever reaches it can have requests signed; to allow it set listen.dangerous_allow_non_loopback = true",
+            "listen.address = \"0.0.0.0:8443\" (from FILE): is not a loopback address, and whoever reaches it can have requests signed; to allow it set listen.dangerous_allow_non_loopback = true (flag --allow-non-loopback)",
         ),
         (
             "[listen]\naddress = \"0.0.0.0:8443\"\ndangerous_allow_non_loopback = true\ntls = { certificate_file = \"/c\", key_file = \"/k\", client_ca_file = \"/a\" }",

@@ -14,7 +14,7 @@ const MARKER: &str = "mArKeR7a40kEyFiLe";
 
 /// Key files that are broken in every way that has been seen, and some more.
 fn broken() -> Vec<Vec<u8>> {
-    let whole = KEY_PEM.trim_end().replace("\n", &format!("{MARKER}\n{MARKER}"));
+    let whole = KEY_PEM.trim_end().replace('\n', &format!("{MARKER}\n{MARKER}"));
     let body: String = whole.lines().filter(|line| !line.contains("-----")).collect::<Vec<_>>().join("\n");
     let marked = |begin: &str, end: &str| format!("{begin}\n{body}\n{end}\n");
     let (begin, end) = ("-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----");

@@ -60,6 +60,17 @@ async fn speaks_tls_under_its_own_authority_for_each_name_of_this_machine() {
 }
 
 #[tokio::test]
+async fn its_certificate_is_for_further_names_too() {
+    let names = ["gateway-stg.wonder.today", "host.docker.internal", "192.0.2.7"];
+    let world = World::with(|options| options.tls_names = names.map(str::to_owned).to_vec()).await;
+    for name in names.into_iter().chain(["localhost", "127.0.0.1"]) {
+        let stream = connect(&world, name, b"http/1.1").await.unwrap();
+        exchange(stream, &Call::signed("POST", ECHO, HI).bytes()).await.data();
+    }
+    assert!(connect(&world, "gateway.wonder.today", b"http/1.1").await.is_err());
+}
+
+#[tokio::test]
 async fn speaks_http_2_when_tls_agrees_on_it() {
     let world = World::with(|_| {}).await;
     let stream = connect(&world, "localhost", b"h2").await.unwrap();
@@ -217,7 +228,7 @@ async fn listens_on_loopback_only() {
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
         assert_eq!(
             error.to_string(),
-            format!("listen address {listen} is not loopback; the simulator takes 127.0.0.1 or [::1]")
+            "is not a loopback address; take 127.0.0.1 or [::1], or allow it with --allow-non-loopback"
         );
     }
 }

@@ -1,0 +1,97 @@
+//! What `dev` and `simulate` have in common: configuration as for `run`, who may reach them, and files that other programs wait for.
+
+use std::{io::ErrorKind, path::PathBuf};
+
+use anyhow::{Context as _, anyhow};
+use rustls::pki_types::ServerName;
+use serde::Serialize;
+
+use super::{Failure, Outcome, whole};
+use crate::{
+    app::bind_reason,
+    config::{Config, Flags, Made, values::path_text},
+    simulator::{Options, Simulator},
+};
+
+/// Options beside those of the command.
+#[derive(Debug, clap::Args)]
+pub(super) struct LocalArgs {
+    /// Configuration file (TOML); may be given more than once, later ones win
+    #[arg(long = "config", value_name = "FILE", value_parser = path_text)]
+    files: Vec<PathBuf>,
+    /// Host name of this machine as containers and other machines use it, such as host.docker.internal; may be given more than once
+    #[arg(long = "allowed-host", value_name = "NAME", value_parser = name)]
+    allowed_hosts: Vec<String>,
+    /// Allow addresses that other machines and containers reach, such as 0.0.0.0
+    #[arg(long)]
+    allow_non_loopback: bool,
+    /// Host name that the simulator's certificate is for as well, such as gateway-stg.wonder.today with an entry in /etc/hosts;
+    /// may be given more than once
+    #[arg(long = "tls-name", value_name = "NAME", value_parser = name)]
+    tls_names: Vec<String>,
+    /// Write the certificate authority of the simulator here, as PEM
+    #[arg(long, value_name = "FILE", value_parser = path_text)]
+    ca_out: Option<PathBuf>,
+    /// Write the bound addresses here once ready, as JSON
+    #[arg(long, value_name = "FILE", value_parser = path_text)]
+    ready_file: Option<PathBuf>,
+}
+
+impl LocalArgs {
+    /// Reads every layer, as `run` does; `flags` are those of the command itself.
+    pub(super) fn load(&self, flags: Flags, made: Made) -> Result<Config, Failure> {
+        let flags =
+            Flags { allowed_hosts: self.allowed_hosts.clone(), allow_non_loopback: self.allow_non_loopback, ..flags };
+        Config::load_with(&self.files, std::env::vars_os(), &flags, made)
+            .context("configuration")
+            .map_err(Failure::usage)
+    }
+
+    /// The names that the simulator's certificate is for, beside those of loopback.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.tls_names.iter().chain(&self.allowed_hosts).cloned().collect()
+    }
+
+    /// Refuses options that only make sense with TLS.
+    pub(super) fn without_tls(&self) -> Outcome {
+        let given = [("--ca-out", self.ca_out.is_some()), ("--tls-name", !self.tls_names.is_empty())];
+        match given.into_iter().find(|(_, given)| *given) {
+            Some((option, _)) => Err(Failure::usage(anyhow!("usage: {option} goes without --plain; try --help"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Binds the simulator; `option` is where its address came from.
+    pub(super) async fn bind(&self, option: &str, options: Options) -> Result<Simulator, Failure> {
+        let listen = options.listen;
+        let bound = Simulator::bind(options).await;
+        bound.map_err(|error| {
+            let text = anyhow!("start: {option} {listen}: {}", bind_reason(&error));
+            if error.kind() == ErrorKind::InvalidInput { Failure::usage(text) } else { Failure::no(text) }
+        })
+    }
+
+    /// The file that has the authority's certificate, when it was asked for.
+    pub(super) fn write_ca(&self, simulator: &Simulator) -> Result<Option<&PathBuf>, Failure> {
+        if let (Some(path), Some(ca)) = (&self.ca_out, simulator.ca_pem()) {
+            whole::write(path, ca.as_bytes()).with_context(|| format!("start: --ca-out {}", path.display()))?;
+        }
+        Ok(self.ca_out.as_ref())
+    }
+
+    /// Says that all addresses are bound, when that was asked for.
+    pub(super) fn write_ready(&self, ready: &impl Serialize) -> Outcome {
+        let Some(path) = &self.ready_file else { return Ok(()) };
+        let mut text = serde_json::to_vec(ready)?;
+        text.push(b'\n');
+        Ok(whole::write(path, &text).with_context(|| format!("start: --ready-file {}", path.display()))?)
+    }
+}
+
+/// A name or address that a certificate can be for.
+fn name(text: &str) -> Result<String, &'static str> {
+    match ServerName::try_from(text) {
+        Ok(_) => Ok(text.to_ascii_lowercase()),
+        Err(_) => Err("not a host name; write for example gateway-stg.wonder.today, without scheme and port"),
+    }
+}

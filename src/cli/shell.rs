@@ -1,0 +1,33 @@
+//! Words of a shell, for lines that people paste.
+
+use std::path::Path;
+
+/// `text` as one word of sh, bash and zsh.
+pub(super) fn word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/-_.:".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+pub(super) fn path(path: &Path) -> String {
+    word(&path.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_what_a_shell_would_take_apart() {
+        for plain in ["a/b-c_d.e:f", "https://127.0.0.1:4443"] {
+            assert_eq!(word(plain), plain);
+        }
+        for text in ["", "a b", "a?b", "$HOME", "~", "=x", "*", "a;b", "a&b", "\u{e9}"] {
+            assert_eq!(word(text), format!("'{text}'"));
+        }
+        assert_eq!(word("it's"), r"'it'\''s'");
+    }
+}

@@ -1,0 +1,42 @@
+//! What a command sets by itself: `dev` makes its own key and upstream, and listens elsewhere unless it is configured to.
+
+use super::{DEFAULT, Layer, Layers, environment};
+use crate::config::{ConfigError, Secret, proxy};
+
+/// Values that a command sets in place of the user.
+#[derive(Debug, Default)]
+pub struct Made {
+    /// Below files, environment and flags: key and value.
+    pub defaults: Vec<(&'static str, String)>,
+    /// Above them: key and value. No other layer may set any key of the same tables.
+    pub fixed: Vec<(&'static str, String)>,
+    /// The key of `credentials.default`.
+    pub private_key: Option<Secret>,
+}
+
+impl Made {
+    /// The command's own defaults as layers.
+    pub(super) fn below(&self) -> impl Iterator<Item = Layer> {
+        self.defaults.iter().map(|(key, value)| Layer::of_one(DEFAULT.to_owned(), key, value))
+    }
+
+    /// Lays the fixed values over `layers`; refuses what another layer set in their tables.
+    pub(super) fn over(self, mut layers: Layers) -> Result<Layers, ConfigError> {
+        const SECRET: &str = "credentials.default.private_key";
+        let private_key = self.private_key.as_ref().map(|_| (SECRET, environment::INLINE.to_owned()));
+        let fixed: Vec<_> = self.fixed.into_iter().chain(private_key).collect();
+        let table = |key: &str| key.split('.').next().map(str::to_owned);
+        for (key, source) in layers.sources() {
+            let is_for_everyone = key == proxy::KEY && layers.proxy_is_for_everyone();
+            if source != DEFAULT && !is_for_everyone && fixed.iter().any(|(made, _)| table(made) == table(&key)) {
+                let reason = "this command makes its own key and its own Wonder; remove it, or use simulate and run";
+                return Err(layers.refuse(&key, reason));
+            }
+        }
+        for (key, value) in fixed {
+            layers.figment = layers.figment.merge(Layer::of_one("this command".to_owned(), key, &value));
+        }
+        layers.secrets.extend(self.private_key.map(|secret| ("default".to_owned(), secret)));
+        Ok(layers)
+    }
+}
