@@ -39,16 +39,19 @@ pub(super) struct RequestArgs {
 impl RequestArgs {
     /// The body, empty when there is none.
     pub(super) fn body(&self) -> Result<Vec<u8>, Failure> {
-        let mut body = Vec::new();
-        let read = match self.body_file.as_deref() {
-            None => return Ok(body),
-            Some(path) if path == Path::new("-") => io::stdin().lock().read_to_end(&mut body),
-            Some(path) => File::open(path).and_then(|mut file| file.read_to_end(&mut body)),
-        };
-        read.with_context(|| format!("--body-file {}", self.body_file.as_deref().unwrap_or(Path::new("-")).display()))
-            .map_err(Failure::usage)?;
-        Ok(body)
+        self.body_file.as_deref().map_or(Ok(Vec::new()), |path| whole("--body-file", path))
     }
+}
+
+/// Everything in the file that `option` names, or on standard input for `-`.
+pub(super) fn whole(option: &str, path: &Path) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let read = match path {
+        path if path == Path::new("-") => io::stdin().lock().read_to_end(&mut bytes),
+        path => File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)),
+    };
+    read.with_context(|| format!("{option} {}", path.display())).map_err(Failure::usage)?;
+    Ok(bytes)
 }
 
 /// Reads the key that `option` names.

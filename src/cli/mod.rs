@@ -6,6 +6,7 @@
 //! A further command is one variant of `Command` and one arm of its `run`.
 
 mod address;
+mod capture;
 mod check;
 mod configuration;
 mod dev;

@@ -6,82 +6,125 @@ use anyhow::{Context as _, anyhow};
 
 use super::{
     Failure, Outcome,
-    input::{self, RequestArgs},
+    capture::Capture,
+    input,
+    target::{Method, Target},
 };
 use crate::config::values::path_text;
 use crate::signing::{
-    Credential, Nonce, RequestTime, Stamp, VerifyingKey,
+    AppId, Credential, Nonce, RequestTime, Stamp, VerifyingKey,
     diagnosis::{Claim, Clock, Mistake, diagnose},
     is_ambiguous, verify,
 };
 
 /// Says whether a signature is right and, if not, the likely cause.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Exits 0 when the signature is right, 1 when it is not.
+#[command(
+    after_help = "The request comes from options, from a file with header lines, or from a file with the whole request as it was \
+sent; an option wins over a file.
 
-Example:
-  wonder-signer verify --public-key-file public_key.pem \\
+Exits 0 when signature, request time and AppID are right, 1 when one of them is not, 64 when a file cannot be read.
+
+Examples:
+  wonder-signer verify --public-key-file public_key.pem --request-file captured.http
+  wonder-signer verify --public-key-file public_key.pem --headers-file headers.txt \\
+    --method POST --target /svc/payment/api/v1/openapi/echo --body-file body.json --ignore-time
+  wonder-signer verify --public-key-file public_key.pem --at 20240501120500 \\
     --method POST --target /svc/payment/api/v1/openapi/echo --body-file body.json \\
     --credential 844bcde8-3a40-4b0f-8ec5-4cb7ef621538/20240501120123/Wonder-RSA-SHA256 \\
-    --nonce E3oJ6Ny2AlO5B6eg --signature 'Fgbsk4Yz...'")]
+    --nonce E3oJ6Ny2AlO5B6eg --signature 'Fgbsk4Yz...'"
+)]
 pub(super) struct VerifyArgs {
-    /// The RSA public key as PEM; for a webhook, the webhook public key from Wonder's portal.
+    /// The RSA public key as PEM, DER, or base64 or hex of either; for a webhook, the webhook public key from Wonder's portal.
     #[arg(long, value_name = "FILE", value_parser = path_text)]
     public_key_file: PathBuf,
-    #[command(flatten)]
-    request: RequestArgs,
+    /// The whole request in HTTP/1.1, head and body, or - for standard input.
+    #[arg(long, value_name = "FILE", value_parser = path_text, conflicts_with = "headers_file")]
+    request_file: Option<PathBuf>,
+    /// The request's header lines, or - for standard input.
+    #[arg(long, value_name = "FILE", value_parser = path_text)]
+    headers_file: Option<PathBuf>,
+    /// The method; upper case is signed whatever is given.
+    #[arg(long)]
+    method: Option<Method>,
+    /// Path and query exactly as they are sent, percent-encoding included: /svc/...
+    #[arg(long)]
+    target: Option<Target>,
+    /// The file with the exact body, or - for standard input; none for a request without a body.
+    #[arg(long, value_name = "FILE", value_parser = path_text)]
+    body_file: Option<PathBuf>,
     /// The Credential header.
     #[arg(long, allow_hyphen_values = true)]
-    credential: String,
+    credential: Option<String>,
     /// The Nonce header.
     #[arg(long, allow_hyphen_values = true)]
-    nonce: String,
+    nonce: Option<String>,
     /// The Signature header.
     #[arg(long, allow_hyphen_values = true)]
-    signature: String,
+    signature: Option<String>,
     /// The Host header, to recognise a full URL that was signed.
     #[arg(long)]
     host: Option<String>,
+    /// The AppID that the credential must have.
+    #[arg(long, value_name = "UUID")]
+    app_id: Option<AppId>,
     /// The time to judge the request time by, UTC; now when left out.
-    #[arg(long, value_name = "YYYYMMDDhhmmss")]
+    #[arg(long, value_name = "YYYYMMDDhhmmss", conflicts_with = "ignore_time")]
     at: Option<RequestTime>,
+    /// Do not judge the request time at all.
+    #[arg(long)]
+    ignore_time: bool,
+}
+
+/// The request in question.
+struct Asked {
+    method: Method,
+    target: Target,
+    body: Vec<u8>,
+    credential: String,
+    nonce: String,
+    signature: String,
+    host: Option<String>,
 }
 
 impl VerifyArgs {
-    pub(super) fn run(self, out: &mut dyn Write) -> Outcome {
-        let key = input::key("--public-key-file", &self.public_key_file, VerifyingKey::from_pem)?;
-        let body = self.request.body()?;
+    pub(super) fn run(mut self, out: &mut dyn Write) -> Outcome {
+        let key = input::key("--public-key-file", &self.public_key_file, VerifyingKey::read)?;
+        let asked = self.asked()?;
         // A malformed header is what is being asked about: the answer is no, the usage is right.
-        let credential: Credential = self.credential.parse().context("signature is not right: --credential")?;
-        let nonce: Nonce = self.nonce.parse().context("signature is not right: --nonce")?;
-        let (method, target) = (self.request.method.as_str(), self.request.target.as_str());
+        let credential: Credential = asked.credential.parse().context("signature is not right")?;
+        let nonce: Nonce = asked.nonce.parse().context("signature is not right")?;
+        let (method, target) = (asked.method.as_str(), asked.target.as_str());
 
         let stamp = Stamp { request_time: credential.request_time, nonce };
-        if let Err(reason) = verify(&key, &stamp, method, target, &[&body], &self.signature) {
+        let signature = verify(&key, &stamp, method, target, &[&asked.body], &asked.signature).err().map(|reason| {
             let claim = Claim {
                 credential: &credential,
                 nonce: &nonce,
                 method,
                 target,
-                body: &body,
-                signature: &self.signature,
-                host: self.host.as_deref(),
+                body: &asked.body,
+                signature: &asked.signature,
+                host: asked.host.as_deref(),
             };
-            return Err(Failure::no(match diagnose(&key, &claim) {
-                Some(Mistake::AnotherKey) => {
-                    anyhow!("signature is not right: {} (checked with {key})", Mistake::AnotherKey)
-                }
-                Some(mistake) => anyhow!("signature is not right: {mistake}"),
-                None => anyhow!("signature is not right: {reason}"),
-            }));
+            match diagnose(&key, &claim) {
+                Some(Mistake::AnotherKey) => format!("{} (checked with {key})", Mistake::AnotherKey),
+                Some(mistake) => mistake.to_string(),
+                None => reason.to_string(),
+            }
+        });
+        let others: Vec<String> = self.wrong_app(&credential).into_iter().chain(self.wrong_time(&credential)).collect();
+        match (signature, &others[..]) {
+            (None, []) => {}
+            (None, others) => return Err(Failure::no(anyhow!("signature is right, but {}", others.join("; and ")))),
+            (Some(mistake), others) => {
+                let also = others.iter().fold(String::new(), |also, other| also + "; also, " + other);
+                return Err(Failure::no(anyhow!("signature is not right: {mistake}{also}")));
+            }
         }
 
         writeln!(out, "signature is right ({key})")?;
-        let clock = Clock::judge(credential.request_time, self.at.unwrap_or_else(input::now));
-        if clock != Clock::Right {
-            writeln!(out, "note: {clock}")?;
-        }
-        if is_ambiguous(&[&body]) {
+        if is_ambiguous(&[&asked.body]) {
             writeln!(
                 out,
                 "note: the body is white space alone, which some of Wonder's own SDKs sign and others leave out"
@@ -89,4 +132,70 @@ impl VerifyArgs {
         }
         Ok(())
     }
+
+    fn wrong_app(&self, credential: &Credential) -> Option<String> {
+        let wanted = self.app_id.as_ref().filter(|wanted| **wanted != credential.app_id)?;
+        let only = if wanted.as_str().eq_ignore_ascii_case(credential.app_id.as_str()) {
+            "; only their case differs"
+        } else {
+            ""
+        };
+        Some(format!("the credential is that of AppID {}, not {wanted}{only}", credential.app_id))
+    }
+
+    fn wrong_time(&self, credential: &Credential) -> Option<String> {
+        let clock = Clock::judge(credential.request_time, self.at.unwrap_or_else(input::now));
+        let remedy = if self.at.is_some() { "" } else { " (--at judges it at another time, --ignore-time not at all)" };
+        (!self.ignore_time && clock != Clock::Right).then(|| format!("{clock}{remedy}"))
+    }
+
+    /// Puts the request together: options first, then files.
+    fn asked(&mut self) -> Result<Asked, Failure> {
+        let capture = match (&self.request_file, &self.headers_file) {
+            (Some(path), _) => Some(("--request-file", path, Capture::request as fn(&[u8]) -> anyhow::Result<Capture>)),
+            (None, Some(path)) => Some(("--headers-file", path, Capture::headers as _)),
+            (None, None) => None,
+        };
+        let from_file = capture.is_some();
+        let mut capture = match capture {
+            Some((option, path, read)) => {
+                let bytes = input::whole(option, path)?;
+                read(&bytes).with_context(|| format!("{option} {}", path.display())).map_err(Failure::usage)?
+            }
+            None => Capture::default(),
+        };
+        let header = |given: Option<String>, name: &'static str, option: &str| match (
+            given,
+            capture.header(name).map_err(|reason| Failure::no(anyhow!("signature is not right: {reason}")))?,
+        ) {
+            (Some(given), _) => Ok(given),
+            (None, Some(found)) => Ok(found.to_owned()),
+            (None, None) if from_file => {
+                Err(Failure::no(anyhow!("signature is not right: the request has no {name} header")))
+            }
+            (None, None) => Err(missing(option)),
+        };
+        let credential = header(self.credential.take(), "credential", "--credential")?;
+        let nonce = header(self.nonce.take(), "nonce", "--nonce")?;
+        let signature = header(self.signature.take(), "signature", "--signature")?;
+        let host = self.host.take().or_else(|| capture.header("host").ok().flatten().map(str::to_owned));
+        let (method, target) = capture.line.take().unzip();
+        let body = match &self.body_file {
+            Some(path) => input::whole("--body-file", path)?,
+            None => capture.body.take().unwrap_or_default(),
+        };
+        Ok(Asked {
+            method: self.method.take().or(method).ok_or_else(|| missing("--method"))?,
+            target: self.target.take().or(target).ok_or_else(|| missing("--target"))?,
+            body,
+            credential,
+            nonce,
+            signature,
+            host,
+        })
+    }
+}
+
+fn missing(option: &str) -> Failure {
+    Failure::usage(anyhow!("usage: {option} is missing; give it, or a captured request with --request-file"))
 }

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 
 use rand::{CryptoRng, Rng, distributions::Alphanumeric};
 
-use super::ALGORITHM;
+use super::{ALGORITHM, MOBILE_ALGORITHM};
 
 /// Names the merchant's application to Wonder: a UUID, kept in the spelling it was given in.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -201,8 +201,10 @@ impl FromStr for Credential {
         else {
             return Err(CredentialError::Parts);
         };
-        if algorithm != ALGORITHM {
-            return Err(CredentialError::Algorithm);
+        match algorithm {
+            ALGORITHM => {}
+            MOBILE_ALGORITHM => return Err(CredentialError::MobileAlgorithm),
+            _ => return Err(CredentialError::Algorithm),
         }
         Ok(Self { app_id: app_id.parse()?, request_time: time.parse()? })
     }
@@ -232,6 +234,12 @@ pub enum CredentialError {
     /// Another algorithm.
     #[error("the third part of the credential is not Wonder-RSA-SHA256")]
     Algorithm,
+    /// The mobile SDK's.
+    #[error(
+        "the third part of the credential is Wonder-HMAC-SHA256, the mobile SDK's scheme, which signs nothing; a server signs with \
+         Wonder-RSA-SHA256"
+    )]
+    MobileAlgorithm,
 }
 
 // The proleptic Gregorian calendar counted in eras of 400 years that begin on 1 March, so that the leap day

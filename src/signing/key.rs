@@ -3,7 +3,7 @@
 //! `rsa` reads, checks and makes keys and verifies with the public ones. The private-key operation is done by
 //! aws-lc-rs alone: it is constant-time and several times faster, where `rsa` is open to timing (RUSTSEC-2023-0071).
 
-use std::{fmt, ops::Deref};
+use std::{borrow::Cow, fmt, ops::Deref};
 
 use aws_lc_rs::{rand::SystemRandom, signature::RSA_PKCS1_SHA256};
 use rsa::{
@@ -22,7 +22,7 @@ use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::{
-    SignError,
+    SignError, form,
     pem::{self, Found},
 };
 
@@ -30,6 +30,9 @@ use super::{
 pub const MIN_BITS: usize = 2048;
 /// The largest modulus accepted.
 pub const MAX_BITS: usize = 4096;
+
+/// How often a public key may be encoded: PEM in base64 in hex is more than anybody does.
+const MOST_LAYERS: usize = 4;
 
 /// A private key, ready to sign.
 pub struct SigningKey {
@@ -128,13 +131,42 @@ impl VerifyingKey {
     /// # Errors
     /// A [`KeyError`] that says what was found instead of an RSA public key of 2048 to 4096 bits.
     pub fn from_pem(pem: &[u8]) -> Result<Self, KeyError> {
-        let block = pem::find(pem, &PUBLIC_LABELS).map_err(KeyError::instead_of_public)?;
-        match SubjectPublicKeyInfoRef::try_from(&block.der[..]) {
+        Self::from_der(&pem::find(pem, &PUBLIC_LABELS).map_err(KeyError::instead_of_public)?.der)
+    }
+
+    /// Reads a public key in any form in which Wonder's portal and other people's code hand it on: PEM, DER, and base64 or hex of
+    /// either.
+    ///
+    /// # Errors
+    /// A [`KeyError`] that says what was found instead of an RSA public key of 2048 to 4096 bits.
+    pub fn read(bytes: &[u8]) -> Result<Self, KeyError> {
+        let mut bytes = Cow::Borrowed(bytes);
+        for _ in 0..MOST_LAYERS {
+            match Self::from_pem(&bytes) {
+                // A line end after the last byte is the file's, unless the key ends with that byte.
+                Err(KeyError::Der) => {
+                    return Self::from_der(&bytes).or_else(|_| Self::from_der(bytes.trim_ascii_end()));
+                }
+                Err(reason @ (KeyError::NoPem | KeyError::Bare | KeyError::Base64)) => match form::decoded(&bytes) {
+                    Some(inner) => bytes = Cow::Owned(inner),
+                    None => return Err(reason),
+                },
+                other => return other,
+            }
+        }
+        Err(KeyError::NoPem)
+    }
+
+    fn from_der(der: &[u8]) -> Result<Self, KeyError> {
+        if PrivateKeyInfo::try_from(der).is_ok() || pkcs1::RsaPrivateKey::try_from(der).is_ok() {
+            return Err(KeyError::PrivateKey);
+        }
+        match SubjectPublicKeyInfoRef::try_from(der) {
             Ok(outer) => {
                 check_algorithm(&outer.algorithm)?;
                 Self::from_pkcs1_der(outer.subject_public_key.raw_bytes())
             }
-            Err(_) => Self::from_pkcs1_der(&block.der),
+            Err(_) => Self::from_pkcs1_der(der),
         }
     }
 

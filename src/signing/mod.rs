@@ -24,6 +24,7 @@
 
 pub mod credential;
 pub mod diagnosis;
+mod form;
 pub mod key;
 pub mod message;
 mod pem;
@@ -36,6 +37,8 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 
 /// The algorithm name: third part of the credential and message of the second HMAC.
 pub const ALGORITHM: &str = "Wonder-RSA-SHA256";
+/// The algorithm name of the mobile SDK's scheme, which is another one: known here to name it where it does not belong.
+const MOBILE_ALGORITHM: &str = "Wonder-HMAC-SHA256";
 
 /// The values of the three signature headers of one attempt.
 #[derive(Clone, PartialEq, Eq)]

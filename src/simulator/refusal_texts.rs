@@ -143,6 +143,12 @@ fn credential(part: CredentialError) -> &'static Text {
             hk: "憑證格式無效。第三部分不是 Wonder-RSA-SHA256。",
             cn: "凭证格式无效。第三部分不是 Wonder-RSA-SHA256。",
         },
+        CredentialError::MobileAlgorithm => &Text {
+            en: "Invalid Credential Format. The third part is Wonder-HMAC-SHA256, the mobile SDK's scheme; a server signs with \
+                 Wonder-RSA-SHA256.",
+            hk: "憑證格式無效。第三部分是流動 SDK 的 Wonder-HMAC-SHA256；伺服器應使用 Wonder-RSA-SHA256。",
+            cn: "凭证格式无效。第三部分是移动 SDK 的 Wonder-HMAC-SHA256；服务器应使用 Wonder-RSA-SHA256。",
+        },
         CredentialError::AppId => &Text {
             en: "Invalid Credential Format. The AppID is not a UUID. Usual cause: the name of the app in its place.",
             hk: "憑證格式無效。AppID 不是 UUID。常見原因：使用了應用程式名稱。",

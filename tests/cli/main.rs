@@ -129,7 +129,9 @@ impl Desk {
             ("--at", &vector.request_time),
         ]);
         arguments.extend(changes.iter().copied());
-        let words: Vec<&str> = arguments.into_iter().flat_map(|(option, value)| [option, value]).collect();
+        // An empty value takes an option away.
+        let given = arguments.into_iter().filter(|(_, value)| !value.is_empty());
+        let words: Vec<&str> = given.flat_map(|(option, value)| [option, value]).collect();
         run(&[&["verify"], &words[..]].concat(), b"")
     }
 }

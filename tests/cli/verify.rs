@@ -1,6 +1,6 @@
 //! What `verify` says of a signature: right, or which mistake was made.
 
-use crate::Desk;
+use crate::{Desk, known_answers::Vector, run};
 
 #[test]
 fn accepts_every_vector() {
@@ -89,10 +89,10 @@ fn says_no_to_malformed_headers() {
     let desk = Desk::new();
     let vector = desk.vector("create-customer");
     desk.verify(vector, &[("--nonce", "short")])
-        .failed(1, "signature is not right: --nonce: the nonce is not 16 characters of 0-9, A-Z, a-z");
+        .failed(1, "signature is not right: the nonce is not 16 characters of 0-9, A-Z, a-z");
     desk.verify(vector, &[("--credential", "a/b")]).failed(
         1,
-        "signature is not right: --credential: the credential does not have the three parts \
+        "signature is not right: the credential does not have the three parts \
          <AppID>/<request time>/Wonder-RSA-SHA256",
     );
     desk.verify(vector, &[("--signature", "-")]).failed(
@@ -102,18 +102,164 @@ fn says_no_to_malformed_headers() {
 }
 
 #[test]
-fn notes_a_time_that_wonder_refuses() {
+fn a_time_that_wonder_rejects_makes_it_fail() {
     let desk = Desk::new();
     let vector = desk.vector("create-customer");
-    let right = "signature is right (RSA 2048 bits, fingerprint edb42c9f)\n";
-    for (at, note) in [
-        ("20240501123123", ""),
+    desk.verify(vector, &[("--at", "20240501123123")]).done();
+    for (at, reason) in [
+        ("20240501040100", "the request time looks like local time (UTC+08:00) in place of UTC; Wonder rejects it"),
         (
-            "20240501040100",
-            "note: the request time looks like local time (UTC+08:00) in place of UTC, Wonder refuses it\n",
+            "20240501000123",
+            "the request time looks like that of a 12-hour clock (hh in place of HH in the format); Wonder rejects it",
         ),
-        ("20240501123824", "note: the request time is 2221 s behind, Wonder refuses it beyond 1800 s\n"),
+        ("20240501123824", "the request time is 2221 s behind; Wonder rejects it beyond 1800 s"),
+        ("20240501112824", "the request time is 1979 s ahead; Wonder rejects it beyond 1800 s"),
     ] {
-        assert_eq!(desk.verify(vector, &[("--at", at)]).done(), format!("{right}{note}"), "{at}");
+        desk.verify(vector, &[("--at", at)]).failed(1, &format!("signature is right, but {reason}"));
+    }
+    // Without --at the clock of this machine judges, and the vector is years old.
+    let now = desk.verify(vector, &[("--at", "")]);
+    assert!(
+        now.code == Some(1) && now.err.contains("--at judges it at another time, --ignore-time not at all"),
+        "{now:?}"
+    );
+    let other = desk.write("other", b"{}");
+    let both = desk.verify(vector, &[("--at", "20240501123824"), ("--body-file", &other)]);
+    assert!(
+        both.err.ends_with("; also, the request time is 2221 s behind; Wonder rejects it beyond 1800 s\n"),
+        "{both:?}"
+    );
+}
+
+#[test]
+fn a_time_that_is_not_to_be_judged_is_not() {
+    let desk = Desk::new();
+    let vector = desk.vector("create-customer");
+    let request = desk.write("request", &captured(vector, "\r\n"));
+    let key = desk.path(&format!("{}.pub", vector.key));
+    let words = ["verify", "--public-key-file", &key, "--request-file", &request, "--ignore-time"];
+    assert_eq!(run(&words, b"").done(), "signature is right (RSA 2048 bits, fingerprint edb42c9f)\n");
+    run(&[&words[..], &["--at", "20240501120123"]].concat(), b"").failed_with(64, "usage: ");
+}
+
+#[test]
+fn the_app_id_must_be_that_of_the_credential() {
+    let desk = Desk::new();
+    let vector = desk.vector("create-customer");
+    desk.verify(vector, &[("--app-id", &vector.app_id)]).done();
+    let other = "00000000-3a40-4b0f-8ec5-4cb7ef621538";
+    let line = format!("signature is right, but the credential is that of AppID {}, not {other}", vector.app_id);
+    desk.verify(vector, &[("--app-id", other)]).failed(1, &line);
+    let upper = vector.app_id.to_uppercase();
+    desk.verify(vector, &[("--app-id", &upper)]).failed(
+        1,
+        &format!(
+            "signature is right, but the credential is that of AppID {}, not {upper}; only their case differs",
+            vector.app_id
+        ),
+    );
+    desk.verify(vector, &[("--app-id", "x")]).failed_with(64, "usage: --app-id");
+}
+
+/// A request with its head, as it was sent.
+fn captured(vector: &Vector, end: &str) -> Vec<u8> {
+    let head = [
+        format!("{} {} HTTP/1.1", vector.method.to_uppercase(), vector.uri),
+        "Host: gateway-stg.wonder.today".to_owned(),
+        format!("Content-Length: {}", vector.body().len()),
+        format!("credential: {}", vector.credential),
+        format!("NONCE: {}", vector.nonce),
+        format!("Signature: {}", vector.signature),
+        String::new(),
+        String::new(),
+    ]
+    .join(end);
+    [head.as_bytes(), &vector.body()].concat()
+}
+
+#[test]
+fn takes_a_captured_request_whole_or_as_its_header_lines() {
+    let desk = Desk::new();
+    let options = [
+        ("--method", ""),
+        ("--target", ""),
+        ("--body-file", ""),
+        ("--credential", ""),
+        ("--nonce", ""),
+        ("--signature", ""),
+    ];
+    for vector in &desk.answers.vectors {
+        for end in ["\r\n", "\n"] {
+            let request = desk.write("request", &captured(vector, end));
+            desk.verify(vector, &[&options[..], &[("--request-file", &request)]].concat()).done();
+        }
+        let headers = desk.write("headers", captured(vector, "\n").split(|byte| *byte == b'{').next().unwrap());
+        let from_headers = [("--credential", ""), ("--nonce", ""), ("--signature", ""), ("--headers-file", &headers)];
+        desk.verify(vector, &from_headers).done();
+    }
+    let vector = desk.vector("create-customer");
+    let whole = captured(vector, "\r\n");
+    let from = |bytes: &[u8]| {
+        let request = desk.write("request", bytes);
+        desk.verify(vector, &[&options[..], &[("--request-file", &request)]].concat())
+    };
+    from(&whole[..whole.len() - 1]).failed_with(64, "--request-file ");
+    let text = String::from_utf8(whole).unwrap();
+    from(text.replace("NONCE: ", "X-Nonce: ").as_bytes())
+        .failed(1, "signature is not right: the request has no nonce header");
+    from(text.replace("NONCE: ", "Nonce: a\r\nNONCE: ").as_bytes())
+        .failed(1, "signature is not right: the request has more than one nonce header");
+    from(text.replace("/customers", "/customer").as_bytes()).failed_with(1, "signature is not right: ");
+    from(text.replace("Wonder-RSA-SHA256", "Wonder-HMAC-SHA256").as_bytes()).failed_with(
+        1,
+        "signature is not right: the third part of the credential is Wonder-HMAC-SHA256, the mobile SDK's scheme",
+    );
+    desk.verify(vector, &[("--nonce", "")]).failed_with(64, "usage: --nonce is missing");
+    desk.verify(vector, &[("--target", "")]).failed_with(64, "usage: --target is missing");
+    desk.verify(vector, &[("--request-file", "nowhere")]).failed_with(64, "--request-file nowhere: ");
+}
+
+#[test]
+fn takes_the_key_in_every_form_that_is_handed_on() {
+    use base64::{Engine as _, prelude::BASE64_STANDARD};
+    let desk = Desk::new();
+    let vector = desk.vector("create-customer");
+    let pem = std::fs::read_to_string(desk.path(&format!("{}.pub", vector.key))).unwrap();
+    let bare: String = pem.lines().filter(|line| !line.starts_with("---")).collect();
+    let der = BASE64_STANDARD.decode(&bare).unwrap();
+    let digits: Vec<String> = der.iter().map(|byte| format!("{byte:02x}")).collect();
+    let (hex, colons) = (digits.concat(), digits.join(":").to_uppercase());
+    let forms: Vec<(&str, Vec<u8>)> = vec![
+        ("PEM", pem.clone().into_bytes()),
+        ("DER", der.clone()),
+        ("DER and a line end", [&der[..], b"\n"].concat()),
+        ("base64", bare.clone().into_bytes()),
+        ("base64 in lines", bare.as_bytes().chunks(64).collect::<Vec<_>>().join(&b"\r\n"[..])),
+        ("base64 for URLs", bare.replace('+', "-").replace('/', "_").replace('=', "").into_bytes()),
+        ("hex", format!("{hex}\n").into_bytes()),
+        ("hex with colons", colons.into_bytes()),
+        ("base64 of PEM", BASE64_STANDARD.encode(&pem).into_bytes()),
+        ("base64 of PEM in quotes", format!("\"{}\"\n", BASE64_STANDARD.encode(&pem)).into_bytes()),
+        ("base64 of hex", BASE64_STANDARD.encode(&hex).into_bytes()),
+    ];
+    for (name, bytes) in forms {
+        let key = desk.write("key", &bytes);
+        let ended = desk.verify(vector, &[("--public-key-file", &key)]);
+        assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""), "{name}");
+    }
+    let private = std::fs::read_to_string(desk.path(&format!("{}.pem", vector.key))).unwrap();
+    let private_der =
+        BASE64_STANDARD.decode(private.lines().filter(|line| !line.starts_with("---")).collect::<String>()).unwrap();
+    for (bytes, reason) in [
+        (private.clone().into_bytes(), "is a private key, a public key is needed"),
+        (private_der.clone(), "is a private key, a public key is needed"),
+        (BASE64_STANDARD.encode(&private_der).into_bytes(), "is a private key, a public key is needed"),
+        (BASE64_STANDARD.encode(&private).into_bytes(), "is a private key, a public key is needed"),
+        (b"".to_vec(), "is empty"),
+        (b"not a key".to_vec(), "holds no PEM block (no \"-----BEGIN\" line)"),
+        (der[..200].to_vec(), "is damaged: the PEM block cannot be decoded"),
+    ] {
+        let key = desk.write("key", &bytes);
+        desk.verify(vector, &[("--public-key-file", &key)]).failed(64, &format!("--public-key-file {key}: {reason}"));
     }
 }

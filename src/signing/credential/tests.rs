@@ -161,6 +161,7 @@ fn credentials_have_three_parts() {
         (format!("{app_id}/20240501120123/"), CredentialError::Algorithm),
         (format!("{app_id}/20240501120123/wonder-rsa-sha256"), CredentialError::Algorithm),
         (format!("{app_id}/20240501120123/Wonder-RSA-SHA512"), CredentialError::Algorithm),
+        (format!("{app_id}/20240501120123/Wonder-HMAC-SHA256"), CredentialError::MobileAlgorithm),
         (format!("{good} "), CredentialError::Algorithm),
         (format!(" {good}"), CredentialError::AppId),
         ("/20240501120123/Wonder-RSA-SHA256".to_owned(), CredentialError::AppId),

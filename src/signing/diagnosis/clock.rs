@@ -10,13 +10,40 @@ pub const TOLERANCE_SECONDS: u64 = 1800;
 /// A clock that shows local time may also be a little wrong, in seconds.
 const DRIFT_SECONDS: i64 = 120;
 
+/// Seconds in half a day, by which a 12-hour clock is wrong.
+const HALF_DAY: i64 = 12 * 3600;
+
+/// An offset from UTC in minutes, positive to the east: `UTC+08:00`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Offset(pub i32);
+
+impl Offset {
+    /// Those in use: whole quarters of an hour from UTC-12:00 to UTC+14:00, without UTC itself.
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        (-12 * 4..=14 * 4).filter(|quarters| *quarters != 0).map(|quarters| Self(quarters * 15))
+    }
+
+    pub(super) fn seconds(self) -> i64 {
+        i64::from(self.0) * 60
+    }
+}
+
+impl fmt::Display for Offset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.0 < 0 { '-' } else { '+' };
+        write!(f, "UTC{sign}{:02}:{:02}", self.0.abs() / 60, self.0.abs() % 60)
+    }
+}
+
 /// What a request time says about the clock that it was taken from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Clock {
     /// Within 30 minutes.
     Right,
-    /// Off by an offset from UTC that is in use somewhere, in minutes: positive is east, ahead of UTC.
-    LocalTime(i32),
+    /// Off by an offset from UTC that is in use somewhere.
+    LocalTime(Offset),
+    /// Off by half a day, within the same day and with an hour that a 12-hour clock shows.
+    TwelveHours,
     /// Off by these seconds: positive is ahead.
     Off(i64),
 }
@@ -29,13 +56,13 @@ impl Clock {
         if off.unsigned_abs() <= TOLERANCE_SECONDS {
             return Self::Right;
         }
-        // Offsets in use are whole quarters of an hour from UTC-12:00 to UTC+14:00.
-        let quarters = (off + 450).div_euclid(900);
-        let near = (off - quarters * 900).abs() <= DRIFT_SECONDS;
-        match i32::try_from(quarters * 15) {
-            Ok(minutes) if near && (-12 * 60..=14 * 60).contains(&minutes) => Self::LocalTime(minutes),
-            _ => Self::Off(off),
+        let near = |wanted: i64| (off - wanted).abs() <= DRIFT_SECONDS;
+        let hour = request_time.unix_seconds() % 86_400 / 3600;
+        // At 13:00 such a clock shows 01, at midnight 12.
+        if (near(-HALF_DAY) && (1..12).contains(&hour)) || (near(HALF_DAY) && hour == 12) {
+            return Self::TwelveHours;
         }
+        Offset::all().find(|offset| near(offset.seconds())).map_or(Self::Off(off), Self::LocalTime)
     }
 }
 
@@ -44,19 +71,16 @@ impl fmt::Display for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Right => f.write_str("the request time is within 30 minutes"),
-            Self::LocalTime(minutes) => {
-                let sign = if minutes < 0 { '-' } else { '+' };
-                let (hours, minutes) = (minutes.abs() / 60, minutes.abs() % 60);
-                write!(
-                    f,
-                    "the request time looks like local time (UTC{sign}{hours:02}:{minutes:02}) in place of UTC, \
-                     Wonder refuses it"
-                )
+            Self::LocalTime(offset) => {
+                write!(f, "the request time looks like local time ({offset}) in place of UTC; Wonder rejects it")
             }
+            Self::TwelveHours => f.write_str(
+                "the request time looks like that of a 12-hour clock (hh in place of HH in the format); Wonder rejects it",
+            ),
             Self::Off(seconds) => {
                 let way = if seconds < 0 { "behind" } else { "ahead" };
                 let seconds = seconds.unsigned_abs();
-                write!(f, "the request time is {seconds} s {way}, Wonder refuses it beyond {TOLERANCE_SECONDS} s")
+                write!(f, "the request time is {seconds} s {way}; Wonder rejects it beyond {TOLERANCE_SECONDS} s")
             }
         }
     }

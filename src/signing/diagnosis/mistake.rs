@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::clock::Offset;
+
 /// One row per mistake: its name, what was done, the remedy.
 macro_rules! mistakes {
     ($($name:ident: $done:literal, $remedy:literal;)+) => {
@@ -12,10 +14,12 @@ macro_rules! mistakes {
                 #[doc = $done]
                 $name,
             )+
+            /// Signed and sent time are apart by an offset from UTC, the signed one ahead where it is positive.
+            LocalTime(Offset),
         }
 
         impl Mistake {
-            /// All of them.
+            /// All of them but [`Self::LocalTime`], of which there is one for each offset.
             pub const ALL: &[Self] = &[$(Self::$name),+];
 
             /// What was done, as a sentence without a full stop.
@@ -23,6 +27,7 @@ macro_rules! mistakes {
             pub fn done(self) -> &'static str {
                 match self {
                     $(Self::$name => $done,)+
+                    Self::LocalTime(_) => "local time was signed but the credential carries another, or the other way round",
                 }
             }
 
@@ -31,6 +36,7 @@ macro_rules! mistakes {
             pub fn remedy(self) -> &'static str {
                 match self {
                     $(Self::$name => $remedy,)+
+                    Self::LocalTime(_) => "use UTC for both",
                 }
             }
         }
@@ -48,6 +54,10 @@ mistakes! {
     SignatureUrlSafe: "the signature is encoded with the URL-safe alphabet", "use standard base64 with + and /";
     SignatureUnpadded: "the signature lacks its base64 padding", "pad the base64 text with = signs";
     SignatureWrapped: "the signature has spaces or line ends in it", "encode it in one line (openssl base64 -A)";
+    SignaturePlusLost: "each + of the signature became a space, as a form decoder makes it",
+        "send and read the header as it is";
+    SignaturePercentEncoded: "the signature is percent-encoded (%2B, %2F, %3D)", "send the base64 text as it is";
+    SignatureEncodedTwice: "the signature is encoded twice", "encode the raw signature bytes once, as standard base64";
     SignatureHex: "the signature is encoded as hex", "encode the raw signature bytes as standard base64";
 
     OtherHash: "the RSA signature was made with another hash than SHA-256", "use RSASSA-PKCS1-v1_5 with SHA-256";
@@ -86,6 +96,12 @@ mistakes! {
     TargetDecoded: "the target was signed with its percent escapes decoded", "sign the target exactly as sent";
     TargetEncoded: "the target was signed with characters percent-encoded that were sent as they are",
         "sign the target exactly as sent";
+    TargetEncodedTwice: "the target was signed with its percent escapes encoded once more (%20 as %2520)",
+        "sign the target exactly as sent";
+    TargetSentEncodedTwice: "the target was sent with percent escapes that are encoded once more than those signed (%2520 for %20)",
+        "encode once, then sign and send the same target";
+    PlusForSpace: "a space of the target was signed as + but sent as %20, or the other way round",
+        "encode once, then sign and send the same target";
     EscapeCase: "the target was signed with percent escapes in another case (%2f, %2F)",
         "sign the target exactly as sent";
     TargetNormalised: "the target was signed with // or dot segments resolved", "sign the target exactly as sent";
@@ -100,10 +116,19 @@ mistakes! {
 
     AnotherTime: "another time was signed than the credential carries",
         "take the time once and use it for the credential and the signature";
-    LocalTime: "local time was signed but the credential carries another", "use UTC for both";
+    TwelveHours: "the time that was signed and that in the credential are 12 hours apart: one is of a 12-hour clock (hh)",
+        "format the hours from 00 to 23 (HH)";
     UnixTime: "seconds since 1970 were signed as the time", "sign the 14 digits that the credential carries";
-    KeyAndMessageSwapped: "nonce and request time were swapped in the first HMAC",
+    FirstHmacSwapped: "key and message were swapped in the first HMAC",
         "use the nonce as key and the request time as message";
+    SecondHmacSwapped: "key and message were swapped in the second HMAC",
+        "use the first HMAC as key and Wonder-RSA-SHA256 as message";
+    BothHmacsSwapped: "key and message were swapped in the first and in the second HMAC",
+        "use the nonce, then the first HMAC as key; the request time, then Wonder-RSA-SHA256 as message";
+    LastHmacSwapped: "key and message were swapped in the last HMAC",
+        "use the second HMAC as key and the pre-sign string as message";
+    MobileScheme: "Wonder-HMAC-SHA256, the mobile SDK's scheme, was the message of the second HMAC",
+        "use Wonder-RSA-SHA256, there and in the credential";
     HexKeys: "the hex text of an HMAC was used as the key of the next", "use the 32 raw bytes as key";
     SecondHmacLeftOut: "the HMAC over the algorithm name was left out",
         "key the last HMAC with the one over Wonder-RSA-SHA256";
@@ -125,6 +150,13 @@ mistakes! {
 
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}; {}", self.done(), self.remedy())
+        match self {
+            Self::LocalTime(offset) => write!(
+                f,
+                "the time that was signed is that of the credential at {offset}: one of the two is local time; {}",
+                self.remedy()
+            ),
+            _ => write!(f, "{}; {}", self.done(), self.remedy()),
+        }
     }
 }

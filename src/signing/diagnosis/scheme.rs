@@ -3,8 +3,8 @@
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use hmac::Mac as _;
 
-use super::{Claim, Mistake, sha256};
-use crate::signing::{ALGORITHM, RequestTime, message, signature_message};
+use super::{Claim, Mistake, clock::Offset, sha256};
+use crate::signing::{ALGORITHM, MOBILE_ALGORITHM, RequestTime, message, signature_message};
 
 /// A body above this length, in bytes, is not tried with every time zone.
 const LONGEST_BODY_FOR_ZONES: usize = 64 * 1024;
@@ -45,9 +45,12 @@ impl Search<'_> {
         let (method, target) = (method.as_bytes(), self.claim.target.as_bytes());
         let head: &[&[u8]] = &[method, b"\n", target];
 
-        let keys: [(Mistake, &[u8]); 8] = [
-            (Mistake::KeyAndMessageSwapped, &mac(&mac(time, nonce), name)),
-            (Mistake::KeyAndMessageSwapped, &mac(name, &k1)),
+        let k1_swapped = mac(time, nonce);
+        let keys: [(Mistake, &[u8]); 10] = [
+            (Mistake::FirstHmacSwapped, &mac(&k1_swapped, name)),
+            (Mistake::SecondHmacSwapped, &mac(name, &k1)),
+            (Mistake::BothHmacsSwapped, &mac(name, &k1_swapped)),
+            (Mistake::MobileScheme, &mac(&k1, MOBILE_ALGORITHM.as_bytes())),
             (Mistake::HexKeys, &k2_hex),
             (Mistake::HexKeys, &mac(&k1_hex, name)),
             (Mistake::HexKeys, &message::hex(&mac(&k1_hex, name))),
@@ -66,7 +69,12 @@ impl Search<'_> {
             let ended = self.claim.body.is_empty() && self.is(&k2, &[method, b"\n", target, b"\n"], b"");
             ended.then_some(Mistake::LineEndAfterTarget)
         };
-        by_key().or_else(by_joint).or_else(line_end)
+        let last_swapped = || {
+            let pre_sign = pre_sign(self.claim);
+            let swapped = sha256(&message::hex(&mac(&pre_sign, &k2))) == *self.digest;
+            swapped.then_some(Mistake::LastHmacSwapped)
+        };
+        by_key().or_else(by_joint).or_else(line_end).or_else(last_swapped)
     }
 
     /// What the RSA step was given in place of the 64 hex characters.
@@ -107,8 +115,15 @@ impl Search<'_> {
         if (-5..=5).any(&mut signed_at) {
             return Some(Mistake::AnotherTime);
         }
-        if body.len() <= LONGEST_BODY_FOR_ZONES && (-14 * 2..=14 * 2).any(|half_hours| signed_at(half_hours * 1800)) {
-            return Some(Mistake::LocalTime);
+        if body.len() <= LONGEST_BODY_FOR_ZONES {
+            // Within one day a 12-hour clock is likelier than the zones that are half a day away.
+            let half_a_day = if seconds % 86_400 < 43_200 { 43_200 } else { -43_200 };
+            if signed_at(half_a_day) {
+                return Some(Mistake::TwelveHours);
+            }
+            if let Some(offset) = Offset::all().find(|offset| signed_at(offset.seconds())) {
+                return Some(Mistake::LocalTime(offset));
+            }
         }
         let unix = mac(self.claim.nonce.as_str().as_bytes(), seconds.to_string().as_bytes());
         let method = method.to_ascii_uppercase();
@@ -133,6 +148,12 @@ impl Search<'_> {
         }
         sha256(&message::hex(&mac.finalize().into_bytes().into())) == *self.digest
     }
+}
+
+fn pre_sign(claim: &Claim<'_>) -> Vec<u8> {
+    let mut whole = Vec::with_capacity(claim.target.len() + claim.body.len() + 16);
+    message::pre_sign(claim.method, claim.target, &[claim.body], |piece| whole.extend_from_slice(piece));
+    whole
 }
 
 fn mac(key: &[u8], message: &[u8]) -> [u8; 32] {

@@ -15,6 +15,10 @@ pub(super) fn find(target: &str, host: Option<&str>, signed: impl Fn(&str) -> bo
 fn guesses(target: &str, host: Option<&str>) -> Vec<(Mistake, String)> {
     let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
     let with = |path: &str| query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
+    let with_query = |change: &dyn Fn(&str) -> String| match query {
+        Some(query) => format!("{path}?{}", change(query)),
+        None => target.to_owned(),
+    };
     let mut guesses: Vec<(Mistake, String)> = Vec::new();
     let mut add = |mistake, guess: String| {
         // Most come out alike, and each is an HMAC over the whole body.
@@ -34,6 +38,15 @@ fn guesses(target: &str, host: Option<&str>) -> Vec<(Mistake, String)> {
     add(Mistake::TrailingSlash, with(path.strip_suffix('/').unwrap_or(path)));
     add(Mistake::TrailingSlash, with(&format!("{path}/")));
 
+    // Before the decodings and encodings, which take some of these for themselves.
+    for (from, to) in [("+", "%20"), ("%20", "+")] {
+        add(Mistake::PlusForSpace, target.replace(from, to));
+        add(Mistake::PlusForSpace, with_query(&|query| query.replace(from, to)));
+    }
+    add(Mistake::TargetSentEncodedTwice, encoded_once(target));
+    add(Mistake::TargetSentEncodedTwice, with_query(&encoded_once));
+    add(Mistake::TargetEncodedTwice, target.replace('%', "%25"));
+    add(Mistake::TargetEncodedTwice, with_query(&|query| query.replace('%', "%25")));
     add(Mistake::TargetDecoded, decode(target, false));
     add(Mistake::TargetDecoded, decode(target, true));
     if let Some(query) = query {
@@ -45,6 +58,13 @@ fn guesses(target: &str, host: Option<&str>) -> Vec<(Mistake, String)> {
         add(Mistake::TargetEncoded, encode(target, kept));
         if let Some(query) = query {
             add(Mistake::TargetEncoded, format!("{path}?{}", encode(query, kept)));
+        }
+    }
+    // What a second encoder makes of a target that is encoded already.
+    if target.contains('%') {
+        for kept in ["/?&=", "/?&=~", "/?&=+:,", "/"] {
+            add(Mistake::TargetEncodedTwice, encode(target, kept));
+            add(Mistake::TargetEncodedTwice, with_query(&|query| encode(query, kept)));
         }
     }
     add(Mistake::EscapeCase, escapes(target, u8::to_ascii_lowercase));
@@ -86,6 +106,18 @@ fn decode(text: &str, plus_is_space: bool) -> String {
         }
     }
     String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
+}
+
+/// `text` with each escaped percent sign that begins an escape itself (`%2520`) as a plain one.
+fn encoded_once(text: &str) -> String {
+    let mut parts = text.split("%25");
+    let mut once = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let escape = matches!(part.as_bytes(), [high, low, ..] if digit(*high).is_some() && digit(*low).is_some());
+        once.push_str(if escape { "%" } else { "%25" });
+        once.push_str(part);
+    }
+    once
 }
 
 fn digit(byte: u8) -> Option<u8> {

@@ -2,10 +2,13 @@
 
 use std::collections::HashSet;
 
-use base64::prelude::BASE64_URL_SAFE;
+use base64::{
+    Engine as _,
+    prelude::{BASE64_STANDARD, BASE64_URL_SAFE},
+};
 use rsa::{pkcs1v15, pkcs8::DecodePrivateKey as _, pss};
 
-use super::*;
+use super::{clock::Offset, *};
 use crate::signing::{ALGORITHM, AppId, RequestTime, SigningKey, message, sign, tests::KnownAnswers, verify};
 
 const TARGET: &str = "/svc/payment/api/v1/openapi/orders/list?filter[state][_in]=paid&limit=20&at=%2f8:00";
@@ -131,6 +134,15 @@ fn targets() -> Vec<(&'static str, String, Mistake)> {
         case("/svc/x/", "/svc/x", TrailingSlash),
         case("/svc/x", "/svc/x/", TrailingSlash),
         case("/svc/x?a", "/svc/x/?a", TrailingSlash),
+        case("/svc/x?a=b+c", "/svc/x?a=b%20c", PlusForSpace),
+        case("/svc/x?a=b%20c&d=%5B", "/svc/x?a=b+c&d=%5B", PlusForSpace),
+        case("/svc/x%20y?a=b%20c", "/svc/x%20y?a=b+c", PlusForSpace),
+        case("/svc/x%20y?a=%5B1%5D", "/svc/x%2520y?a=%255B1%255D", TargetEncodedTwice),
+        case("/svc/x?a=%5B1%5D", "/svc/x?a=%255B1%255D", TargetEncodedTwice),
+        case("/svc/x?a=%5B1%5D&t=8:00+1", "/svc/x?a=%255B1%255D&t=8%3A00%2B1", TargetEncodedTwice),
+        case("/svc/x%2520y?a=%255b", "/svc/x%20y?a=%5b", TargetSentEncodedTwice),
+        case("/svc/x%20y?a=%255B", "/svc/x%20y?a=%5B", TargetSentEncodedTwice),
+        case("/svc/x?a=100%25", "/svc/x?a=100%", TargetDecoded),
         case("/svc/x%20y?a=%5B1%5D", "/svc/x y?a=[1]", TargetDecoded),
         case("/svc/x?a=%E6%B1%89+b", "/svc/x?a=汉 b", TargetDecoded),
         case("/svc/x%20y?a=%5B1%5D", "/svc/x%20y?a=[1]", TargetDecoded),
@@ -193,11 +205,17 @@ fn schemes(bench: &Bench) -> Vec<(String, Mistake)> {
         (bench.chained(&k2, format!("GET\n{TARGET}\n{BODY}").as_bytes()), OtherMethod),
         (at("20240501120124"), AnotherTime),
         (at("20240501120118"), AnotherTime),
-        (at("20240501200123"), LocalTime),
-        (at("20240501063123"), LocalTime),
+        (at("20240501200123"), LocalTime(Offset(8 * 60))),
+        (at("20240501063123"), LocalTime(Offset(-(5 * 60 + 30)))),
+        (at("20240501174623"), LocalTime(Offset(5 * 60 + 45))),
+        (at("20240502010123"), LocalTime(Offset(13 * 60))),
+        (at("20240501000123"), TwelveHours),
         (bench.chained(&hmac(&hmac(NONCE.as_bytes(), unix.as_bytes()), name), pre), UnixTime),
-        (bench.chained(&hmac(&hmac(TIME.as_bytes(), NONCE.as_bytes()), name), pre), KeyAndMessageSwapped),
-        (bench.chained(&hmac(name, &k1), pre), KeyAndMessageSwapped),
+        (bench.chained(&hmac(&hmac(TIME.as_bytes(), NONCE.as_bytes()), name), pre), FirstHmacSwapped),
+        (bench.chained(&hmac(name, &k1), pre), SecondHmacSwapped),
+        (bench.chained(&hmac(name, &hmac(TIME.as_bytes(), NONCE.as_bytes())), pre), BothHmacsSwapped),
+        (bench.chained(pre, &k2), LastHmacSwapped),
+        (bench.chained(&hmac(&k1, b"Wonder-HMAC-SHA256"), pre), MobileScheme),
         (bench.chained(&message::hex(&k2), pre), HexKeys),
         (bench.chained(&hmac(&message::hex(&k1), name), pre), HexKeys),
         (bench.chained(&message::hex(&hmac(&message::hex(&k1), name)), pre), HexKeys),
@@ -275,6 +293,13 @@ fn spellings(right: &str) -> Vec<(String, Mistake)> {
         (right.trim_end_matches('=').to_owned(), Mistake::SignatureUnpadded),
         (format!("{}\n{}\n", &right[..64], &right[64..]), Mistake::SignatureWrapped),
         (format!(" {right}"), Mistake::SignatureWrapped),
+        (right.replace('+', " "), Mistake::SignaturePlusLost),
+        (right.replace('+', " ") + "\r\n", Mistake::SignaturePlusLost),
+        (right.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D"), Mistake::SignaturePercentEncoded),
+        (right.replace('=', "%3d"), Mistake::SignaturePercentEncoded),
+        (BASE64_STANDARD.encode(right), Mistake::SignatureEncodedTwice),
+        (BASE64_STANDARD.encode(&hex), Mistake::SignatureEncodedTwice),
+        (BASE64_URL_SAFE.encode(right), Mistake::SignatureEncodedTwice),
         (hex.to_uppercase(), Mistake::SignatureHex),
         (hex, Mistake::SignatureHex),
         ("<signature>".to_owned(), Mistake::SignatureNotBase64),
@@ -322,6 +347,10 @@ fn every_mistake_is_tested_and_says_something_of_its_own() {
     tested.extend(spellings(&right).into_iter().map(|(_, mistake)| mistake));
     let untested: Vec<_> = Mistake::ALL.iter().filter(|mistake| !tested.contains(mistake)).collect();
     assert!(untested.is_empty(), "{untested:?}");
+    assert_eq!(
+        Mistake::LocalTime(Offset(480)).to_string(),
+        "the time that was signed is that of the credential at UTC+08:00: one of the two is local time; use UTC for both"
+    );
     let sentences: HashSet<_> = Mistake::ALL.iter().map(|mistake| mistake.done()).collect();
     assert_eq!(sentences.len(), Mistake::ALL.len());
     for mistake in Mistake::ALL {
@@ -352,14 +381,14 @@ fn a_stale_time_is_told_from_local_time() {
         ("20240501120123", Clock::Right),
         ("20240501123123", Clock::Right),
         ("20240501113123", Clock::Right),
-        ("20240501123223", Clock::LocalTime(30)),
-        ("20240501200123", Clock::LocalTime(8 * 60)),
-        ("20240501200200", Clock::LocalTime(8 * 60)),
-        ("20240501173123", Clock::LocalTime(5 * 60 + 30)),
-        ("20240501174623", Clock::LocalTime(5 * 60 + 45)),
-        ("20240501050000", Clock::LocalTime(-7 * 60)),
-        ("20240502020123", Clock::LocalTime(14 * 60)),
-        ("20240501000123", Clock::LocalTime(-12 * 60)),
+        ("20240501123223", Clock::LocalTime(Offset(30))),
+        ("20240501200123", Clock::LocalTime(Offset(8 * 60))),
+        ("20240501200200", Clock::LocalTime(Offset(8 * 60))),
+        ("20240501173123", Clock::LocalTime(Offset(5 * 60 + 30))),
+        ("20240501174623", Clock::LocalTime(Offset(5 * 60 + 45))),
+        ("20240501050000", Clock::LocalTime(Offset(-7 * 60))),
+        ("20240502020123", Clock::LocalTime(Offset(14 * 60))),
+        ("20240501000123", Clock::LocalTime(Offset(-12 * 60))),
         ("20240502030123", Clock::Off(15 * 3600)),
         ("20240430230123", Clock::Off(-13 * 3600)),
         ("20240501200623", Clock::Off(8 * 3600 + 300)),
@@ -369,8 +398,23 @@ fn a_stale_time_is_told_from_local_time() {
         assert_eq!(Clock::judge(time.parse().unwrap(), now), expected, "{time}");
     }
     assert_eq!(
-        Clock::LocalTime(-210).to_string(),
-        "the request time looks like local time (UTC-03:30) in place of UTC, Wonder refuses it"
+        Clock::LocalTime(Offset(-210)).to_string(),
+        "the request time looks like local time (UTC-03:30) in place of UTC; Wonder rejects it"
     );
-    assert_eq!(Clock::Off(-5000).to_string(), "the request time is 5000 s behind, Wonder refuses it beyond 1800 s");
+    assert_eq!(Clock::Off(-5000).to_string(), "the request time is 5000 s behind; Wonder rejects it beyond 1800 s");
+}
+
+/// A format with `hh` in place of `HH`: in the afternoon half a day behind, in the hour after midnight half a day ahead.
+#[test]
+fn a_12_hour_clock_is_told_from_local_time() {
+    for (time, now, expected) in [
+        ("20240501010123", "20240501130200", Clock::TwelveHours),
+        ("20240501110123", "20240501230123", Clock::TwelveHours),
+        ("20240501120123", "20240501000123", Clock::TwelveHours),
+        ("20240501130123", "20240501010123", Clock::LocalTime(Offset(12 * 60))),
+        ("20240430130123", "20240501010123", Clock::LocalTime(Offset(-12 * 60))),
+        ("20240501010623", "20240501130123", Clock::Off(-43_200 + 300)),
+    ] {
+        assert_eq!(Clock::judge(time.parse().unwrap(), now.parse().unwrap()), expected, "{time} at {now}");
+    }
 }

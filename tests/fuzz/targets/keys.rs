@@ -18,7 +18,7 @@ fuzz_target!(|pem: &[u8]| {
         }
         Err(error) => one_line(&error.to_string()),
     }
-    match VerifyingKey::from_pem(pem) {
+    match VerifyingKey::read(pem) {
         Ok(key) => {
             let again = VerifyingKey::from_pem(key.to_pem().unwrap().as_bytes()).unwrap();
             assert_eq!((again.bits(), again.fingerprint()), (key.bits(), key.fingerprint()));

@@ -1,0 +1,205 @@
+//! A request as it was captured: the bytes of HTTP/1.1, or header lines alone.
+
+use anyhow::{Result, anyhow, bail};
+
+use super::target::{Method, Target};
+
+/// Method and target.
+pub(super) type Line = (Method, Target);
+
+/// What a capture has. Nothing is checked here but its form: whether it is signed rightly is the question.
+#[derive(Debug, Default)]
+pub(super) struct Capture {
+    /// The method and target of its request line, or of HTTP/2's `:method` and `:path`.
+    pub(super) line: Option<Line>,
+    /// Names in lower case, values without the white space around them.
+    headers: Vec<(String, String)>,
+    /// The body; nothing for header lines alone.
+    pub(super) body: Option<Vec<u8>>,
+}
+
+impl Capture {
+    /// Reads a whole request: head, empty line, body. The body is as long as `Content-Length` or the chunks say, else all that is left.
+    pub(super) fn request(bytes: &[u8]) -> Result<Self> {
+        let (head, rest) = split_head(bytes);
+        let mut capture = Self::headers(head)?;
+        if capture.line.is_none() {
+            bail!("does not begin with a request line such as POST /svc/... HTTP/1.1");
+        }
+        let chunked = capture.header("transfer-encoding")?.is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"));
+        let length = capture.header("content-length")?.map(str::parse::<usize>).transpose();
+        let body = match length.map_err(|_| anyhow!("its Content-Length is not a number"))? {
+            _ if chunked => dechunked(rest)?,
+            None => rest.to_vec(),
+            Some(length) => match rest.get(..length) {
+                Some(body) => body.to_vec(),
+                None => bail!(
+                    "has {} bytes of body, and Content-Length says {length}: it is cut, or its line ends were changed",
+                    rest.len()
+                ),
+            },
+        };
+        capture.body = Some(body);
+        Ok(capture)
+    }
+
+    /// Reads header lines, with or without a request line before them. The `> ` that curl writes before each is left out.
+    pub(super) fn headers(bytes: &[u8]) -> Result<Self> {
+        let text = std::str::from_utf8(bytes).map_err(|_| anyhow!("has bytes in its head that are not UTF-8"))?;
+        let mut capture = Self::default();
+        let mut pseudo = (None, None);
+        for (number, line) in text.lines().enumerate() {
+            let line = line.strip_prefix("> ").unwrap_or(line).trim_end();
+            if line.is_empty() || line == ">" {
+                continue;
+            }
+            if number == 0
+                && let Some((line, host)) = request_line(line)?
+            {
+                capture.line = Some(line);
+                capture.headers.extend(host.map(|host| ("host".to_owned(), host)));
+                continue;
+            }
+            // HTTP/2's own fields begin with the colon that ends the names of others.
+            let colon = line.get(1..).and_then(|rest| rest.find(':')).map(|at| at + 1);
+            let Some((name, value)) = colon.and_then(|at| Some((line.get(..at)?, line.get(at + 1..)?))) else {
+                bail!("line {} is not \"Name: value\"", number + 1);
+            };
+            let (name, value) = (name.trim().to_ascii_lowercase(), value.trim().to_owned());
+            match &name[..] {
+                ":method" => pseudo.0 = Some(value),
+                ":path" => pseudo.1 = Some(value),
+                ":authority" => capture.headers.push(("host".to_owned(), value)),
+                _ => capture.headers.push((name, value)),
+            }
+        }
+        if let (Some(method), Some(path)) = pseudo {
+            capture.line = Some((method.parse()?, path.parse()?));
+        }
+        Ok(capture)
+    }
+
+    /// The one value of a header, nothing without it; an error when there are several.
+    pub(super) fn header(&self, name: &str) -> Result<Option<&str>> {
+        let mut values = self.headers.iter().filter(|(other, _)| other == name).map(|(_, value)| value.as_str());
+        match (values.next(), values.next()) {
+            (_, Some(_)) => bail!("the request has more than one {name} header"),
+            (value, None) => Ok(value),
+        }
+    }
+}
+
+/// The method and target of a request line, and the host of a target that is a whole URL; nothing when the line is no request line.
+fn request_line(line: &str) -> Result<Option<(Line, Option<String>)>> {
+    let mut words = line.split(' ');
+    let (Some(method), Some(target), Some(version), None) = (words.next(), words.next(), words.next(), words.next())
+    else {
+        return Ok(None);
+    };
+    if !version.starts_with("HTTP/") {
+        return Ok(None);
+    }
+    let (host, target) =
+        match target.split_once("://").map(|(_, rest)| rest.split_at(rest.find('/').unwrap_or(rest.len()))) {
+            Some((host, path)) => (Some(host.to_owned()), if path.is_empty() { "/" } else { path }),
+            None => (None, target),
+        };
+    let method = method.parse().map_err(|reason| anyhow!("its method {reason}"))?;
+    let target = target.parse().map_err(|reason| anyhow!("its target {reason}"))?;
+    Ok(Some(((method, target), host)))
+}
+
+/// What is before and after the first empty line.
+fn split_head(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let mut from = 0;
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        let next = from + line.len();
+        if from > 0 && matches!(line, b"\n" | b"\r\n" | b"> \n" | b"> \r\n" | b">\n" | b">\r\n") {
+            return (&bytes[..from], &bytes[next..]);
+        }
+        from = next;
+    }
+    (bytes, &[])
+}
+
+/// The bytes that chunks carry (RFC 9112 §7.1).
+fn dechunked(mut rest: &[u8]) -> Result<Vec<u8>> {
+    let broken = || anyhow!("has a chunked body that is cut or damaged");
+    let mut body = Vec::new();
+    loop {
+        let end = rest.windows(2).position(|two| two == b"\r\n").ok_or_else(broken)?;
+        let line = std::str::from_utf8(&rest[..end]).map_err(|_| broken())?;
+        let size =
+            usize::from_str_radix(line.split(';').next().unwrap_or_default().trim(), 16).map_err(|_| broken())?;
+        rest = &rest[end + 2..];
+        if size == 0 {
+            return Ok(body);
+        }
+        let chunk = rest.get(..size).ok_or_else(broken)?;
+        body.extend_from_slice(chunk);
+        rest = rest.get(size..).and_then(|rest| rest.strip_prefix(b"\r\n")).ok_or_else(broken)?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(bytes: &[u8]) -> Result<Vec<u8>> {
+        Capture::request(bytes).map(|capture| capture.body.unwrap())
+    }
+
+    #[test]
+    fn takes_the_body_that_the_head_announces() {
+        let head = "POST /svc/x?a=1 HTTP/1.1\r\nHost: a\r\n";
+        for (more, expected) in [
+            ("\r\n{}", Ok("{}")),
+            ("Content-Length: 2\r\n\r\n{}\n", Ok("{}")),
+            ("Content-Length: 0\r\n\r\n\n", Ok("")),
+            ("Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1;x=y\r\n}\r\n0\r\n\r\n", Ok("{}")),
+            (
+                "Content-Length: 9\r\n\r\n{}",
+                Err("has 2 bytes of body, and Content-Length says 9: it is cut, or its line ends were changed"),
+            ),
+            ("Content-Length: x\r\n\r\n", Err("its Content-Length is not a number")),
+            ("Transfer-Encoding: chunked\r\n\r\n5\r\n{\r\n", Err("has a chunked body that is cut or damaged")),
+            (
+                "Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}",
+                Err("the request has more than one content-length header"),
+            ),
+        ] {
+            let found = body(format!("{head}{more}").as_bytes()).map_err(|reason| reason.to_string());
+            assert_eq!(found, expected.map(|body| body.as_bytes().to_vec()).map_err(str::to_owned), "{more:?}");
+        }
+    }
+
+    #[test]
+    fn reads_what_people_capture() {
+        for text in [
+            "POST /svc/x?a=1 HTTP/1.1\r\nNonce: n\r\nHost: a:1\r\n\r\n",
+            "POST /svc/x?a=1 HTTP/1.1\nHost:a:1\nnonce:  n \n\n",
+            "> POST /svc/x?a=1 HTTP/1.1\n> Host: a:1\n> NONCE: n\n> \n",
+            "POST http://a:1/svc/x?a=1 HTTP/1.1\r\nNonce: n\r\n\r\n",
+            ":method: POST\n:path: /svc/x?a=1\n:authority: a:1\n:scheme: https\nnonce: n\n",
+        ] {
+            let capture = Capture::request(text.as_bytes()).unwrap();
+            let (method, target) = capture.line.as_ref().unwrap();
+            assert_eq!((method.as_str(), target.as_str()), ("POST", "/svc/x?a=1"), "{text:?}");
+            assert_eq!(capture.header("nonce").unwrap(), Some("n"), "{text:?}");
+            assert_eq!(capture.header("host").unwrap(), Some("a:1"), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn says_what_is_no_request() {
+        for (text, expected) in [
+            (&b"Nonce: n\r\n\r\n"[..], "does not begin with a request line such as POST /svc/... HTTP/1.1"),
+            (b"", "does not begin with a request line such as POST /svc/... HTTP/1.1"),
+            (b"POST /svc/x HTTP/1.1\r\nno header\r\n\r\n", "line 2 is not \"Name: value\""),
+            (b"POST svc HTTP/1.1\r\n\r\n", "its target must start with /: give path and query without scheme and host"),
+            (b"P\xff /", "has bytes in its head that are not UTF-8"),
+        ] {
+            assert_eq!(Capture::request(text).unwrap_err().to_string(), expected);
+        }
+    }
+}
