@@ -25,7 +25,7 @@ sent; an option wins over a file.
 
 Exits 0 when signature, request time and AppID are right, 1 when one of them is not, 64 when a file cannot be read.
 
-Examples:
+Example:
   wonder-signer verify --public-key-file public_key.pem --request-file captured.http
   wonder-signer verify --public-key-file public_key.pem --headers-file headers.txt \\
     --method POST --target /svc/payment/api/v1/openapi/echo --body-file body.json --ignore-time
