@@ -99,6 +99,10 @@ label! {
         Cookie = "cookie",
         /// `Proxy-*`, meant for a proxy.
         Proxy = "proxy",
+        /// `X-Original-URL`, `X-HTTP-Method-Override` and the like: another target or method than the signed one.
+        Override = "override",
+        /// A name with a character other than letters, digits and `-`, which some programs read as another name.
+        LookAlike = "look_alike",
     }
 }
 

@@ -1,4 +1,4 @@
-//! Header hygiene: what passes from the service to Wonder and back. Pure.
+//! Header hygiene: which headers are forwarded from the service to Wonder and back. Pure.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
@@ -7,11 +7,11 @@ use crate::metrics::Stripped;
 /// Prefix of the headers that are between the service and us.
 const OURS: &str = "x-wonder-signer-";
 
-/// Makes a caller's headers fit to be sent upstream; `stripped` hears of each kind of header taken off.
+/// Makes a caller's headers fit to be sent upstream; `stripped` is called with the kind of each header taken off.
 ///
-/// What is left carries no framing, no routing, no signature and nothing that the caller nominated in `Connection`;
-/// the caller of this function sets `Content-Length`, `Host` and the signature headers after it, so that no nomination
-/// can take those away. A missing `Content-Type` becomes `application/json` (`wonder-api.md` §2.1).
+/// The rest has no framing, no routing, no signature, no name that another program may read as one of these, and nothing that the
+/// caller nominated in `Connection`. The caller of this function sets `Content-Length`, `Host` and the signature headers after it. A
+/// missing `Content-Type` becomes `application/json` (`wonder-api.md` §2.1).
 pub fn to_upstream(headers: &mut HeaderMap, mut stripped: impl FnMut(Stripped)) {
     remove_nominated(headers, &mut stripped);
     let unwanted: Vec<(HeaderName, Fate)> = headers
@@ -66,6 +66,11 @@ fn fate(name: &HeaderName) -> Fate {
         text if text.starts_with("proxy-") => Stripped::Proxy,
         text if text.starts_with(OURS) => return Fate::Dropped,
         _ if is_hop_by_hop(name) => Stripped::HopByHop,
+        "x-original-url" | "x-rewrite-url" | "x-http-method-override" | "x-http-method" | "x-method-override" => {
+            Stripped::Override
+        }
+        // CGI, WSGI and PHP read `x_forwarded_for` as `x-forwarded-for`; others drop or fold further characters.
+        text if !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') => Stripped::LookAlike,
         _ => return Fate::Kept,
     })
 }
@@ -86,6 +91,15 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
     )
 }
 
+/// Whether a nomination in `Connection` has no effect on a header: a connection option, or a header for the last recipient, which
+/// must not be nominated (RFC 9110 §7.6.1). The message cannot be read without those that describe its content, nor found again without
+/// its request id and its trace.
+fn is_end_to_end(name: &HeaderName) -> bool {
+    matches!(name.as_str(), "close" | "keep-alive" | "host" | "x-request-id" | "traceparent" | "tracestate")
+        || name.as_str().starts_with("content-")
+}
+
+/// Removes what `Connection` nominates (RFC 9110 §7.6.1).
 fn remove_nominated(headers: &mut HeaderMap, stripped: &mut impl FnMut(Stripped)) {
     if !headers.contains_key(header::CONNECTION) {
         return;
@@ -95,7 +109,7 @@ fn remove_nominated(headers: &mut HeaderMap, stripped: &mut impl FnMut(Stripped)
         .iter()
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
         .filter_map(|token| HeaderName::from_bytes(token.trim_ascii()).ok())
-        .filter(|name| *name != "close" && *name != "keep-alive")
+        .filter(|name| !is_end_to_end(name))
         .collect();
     for name in nominated {
         if headers.remove(&name).is_some() {
@@ -148,6 +162,19 @@ mod tests {
             ("content-length", "3", None),
             ("expect", "100-continue", None),
             ("host", "localhost", None),
+            ("x-original-url", "/admin", Some(Stripped::Override)),
+            ("x-rewrite-url", "/admin", Some(Stripped::Override)),
+            ("x-http-method-override", "DELETE", Some(Stripped::Override)),
+            ("x-http-method", "DELETE", Some(Stripped::Override)),
+            ("x-method-override", "DELETE", Some(Stripped::Override)),
+            ("x_skip_signature", "True", Some(Stripped::LookAlike)),
+            ("transfer_encoding", "chunked", Some(Stripped::LookAlike)),
+            ("content_length", "3", Some(Stripped::LookAlike)),
+            ("x_forwarded_for", "1", Some(Stripped::LookAlike)),
+            ("proxy_authorization", "x", Some(Stripped::LookAlike)),
+            ("x.skip.signature", "True", Some(Stripped::LookAlike)),
+            ("x-skip-signature~", "True", Some(Stripped::LookAlike)),
+            ("x-wonder_signer-credential", "shop", Some(Stripped::LookAlike)),
             ("x-wonder-signer-credential", "shop", None),
         ] {
             let (left, kinds) = upstream(&[(name, value)]);
@@ -181,6 +208,22 @@ mod tests {
         ]);
         assert_eq!(left, ["content-type: application/json", "x-three: 3"]);
         assert_eq!(kinds, [Stripped::HopByHop; 3]);
+    }
+
+    #[test]
+    fn no_nomination_takes_away_what_the_last_recipient_needs() {
+        let lines = [
+            ("content-encoding", "gzip"),
+            ("content-type", "text/plain"),
+            ("traceparent", "00-1-2-01"),
+            ("tracestate", "a=b"),
+            ("x-request-id", "r-1"),
+        ];
+        for (name, _) in lines {
+            let (left, kinds) = upstream(&[&[("connection", name)], &lines[..]].concat());
+            assert_eq!(left, lines.map(|(name, value)| format!("{name}: {value}")));
+            assert_eq!(kinds, []);
+        }
     }
 
     #[test]
