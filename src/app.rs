@@ -11,6 +11,7 @@ use crate::{
     keystore::{Keystore, KeystoreError},
     metrics::{LoadedKey, Metrics, Sent},
     net::{
+        hosts::Hosts,
         intake,
         listen::Listener,
         respond::Code,
@@ -19,7 +20,7 @@ use crate::{
         tls_server::TlsServer,
         upstream::{Upstream, UpstreamError},
     },
-    proxy::{self, Drain, Hosts, Receipt},
+    proxy::{self, Drain, Receipt, Rules},
     signing::{self, Nonce, RequestTime, SignError, Stamp},
     telemetry::{Recorder, Requests},
 };
@@ -149,7 +150,8 @@ impl App {
         tell_credentials(&keystore, &metrics);
         metrics.set_config(config.upstream.environment.as_str(), &fingerprint(&config));
         let asked = ShutdownRequest::new();
-        let (mut routes, sampler) = admin::router(metrics.clone(), readiness.clone(), facts(&config, &keystore));
+        let (mut routes, sampler) =
+            admin::router(metrics.clone(), readiness.clone(), facts(&config, &keystore, &addresses));
         if config.admin.shutdown {
             routes = routes.merge(admin::shutdown::router(asked.clone()));
         }
@@ -163,7 +165,11 @@ impl App {
             upstream,
             metrics: metrics.clone(),
             requests,
-            hosts: hosts(&config, &addresses),
+            rules: Rules {
+                hosts: hosts(&config, &addresses),
+                browser_guard: config.listen.browser_guard,
+                required_header: config.listen.required_header.clone(),
+            },
             limits: config.limits,
             timeouts: config.timeouts,
             drain: drain.clone(),
@@ -267,7 +273,7 @@ fn hosts(config: &Config, addresses: &Addresses) -> Hosts {
 }
 
 /// What the admin pages tell about this sidecar.
-fn facts(config: &Config, keystore: &Arc<Keystore>) -> StatusFacts {
+fn facts(config: &Config, keystore: &Arc<Keystore>, addresses: &Addresses) -> StatusFacts {
     let (keystore, masked) = (Arc::clone(keystore), config.to_masked_json());
     StatusFacts {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -275,6 +281,7 @@ fn facts(config: &Config, keystore: &Arc<Keystore>) -> StatusFacts {
         instance: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         environment: config.upstream.environment.to_string(),
         origin: config.upstream.origin.to_string(),
+        hosts: hosts(config, addresses),
         credentials: Arc::new(move || {
             keystore
                 .entries()

@@ -6,10 +6,10 @@
 //! | `/livez` | 200 while the process can answer at all |
 //! | `/readyz` | 200, or 503 with the reason: `starting`, `draining` |
 //! | `/metrics` | Prometheus text format |
-//! | `/config` | the configuration in force as JSON, its secrets masked |
-//! | `/` | the status page |
-//! | `/status.json` | what the status page shows |
-//! | `/runbook`, `/runbook/{entry}` | the runbook of this version, or one entry of it, as text |
+//! | `/config` | the configuration in force as JSON, its secrets masked; checks `Host` |
+//! | `/` | the status page; checks `Host` |
+//! | `/status.json` | what the status page shows; checks `Host` |
+//! | `/runbook`, `/runbook/{entry}` | the runbook of this version, or one entry of it, as text; checks `Host` |
 //! | `POST /shutdown` | with `admin.shutdown`, from loopback: drain and end |
 //!
 //! `router` has the answers, [`Probes`] the connections, [`Sampler`] the history that the status page draws. Nothing but the
@@ -35,14 +35,15 @@ use std::{
 
 use axum::{
     Json, Router,
-    extract::{Path, State as Shared, rejection::PathRejection},
+    extract::{Path, Request, State as Shared, rejection::PathRejection},
     http::{
         HeaderValue, StatusCode,
         header::{
-            CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+            CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderName, REFERRER_POLICY,
+            X_CONTENT_TYPE_OPTIONS,
         },
     },
-    middleware,
+    middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -56,7 +57,10 @@ pub use self::{
     probes::Probes,
     readiness::{Readiness, State},
 };
-use crate::metrics::{Metrics, TEXT_FORMAT};
+use crate::{
+    metrics::{Metrics, TEXT_FORMAT},
+    net::hosts::Hosts,
+};
 
 /// What the pages tell about the program besides its metrics. The functions are asked anew for each answer, since keys and
 /// configuration can be reloaded.
@@ -70,6 +74,8 @@ pub struct StatusFacts {
     pub environment: String,
     /// Where requests go.
     pub origin: String,
+    /// The names under which people may open the pages, besides any IP address.
+    pub hosts: Hosts,
     /// The credentials in use.
     pub credentials: Arc<dyn Fn() -> Vec<CredentialFact> + Send + Sync>,
     /// The configuration in force, its secrets masked already.
@@ -104,15 +110,18 @@ pub fn router(metrics: Metrics, readiness: Readiness, page: StatusFacts) -> (Rou
     let start = Instant::now();
     let history = Mutex::new(History::new(start, metrics.snapshot()));
     let admin = Arc::new(Admin { metrics, readiness, facts: page, start, history });
-    let routes = Router::new()
+    let pages = Router::new()
         .route("/", get(status_page))
         .route("/status.json", get(status_json))
         .route("/runbook", get(runbook::TEXT))
         .route("/runbook/{entry}", get(runbook_entry))
+        .route("/config", get(config))
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&admin), check_host));
+    // Probes and Prometheus address us by whatever name a cluster gives us, and what they get is not worth a rebinding attack.
+    let routes = pages
         .route("/livez", get("ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics_text))
-        .route("/config", get(config))
         .fallback(|| async { not_found() })
         .method_not_allowed_fallback(|| async { (StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n") })
         .layer(middleware::map_response(harden))
@@ -170,6 +179,25 @@ impl Admin {
         });
         (status, points)
     }
+}
+
+/// Keeps the pages for people from web pages that point a name of their own at this machine. An address in `Host` is always fine:
+/// people open a pod by its address.
+async fn check_host(Shared(admin): Shared<Arc<Admin>>, request: Request, next: Next) -> Response {
+    let mut given = request.headers().get_all(HOST).iter();
+    let given = (given.next(), given.next());
+    let known = match given {
+        // HTTP/1.0, which no browser speaks.
+        (None, _) => true,
+        (Some(host), None) => host.to_str().is_ok_and(|host| admin.facts.hosts.include_or_address(host)),
+        (Some(_), Some(_)) => false,
+    };
+    if known {
+        return next.run(request).await;
+    }
+    let text = "the host in Host is not a name of this listener; open the page by IP address or as localhost, or add the name to \
+                listen.allowed_hosts\n";
+    (StatusCode::MISDIRECTED_REQUEST, text).into_response()
 }
 
 async fn ready(Shared(admin): Shared<Arc<Admin>>) -> Response {

@@ -69,7 +69,7 @@ impl Config {
 
     /// Keys and values in the order of `config/default.toml`.
     fn entries(&self) -> Vec<(String, Value)> {
-        let Self { listen, admin, upstream, credentials, limits, timeouts, shutdown, log, sources } = self;
+        let Self { listen, admin, upstream, credentials, limits, timeouts, shutdown, log, process, sources } = self;
         let mut shown = Shown { sources, entries: Vec::new() };
         listen.show(&mut shown);
         admin.show(&mut shown);
@@ -81,6 +81,7 @@ impl Config {
         timeouts.show(&mut shown);
         shutdown.show(&mut shown);
         log.show(&mut shown);
+        process.show(&mut shown);
         shown.entries
     }
 }

@@ -44,12 +44,12 @@ pub use credentials::{CredentialConfig, KeySource, Secret};
 pub use error::ConfigError;
 pub use explain::{Sources, explain};
 pub use layers::{Flags, Made};
-pub use listener::ListenAddress;
+pub use listener::{ListenAddress, RequiredHeader};
 pub use origin::Origin;
 pub use proxy::Proxy;
 pub use sections::{
     Admin, CaMode, ClientCertificate, Environment, HttpVersion, Limits, Listen, ListenTls, Log, LogFormat, LogLevel,
-    Shutdown, Timeouts, TlsVersion, Upstream,
+    Process, Shutdown, Timeouts, TlsVersion, Upstream,
 };
 pub use values::duration_of;
 
@@ -86,6 +86,8 @@ pub struct Config {
     pub shutdown: Shutdown,
     /// What is written to standard error.
     pub log: Log,
+    /// What other programs of this machine may do to the process.
+    pub process: Process,
     /// Where each value came from.
     pub sources: Sources,
 }
@@ -128,6 +130,7 @@ impl Config {
             timeouts: Timeouts::read(&layers)?,
             shutdown: Shutdown::read(&layers)?,
             log: Log::read(&layers)?,
+            process: Process::read(&layers)?,
             sources: layers.into_sources(),
         };
         if config.upstream.proxy.is_none() && proxy_is_for_everyone {
@@ -156,6 +159,7 @@ fn all_keys() -> Vec<Key> {
     Timeouts::keys(&mut all);
     Shutdown::keys(&mut all);
     Log::keys(&mut all);
+    Process::keys(&mut all);
     all
 }
 

@@ -6,7 +6,7 @@ use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 use super::{
     DAY, GIB, HOUR, KIB, MIB, MILLISECOND, MINUTE,
     field::{Optional, section},
-    listener::{self, ListenAddress},
+    listener::{self, ListenAddress, RequiredHeader},
     origin::Origin,
     proxy::Proxy,
     upstream,
@@ -24,6 +24,10 @@ section! {
         /// Host names accepted in `Host` beside the loopback ones, lower case, without port, default none. A page in a browser
         /// can point a name of its own at loopback; it cannot choose another `Host`.
         allowed_hosts: Vec<String> = "listen.allowed_hosts", hosts();
+        /// Whether requests that a web page made are refused, default `true`: any page that a person has open can reach loopback.
+        browser_guard: bool = "listen.browser_guard", switch();
+        /// A header that every request must have, default none.
+        required_header: Option<RequiredHeader> = "listen.required_header", Optional(word());
         /// Whether `addresses` may be other than loopback, default `false`: whoever reaches it can have requests signed.
         dangerous_allow_non_loopback: bool = "listen.dangerous_allow_non_loopback", switch();
         /// TLS on the TCP addresses, default none: plain.
@@ -172,6 +176,15 @@ section! {
         sample_success: f64 = "log.sample_success", share();
         /// From this duration on a request is slow, and its line is a warning, default 10 s; 0 for never.
         slow_request: Duration = "log.slow_request", duration(Duration::ZERO..=HOUR);
+    }
+}
+
+section! {
+    /// `[process]`: what other programs of this machine may do to the process.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    Process {
+        /// Whether they may read its memory (`perf`, `gdb`, core files), default `false`: keys are in it.
+        dumpable: bool = "process.dumpable", switch();
     }
 }
 

@@ -85,6 +85,8 @@ fn the_defaults_are_those_of_the_design() {
             addresses: vec!["127.0.0.1:8080".parse().unwrap()],
             socket_mode: 0o600,
             allowed_hosts: vec![],
+            browser_guard: true,
+            required_header: None,
             dangerous_allow_non_loopback: false,
             tls: None,
         }
@@ -134,6 +136,7 @@ fn the_defaults_are_those_of_the_design() {
         }
     );
     assert_eq!(config.shutdown, Shutdown { grace: seconds(25), drain_delay: seconds(0) });
+    assert_eq!(config.process, Process { dumpable: false });
     assert_eq!(
         config.log,
         Log {
@@ -193,7 +196,7 @@ fn every_key_is_read() {
     let config = Given::new()
         .file(&format!(
             r#"
-            listen = {{ address = "[::1]:1", socket_mode = "0660", allowed_hosts = ["Signer.Internal", "[::1]"], dangerous_allow_non_loopback = true, tls = {{ certificate_file = "/tls.crt", key_file = "/tls.key", client_ca_file = "/ca.crt", callers = ["shop", "refunds"] }} }}
+            listen = {{ address = "[::1]:1", socket_mode = "0660", allowed_hosts = ["Signer.Internal", "[::1]"], browser_guard = false, required_header = "X-Shop-Request:  yes ", dangerous_allow_non_loopback = true, tls = {{ certificate_file = "/tls.crt", key_file = "/tls.key", client_ca_file = "/ca.crt", callers = ["shop", "refunds"] }} }}
             admin = {{ address = "127.0.0.1:2", shutdown = true }}
             [upstream]
             environment = "custom"
@@ -238,6 +241,8 @@ fn every_key_is_read() {
             make_traceparent = true
             sample_success = 0.25
             slow_request = "12s"
+            [process]
+            dumpable = true
             "#
         ))
         .config();
@@ -249,6 +254,8 @@ fn every_key_is_read() {
             r#"listen.address = "[::1]:1"
 listen.socket_mode = "0660"
 listen.allowed_hosts = ["signer.internal","[::1]"]
+listen.browser_guard = false
+listen.required_header = "x-shop-request: yes"
 listen.dangerous_allow_non_loopback = true
 listen.tls.certificate_file = "/tls.crt"
 listen.tls.key_file = "/tls.key"
@@ -293,6 +300,7 @@ log.format = "json"
 log.make_traceparent = true
 log.sample_success = 0.25
 log.slow_request = "12s"
+process.dumpable = true
 "#
         )
     );

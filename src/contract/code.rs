@@ -42,9 +42,11 @@ codes! {
     AmbiguousBody = "ambiguous_body", BAD_REQUEST No;
     /// `X-Wonder-Signer-Credential` names no configured credential.
     UnknownCredential = "unknown_credential", BAD_REQUEST No;
-    /// The caller is not among `listen.tls.callers`.
+    /// The caller is not among `listen.tls.callers`, or the request lacks `listen.required_header`.
     PolicyDenied = "policy_denied", FORBIDDEN No;
-    /// The target is outside `/svc/`.
+    /// A web page made the request (`listen.browser_guard`).
+    BrowserDenied = "browser_denied", FORBIDDEN No;
+    /// The target is outside `/svc/`, or in `/svc/payment/public/`, to some program that reads it.
     NotWonder = "not_wonder", NOT_FOUND No;
     /// The request head did not arrive in time.
     HeadTimeout = "head_timeout", REQUEST_TIMEOUT No;

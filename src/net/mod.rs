@@ -5,6 +5,7 @@
 //! * [`server`]: accepts connections, serves them, drains them.
 //! * [`upstream`]: the pooled client to the one origin, over [`connect`], with [`tls`] and, where there is one, through the
 //!   proxy of `egress`.
+//! * [`hosts`]: the names under which a listener may be addressed; pure.
 //! * [`intake`]: lets through only HTTP/1 that can be read in one way.
 //! * [`headers`]: which headers pass, in both directions; pure.
 //! * [`respond`]: the one place where failures become responses.
@@ -13,6 +14,7 @@ pub mod caller;
 pub mod connect;
 mod egress;
 pub mod headers;
+pub mod hosts;
 pub mod intake;
 pub mod listen;
 pub mod respond;

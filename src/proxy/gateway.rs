@@ -58,11 +58,14 @@ impl Gateway {
     pub(super) async fn handle(self: Arc<Self>, call: Call) -> Result<Response<Streamed>, Failure> {
         let Call { request, exchange } = call;
         let (head, incoming) = request.into_parts();
-        let target = head::check(&head, &self.parts.hosts)?;
+        let target = head::check(&head, &self.parts.rules)?;
         let entry = self.credential(&head.headers)?;
         exchange.signing_as(&entry);
         let body = self.take_body(&head.headers, incoming, &exchange).await?;
         let mut headers = head.headers;
+        if let Some(required) = &self.parts.rules.required_header {
+            headers.remove(&required.name);
+        }
         headers::to_upstream(&mut headers, |kind| exchange.metrics().stripped(kind));
         if body.length > 0 || matches!(head.method, Method::POST | Method::PUT | Method::PATCH) {
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.length));

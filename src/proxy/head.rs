@@ -1,43 +1,76 @@
 //! Which request heads are taken, decided before a byte of body is read. Pure.
 
-use http::{Method, Uri, Version, header, request::Parts, uri::PathAndQuery};
+use http::{HeaderMap, HeaderName, Method, Uri, Version, header, request::Parts, uri::PathAndQuery};
 
-use crate::net::respond::{Code, Failure};
+use super::target;
+use crate::{
+    config::RequiredHeader,
+    net::{
+        hosts::Hosts,
+        respond::{Code, Failure},
+    },
+};
 
-/// All that Wonder serves lies under this (`wonder-api.md` §5.12).
-const ROOT: &str = "/svc/";
+/// Request headers that browsers add, and programs do not. `Sec-Fetch-Mode` alone is none: Node's `fetch` sends it.
+const BROWSER: [HeaderName; 3] = [header::ORIGIN, HeaderName::from_static("sec-fetch-site"), header::REFERER];
 
-/// The names under which a caller may address us.
+/// Which requests are taken.
 #[derive(Debug, Clone)]
-pub struct Hosts(Vec<String>);
-
-impl Hosts {
-    /// Names of this machine's loopback, and `others` (names or addresses without port).
-    pub fn new(others: impl IntoIterator<Item = String>) -> Self {
-        let loopback = ["localhost", "127.0.0.1", "[::1]"].map(str::to_owned);
-        Self(loopback.into_iter().chain(others.into_iter().map(|host| host.to_ascii_lowercase())).collect())
-    }
-
-    /// Whether `authority` (a host with or without a port) is one of them.
-    ///
-    /// The port says nothing: it may be forwarded or mapped on the way.
-    fn include(&self, authority: &str) -> bool {
-        let host = match authority.rsplit_once(':') {
-            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-            _ => authority,
-        };
-        self.0.iter().any(|known| known.eq_ignore_ascii_case(host))
-    }
+pub struct Rules {
+    /// The names that requests may be addressed to.
+    pub hosts: Hosts,
+    /// Whether requests that a web page made are refused.
+    pub browser_guard: bool,
+    /// A header that every request must have.
+    pub required_header: Option<RequiredHeader>,
 }
 
 /// Checks the head of a request and returns its target, exactly as received.
 ///
 /// The framing of the body is not checked here, because [`crate::net::intake`] has refused a head with two framings.
-pub(super) fn check(head: &Parts, hosts: &Hosts) -> Result<PathAndQuery, Failure> {
+///
+/// The browser guard comes first, so that a page gets one and the same answer whatever it asks for.
+pub(super) fn check(head: &Parts, rules: &Rules) -> Result<PathAndQuery, Failure> {
+    if rules.browser_guard {
+        check_browser(&head.headers)?;
+    }
     check_method(&head.method)?;
     let target = target(&head.uri)?;
-    check_hosts(head, hosts)?;
+    check_hosts(head, &rules.hosts)?;
+    if let Some(required) = &rules.required_header {
+        check_required(&head.headers, required)?;
+    }
     Ok(target)
+}
+
+/// A web page can send requests to loopback from any origin, without asking first (CORS simple requests), and what it does not say
+/// itself its browser adds.
+fn check_browser(headers: &HeaderMap) -> Result<(), Failure> {
+    match BROWSER.iter().find(|name| headers.contains_key(*name)) {
+        None => Ok(()),
+        Some(name) => Err(Failure::new(
+            Code::BrowserDenied,
+            format!(
+                "the request has {name}, which web pages send; call from a program without it (listen.browser_guard)"
+            ),
+        )
+        .closing()),
+    }
+}
+
+fn check_required(headers: &HeaderMap, required: &RequiredHeader) -> Result<(), Failure> {
+    let mut given = headers.get_all(&required.name).iter();
+    match (given.next(), given.next()) {
+        (Some(value), None) if *value == required.value => Ok(()),
+        _ => Err(Failure::new(
+            Code::PolicyDenied,
+            format!(
+                "the request must have the header {} once, with the value of listen.required_header",
+                required.name
+            ),
+        )
+        .closing()),
+    }
 }
 
 fn check_method(method: &Method) -> Result<(), Failure> {
@@ -60,39 +93,11 @@ fn target(uri: &Uri) -> Result<PathAndQuery, Failure> {
     if uri.scheme_str().is_some_and(|scheme| scheme != "http" && uri.authority().is_some() && scheme != "https") {
         return Err(Failure::new(Code::BadTarget, "the request target has a scheme other than http"));
     }
-    if !target.as_str().starts_with(ROOT) || leads_out(target.path()) {
-        return Err(Failure::new(Code::NotWonder, "the request target is not under /svc/; nothing else is forwarded"));
-    }
+    target::check(target)?;
     Ok(target.clone())
 }
 
-/// Whether dot segments would lead out of `/svc/` for anyone who resolves them.
-///
-/// The target itself is never changed. Who resolves it further on is unknown, so it is read as the most lenient reader
-/// would: percent-encoded dots and slashes count as such, a back slash too, empty segments are no level to climb from,
-/// and a segment ends at its parameters (`;`).
-fn leads_out(path: &str) -> bool {
-    let mut plain = path.to_ascii_lowercase();
-    for (encoded, byte) in [("%2e", "."), ("%2f", "/"), ("%5c", "/"), ("\\", "/")] {
-        if plain.contains(encoded) {
-            plain = plain.replace(encoded, byte);
-        }
-    }
-    let mut depth = 0_usize;
-    for segment in plain[ROOT.len()..].split('/') {
-        match segment.split(';').next().unwrap_or_default() {
-            "" | "." => {}
-            ".." => match depth.checked_sub(1) {
-                Some(up) => depth = up,
-                None => return true,
-            },
-            _ => depth += 1,
-        }
-    }
-    false
-}
-
-/// A page in a browser that resolves its own name to loopback still names itself in `Host`.
+/// See [`Hosts`] for what this stops.
 fn check_hosts(head: &Parts, hosts: &Hosts) -> Result<(), Failure> {
     let bad = |name: &str| {
         Failure::new(
@@ -127,11 +132,13 @@ mod tests {
     use super::*;
     use http::Request;
 
+    fn rules() -> Rules {
+        Rules { hosts: Hosts::new(["signer.shop".to_owned()]), browser_guard: true, required_header: None }
+    }
+
     fn code(request: http::request::Builder) -> Result<String, &'static str> {
         let (head, ()) = request.body(()).unwrap().into_parts();
-        check(&head, &Hosts::new(["signer.shop".to_owned()]))
-            .map(|target| target.to_string())
-            .map_err(|failure| failure.code.as_str())
+        check(&head, &rules()).map(|target| target.to_string()).map_err(|failure| failure.code.as_str())
     }
 
     fn get(target: &str) -> Result<String, &'static str> {
@@ -139,47 +146,46 @@ mod tests {
     }
 
     #[test]
-    fn takes_targets_under_svc_as_they_are() {
-        for target in [
-            "/svc/payment/api/v1/openapi/customers",
-            "/svc/a?filter[x][_eq]=1&y=%2f%2F+",
-            "/svc/a?",
-            "/svc//a//b",
-            "/svc/a/../b",
-            "/svc/a/%2e%2E/b",
-            "/svc/a/b/../../c",
-            "/svc/...",
-            "/svc/a?x=/../../..",
-            "/svc/%",
-        ] {
+    fn takes_the_target_as_it_is() {
+        for target in ["/svc/a?filter[x][_eq]=1&y=%2f%2F+", "/svc/a?", "/svc//a//b", "/svc/a/%2e%2E/b"] {
             assert_eq!(get(target).as_deref(), Ok(target));
         }
+        assert_eq!(get("/svc/../x"), Err("not_wonder"));
     }
 
     #[test]
-    fn refuses_targets_outside_svc() {
-        for target in ["/", "/svc", "/SVC/a", "//svc/a", "/svcx/", "/a?/svc/", "/.//svc/", "/%73vc/a"] {
-            assert_eq!(get(target), Err("not_wonder"), "{target}");
-        }
-    }
-
-    #[test]
-    fn refuses_targets_that_dot_segments_lead_out() {
-        for target in [
-            "/svc/..",
-            "/svc/../x",
-            "/svc/../svc/a",
-            "/svc/a/../../b",
-            "/svc/%2e%2e/x",
-            "/svc/.%2E/x",
-            "/svc/..%2fx",
-            "/svc/a%2f..%2f..%2fx",
-            "/svc/..%5cx",
-            "/svc//../x",
-            "/svc/./../x",
-            "/svc/..;a=b/x",
+    fn refuses_what_a_web_page_sends_before_all_else() {
+        for (name, value) in [
+            ("origin", "null"),
+            ("Origin", "http://localhost:8080"),
+            ("Sec-Fetch-Site", "none"),
+            ("sec-fetch-site", "same-origin"),
+            ("referer", ""),
+            ("Referer", "http://evil.example/"),
         ] {
-            assert_eq!(get(target), Err("not_wonder"), "{target}");
+            for (method, target, host) in
+                [("POST", "/svc/a", "localhost"), ("OPTIONS", "/svc/a", "localhost"), ("TRACE", "/x", "evil.example")]
+            {
+                let request = || Request::builder().method(method).uri(target).header("host", host);
+                assert_eq!(code(request().header(name, value)), Err("browser_denied"), "{method} {name}");
+            }
+        }
+        let node = Request::post("/svc/a").header("host", "localhost").header("sec-fetch-mode", "cors");
+        assert!(code(node).is_ok());
+    }
+
+    #[test]
+    fn takes_the_required_header_once_and_with_its_value() {
+        let required = Some("X-Shop: yes".parse().unwrap());
+        let rules = Rules { required_header: required, browser_guard: false, ..rules() };
+        let code = |values: &[&str]| {
+            let request = Request::post("/svc/a").header("host", "localhost").header("origin", "null");
+            let request = values.iter().fold(request, |request, value| request.header("x-shop", *value));
+            check(&request.body(()).unwrap().into_parts().0, &rules).err().map(|failure| failure.code.as_str())
+        };
+        assert_eq!(code(&["yes"]), None);
+        for wrong in [&[][..], &["Yes"], &["no"], &["yes", "yes"]] {
+            assert_eq!(code(wrong), Some("policy_denied"), "{wrong:?}");
         }
     }
 

@@ -8,7 +8,7 @@
 //! * `deadline`: until when a request must have its answer's head; pure.
 //! * `slots`: how many requests are worked on at a time.
 //! * `standing`: whether a queue is a burst or an overload.
-//! * `head`: which request heads are taken; pure.
+//! * `head`: which request heads are taken; `target`: whether a target stays under `/svc/` for every reader; both pure.
 //! * `body`: takes the request body in, within its limits.
 //! * `turns`: whose turn it is to sign.
 //! * `gateway`: stamps, signs and forwards.
@@ -26,6 +26,7 @@ mod head;
 mod observe;
 mod slots;
 mod standing;
+mod target;
 mod trace;
 mod turns;
 
@@ -38,7 +39,7 @@ use tower::{Service, ServiceBuilder};
 
 pub use answer::Answer;
 pub use drain::{Cut, Drain, Receipt};
-pub use head::Hosts;
+pub use head::Rules;
 
 use self::{gateway::Gateway, observe::Observe};
 use crate::{
@@ -63,8 +64,8 @@ pub struct Parts {
     pub metrics: Metrics,
     /// Who tells of each request.
     pub requests: Requests,
-    /// The names that requests may be addressed to.
-    pub hosts: Hosts,
+    /// Which requests are taken.
+    pub rules: Rules,
     /// How much.
     pub limits: Limits,
     /// How long.

@@ -12,6 +12,7 @@ use tower::ServiceExt as _;
 use wonder_signer::{
     admin::{self, CredentialFact, Probes, Readiness, Sampler, StatusFacts},
     metrics::{Metrics, Sent},
+    net::hosts::Hosts,
 };
 
 use crate::support::{patience::soon, wire::read_message};
@@ -47,6 +48,7 @@ fn facts(environment: &str) -> StatusFacts {
         instance: "shop-7d9f-x2x8k".to_owned(),
         environment: environment.to_owned(),
         origin: "https://gateway-stg.wonder.today".to_owned(),
+        hosts: Hosts::new(["admin.example".to_owned()]),
         credentials: Arc::new(|| {
             vec![CredentialFact { name: "default".to_owned(), fingerprint: "0a1b2c3d".to_owned(), bits: 2048 }]
         }),
@@ -241,14 +243,44 @@ async fn refuses_other_paths_and_methods() {
 }
 
 #[tokio::test]
-async fn takes_any_host_and_hardens_every_answer() {
+async fn hardens_every_answer() {
     let admin = admin().await;
-    for (target, host) in [("/", "10.1.2.3:9090"), ("/livez", ""), ("/nothing", "anything.example"), ("/metrics", "x")]
+    for (target, host) in
+        [("/", "10.1.2.3:9090"), ("/", "evil.example"), ("/livez", ""), ("/nothing", "x"), ("/metrics", "x")]
     {
         let answer = admin.send("GET", target, host).await;
         assert_eq!(answer.header("cache-control"), "no-store", "{target}");
         assert_eq!(answer.header("x-content-type-options"), "nosniff", "{target}");
         assert_eq!(answer.header("cross-origin-resource-policy"), "same-origin", "{target}");
+    }
+}
+
+/// A web page can point a name of its own at this machine; its requests have that name in `Host`.
+#[tokio::test]
+async fn the_pages_for_people_check_the_host_and_probes_and_metrics_do_not() {
+    let admin = admin().await;
+    admin.readiness.set_ready();
+    for host in ["admin.example", "LOCALHOST:9090", "127.0.0.1", "10.1.2.3:9090", "[fd00::1]:9090", "[::1]"] {
+        for target in ["/", "/config", "/status.json"] {
+            assert_eq!(admin.send("GET", target, host).await.status, 200, "{target} {host}");
+        }
+    }
+    for host in [
+        "evil.example",
+        "evil.example:9090",
+        "127.0.0.1.evil.example",
+        "",
+        "localhost, evil.example",
+        "a\r\nHost: localhost",
+    ] {
+        for target in ["/", "/config", "/status.json"] {
+            let answer = admin.send("GET", target, host).await;
+            assert_eq!(answer.status, 421, "{target} {host}");
+            assert!(answer.body.contains("listen.allowed_hosts") && !answer.body.contains("evil"), "{}", answer.body);
+        }
+        for target in ["/livez", "/readyz", "/metrics"] {
+            assert_eq!(admin.send("GET", target, host).await.status, 200, "{target} {host}");
+        }
     }
 }
 

@@ -146,7 +146,6 @@ fn full_of_markers(head: &str, id: &str, headers: &[(&str, &str)], body: &[u8]) 
         ("Nonce", FORGED),
         ("Signature", FORGED),
         ("User-Agent", HEADER),
-        ("Referer", HEADER),
         ("X-Forwarded-For", HEADER),
     ];
     let (method, target) = head.split_once(' ').unwrap();

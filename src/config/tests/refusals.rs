@@ -5,6 +5,24 @@ use std::path::Path;
 use super::*;
 
 #[test]
+fn a_required_header_is_name_and_value_and_none_with_a_meaning() {
+    for text in
+        ["true", "X-Shop", "X_Shop: true", "X-Shop: ", "X-Shop:yes", ": true", "X-Shop: ü", "https://proxy.internal"]
+    {
+        let error = error_of_file(&format!("listen.required_header = \"{text}\""));
+        let wanted = "not a header; write its name (letters, digits, \"-\") and its value (visible ASCII), for example \
+                      \"X-Wonder-Signer-Request: true\"";
+        assert!(error.starts_with("listen.required_header = ") && error.ends_with(wanted), "{error}");
+    }
+    for name in ["Host", "content-length", "Origin", "Signature", "X-Request-ID"] {
+        let error = error_of_file(&format!("listen.required_header = \"{name}: yes\""));
+        let wanted =
+            "names a header with a meaning of its own; choose another, for example \"X-Wonder-Signer-Request: true\"";
+        assert!(error.ends_with(wanted), "{error}");
+    }
+}
+
+#[test]
 fn values_are_refused_with_key_layer_and_remedy() {
     for (toml, error) in [
         (
@@ -47,6 +65,7 @@ fn values_are_refused_with_key_layer_and_remedy() {
             "listen.address = \"0.0.0.0:8080\"",
             "listen.address = \"0.0.0.0:8080\" (from FILE): is not a loopback address, and whoever reaches it can have requests signed; to allow it set listen.dangerous_allow_non_loopback = true (flag --allow-non-loopback)",
         ),
+        ("listen.browser_guard = \"no\"", "listen.browser_guard = \"no\" (from FILE): must be true or false"),
         (
             "listen.dangerous_allow_non_loopback = \"yes\"",
             "listen.dangerous_allow_non_loopback = \"yes\" (from FILE): must be true or false",

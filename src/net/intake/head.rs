@@ -16,6 +16,8 @@ pub enum Refusal {
     Version,
     /// A byte in the target that must be percent-encoded.
     Target,
+    /// A target longer than [`LONGEST_TARGET`].
+    LongTarget,
     /// A `#` in the target.
     Fragment,
     /// A line that continues the one before.
@@ -44,7 +46,11 @@ impl From<Refusal> for Failure {
             Refusal::BareLineEnd => (Code::BadRequest, "a line of the request head does not end in CR LF"),
             Refusal::RequestLine => (Code::BadRequest, "the request line is not of the form METHOD target HTTP/1.1"),
             Refusal::Version => (Code::BadRequest, "this listener speaks HTTP/1.1: switch the client to it"),
-            Refusal::Target => (Code::BadTarget, "the request target holds a byte that must be percent-encoded"),
+            Refusal::Target => (
+                Code::BadTarget,
+                "the request target is no path, or has a byte that must be percent-encoded, such as a back slash or a control",
+            ),
+            Refusal::LongTarget => (Code::HeadersTooLarge, "the request target is longer than 65534 bytes"),
             Refusal::Fragment => (Code::BadTarget, "the request target holds a \"#\"; write %23 for one that is meant"),
             Refusal::FoldedHeader => (Code::BadRequest, "a header is folded over two lines"),
             Refusal::HeaderLine => (Code::BadRequest, "a header line is not of the form name: value"),
@@ -61,6 +67,9 @@ impl From<Refusal> for Failure {
         Self::new(code, message).closing()
     }
 }
+
+/// The HTTP library accepts no longer target, and would answer without the error contract.
+const LONGEST_TARGET: usize = 65_534;
 
 /// What follows a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -174,12 +183,15 @@ fn check_request_line(line: &[u8]) -> Result<bool, Refusal> {
     if method.is_empty() || !method.iter().copied().all(is_token) || target.is_empty() {
         return Err(Refusal::RequestLine);
     }
-    if target.contains(&b'#') {
+    if memchr(b'#', target).is_some() {
         return Err(Refusal::Fragment);
     }
-    // What is plainly fine need not be parsed twice.
+    if target.len() > LONGEST_TARGET {
+        return Err(Refusal::LongTarget);
+    }
+    // A target of plain bytes is not parsed twice. The parser accepts a back slash, which some programs read as a slash.
     let plain = target.starts_with(b"/") && target.iter().copied().all(is_plain);
-    if !plain && Uri::try_from(target).is_err() {
+    if !plain && (memchr(b'\\', target).is_some() || Uri::try_from(target).is_err()) {
         return Err(Refusal::Target);
     }
     Ok(old)

@@ -1,7 +1,11 @@
 //! Request targets that name one thing to one reader and another to the next.
 
 use super::{Case, REFUSED, Range};
-use crate::support::sidecar::assert_signed;
+use crate::support::{
+    caller::ask,
+    faults::Upstream,
+    sidecar::{Sidecar, assert_signed},
+};
 
 const BAD_TARGET: &[&str] = &["400 bad_target"];
 const NOT_WONDER: &[&str] = &["404 not_wonder"];
@@ -34,6 +38,9 @@ async fn refuses_bytes_that_no_target_has() {
         refused("a tab", b"/svc/a\tb", BAD_TARGET),
         refused("a bare CR", b"/svc/a\rb", BAD_TARGET),
         refused("a space", b"/svc/a b", REFUSED),
+        refused("a back slash", b"/svc/a\\b", BAD_TARGET),
+        refused("a back slash in the query", b"/svc/a?b\\c", BAD_TARGET),
+        refused("a back slash in an absolute form", b"http://localhost\\@evil.example/svc/a", BAD_TARGET),
         refused("no slash", b"svc/a", BAD_TARGET),
         refused("70 kB", &[b"/svc/", &b"a".repeat(70_000)[..]].concat(), &["431"]),
     ])
@@ -46,9 +53,16 @@ async fn refuses_targets_that_lead_elsewhere() {
         refused("dot segments", b"/svc/../admin", NOT_WONDER),
         refused("encoded dot segments", b"/svc/%2e%2e/admin", NOT_WONDER),
         refused("half encoded", b"/svc/.%2e%2fadmin", NOT_WONDER),
-        refused("back slash", b"/svc/..\\admin", NOT_WONDER),
+        refused("back slash", b"/svc/..\\admin", BAD_TARGET),
         refused("encoded back slash", b"/svc/..%5cadmin", NOT_WONDER),
         refused("parameters on dots", b"/svc/..;/admin", NOT_WONDER),
+        refused("out, if %5c is no separator", b"/svc/a%5cb/../../admin", NOT_WONDER),
+        refused("out, if %2f is no separator", b"/svc/a%2fb/../../admin", NOT_WONDER),
+        refused("encoded twice", b"/svc/%252e%252e/admin", NOT_WONDER),
+        refused("encoded twice, with a slash", b"/svc/..%252fadmin", NOT_WONDER),
+        refused("inside, with %2f", b"/svc/a/b%2fc/../d", BAD_TARGET),
+        refused("inside, with %5c", b"/svc/a/b%5Cc/%2e%2E/d", BAD_TARGET),
+        refused("inside, with %252f", b"/svc/a/b%252fc/../d", BAD_TARGET),
         refused("two slashes first", b"//svc/a", NOT_WONDER),
         refused("the asterisk", b"*", NOT_WONDER),
         refused("another absolute form", b"http://evil.example/svc/a", BAD_HOST),
@@ -63,6 +77,79 @@ async fn refuses_targets_that_lead_elsewhere() {
         Case::refused("PRI", "PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n", REFUSED),
     ])
     .await;
+}
+
+#[tokio::test]
+async fn refuses_the_family_that_takes_no_signature() {
+    let public = |name, target: &[u8]| refused(name, target, NOT_WONDER);
+    Range::play(vec![
+        public("as documented", b"/svc/payment/public/api/v1/openapi/orders"),
+        public("with empty and dot segments", b"/svc//payment/./public/x"),
+        public("by way of another", b"/svc/payment/api/../public/x"),
+        public("encoded", b"/svc/payment%2f%70ublic/x"),
+        public("in capitals", b"/svc/Payment/Public/x"),
+        public("with parameters", b"/svc/payment;v=1/public;x"),
+        Case::taken("a longer name", line(b"/svc/payment/publicity"), "GET", "/svc/payment/publicity", b""),
+    ])
+    .await;
+}
+
+/// The bytes that a target may have, as in the table of `deploy/errors.md`: in the path, in the query.
+#[tokio::test]
+async fn every_byte_of_a_target_is_taken_or_refused_as_documented() {
+    let upstream = Upstream::builder().start().await;
+    let sidecar = Sidecar::before(&upstream.origin()).await;
+    let lines = include_str!("../../../deploy/errors.md").lines();
+    let table = lines.skip_while(|line| !line.starts_with("| Bytes | In the path | In the query |")).skip(2);
+    let mut seen = [0; 256];
+    for row in table.take_while(|row| row.starts_with('|')) {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let byte = |text: &str| u8::from_str_radix(text, 16).unwrap();
+        let bytes = cells[0].split(' ').flat_map(|part| {
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            byte(first)..=byte(last)
+        });
+        for byte in bytes {
+            seen[usize::from(byte)] += 1;
+            for (place, cell) in [("/svc/x", cells[1]), ("/svc/x?y", cells[2])] {
+                let target = |bytes: &[u8]| [place.as_bytes(), bytes, b"z"].concat();
+                // A byte of a longer character is nothing by itself.
+                let (targets, wanted) = match cell {
+                    "taken" => (vec![target(&[byte])], "200 whole".to_owned()),
+                    "taken in UTF-8" => {
+                        assert_eq!(ask(sidecar.listen, &line(&target(&[byte]))).await.text(), "400 bad_target no");
+                        let character = ('\u{80}'..='\u{10ffff}')
+                            .find(|character| character.to_string().as_bytes().contains(&byte));
+                        (vec![target(character.unwrap().to_string().as_bytes())], "200 whole".to_owned())
+                    }
+                    refusal => (vec![target(&[byte])], format!("400 {} no", refusal.trim_matches('`'))),
+                };
+                for target in targets {
+                    let got = ask(sidecar.listen, &line(&target)).await.text();
+                    assert_eq!(got, wanted, "{byte:#04x} in {place}");
+                    let reached = upstream.take();
+                    assert_eq!(reached.len(), usize::from(wanted == "200 whole"));
+                    for message in reached {
+                        assert_signed(&message);
+                        assert_eq!(message.start_line().as_bytes(), [b"GET ", &target[..], b" HTTP/1.1"].concat());
+                    }
+                }
+            }
+        }
+    }
+    assert_eq!(seen, [1; 256], "each byte is in one row");
+}
+
+#[tokio::test]
+async fn a_target_longer_than_any_is_refused_in_the_contract() {
+    let upstream = Upstream::builder().start().await;
+    let sidecar = Sidecar::with(&upstream.origin(), "[limits]\nheader_bytes = \"1MiB\"").await;
+    for (length, wanted) in
+        [(65_534, "200 whole"), (65_535, "431 headers_too_large no"), (900_000, "431 headers_too_large no")]
+    {
+        let target = format!("/svc/{}", "a".repeat(length - 5));
+        assert_eq!(ask(sidecar.listen, &line(target.as_bytes())).await.text(), wanted, "{length}");
+    }
 }
 
 #[tokio::test]
