@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 
-use super::Failure;
+use super::{Failure, process};
 use crate::config::{Config, Flags, values::path_text};
 
 /// Where the configuration comes from.
@@ -43,7 +43,7 @@ pub(super) struct ConfigurationArgs {
 }
 
 impl ConfigurationArgs {
-    /// Reads every layer.
+    /// Reads every layer, and does what it says of the process itself.
     pub(super) fn load(&self) -> Result<Config, Failure> {
         let flags = Flags {
             app_id: self.app_id.clone(),
@@ -56,6 +56,9 @@ impl ConfigurationArgs {
             allowed_hosts: self.allowed_hosts.clone(),
             allow_non_loopback: self.allow_non_loopback,
         };
-        Config::load(&self.files, std::env::vars_os(), &flags).context("configuration").map_err(Failure::usage)
+        let config =
+            Config::load(&self.files, std::env::vars_os(), &flags).context("configuration").map_err(Failure::usage)?;
+        process::obey(config.process);
+        Ok(config)
     }
 }

@@ -1,7 +1,7 @@
 //! `keygen`: a key pair in two files, never over existing ones.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::{self, DirBuilder, OpenOptions},
     io::{self, Write},
     path::{Path, PathBuf},
 };
@@ -22,7 +22,7 @@ const PUBLIC: &str = "public_key.pem";
 Example:
   wonder-signer keygen --out keys --bits 4096")]
 pub(super) struct KeygenArgs {
-    /// The directory to write to; made when it is missing.
+    /// The directory to write to; made with mode 0700 when it is missing.
     #[arg(long, value_name = "DIR", value_parser = path_text)]
     out: PathBuf,
     /// The size of the modulus: 2048, 3072 or 4096.
@@ -40,7 +40,7 @@ impl KeygenArgs {
             }
         }
         let (key, text) = SigningKey::generate(&mut StdRng::from_entropy(), self.bits)?;
-        fs::create_dir_all(&self.out).with_context(|| format!("keygen: --out {}", self.out.display()))?;
+        create_directory(&self.out).with_context(|| format!("keygen: --out {}", self.out.display()))?;
         create(&private, text.as_bytes(), 0o600).with_context(|| format!("keygen: {}", private.display()))?;
         if let Err(error) = create(&public, key.verifying_key().to_pem()?.as_bytes(), 0o644) {
             // A private key alone would stop the next attempt. What failed first is what is told.
@@ -53,6 +53,14 @@ impl KeygenArgs {
         writeln!(out, "next: create an AppID in Wonder's portal and paste the text of {PUBLIC} as its public key")?;
         Ok(())
     }
+}
+
+/// Makes the directory, and those above it that are missing, for its owner alone. One that is there stays as it is.
+fn create_directory(path: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(path)
 }
 
 /// Writes a new file whole or leaves none; an existing one is not touched.

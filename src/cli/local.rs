@@ -6,7 +6,7 @@ use anyhow::{Context as _, anyhow};
 use rustls::pki_types::ServerName;
 use serde::Serialize;
 
-use super::{Failure, Outcome, whole};
+use super::{Failure, Outcome, process, whole};
 use crate::{
     app::bind_reason,
     config::{Config, Flags, Made, values::path_text},
@@ -42,9 +42,11 @@ impl LocalArgs {
     pub(super) fn load(&self, flags: Flags, made: Made) -> Result<Config, Failure> {
         let flags =
             Flags { allowed_hosts: self.allowed_hosts.clone(), allow_non_loopback: self.allow_non_loopback, ..flags };
-        Config::load_with(&self.files, std::env::vars_os(), &flags, made)
+        let config = Config::load_with(&self.files, std::env::vars_os(), &flags, made)
             .context("configuration")
-            .map_err(Failure::usage)
+            .map_err(Failure::usage)?;
+        process::obey(config.process);
+        Ok(config)
     }
 
     /// The names that the simulator's certificate is for, beside those of loopback.

@@ -14,6 +14,7 @@ mod input;
 mod keygen;
 mod local;
 mod output;
+mod process;
 mod run;
 mod runtime;
 mod shell;
@@ -83,6 +84,7 @@ impl Command {
 /// Reads the process's arguments, runs the command they name and gives its exit code.
 #[must_use]
 pub fn run() -> ExitCode {
+    process::close();
     let mut out = UntilClosed::new(io::stdout().lock());
     let outcome = match Arguments::try_parse() {
         Ok(arguments) => arguments.command.run(&mut out),

@@ -1,17 +1,35 @@
 //! What the commands that serve run on: workers, and descriptors for their connections.
 
-use std::{env, future::Future, thread};
+use std::{env, future::Future, io, num::NonZero, sync::Mutex, thread};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::runtime::Builder;
+
+use crate::net::clock;
 
 /// Runs `work` to its end, with as many workers as the machine, or the control group, grants processors.
 ///
 /// A single worker is this thread itself: handing work to a thread costs 5 µs a request, 2 % of an RSA-2048 signature.
 pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
+    if !clock::has_date() {
+        bail!(
+            "start: the clock is before 1970 or after 9999; set it (Wonder refuses requests that are more than 30 minutes off)"
+        );
+    }
     allow_descriptors();
-    let mut builder = if is_single() { Builder::new_current_thread() } else { Builder::new_multi_thread() };
+    let workers = workers();
+    let threads = workers + OTHER_THREADS;
+    try_threads(threads).with_context(|| {
+        format!(
+            "start: cannot start {threads} threads; raise the limit of processes (podPidsLimit, pids.max, ulimit -u)"
+        )
+    })?;
+    let mut builder = match workers {
+        1 => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    builder.worker_threads(workers);
     let runtime = builder.enable_all().build().context("runtime")?;
     let outcome = runtime.block_on(work);
     // What may still run is the system's look-up of a name, which nothing can end and nobody waits for any more.
@@ -28,10 +46,21 @@ fn allow_descriptors() {
     let _ = setrlimit(Resource::Nofile, limit);
 }
 
-/// Whether there is one worker. tokio's own variable sets another number than there are processors.
-fn is_single() -> bool {
-    match env::var("TOKIO_WORKER_THREADS") {
-        Ok(number) => number == "1",
-        Err(_) => thread::available_parallelism().is_ok_and(|processors| processors.get() == 1),
-    }
+/// How many workers there are. tokio's own variable sets another number than there are processors.
+fn workers() -> usize {
+    let set = env::var("TOKIO_WORKER_THREADS").ok().and_then(|number| number.parse().ok());
+    set.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZero::get)
+}
+
+/// The thread of the admin listener, and one for the system's look-up of a name.
+const OTHER_THREADS: usize = 2;
+
+/// Starts that many threads at once and ends them again. tokio panics when it gets no thread.
+fn try_threads(number: usize) -> io::Result<()> {
+    let gate = Mutex::new(());
+    thread::scope(|scope| {
+        // Keeps each thread until the last has started.
+        let _closed = gate.lock();
+        (0..number).try_for_each(|_| thread::Builder::new().spawn_scoped(scope, || drop(gate.lock())).map(drop))
+    })
 }

@@ -5,12 +5,14 @@
 //! * [`server`]: accepts connections, serves them, drains them.
 //! * [`upstream`]: the pooled client to the one origin, over [`connect`], with [`tls`] and, where there is one, through the
 //!   proxy of `egress`.
+//! * [`clock`]: the time of day, for TLS and `Date`.
 //! * [`hosts`]: the names under which a listener may be addressed; pure.
 //! * [`intake`]: lets through only HTTP/1 that can be read in one way.
 //! * [`headers`]: which headers pass, in both directions; pure.
 //! * [`respond`]: the one place where failures become responses.
 
 pub mod caller;
+pub mod clock;
 pub mod connect;
 mod egress;
 pub mod headers;

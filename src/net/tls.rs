@@ -7,6 +7,7 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
 };
 
+use super::clock::Clock;
 use crate::config::{self, CaMode, HttpVersion, Origin, TlsVersion};
 
 /// More than any chain of certificates needs, bytes.
@@ -46,7 +47,7 @@ pub(super) fn client(upstream: &config::Upstream) -> Result<(Arc<ClientConfig>, 
         TlsVersion::Tls13 => &[&rustls::version::TLS13],
     };
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
+    let builder = ClientConfig::builder_with_details(provider, Arc::new(Clock))
         .with_protocol_versions(versions)?
         .with_root_certificates(trusted(upstream)?);
     let mut config = match &upstream.client_certificate {

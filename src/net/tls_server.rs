@@ -21,6 +21,7 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::{
     caller::{Caller, Callers},
+    clock::Clock,
     tls::{self, TlsError},
 };
 use crate::{config::ListenTls, metrics::Metrics};
@@ -158,7 +159,7 @@ fn settings(files: &ListenTls) -> Result<Arc<ServerConfig>, TlsError> {
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(authorities), Arc::clone(&provider))
         .build()
         .map_err(|error| refused(error.to_string()))?;
-    let mut settings = ServerConfig::builder_with_provider(provider)
+    let mut settings = ServerConfig::builder_with_details(provider, Arc::new(Clock))
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
         .with_client_cert_verifier(verifier)
         .with_single_cert(chain, key)

@@ -125,7 +125,8 @@ fn open(
     target: &str,
     message: impl FnOnce(&mut String),
 ) {
-    let time = humantime::format_rfc3339_micros(time);
+    // The formatter panics on a clock before 1970, and a log line must not end the program.
+    let time = humantime::format_rfc3339_micros(time.max(SystemTime::UNIX_EPOCH));
     // Writing to a `String` does not fail.
     let _ = match style {
         Style::Json => write!(line, r#"{{"timestamp":"{time}","level":"{level}","message":""#),

@@ -49,6 +49,22 @@ struct Outer(#[source] Inner);
 struct Inner;
 
 #[test]
+fn a_clock_before_1970_is_written_as_1970() {
+    for style in [Style::Json, Style::Text] {
+        let _alone = alone();
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&lines);
+        let clock = || UNIX_EPOCH - Duration::from_hours(24 * 365);
+        let (subscriber, _telemetry) =
+            subscriber(LogLevel::Info, style, clock, move |line| sink.lock().unwrap().extend(line));
+        tracing::subscriber::with_default(subscriber, || info!("early"));
+        let text = String::from_utf8(lines.lock().unwrap().clone()).unwrap();
+        assert!(text.contains("1970-01-01T00:00:00.000000Z") && text.contains("early"), "{text}");
+        assert!(lines::lost(style, clock(), 1).contains("1970-01-01T00:00:00.000000Z"));
+    }
+}
+
+#[test]
 fn writes_one_flat_json_object_per_event() {
     let text = logged(LogLevel::Info, Style::Json, |_| {
         info!(target: "wonder_signer::proxy", status = 200u16, seconds = 0.25, ok = true, change = -1, name = "a", "request");

@@ -19,6 +19,9 @@ fn makes_a_pair_that_signs_and_verifies_and_is_never_overwritten() {
     {
         use std::os::unix::fs::PermissionsExt as _;
         assert_eq!(fs::metadata(&private).unwrap().permissions().mode() & 0o777, 0o600);
+        for made in [desk.path("new"), directory.clone()] {
+            assert_eq!(fs::metadata(made).unwrap().permissions().mode() & 0o777, 0o700);
+        }
     }
 
     let arguments = ["sign", "--app-id", &vector.app_id, "--private-key-file", &private, "--nonce", &vector.nonce];

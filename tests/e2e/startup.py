@@ -161,6 +161,18 @@ CASES = [
     ),
     ("`ca.crt` is missing", GOOD + TLS.replace("ca.crt", "tls/ca.crt"), {}, "put the authority of the callers' certificates there"),
     ("`ca.crt` holds no certificate", GOOD + TLS.replace("ca.crt", "empty.pem"), {}, "put the authority of the callers' certificates there"),
+    (
+        "the clock is before 1970",
+        GOOD,
+        {"under": ["/usr/bin/faketime", "1960-01-01 00:00:00"]},
+        "wait until the node has the time; `timedatectl` says whether it has",
+    ),
+    (
+        "there is no thread to be had",
+        GOOD,
+        {"under": ["/usr/bin/prlimit", "--nproc=1"], "user": 61380, "env": {"TOKIO_WORKER_THREADS": "2"}},
+        "raise the pod's `podPidsLimit`, or end what uses it up",
+    ),
     ("a misspelt flag", GOOD, {"flags": ["--confg", "x"]}, "use the flag that is suggested"),
 ]
 
@@ -206,7 +218,7 @@ def cause(program, work, configuration, more):
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind(("127.0.0.1", more["taken"]))
         taken.listen()
-    words = [program, "run", "--config", "sidecar.toml", *more.get("flags", [])]
+    words = [*more.get("under", []), program, "run", "--config", "sidecar.toml", *more.get("flags", [])]
     identity = {"user": more["user"], "group": more["user"], "extra_groups": []} if "user" in more else {}
     try:
         done = subprocess.run(

@@ -17,6 +17,7 @@ mod egress;
 mod endurance;
 mod faults;
 mod gateway;
+mod hardening;
 mod http2;
 mod limits;
 mod listeners;

@@ -32,6 +32,7 @@ use super::{
     settings::{Settings, SettingsError},
     spans::{self, Record},
 };
+use crate::net::clock::Clock;
 
 /// A collector that is away for long is told of once in this time.
 const BETWEEN_WARNINGS: Duration = Duration::from_mins(1);
@@ -212,7 +213,7 @@ fn tls_config(settings: &Settings) -> Result<ClientConfig, SettingsError> {
         }
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    Ok(ClientConfig::builder_with_provider(provider)
+    Ok(ClientConfig::builder_with_details(provider, Arc::new(Clock))
         .with_safe_default_protocol_versions()
         .map_err(|error| SettingsError::new(CERTIFICATE, error.to_string()))?
         .with_root_certificates(roots)

@@ -1,0 +1,290 @@
+//! The process against other programs of the same machine: its memory, its files, and what it needs of the system.
+
+use std::{
+    fs,
+    os::unix::{
+        fs::{MetadataExt as _, PermissionsExt as _, symlink},
+        process::CommandExt as _,
+    },
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::{
+    patience::HANG,
+    sidecar::{APP_ID, KEY_PEM, metric},
+};
+
+/// A user who has no other process here.
+const USER: u32 = 61_379;
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").unwrap().uid() == 0
+}
+
+/// A directory that any user may enter, and the program in it.
+fn place() -> (TempDir, PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let program = directory.path().join("wonder-signer");
+    fs::copy(env!("CARGO_BIN_EXE_wonder-signer"), &program).unwrap();
+    (directory, program)
+}
+
+/// `command` as another user where we are root; else as ourselves, who are no root either.
+fn unprivileged(command: &mut Command) -> &mut Command {
+    if is_root() { command.uid(USER).gid(USER) } else { command }
+}
+
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// `run`, ready; gives its admin address.
+fn sidecar(program: &Path, directory: &Path, environment: &[(&str, &str)]) -> (Killed, std::net::SocketAddr) {
+    let ready = directory.join("ready.json");
+    let mut command = Command::new(program);
+    command
+        .args(["run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--app-id", APP_ID, "--ready-file"])
+        .arg(&ready)
+        .env_clear()
+        .env("WONDER_SIGNER_CREDENTIALS__DEFAULT__PRIVATE_KEY", &*KEY_PEM)
+        .envs(environment.iter().copied())
+        .stderr(Stdio::null());
+    let child = Killed(unprivileged(&mut command).spawn().unwrap());
+    let until = Instant::now() + HANG;
+    let text = loop {
+        match fs::read(&ready) {
+            Ok(text) => break text,
+            Err(_) => assert!(Instant::now() < until, "it is not ready"),
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    fs::remove_file(ready).unwrap();
+    let ready: Value = serde_json::from_slice(&text).unwrap();
+    (child, ready["admin"].as_str().unwrap().parse().unwrap())
+}
+
+/// Whether other processes of the same user may read its memory, and how large a core file may get.
+fn openness(child: &Child) -> (bool, String) {
+    let process = PathBuf::from(format!("/proc/{}", child.id()));
+    let limits = fs::read_to_string(process.join("limits")).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    // The files of a process that may not be dumped are root's (proc_pid(5)).
+    let status = fs::read_to_string(process.join("status")).unwrap();
+    let user: u32 =
+        status.lines().find(|line| line.starts_with("Uid:")).unwrap().split('\t').nth(1).unwrap().parse().unwrap();
+    (
+        fs::metadata(process.join("environ")).unwrap().uid() == user && user != 0,
+        core.split_whitespace().nth(4).unwrap().to_owned(),
+    )
+}
+
+#[tokio::test]
+async fn no_other_program_of_the_user_reads_the_memory_of_the_sidecar_and_the_metrics_still_do() {
+    let (directory, program) = place();
+    let (child, admin) = sidecar(&program, directory.path(), &[]);
+    assert_eq!(openness(&child.0), (false, "0".to_owned()));
+    for series in [
+        "process_cpu_seconds_total",
+        "process_open_fds",
+        "process_max_fds",
+        "process_resident_memory_bytes",
+        "process_virtual_memory_bytes",
+        "process_start_time_seconds",
+        "process_threads",
+    ] {
+        let value = metric(admin, series).await;
+        assert!(value > 0.0 || series == "process_cpu_seconds_total", "{series} is {value}");
+    }
+    assert!(metric(admin, "process_open_fds").await >= 5.0);
+}
+
+#[test]
+fn perf_and_gdb_may_if_the_configuration_says_so() {
+    let (directory, program) = place();
+    let (child, _) = sidecar(&program, directory.path(), &[("WONDER_SIGNER_PROCESS__DUMPABLE", "true")]);
+    let ours = fs::read_to_string("/proc/self/limits").unwrap();
+    let ours = ours.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    let (open, core) = openness(&child.0);
+    assert!(open || !is_root());
+    assert_eq!(core, ours.split_whitespace().nth(4).unwrap());
+}
+
+#[test]
+fn every_command_that_holds_a_key_is_closed() {
+    let (directory, program) = place();
+    let key = directory.path().join("key.pem");
+    fs::write(&key, &*KEY_PEM).unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    // Each of these waits: for its body, for its end, for an answer.
+    let stalling = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let origin = format!("http://{}", stalling.local_addr().unwrap());
+    let key = key.to_str().unwrap();
+    for arguments in [
+        &[
+            "sign",
+            "--app-id",
+            APP_ID,
+            "--private-key-file",
+            key,
+            "--method",
+            "POST",
+            "--target",
+            "/svc/a",
+            "--body-file",
+            "-",
+        ][..],
+        &["dev", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"],
+        &[
+            "check",
+            "--echo",
+            "--environment",
+            "custom",
+            "--origin",
+            &origin,
+            "--app-id",
+            APP_ID,
+            "--private-key-file",
+            key,
+        ],
+    ] {
+        let mut command = Command::new(&program);
+        command.args(arguments).env_clear().stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = Killed(unprivileged(&mut command).spawn().unwrap());
+        // It is the first thing that a command does.
+        let until = Instant::now() + HANG;
+        while openness(&child.0) != (false, "0".to_owned()) {
+            assert!(Instant::now() < until && child.0.try_wait().unwrap().is_none(), "{arguments:?}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert!(child.0.try_wait().unwrap().is_none(), "{arguments:?} has ended");
+    }
+}
+
+#[test]
+fn without_threads_the_start_ends_with_a_remedy() {
+    let (_directory, program) = place();
+    let key = ("WONDER_SIGNER_CREDENTIALS__DEFAULT__PRIVATE_KEY", &**KEY_PEM);
+    for workers in ["1", "2", "8"] {
+        // As many as the process itself, and as many as it needs but one.
+        for allowed in [1, workers.parse::<u32>().unwrap() + 2] {
+            let mut command = Command::new("prlimit");
+            command
+                .arg(format!("--nproc={allowed}"))
+                .arg(&program)
+                .args(["run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--app-id", APP_ID])
+                .env_clear()
+                .env("PATH", "/usr/bin:/bin")
+                .env("TOKIO_WORKER_THREADS", workers)
+                .env(key.0, key.1);
+            let ended = unprivileged(&mut command).output().unwrap();
+            let error = String::from_utf8(ended.stderr).unwrap();
+            assert_eq!((ended.status.code(), error.lines().count()), (Some(1), 1), "{workers} {allowed}: {error}");
+            assert!(error.starts_with("wonder-signer: start: cannot start "), "{error}");
+            assert!(error.contains("podPidsLimit"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_planted_link_is_not_followed() {
+    let (directory, program) = place();
+    let (victim, key) = (directory.path().join("victim"), directory.path().join("key.pem"));
+    let public = directory.path().join("public.pem");
+    fs::write(&victim, "precious").unwrap();
+    fs::write(&key, &*KEY_PEM).unwrap();
+    fs::write(&public, crate::support::sidecar::verifying_key().to_pem().unwrap()).unwrap();
+    let shared = directory.path().join("shared");
+    fs::create_dir(&shared).unwrap();
+    let (ready, ca) = (shared.join("ready.json"), shared.join("ca.pem"));
+    for name in ["ready.json.unfinished", "ca.pem.unfinished", "ready.json.tmp", "ready.json.new"] {
+        symlink(&victim, shared.join(name)).unwrap();
+    }
+    // The names that a process may be expected to choose by its id.
+    let own = std::process::id();
+    for id in own..own + 3000 {
+        symlink(&victim, shared.join(format!("ready.json.{id}"))).unwrap();
+    }
+    let planted = fs::read_dir(&shared).unwrap().count();
+    let start = |arguments: &[&str], wanted: &Path| {
+        let mut command = Command::new(&program);
+        command.args(arguments).env_clear().stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = Killed(command.spawn().unwrap());
+        let until = Instant::now() + HANG;
+        while !wanted.is_file() {
+            assert!(Instant::now() < until && child.0.try_wait().unwrap().is_none(), "{arguments:?}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    };
+    let text = |path: &Path| path.to_str().unwrap().to_owned();
+    start(
+        &[
+            "run",
+            "--listen",
+            "127.0.0.1:0",
+            "--admin",
+            "127.0.0.1:0",
+            "--app-id",
+            APP_ID,
+            "--private-key-file",
+            &text(&key),
+            "--ready-file",
+            &text(&ready),
+        ],
+        &ready,
+    );
+    assert!(!fs::symlink_metadata(&ready).unwrap().is_symlink());
+    fs::remove_file(&ready).unwrap();
+    start(
+        &[
+            "simulate",
+            "--listen",
+            "127.0.0.1:0",
+            "--app-id",
+            APP_ID,
+            "--public-key-file",
+            &text(&public),
+            "--ca-out",
+            &text(&ca),
+            "--ready-file",
+            &text(&ready),
+        ],
+        &ready,
+    );
+    assert!(fs::read_to_string(&ca).unwrap().starts_with("-----BEGIN CERTIFICATE"));
+    assert_eq!(fs::read(&victim).unwrap(), b"precious");
+    assert_eq!(fs::read_dir(&shared).unwrap().count(), planted + 2);
+    // A link in the very place is an error, and stays.
+    fs::remove_file(&ready).unwrap();
+    symlink(&victim, &ready).unwrap();
+    let ended = Command::new(&program)
+        .args([
+            "run",
+            "--listen",
+            "127.0.0.1:0",
+            "--admin",
+            "127.0.0.1:0",
+            "--app-id",
+            APP_ID,
+            "--private-key-file",
+            &text(&key),
+        ])
+        .args(["--ready-file", &text(&ready)])
+        .env_clear()
+        .output()
+        .unwrap();
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(String::from_utf8(ended.stderr).unwrap().contains("is there and is no regular file"));
+    assert!(fs::symlink_metadata(&ready).unwrap().is_symlink());
+    assert_eq!(fs::read(&victim).unwrap(), b"precious");
+}
