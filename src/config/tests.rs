@@ -101,7 +101,7 @@ fn the_defaults_are_those_of_the_design() {
             ca_mode: CaMode::Add,
             client_certificate: None,
             min_tls_version: TlsVersion::Tls12,
-            http_version: HttpVersion::Auto,
+            http_version: HttpVersion::Http1,
             proxy: None,
             pool_idle: seconds(10),
             pool_max_idle: 256,

@@ -235,8 +235,8 @@ impl Families {
             connections_closed: one_each::<Closed, _>(|reason| closed.with_label_values(&[reason])),
             connect_retries: make.counter(
                 "wonder_signer_upstream_connect_retries_total",
-                "Second attempts, made only when no byte of a request was written and signed afresh. A steady rate means that pooled \
-                 connections die unnoticed: shorten upstream.pool_idle.",
+                "Second attempts. A request gets one only when no byte of it was written, or when Wonder gave it back unprocessed (HTTP/2), and is \
+                 signed afresh. A steady rate means that pooled connections die unnoticed: shorten upstream.pool_idle.",
             ),
             errors: reasons()
                 .map(|reason| (reason, [Sent::No, Sent::Maybe].map(|sent| errors.with_label_values(&[reason, sent.text()]))))

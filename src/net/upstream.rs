@@ -6,6 +6,7 @@
 mod chunks;
 mod connection;
 mod failure;
+mod http2;
 mod pool;
 mod skew;
 mod streamed;
@@ -21,7 +22,11 @@ use std::{
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header, uri::PathAndQuery};
 use tokio::time::Instant;
 
-pub use self::{chunks::Chunks, failure::SendError, streamed::Streamed};
+pub use self::{
+    chunks::Chunks,
+    failure::SendError,
+    streamed::{BodyError, Streamed},
+};
 use self::{
     connection::Connection,
     pool::{Limits, Pool},
@@ -81,8 +86,12 @@ impl Upstream {
         let host = origin.authority().parse().map_err(|_| unfit())?;
         let address = (origin.host(), origin.port());
         let connector = Connector::new(address, egress, tls, deadlines, metrics.clone());
-        let limits =
-            Limits { idle: upstream.pool_idle, max_idle: upstream.pool_max_idle, age: upstream.max_connection_age };
+        let limits = Limits {
+            idle: upstream.pool_idle,
+            max_idle: upstream.pool_max_idle,
+            age: upstream.max_connection_age,
+            connect: timeouts.connect,
+        };
         let pool = Arc::new(Pool::new(connector, limits, only_http2));
         Ok(Self { pool, origin: uri, host, metrics })
     }
@@ -100,20 +109,20 @@ impl Upstream {
         handover: &Handover,
     ) -> Result<Response<Streamed>, SendError> {
         let started = Instant::now();
-        let mut connection = self.pool.connection(started).await?;
-        let request = self.request(&connection, method, target, headers, body);
-        handover.0.store(true, Ordering::Release);
-        let response = connection.send(request).await.map_err(|error| {
-            let error = SendError::from(error);
-            handover.0.store(error.sent() == Sent::Maybe, Ordering::Release);
-            error
+        // A connection that was kept may be about to end like the first, so a second attempt gets a new one.
+        let fresh = handover.attempted.swap(true, Ordering::Relaxed);
+        let connection = self.pool.connection(started, fresh).await?;
+        let (opened, request) = (connection.opened(), self.request(&connection, method, target, headers, body));
+        handover.sent.store(true, Ordering::Release);
+        let response = connection.send(request).await.inspect_err(|error| {
+            handover.sent.store(error.sent() == Sent::Maybe, Ordering::Release);
         })?;
         // Before there was a connection nothing was on its way.
-        let sent = connection.opened().max(started);
+        let sent = opened.max(started);
         if let Some(ahead) = skew::seconds_ahead(response.headers(), SystemTime::now(), sent.elapsed()) {
             self.metrics.set_clock_skew(ahead);
         }
-        Ok(response.map(|body| Streamed::new(body, connection, &self.pool)))
+        Ok(response.map(|body| Streamed::new(body, opened, &self.pool)))
     }
 
     /// The request as the connection's version of HTTP wants it: the origin in a header, or in the target.
@@ -141,14 +150,17 @@ impl Upstream {
     }
 }
 
-/// Whether a request was handed to a connection. Until then none of its bytes can have been written.
+/// Whether a request was handed to a connection, and was not given back. Until then none of its bytes can have been processed.
 #[derive(Debug, Default)]
-pub struct Handover(AtomicBool);
+pub struct Handover {
+    sent: AtomicBool,
+    attempted: AtomicBool,
+}
 
 impl Handover {
     /// What may be said of the request's bytes at this moment.
     #[must_use]
     pub fn sent(&self) -> Sent {
-        if self.0.load(Ordering::Acquire) { Sent::Maybe } else { Sent::No }
+        if self.sent.load(Ordering::Acquire) { Sent::Maybe } else { Sent::No }
     }
 }

@@ -72,7 +72,8 @@ impl Gateway {
         }
         let taken = Taken { method: head.method, target, headers, body };
         match self.attempt(&taken, &entry, &exchange).await {
-            // The one second attempt: not a byte was written, and it gets a new time, nonce and signature.
+            // The one second attempt: not a byte was written, or the origin gave the request back with the guarantee that it had not
+            // processed it. It gets a new time, nonce and signature.
             Err(Attempt { again: true, .. }) => {
                 exchange.metrics().connect_retried();
                 self.attempt(&taken, &entry, &exchange).await.map_err(|attempt| attempt.failure)

@@ -4,3 +4,4 @@ mod ages;
 mod closed;
 mod http2;
 mod pool;
+mod unprocessed;

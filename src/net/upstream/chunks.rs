@@ -1,7 +1,7 @@
 //! The body of a request on its way out.
 
 use std::{
-    collections::VecDeque,
+    collections::{VecDeque, vec_deque},
     convert::Infallible,
     pin::Pin,
     task::{Context, Poll},
@@ -22,6 +22,15 @@ impl FromIterator<Bytes> for Chunks {
         let chunks: VecDeque<Bytes> = chunks.into_iter().filter(|chunk| !chunk.is_empty()).collect();
         let left = chunks.iter().map(|chunk| chunk.len() as u64).sum();
         Self { chunks, left }
+    }
+}
+
+impl IntoIterator for Chunks {
+    type Item = Bytes;
+    type IntoIter = vec_deque::IntoIter<Bytes>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.chunks.into_iter()
     }
 }
 

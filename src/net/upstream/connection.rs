@@ -3,76 +3,73 @@
 use std::sync::Arc;
 
 use http::{Request, Response};
-use hyper::{
-    body::Incoming,
-    client::conn::{TrySendError, http1, http2},
-};
+use hyper::client::conn::http1;
 use tokio::time::Instant;
 
-use super::chunks::Chunks;
+use super::{
+    chunks::Chunks,
+    failure::SendError,
+    http2::{Http2, Slot},
+    streamed::Source,
+};
 use crate::net::connect::Life;
 
-/// A connection that takes one request at a time, or a handle of one that takes many.
-pub(super) struct Connection {
-    sender: Sender,
+/// A connection for one request.
+pub(super) enum Connection {
+    Http1(Http1),
+    /// A stream of a connection that others share.
+    Http2(Http2, Slot),
+}
+
+/// A connection that takes one request at a time.
+pub(super) struct Http1 {
+    sender: http1::SendRequest<Chunks>,
     life: Arc<Life>,
 }
 
-pub(super) enum Sender {
-    Http1(http1::SendRequest<Chunks>),
-    Http2(http2::SendRequest<Chunks>),
-}
-
-impl Connection {
-    pub(super) fn new(sender: Sender, life: Arc<Life>) -> Self {
+impl Http1 {
+    pub(super) fn new(sender: http1::SendRequest<Chunks>, life: Arc<Life>) -> Self {
         Self { sender, life }
-    }
-
-    pub(super) fn is_http1(&self) -> bool {
-        matches!(self.sender, Sender::Http1(_))
-    }
-
-    /// One more handle, where it takes many requests at a time.
-    pub(super) fn handle(&self) -> Option<Self> {
-        match &self.sender {
-            Sender::Http1(_) => None,
-            Sender::Http2(sender) => Some(Self { sender: Sender::Http2(sender.clone()), life: Arc::clone(&self.life) }),
-        }
     }
 
     /// Whether it takes a request now. One that has ended its last answer may still have to finish its request.
     pub(super) fn is_ready(&self) -> bool {
-        match &self.sender {
-            Sender::Http1(sender) => sender.is_ready(),
-            Sender::Http2(sender) => sender.is_ready(),
-        }
+        self.sender.is_ready()
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        match &self.sender {
-            Sender::Http1(sender) => sender.is_closed(),
-            Sender::Http2(sender) => sender.is_closed(),
-        }
+        self.sender.is_closed()
+    }
+
+    pub(super) fn life(&self) -> &Life {
+        &self.life
+    }
+}
+
+impl Connection {
+    pub(super) fn is_http1(&self) -> bool {
+        matches!(self, Self::Http1(_))
     }
 
     /// When it was ready for requests.
     pub(super) fn opened(&self) -> Instant {
-        self.life.opened()
+        match self {
+            Self::Http1(connection) => connection.life.opened(),
+            Self::Http2(connection, _) => connection.life().opened(),
+        }
     }
 
-    /// It gets no more requests because of its age.
-    pub(super) fn retire(&self) {
-        self.life.retire();
-    }
-
-    /// Sends a request and waits for the head of its answer. The error has the request where none of it was written.
-    pub(super) async fn send(
-        &mut self,
-        request: Request<Chunks>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<Chunks>>> {
-        match &mut self.sender {
-            Sender::Http1(sender) => sender.try_send_request(request).await,
-            Sender::Http2(sender) => sender.try_send_request(request).await,
+    /// Sends a request and waits for the head of its answer. The body keeps what it needs of the connection.
+    pub(super) async fn send(self, request: Request<Chunks>) -> Result<Response<Source>, SendError> {
+        match self {
+            Self::Http1(mut connection) => {
+                let response = connection.sender.try_send_request(request).await?;
+                Ok(response.map(|body| Source::Http1(body, Some(connection))))
+            }
+            Self::Http2(connection, slot) => {
+                let response = connection.send(slot, request).await?;
+                Ok(response.map(|body| Source::Http2(Box::new(body))))
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Why a request got no answer, and what is certain about its bytes.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, io, sync::Arc};
 
 use http::Request;
 use hyper::client::conn::TrySendError;
@@ -20,23 +20,42 @@ pub enum SendError {
     /// No connection: nothing was written.
     #[error("no connection")]
     Connect(#[source] Arc<ConnectError>),
+    /// A connection that does not begin HTTP/2: nothing was written.
+    #[error("the origin does not begin HTTP/2 (upstream.http_version)")]
+    NoHttp2(#[source] Arc<io::Error>),
+    /// No stream on any HTTP/2 connection: nothing was written.
+    #[error(
+        "no HTTP/2 stream was free within timeouts.connect; the origin allows {limit} on each connection \
+         (SETTINGS_MAX_CONCURRENT_STREAMS)"
+    )]
+    NoStream {
+        /// How many streams the origin allows on a connection.
+        limit: usize,
+    },
     /// The connection was found closed before anything of the request was written to it.
     #[error("the connection was closed before the request was written")]
-    Unsent(#[source] Arc<hyper::Error>),
+    Unsent(#[source] Cause),
+    /// The origin gave the request back, with the guarantee that it had not processed it (RFC 9113 §8.7).
+    #[error("the origin gave the request back unprocessed")]
+    Unprocessed(#[source] Cause),
     /// What came back is not HTTP.
     #[error("the answer is not valid HTTP")]
-    BadResponse(#[source] Arc<hyper::Error>),
+    BadResponse(#[source] Cause),
     /// The connection broke after some of the request may have been written.
     #[error("the connection broke before the answer")]
-    Broken(#[source] Arc<hyper::Error>),
+    Broken(#[source] Cause),
 }
 
+type Cause = Arc<dyn std::error::Error + Send + Sync>;
+
 impl SendError {
-    /// Whether it is certain that no byte of the request was written.
+    /// Whether it is certain that the request was not processed, and mostly that no byte of it was written.
     #[must_use]
     pub fn sent(&self) -> Sent {
         match self {
-            Self::Connect(_) | Self::Unsent(_) => Sent::No,
+            Self::Connect(_) | Self::NoHttp2(_) | Self::NoStream { .. } | Self::Unsent(_) | Self::Unprocessed(_) => {
+                Sent::No
+            }
             Self::BadResponse(_) | Self::Broken(_) => Sent::Maybe,
         }
     }
@@ -46,14 +65,27 @@ impl SendError {
     pub fn may_be_tried_again(&self) -> bool {
         match self {
             Self::Connect(error) => error.may_be_tried_again(),
-            Self::Unsent(_) => true,
-            Self::BadResponse(_) | Self::Broken(_) => false,
+            Self::Unsent(_) | Self::Unprocessed(_) => true,
+            Self::NoHttp2(_) | Self::NoStream { .. } | Self::BadResponse(_) | Self::Broken(_) => false,
         }
     }
 
     /// A connection that ended before it had a request.
-    pub(super) fn unsent(error: hyper::Error) -> Self {
+    pub(super) fn unsent(error: impl std::error::Error + Send + Sync + 'static) -> Self {
         Self::Unsent(Arc::new(error))
+    }
+
+    pub(super) fn no_http2(error: io::Error) -> Self {
+        Self::NoHttp2(Arc::new(error))
+    }
+
+    /// A stream that ended without an answer. An error that h2 found itself means that the origin broke the rules.
+    pub(super) fn of_stream(error: h2::Error, unprocessed: bool) -> Self {
+        match (unprocessed, error.is_library()) {
+            (true, _) => Self::Unprocessed(Arc::new(error)),
+            (false, true) => Self::BadResponse(Arc::new(error)),
+            (false, false) => Self::Broken(Arc::new(error)),
+        }
     }
 }
 
@@ -67,10 +99,12 @@ impl From<TrySendError<Request<Chunks>>> for SendError {
     fn from(error: TrySendError<Request<Chunks>>) -> Self {
         // hyper hands back what it has written nothing of, and only that.
         let unwritten = error.message().is_some();
-        let error = Arc::new(error.into_error());
+        let error = error.into_error();
+        let is_parse = error.is_parse();
+        let error = Arc::new(error);
         if unwritten {
             Self::Unsent(error)
-        } else if error.is_parse() {
+        } else if is_parse {
             Self::BadResponse(error)
         } else {
             Self::Broken(error)
@@ -96,7 +130,12 @@ impl From<SendError> for Failure {
                 };
                 (code, message)
             }
+            SendError::NoHttp2(_) | SendError::NoStream { .. } => (Code::UpstreamConnect, error.to_string().into()),
             SendError::Unsent(_) => (Code::UpstreamConnect, "the origin keeps closing connections".into()),
+            SendError::Unprocessed(_) => {
+                let message = "the origin gave the request back unprocessed (HTTP/2 GOAWAY or REFUSED_STREAM)";
+                (Code::UpstreamConnect, message.into())
+            }
             SendError::BadResponse(_) => (Code::UpstreamBadResponse, "the origin did not answer in valid HTTP".into()),
             SendError::Broken(_) => {
                 (Code::UpstreamReset, "the connection to the origin broke before the answer".into())

@@ -1,36 +1,29 @@
-//! The connections to the origin: those that wait for their next request, and the one that HTTP/2 requests share.
+//! The connections to the origin: those of HTTP/1 that wait for their next request, and those of HTTP/2 that requests share.
 //!
-//! A request takes a connection out, or opens one; what it took comes back when its answer has been read to the end.
+//! A request takes a connection or a stream, or opens a connection. What it took comes back when its answer has been read to the end.
+
+mod kept;
 
 use std::{
-    collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
 use futures_util::future::BoxFuture;
-use hyper::client::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
 use tokio::{
     runtime::Handle,
-    sync::OnceCell,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep_until, timeout, timeout_at},
 };
 
+use self::kept::{Found, Kept, Opening};
 use super::{
-    connection::{Connection, Sender},
+    connection::{Connection, Http1},
     failure::SendError,
+    http2::Http2,
 };
 use crate::net::connect::Connector;
-
-/// Bytes of one answer that may wait for a slow reader on HTTP/2.
-const STREAM_WINDOW: u32 = 64 * 1024;
-/// The same for all answers on a connection: 256 of them, so that readers who do not read cannot use up what the others need.
-/// Where this is less than the streams together may hold, a few stuck answers stop the connection for all.
-const CONNECTION_WINDOW: u32 = 256 * STREAM_WINDOW;
-/// How long an HTTP/2 connection with requests on it may be silent before it is asked for a sign of life, and how long that
-/// may take.
-const HTTP2_PING: Duration = Duration::from_secs(10);
 
 /// Opens connections and keeps them for the next request.
 pub(super) struct Pool {
@@ -45,222 +38,119 @@ pub(super) struct Pool {
 pub(super) struct Limits {
     /// Without a request.
     pub(super) idle: Duration,
-    /// So many at most without a request.
+    /// So many at most without a request, of HTTP/1.
     pub(super) max_idle: usize,
     /// With or without; so that a move in DNS is followed.
     pub(super) age: Duration,
+    /// How long the origin may take to begin HTTP/2, and how long a request waits for a stream.
+    pub(super) connect: Duration,
 }
 
-#[derive(Default)]
-struct Kept {
-    /// HTTP/1 connections without a request, the one that was used last at the end.
-    idle: VecDeque<Idle>,
-    /// Whether somebody looks after those that wait too long.
-    watched: bool,
-    /// Where the origin speaks HTTP/2: the connection for all, or the attempt at it.
-    shared: Option<Arc<Shared>>,
-    /// When somebody last asked for that one.
-    asked: Option<Instant>,
-}
-
-struct Idle {
-    connection: Connection,
-    since: Instant,
-}
-
-/// The first who needs the connection opens it, the others wait for the same outcome.
-type Shared = OnceCell<Outcome>;
-
-enum Outcome {
-    Open(Connection),
-    /// The origin no longer agrees on HTTP/2: whoever opened the connection keeps it to itself.
-    NotShared,
-    Failed(SendError),
-}
-
-/// What there is for a request.
-enum Found {
-    Idle(Connection),
-    Shared(Arc<Shared>),
-    Nothing,
+/// A connection that has just been opened.
+enum Opened {
+    Http1(Http1),
+    Http2(Http2),
 }
 
 impl Pool {
     /// An empty one. With `only_http2` there is nothing to agree on, or the connector insists.
     pub(super) fn new(connector: Connector, limits: Limits, only_http2: bool) -> Self {
-        let shared = only_http2.then(Arc::default);
-        Self { connector, limits, only_http2, kept: Mutex::new(Kept { shared, ..Kept::default() }) }
+        Self { connector, limits, only_http2, kept: Mutex::new(Kept::new(only_http2)) }
     }
 
-    /// A connection for one request that is sent `now`.
-    pub(super) async fn connection(self: &Arc<Self>, now: Instant) -> Result<Connection, SendError> {
-        match self.find(now) {
-            Found::Idle(connection) => Ok(connection),
-            Found::Shared(shared) => self.join(&shared).await,
-            Found::Nothing => Ok(self.share(self.open().await?)),
-        }
-    }
-
-    fn find(&self, now: Instant) -> Found {
-        let mut kept = self.kept();
-        let Kept { shared, asked, .. } = &mut *kept;
-        if let Some(shared) = shared {
-            let asked = asked.replace(now);
-            let over = match shared.get() {
-                None => false,
-                // With requests on it it is pinged; without, nobody knows whether the path is still there.
-                Some(Outcome::Open(connection)) => self.is_over(asked) || !self.is_fit(connection, now),
-                Some(Outcome::NotShared | Outcome::Failed(_)) => true,
-            };
-            if over {
-                *shared = Arc::default();
-            }
-            return Found::Shared(Arc::clone(shared));
-        }
-        // Those that were used last first: the others get to be idle long enough to be let go.
-        let mut place = kept.idle.len();
-        while let Some(before) = place.checked_sub(1) {
-            place = before;
-            let connection = &kept.idle[place].connection;
-            if !self.is_fit(connection, now) {
-                kept.idle.remove(place);
-            } else if connection.is_ready() {
-                return kept.idle.remove(place).map_or(Found::Nothing, |idle| Found::Idle(idle.connection));
+    /// A connection for one request that is sent `now`; a new one where it is to be `fresh`.
+    pub(super) async fn connection(self: &Arc<Self>, now: Instant, mut fresh: bool) -> Result<Connection, SendError> {
+        let deadline = now + self.limits.connect;
+        loop {
+            let found = self.kept().find(Instant::now(), fresh, &self.limits);
+            fresh = false;
+            match found {
+                Found::Connection(connection) => return Ok(connection),
+                Found::Opening(opening) => match self.join(&opening).await {
+                    Ok(Some(connection)) => return Ok(connection),
+                    Ok(None) => {}
+                    // The origin allows few connections too: a stream of one that is open may become free.
+                    Err(error) => {
+                        let full = self.kept().full();
+                        wait(&full.ok_or(error)?, deadline).await?;
+                    }
+                },
+                Found::Full(full) => wait(&full, deadline).await?,
+                Found::Nothing => match self.open().await? {
+                    Opened::Http1(connection) => return Ok(Connection::Http1(connection)),
+                    Opened::Http2(connection) => self.share(&connection, false),
+                },
             }
         }
-        Found::Nothing
     }
 
-    /// The connection that all share, once there is one.
-    async fn join(self: &Arc<Self>, shared: &Shared) -> Result<Connection, SendError> {
+    /// Waits for the HTTP/2 connection that is being opened, or opens it. Returns a stream of it, where others have left one, or the
+    /// connection where it is one of HTTP/1 after all.
+    async fn join(self: &Arc<Self>, opening: &Opening) -> Result<Option<Connection>, SendError> {
         let mut own = None;
-        let opening = async {
-            match self.open().await {
-                Ok(connection) => {
-                    let handle = connection.handle();
-                    own = Some(connection);
-                    handle.map_or(Outcome::NotShared, Outcome::Open)
+        let open = async {
+            let opened = self.open().await;
+            self.kept().opened();
+            Ok(match opened? {
+                Opened::Http2(connection) => {
+                    self.share(&connection, true);
+                    Some(connection)
                 }
-                Err(error) => Outcome::Failed(error),
-            }
-        };
-        let handle = match shared.get_or_init(|| opening).await {
-            Outcome::Failed(error) => return Err(error.clone()),
-            Outcome::Open(connection) => {
-                // Who opened it sees to its end; who only joins has no need to.
-                if own.is_some() {
-                    self.look_after(&mut self.kept());
+                // The origin no longer agrees on HTTP/2; the others open their own.
+                Opened::Http1(connection) => {
+                    self.kept().unshare();
+                    own = Some(Connection::Http1(connection));
+                    None
                 }
-                connection.handle()
-            }
-            Outcome::NotShared => {
-                self.kept().shared = None;
-                None
-            }
+            })
         };
-        match own.or(handle) {
-            Some(connection) => Ok(connection),
-            None => self.open().await,
-        }
+        let shared = opening.get_or_init(|| open).await.clone()?;
+        Ok(own.or_else(|| shared.and_then(Http2::stream)))
     }
 
-    /// Makes a connection that can be shared the one for all, unless another was quicker: then this one is let go.
-    fn share(self: &Arc<Self>, connection: Connection) -> Connection {
-        let Some(handle) = connection.handle() else { return connection };
+    /// Lets all requests use a connection; only one that `is_needed` where another has room.
+    fn share(self: &Arc<Self>, connection: &Http2, is_needed: bool) {
         let mut kept = self.kept();
-        if let Some(Outcome::Open(first)) = kept.shared.as_ref().and_then(|shared| shared.get())
-            && self.is_fit(first, Instant::now())
-        {
-            return first.handle().unwrap_or(connection);
-        }
-        kept.shared = Some(Arc::new(OnceCell::new_with(Some(Outcome::Open(handle)))));
-        kept.asked = Some(Instant::now());
+        kept.share(connection, is_needed);
         self.look_after(&mut kept);
-        connection
     }
 
     /// Boxed, since few requests need it and every one would have to have room for it.
-    fn open(&self) -> BoxFuture<'_, Result<Connection, SendError>> {
+    fn open(&self) -> BoxFuture<'_, Result<Opened, SendError>> {
         Box::pin(async {
             let stream = self.connector.connect().await?;
-            let (life, http2) = (stream.life(), self.only_http2 || stream.speaks_http2());
-            let stream = TokioIo::new(stream);
-            let sender = if http2 {
-                let (sender, connection) = http2::Builder::new(TokioExecutor::new())
-                    .timer(TokioTimer::new())
-                    .initial_stream_window_size(STREAM_WINDOW)
-                    .initial_connection_window_size(CONNECTION_WINDOW)
-                    // A dead path is noticed while someone waits, and not by every request in turn.
-                    .keep_alive_interval(HTTP2_PING)
-                    .keep_alive_timeout(HTTP2_PING)
-                    .handshake(stream)
-                    .await
-                    .map_err(SendError::unsent)?;
-                // How it ends is seen by the stream and told to the requests on it.
-                tokio::spawn(async { drop(connection.await) });
-                Sender::Http2(sender)
-            } else {
-                let (sender, connection) = http1::handshake(stream).await.map_err(SendError::unsent)?;
-                tokio::spawn(async { drop(connection.await) });
-                Sender::Http1(sender)
-            };
-            Ok(Connection::new(sender, life))
+            if self.only_http2 || stream.speaks_http2() {
+                let begun = timeout(self.limits.connect, Http2::begin(stream)).await;
+                let begun = begun.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
+                return begun.map(Opened::Http2).map_err(SendError::no_http2);
+            }
+            let life = stream.life();
+            let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(SendError::unsent)?;
+            // How it ends is seen by the stream and reported to the request on it.
+            tokio::spawn(async { drop(connection.await) });
+            Ok(Opened::Http1(Http1::new(sender, life)))
         })
     }
 
     /// Takes back a connection whose answer has been read to the end.
-    pub(super) fn keep(self: &Arc<Self>, connection: Connection) {
-        let now = Instant::now();
-        if !self.is_fit(&connection, now) || self.limits.max_idle == 0 {
-            return;
-        }
+    pub(super) fn keep(self: &Arc<Self>, connection: Http1) {
         let mut kept = self.kept();
-        let surplus = if kept.idle.len() < self.limits.max_idle { None } else { kept.idle.pop_front() };
-        kept.idle.push_back(Idle { connection, since: now });
+        let surplus = kept.keep(connection, &self.limits);
         self.look_after(&mut kept);
         drop(kept);
         drop(surplus);
     }
 
-    /// Has somebody see to it that what is kept is let go in time.
+    /// Makes sure that a task evicts in time what is kept.
     fn look_after(self: &Arc<Self>, kept: &mut Kept) {
-        // An answer may be let go when the runtime is gone; then so is the pool in a moment.
-        if !kept.watched
+        // An answer may be dropped when the runtime is gone; then so is the pool in a moment.
+        if !kept.is_empty()
+            && !kept.watched
             && let Ok(runtime) = Handle::try_current()
         {
             kept.watched = true;
             runtime.spawn(watch(Arc::downgrade(self)));
         }
-    }
-
-    /// Whether a connection that was last used then waited for too long.
-    fn is_over(&self, used: Option<Instant>) -> bool {
-        used.is_some_and(|used| used.elapsed() >= self.limits.idle)
-    }
-
-    /// Whether another request may go over it. One that is too old is told so, for the count of the reasons of the end.
-    fn is_fit(&self, connection: &Connection, now: Instant) -> bool {
-        let aged = now - connection.opened() > self.limits.age;
-        if aged {
-            connection.retire();
-        }
-        !aged && !connection.is_closed()
-    }
-
-    /// Lets go of connections that waited too long, and says when to look again; nothing when none is left.
-    fn let_go(&self) -> Option<Instant> {
-        let mut kept = self.kept();
-        while kept.idle.front().is_some_and(|first| self.is_over(Some(first.since))) {
-            kept.idle.pop_front();
-        }
-        let open = kept.shared.as_ref().is_some_and(|shared| matches!(shared.get(), Some(Outcome::Open(_))));
-        if open && self.is_over(kept.asked) {
-            kept.shared = Some(Arc::default());
-        }
-        let shared = kept.asked.filter(|_| open && !self.is_over(kept.asked));
-        let next = kept.idle.front().map(|first| first.since).into_iter().chain(shared).min();
-        kept.watched = next.is_some();
-        Some(next? + self.limits.idle)
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -269,9 +159,14 @@ impl Pool {
     }
 }
 
-/// Runs while there are connections that wait, and while there is a pool.
+/// Waits for a stream of a connection that has none to give.
+async fn wait(full: &Http2, deadline: Instant) -> Result<(), SendError> {
+    timeout_at(deadline, full.room()).await.map_err(|_| SendError::NoStream { limit: full.limit() })
+}
+
+/// Runs while there are connections that are kept, and while there is a pool.
 async fn watch(pool: Weak<Pool>) {
-    while let Some(next) = pool.upgrade().and_then(|pool| pool.let_go()) {
+    while let Some(next) = pool.upgrade().and_then(|pool| pool.kept().evict(&pool.limits)) {
         sleep_until(next).await;
     }
 }

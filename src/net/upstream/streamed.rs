@@ -12,22 +12,38 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::{connection::Connection, pool::Pool};
+use super::{connection::Http1, http2::Download, pool::Pool};
 
-/// A body that gives its connection back when it has been read to the end. Dropped before, the connection ends with it.
+/// A body that gives its connection back when it has been read to the end. Dropped before, its stream ends with it: over HTTP/1
+/// that is the connection.
 pub struct Streamed {
-    body: Incoming,
+    source: Source,
     ended: bool,
     opened: Instant,
-    lease: Option<(Arc<Pool>, Connection)>,
+    pool: Arc<Pool>,
+}
+
+/// The body as the version of HTTP frames it.
+pub(super) enum Source {
+    /// With its connection, until that is given back.
+    Http1(Incoming, Option<Http1>),
+    Http2(Box<Download>),
+}
+
+/// Why a body broke off.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// On an HTTP/1 connection.
+    #[error(transparent)]
+    Http1(#[from] hyper::Error),
+    /// On an HTTP/2 stream.
+    #[error(transparent)]
+    Http2(#[from] h2::Error),
 }
 
 impl Streamed {
-    pub(super) fn new(body: Incoming, connection: Connection, pool: &Arc<Pool>) -> Self {
-        let opened = connection.opened().into_std();
-        // One that is shared has its handle in the pool.
-        let lease = connection.is_http1().then(|| (Arc::clone(pool), connection));
-        Self { body, ended: false, opened, lease }
+    pub(super) fn new(source: Source, opened: tokio::time::Instant, pool: &Arc<Pool>) -> Self {
+        Self { source, ended: false, opened: opened.into_std(), pool: Arc::clone(pool) }
     }
 
     /// When the connection that it comes over was ready for requests.
@@ -45,28 +61,41 @@ impl fmt::Debug for Streamed {
 
 impl Body for Streamed {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BodyError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let frame = match &mut self.source {
+            Source::Http1(body, _) => ready!(Pin::new(body).poll_frame(cx)).map(|frame| frame.map_err(BodyError::from)),
+            Source::Http2(body) => ready!(Pin::new(body).poll_frame(cx)).map(|frame| frame.map_err(BodyError::from)),
+        };
         self.ended |= frame.is_none();
         Poll::Ready(frame)
     }
 
     /// Chunked bodies know their end only when it has been asked for.
     fn is_end_stream(&self) -> bool {
-        self.ended || self.body.is_end_stream()
+        self.ended
+            || match &self.source {
+                Source::Http1(body, _) => body.is_end_stream(),
+                Source::Http2(body) => body.is_end_stream(),
+            }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        match &self.source {
+            Source::Http1(body, _) => body.size_hint(),
+            Source::Http2(body) => body.size_hint(),
+        }
     }
 }
 
 impl Drop for Streamed {
     fn drop(&mut self) {
-        if let Some((pool, connection)) = self.lease.take().filter(|_| self.is_end_stream()) {
-            pool.keep(connection);
+        if self.is_end_stream()
+            && let Source::Http1(_, connection) = &mut self.source
+            && let Some(connection) = connection.take()
+        {
+            self.pool.keep(connection);
         }
     }
 }

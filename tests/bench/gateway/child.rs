@@ -91,6 +91,7 @@ impl Sidecar {
             .env("WONDER_SIGNER_ADMIN__ADDRESS", admin.to_string())
             .env("WONDER_SIGNER_UPSTREAM__ENVIRONMENT", "custom")
             .env("WONDER_SIGNER_UPSTREAM__ORIGIN", upstream.origin())
+            .env("WONDER_SIGNER_UPSTREAM__HTTP_VERSION", "auto")
             .env("WONDER_SIGNER_UPSTREAM__CA_FILE", upstream.ca_file())
             .env("WONDER_SIGNER_UPSTREAM__CA_MODE", "replace")
             .env("WONDER_SIGNER_CREDENTIALS__DEFAULT__APP_ID", key::APP_ID)

@@ -37,12 +37,18 @@ impl Client {
         target: &'static str,
         body: &[u8],
     ) -> impl Future<Output = Result<Response<Streamed>, SendError>> + Send + use<> {
-        let mut headers = HeaderMap::new();
-        headers.insert("content-length", HeaderValue::from(body.len()));
-        let body = std::iter::once(Bytes::copy_from_slice(body)).collect();
-        let target = http::uri::PathAndQuery::from_static(target);
-        let upstream = self.upstream.clone();
-        async move { upstream.send(Method::POST, target, headers, body, &Handover::default()).await }
+        let (upstream, body) = (self.upstream.clone(), Bytes::copy_from_slice(body));
+        async move { post(&upstream, target, body, &Handover::default()).await }
+    }
+
+    /// One attempt of the request that `handover` belongs to.
+    pub(crate) async fn attempt(
+        &self,
+        target: &'static str,
+        body: &[u8],
+        handover: &Handover,
+    ) -> Result<Response<Streamed>, SendError> {
+        post(&self.upstream, target, Bytes::copy_from_slice(body), handover).await
     }
 
     pub(crate) async fn send(&self, target: &'static str) -> Result<Response<Streamed>, SendError> {
@@ -65,4 +71,16 @@ impl Client {
         })
         .await;
     }
+}
+
+async fn post(
+    upstream: &Upstream,
+    target: &'static str,
+    body: Bytes,
+    handover: &Handover,
+) -> Result<Response<Streamed>, SendError> {
+    let mut headers = HeaderMap::new();
+    headers.insert("content-length", HeaderValue::from(body.len()));
+    let target = http::uri::PathAndQuery::from_static(target);
+    upstream.send(Method::POST, target, headers, std::iter::once(body).collect(), handover).await
 }

@@ -8,7 +8,9 @@ use tokio::{
 };
 
 use super::http2::Server;
-use crate::support::{client::Client, closed::Closed, wire::read_message};
+use wonder_signer::net::upstream::Handover;
+
+use crate::support::{client::Client, closed::Closed, upstream::Recorder, wire::read_message};
 
 const OPENED: &str = "wonder_signer_upstream_connections_opened_total";
 const OPEN: &str = "wonder_signer_upstream_connections{state=\"open\"}";
@@ -131,4 +133,20 @@ async fn who_waits_for_an_http2_connection_that_fails_is_told_so_and_the_next_tr
     stream.read_exact(&mut preface).await.unwrap();
     assert_eq!(&preface, b"PRI * HTTP/2.0");
     next.abort();
+}
+
+/// A connection that was kept may be about to end in the same way as the first attempt's.
+#[tokio::test]
+async fn a_second_attempt_gets_a_new_connection_although_another_is_kept() {
+    let server = Server::start(|_| false).await;
+    let recorder = Recorder::start().await;
+    for (origin, version) in [(server.origin(), "http2"), (recorder.origin(), "http1")] {
+        let client = Client::of(&origin, &format!("upstream.http_version = \"{version}\""));
+        let handover = Handover::default();
+        for (opened, handover) in [(1.0, &Handover::default()), (1.0, &handover), (2.0, &handover)] {
+            let answer = client.attempt("/svc/a", b"{}", handover).await.unwrap();
+            answer.into_body().collect().await.unwrap();
+            client.until(OPENED, opened).await;
+        }
+    }
 }

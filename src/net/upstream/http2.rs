@@ -1,0 +1,195 @@
+//! An HTTP/2 connection: which requests it takes, and what is certain about those that fail on it.
+//!
+//! It stands on h2, without hyper between: a request that fails is `no` or `maybe` by its own stream, and hyper keeps that to
+//! itself. Three rules make it exact:
+//!
+//! * No request before the origin's SETTINGS, and none above the number of streams that they allow. h2 would queue it, and even open
+//!   its stream after it was cancelled; what waits here was never written.
+//! * An error of the stream itself is a GOAWAY below its id, or a `RST_STREAM`. The first, and the code `REFUSED_STREAM`, guarantee
+//!   that the origin has not processed the request (RFC 9113 §6.8, §8.7). A GOAWAY does not touch the streams that it covers.
+//! * A connection that gave a request back takes no other, so that a second attempt goes elsewhere.
+
+mod download;
+mod slot;
+
+use std::{
+    future::poll_fn,
+    io,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use h2::{
+    Ping, PingPong, Reason,
+    client::{ResponseFuture, SendRequest},
+};
+use http::{Request, Response, Version};
+use http_body::Body as _;
+use tokio::time::{Instant, sleep, timeout};
+
+use self::{download::Cancel, slot::Streams};
+pub(super) use self::{download::Download, slot::Slot};
+use super::{chunks::Chunks, connection::Connection, failure::SendError};
+use crate::net::connect::{Life, UpstreamStream};
+
+/// Bytes of one answer that may wait for a slow reader.
+const STREAM_WINDOW: u32 = 64 * 1024;
+/// The same for all answers on a connection: 256 of them, so that readers who do not read cannot use up what the others need.
+/// Where this is less than the streams together may hold, a few stuck answers stop the connection for all.
+const CONNECTION_WINDOW: u32 = 256 * STREAM_WINDOW;
+/// The largest head of an answer, bytes.
+const HEAD_LIMIT: u32 = 16 * 1024;
+/// How often a connection with requests on it is checked with a PING, and how long the answer may take.
+const PING: Duration = Duration::from_secs(10);
+/// What h2 reports as the origin's limit of streams before the origin has set one. No 32-bit setting has this value.
+const NOT_SET: usize = usize::MAX - 1;
+
+type Driven = h2::client::Connection<UpstreamStream, Bytes>;
+
+/// A handle of a connection; its clones share it.
+#[derive(Clone)]
+pub(super) struct Http2 {
+    sender: SendRequest<Bytes>,
+    streams: Arc<Streams>,
+    life: Arc<Life>,
+}
+
+impl Http2 {
+    /// Begins HTTP/2 on `stream`, and waits for the origin's SETTINGS.
+    pub(super) async fn begin(stream: UpstreamStream) -> io::Result<Self> {
+        let life = stream.life();
+        let mut builder = h2::client::Builder::new();
+        builder
+            .initial_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_header_list_size(HEAD_LIMIT)
+            .initial_max_send_streams(NOT_SET)
+            .enable_push(false);
+        let (sender, mut connection) = builder.handshake(stream).await.map_err(io::Error::other)?;
+        poll_fn(|cx| {
+            let ended = Pin::new(&mut connection).poll(cx);
+            if connection.max_concurrent_send_streams() != NOT_SET {
+                return Poll::Ready(Ok(()));
+            }
+            ended.map(|ended| Err(ended.err().map_or_else(|| io::ErrorKind::UnexpectedEof.into(), io::Error::other)))
+        })
+        .await?;
+        let streams = Arc::new(Streams::new(connection.max_concurrent_send_streams()));
+        tokio::spawn(drive(connection, Arc::clone(&streams)));
+        Ok(Self { sender, streams, life })
+    }
+
+    /// A stream for one request, where there is one.
+    pub(super) fn stream(self) -> Option<Connection> {
+        let slot = self.streams.take()?;
+        Some(Connection::Http2(self, slot))
+    }
+
+    /// Whether there is a slot now.
+    pub(super) fn has_room(&self) -> bool {
+        self.streams.has_room() && !self.is_closed()
+    }
+
+    /// Waits until there may be a slot, or never again.
+    pub(super) async fn room(&self) {
+        self.streams.room().await;
+    }
+
+    /// How many streams the origin allows at once.
+    pub(super) fn limit(&self) -> usize {
+        self.streams.limit()
+    }
+
+    /// Whether it takes no more requests: it has ended, or the origin has said so.
+    pub(super) fn is_closed(&self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        self.streams.is_closed() || matches!(self.sender.clone().poll_ready(&mut cx), Poll::Ready(Err(_)))
+    }
+
+    /// Since when it has had no request; nothing while it has one.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        self.streams.idle_since()
+    }
+
+    pub(super) fn life(&self) -> &Life {
+        &self.life
+    }
+
+    /// Sends a request and waits for the head of its answer.
+    pub(super) async fn send(&self, slot: Slot, request: Request<Chunks>) -> Result<Response<Download>, SendError> {
+        let (mut head, chunks) = request.into_parts();
+        head.version = Version::HTTP_2;
+        let opened = self.sender.clone().send_request(Request::from_parts(head, ()), chunks.is_end_stream());
+        // What h2 does not take it has not written: the connection has ended, or has no more ids.
+        let (response, mut stream) = opened.map_err(|error| {
+            self.streams.close();
+            SendError::unsent(error)
+        })?;
+        // The body is held anyway, so h2 may queue the whole of it. Where it does not take it, the answer says why.
+        let mut chunks = chunks.into_iter().peekable();
+        while let Some(chunk) = chunks.next() {
+            if stream.send_data(chunk, chunks.peek().is_none()).is_err() {
+                break;
+            }
+        }
+        let cancel = Cancel::new(stream);
+        match answer(response).await {
+            Ok(response) => Ok(response.map(|body| Download::new(body, cancel, slot))),
+            Err((error, has_begun)) => {
+                let unprocessed = !has_begun && guarantees_no_processing(&error);
+                if unprocessed {
+                    self.streams.close();
+                }
+                Err(SendError::of_stream(error, unprocessed))
+            }
+        }
+    }
+}
+
+/// The final answer, or the error and whether an interim answer (1xx) had come: then the origin had begun, whatever it says later.
+async fn answer(mut response: ResponseFuture) -> Result<Response<h2::RecvStream>, (h2::Error, bool)> {
+    let mut has_begun = false;
+    poll_fn(|cx| {
+        while let Poll::Ready(Some(Ok(_))) = response.poll_informational(cx) {
+            has_begun = true;
+        }
+        Pin::new(&mut response).poll(cx)
+    })
+    .await
+    .map_err(|error| (error, has_begun))
+}
+
+/// Whether the error of a stream without an answer means that the origin did not process its request (RFC 9113 §8.7). h2 ends a stream
+/// with the origin's GOAWAY only where the stream's id is above the last one that the GOAWAY covers.
+fn guarantees_no_processing(error: &h2::Error) -> bool {
+    let refused = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
+    error.is_remote() && (error.is_go_away() || refused)
+}
+
+/// Runs the connection until it ends, or its path is dead.
+async fn drive(mut connection: Driven, streams: Arc<Streams>) {
+    let ping = connection.ping_pong();
+    let mut path_is_dead = pin!(path_is_dead(ping, &streams));
+    poll_fn(|cx| {
+        let ended = Pin::new(&mut connection).poll(cx).map(drop);
+        streams.set_limit(connection.max_concurrent_send_streams());
+        if ended.is_pending() { path_is_dead.as_mut().poll(cx) } else { ended }
+    })
+    .await;
+    // Before the streams get their errors, so that no second attempt comes here.
+    streams.close();
+}
+
+/// Ends when a PING is not answered. Without requests there is none: the pool does not keep such a connection for long.
+async fn path_is_dead(ping: Option<PingPong>, streams: &Streams) {
+    let Some(mut ping) = ping else { return std::future::pending().await };
+    loop {
+        sleep(PING).await;
+        if streams.idle_since().is_none() && !matches!(timeout(PING, ping.ping(Ping::opaque())).await, Ok(Ok(_))) {
+            return;
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! Requests that an HTTP/2 origin gives back, and those that it may have processed (RFC 9113 §6.8, §8.7).
+
+use http_body_util::BodyExt as _;
+use tokio::task::JoinSet;
+
+use crate::support::{
+    client::Client,
+    frames::{DATA, END_STREAM, frame},
+    origin::{ALL, CANCEL, ENHANCE_YOUR_CALM, INTERNAL_ERROR, NO_ERROR, Origin, Peer, REFUSED_STREAM},
+    patience::soon,
+    sidecar::Sidecar,
+    wire::{Message, exchange, request},
+};
+
+const HTTP2: &str = "upstream.http_version = \"http2\"\ntimeouts.sign = \"1m\"";
+const SIGNED: &str = "wonder_signer_signatures_total{result=\"ok\"}";
+const RETRIES: &str = "wonder_signer_upstream_connect_retries_total";
+
+/// A sidecar before an origin, and calls under way.
+struct Calls {
+    origin: Origin,
+    sidecar: Sidecar,
+    under_way: JoinSet<Message>,
+}
+
+impl Calls {
+    /// `count` calls, and the first connection, on which all of them have arrived as streams 1, 3 and so on.
+    async fn arrived<const COUNT: usize>() -> (Self, Peer) {
+        let origin = Origin::start().await;
+        let sidecar = Sidecar::with(&origin.url(), HTTP2).await;
+        let mut under_way = JoinSet::new();
+        let listen = sidecar.listen;
+        for _ in 0..COUNT {
+            under_way.spawn(async move { exchange(listen, &request("POST", "/svc/a", &[], b"{}")).await });
+        }
+        let mut peer = origin.accept(None).await;
+        let _: [u32; COUNT] = peer.requests().await;
+        (Self { origin, sidecar, under_way }, peer)
+    }
+
+    /// The answer of the next call that ends: `200`, or our error.
+    async fn outcome(&mut self) -> String {
+        let answer = soon(self.under_way.join_next()).await.unwrap().unwrap();
+        if answer.status() == 200 {
+            return "200".to_owned();
+        }
+        let (status, code, sent) = answer.contract();
+        format!("{status} {code} {sent}")
+    }
+
+    /// How often a request was signed, and how often for a second attempt.
+    async fn attempts(&self) -> (f64, f64) {
+        (self.sidecar.metric(SIGNED).await, self.sidecar.metric(RETRIES).await)
+    }
+}
+
+#[tokio::test]
+async fn a_stream_above_goaway_gets_a_second_attempt_elsewhere_and_one_that_it_covers_goes_on() {
+    for code in [NO_ERROR, ENHANCE_YOUR_CALM, INTERNAL_ERROR] {
+        let (mut calls, mut first) = Calls::arrived::<3>().await;
+        first.goaway(1, code).await;
+        let mut second = calls.origin.accept(None).await;
+        for id in second.requests::<2>().await {
+            second.answer(id).await;
+            assert_eq!(calls.outcome().await, "200");
+        }
+        first.answer(1).await;
+        assert_eq!(calls.outcome().await, "200", "code {code}");
+        assert_eq!(calls.attempts().await, (5.0, 2.0));
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_goaway_covers_is_never_sent_again() {
+    for (last, code) in [(ALL, NO_ERROR), (1, NO_ERROR), (1, ENHANCE_YOUR_CALM), (ALL, INTERNAL_ERROR)] {
+        let (mut calls, mut first) = Calls::arrived::<1>().await;
+        first.goaway(last, code).await;
+        drop(first);
+        assert_eq!(calls.outcome().await, "502 upstream_reset maybe", "{last} {code}");
+        assert_eq!(calls.attempts().await, (1.0, 0.0));
+    }
+}
+
+#[tokio::test]
+async fn the_second_goaway_of_a_graceful_close_gives_back_what_the_first_still_covered() {
+    let (mut calls, mut first) = Calls::arrived::<2>().await;
+    first.goaway(ALL, NO_ERROR).await;
+    first.goaway(1, NO_ERROR).await;
+    let mut second = calls.origin.accept(None).await;
+    let [id] = second.requests().await;
+    second.answer(id).await;
+    assert_eq!(calls.outcome().await, "200");
+    drop(first);
+    assert_eq!(calls.outcome().await, "502 upstream_reset maybe");
+    assert_eq!(calls.attempts().await, (3.0, 1.0));
+}
+
+#[tokio::test]
+async fn a_connection_that_ends_without_goaway_gives_nothing_back() {
+    let (mut calls, first) = Calls::arrived::<2>().await;
+    drop(first);
+    for _ in 0..2 {
+        assert_eq!(calls.outcome().await, "502 upstream_reset maybe");
+    }
+    assert_eq!(calls.attempts().await, (2.0, 0.0));
+}
+
+#[tokio::test]
+async fn a_refused_stream_gets_a_second_attempt_elsewhere_and_the_other_streams_go_on() {
+    let (mut calls, mut first) = Calls::arrived::<2>().await;
+    first.reset(3, REFUSED_STREAM).await;
+    let mut second = calls.origin.accept(None).await;
+    let [id] = second.requests().await;
+    second.answer(id).await;
+    assert_eq!(calls.outcome().await, "200");
+    first.answer(1).await;
+    assert_eq!(calls.outcome().await, "200");
+    assert_eq!(calls.attempts().await, (3.0, 1.0));
+}
+
+#[tokio::test]
+async fn a_stream_that_is_reset_with_any_other_code_may_have_been_processed() {
+    for code in (0..=13).chain([99]).filter(|code| *code != REFUSED_STREAM) {
+        let (mut calls, mut first) = Calls::arrived::<1>().await;
+        first.reset(1, code).await;
+        assert_eq!(calls.outcome().await, "502 upstream_reset maybe", "{code}");
+        assert_eq!(calls.attempts().await, (1.0, 0.0), "{code}");
+    }
+}
+
+#[tokio::test]
+async fn an_origin_that_had_begun_to_answer_did_process_the_request_whatever_it_says_later() {
+    for refuses in [true, false] {
+        let (mut calls, mut first) = Calls::arrived::<1>().await;
+        first.early_hints(1).await;
+        if refuses {
+            first.reset(1, REFUSED_STREAM).await;
+        } else {
+            first.goaway(0, NO_ERROR).await;
+        }
+        assert_eq!(calls.outcome().await, "502 upstream_reset maybe");
+        assert_eq!(calls.attempts().await, (1.0, 0.0));
+    }
+}
+
+#[tokio::test]
+async fn a_second_connection_that_gives_the_request_back_too_ends_it_unsent_and_it_is_not_sent_a_third_time() {
+    let (mut calls, mut first) = Calls::arrived::<1>().await;
+    first.goaway(0, NO_ERROR).await;
+    let mut second = calls.origin.accept(None).await;
+    let [id] = second.requests().await;
+    second.reset(id, REFUSED_STREAM).await;
+    let answer = soon(calls.under_way.join_next()).await.unwrap().unwrap();
+    assert_eq!(answer.contract(), (502, "upstream_connect".to_owned(), "no".to_owned()));
+    assert!(answer.text().contains("the origin gave the request back unprocessed (HTTP/2 GOAWAY or REFUSED_STREAM)"));
+    assert_eq!(calls.attempts().await, (2.0, 1.0));
+}
+
+#[tokio::test]
+async fn a_reset_after_the_head_is_an_answer_that_broke_off_whatever_its_code() {
+    for code in [NO_ERROR, REFUSED_STREAM, CANCEL, INTERNAL_ERROR] {
+        let origin = Origin::start().await;
+        let client = Client::of(&origin.url(), HTTP2);
+        let answer = tokio::spawn(client.start("/svc/a", b"{}"));
+        let mut peer = origin.accept(None).await;
+        let [id] = peer.requests().await;
+        peer.head(id, 0).await;
+        peer.write(&frame(DATA, 0, id, b"{\"half\":")).await;
+        peer.reset(id, code).await;
+        match soon(answer).await.unwrap() {
+            Ok(answer) => assert!(soon(answer.into_body().collect()).await.is_err(), "{code} looks whole"),
+            Err(error) => panic!("{code}: {error:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_reset_after_the_end_of_an_answer_takes_nothing_from_it() {
+    let origin = Origin::start().await;
+    let client = Client::of(&origin.url(), HTTP2);
+    let answer = tokio::spawn(client.start("/svc/a", b"{}"));
+    let mut peer = origin.accept(None).await;
+    let [id] = peer.requests().await;
+    peer.head(id, 0).await;
+    peer.write(&frame(DATA, END_STREAM, id, b"{}")).await;
+    peer.reset(id, NO_ERROR).await;
+    let answer = soon(answer).await.unwrap().unwrap();
+    assert_eq!(soon(answer.into_body().collect()).await.unwrap().to_bytes(), "{}");
+}
+
+#[tokio::test]
+async fn what_an_origin_without_streams_never_got_is_unsent_and_the_error_says_so() {
+    let origin = Origin::start().await;
+    let sidecar = Sidecar::with(&origin.url(), &format!("{HTTP2}\ntimeouts.connect = \"200ms\"")).await;
+    let listen = sidecar.listen;
+    let call = tokio::spawn(async move { exchange(listen, &request("POST", "/svc/a", &[], b"{}")).await });
+    let mut peer = origin.accept(Some(0)).await;
+    peer.acknowledged().await;
+    let answer = soon(call).await.unwrap();
+    assert_eq!(answer.contract(), (502, "upstream_connect".to_owned(), "no".to_owned()));
+    let expected = "no HTTP/2 stream was free within timeouts.connect; the origin allows 0 on each connection \
+                    (SETTINGS_MAX_CONCURRENT_STREAMS)";
+    assert!(answer.text().contains(expected), "{}", answer.text());
+}
+
+#[tokio::test]
+async fn requests_wait_for_an_origin_that_allows_streams_later() {
+    let origin = Origin::start().await;
+    let client = Client::of(&origin.url(), HTTP2);
+    let calls: Vec<_> = (0..3).map(|_| tokio::spawn(client.start("/svc/a", b"{}"))).collect();
+    let mut peer = origin.accept(Some(0)).await;
+    peer.acknowledged().await;
+    peer.allow(Some(3)).await;
+    for id in peer.requests::<3>().await {
+        peer.answer(id).await;
+    }
+    for call in calls {
+        assert_eq!(soon(call).await.unwrap().unwrap().status(), 200);
+    }
+}
+
+#[tokio::test]
+async fn requests_above_the_streams_of_a_connection_go_over_another() {
+    let origin = Origin::start().await;
+    let client = Client::of(&origin.url(), HTTP2);
+    let calls: Vec<_> = (0..40).map(|_| tokio::spawn(client.start("/svc/a", b"{}"))).collect();
+    let mut peers = Vec::new();
+    for _ in 0..4 {
+        let mut peer = origin.accept(Some(10)).await;
+        let ids: [u32; 10] = peer.requests().await;
+        peers.push((peer, ids));
+    }
+    for (peer, ids) in &mut peers {
+        for id in ids {
+            peer.answer(*id).await;
+        }
+    }
+    for call in calls {
+        assert_eq!(soon(call).await.unwrap().unwrap().status(), 200);
+    }
+    assert!((client.metric("wonder_signer_upstream_connections_opened_total") - 4.0).abs() < f64::EPSILON);
+}
+
+#[tokio::test]
+async fn an_origin_that_does_not_begin_http2_got_nothing() {
+    for speaks in [None, Some(&b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"[..])] {
+        let origin = Origin::start().await;
+        let sidecar = Sidecar::with(&origin.url(), &format!("{HTTP2}\ntimeouts.connect = \"200ms\"")).await;
+        let listen = sidecar.listen;
+        let call = tokio::spawn(async move { exchange(listen, &request("POST", "/svc/a", &[], b"{}")).await });
+        let mut peer = origin.silent().await;
+        if let Some(bytes) = speaks {
+            peer.write(bytes).await;
+        }
+        let answer = soon(call).await.unwrap();
+        assert_eq!(answer.contract(), (502, "upstream_connect".to_owned(), "no".to_owned()));
+        assert!(
+            answer.text().contains("the origin does not begin HTTP/2 (upstream.http_version)"),
+            "{}",
+            answer.text()
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_origin_that_breaks_the_rules_of_http2_gave_a_bad_answer() {
+    let (mut calls, mut first) = Calls::arrived::<1>().await;
+    // DATA before HEADERS (RFC 9113 §8.1).
+    first.write(&frame(DATA, END_STREAM, 1, b"{}")).await;
+    assert_eq!(calls.outcome().await, "502 upstream_bad_response maybe");
+    assert_eq!(calls.attempts().await, (1.0, 0.0));
+}
+
+/// A real server, which decodes the fields: what is sent again is another request.
+#[tokio::test]
+async fn the_second_attempt_has_a_stamp_and_a_signature_of_its_own() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let sidecar = Sidecar::with(&format!("http://{}", listener.local_addr().unwrap()), HTTP2).await;
+    let listen = sidecar.listen;
+    let call = tokio::spawn(async move { exchange(listen, &request("POST", "/svc/a", &[], b"{}")).await });
+    let mut seen = Vec::new();
+    for refuses in [true, false] {
+        let (stream, _) = soon(listener.accept()).await.unwrap();
+        let mut connection = soon(h2::server::handshake(stream)).await.unwrap();
+        let (request, mut respond) = soon(connection.accept()).await.unwrap().unwrap();
+        seen.push(["nonce", "signature", "x-request-id"].map(|name| request.headers()[name].clone()));
+        if refuses {
+            respond.send_reset(h2::Reason::REFUSED_STREAM);
+        } else {
+            respond.send_response(http::Response::new(()), true).unwrap();
+        }
+        tokio::spawn(async move { while connection.accept().await.is_some() {} });
+    }
+    assert_eq!(soon(call).await.unwrap().status(), 200);
+    assert!(seen[0][0] != seen[1][0] && seen[0][1] != seen[1][1], "{seen:?}");
+    assert_eq!(seen[0][2], seen[1][2], "it is the same call");
+}
