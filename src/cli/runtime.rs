@@ -41,7 +41,12 @@ pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
 /// that use select(2), which can wait for no more; with it, callers and Wonder would get some 500 connections each.
 fn allow_descriptors() {
     let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
+    limit.current = if cfg!(target_vendor = "apple") {
+        // setrlimit(2) there refuses more than OPEN_MAX, also where the maximum is unlimited.
+        Some(limit.maximum.map_or(10_240, |maximum| maximum.min(10_240)))
+    } else {
+        limit.maximum
+    };
     // What cannot be had is not needed yet; when it is, accepting says so.
     let _ = setrlimit(Resource::Nofile, limit);
 }

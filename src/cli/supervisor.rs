@@ -5,13 +5,7 @@
 use std::{
     convert::Infallible,
     env, io,
-    os::{
-        linux::net::SocketAddrExt as _,
-        unix::{
-            ffi::OsStrExt as _,
-            net::{SocketAddr, UnixDatagram},
-        },
-    },
+    os::unix::{ffi::OsStrExt as _, net::UnixDatagram},
     time::Duration,
 };
 
@@ -66,10 +60,21 @@ impl Supervisor {
 fn connect(name: &[u8]) -> io::Result<UnixDatagram> {
     let socket = UnixDatagram::unbound()?;
     match name.strip_prefix(b"@") {
-        Some(name) => socket.connect_addr(&SocketAddr::from_abstract_name(name)?)?,
+        Some(name) => connect_abstract(&socket, name)?,
         None => socket.connect(std::ffi::OsStr::from_bytes(name))?,
     }
     Ok(socket)
+}
+
+#[cfg(target_os = "linux")]
+fn connect_abstract(socket: &UnixDatagram, name: &[u8]) -> io::Result<()> {
+    use std::os::{linux::net::SocketAddrExt as _, unix::net::SocketAddr};
+    socket.connect_addr(&SocketAddr::from_abstract_name(name)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn connect_abstract(_: &UnixDatagram, _: &[u8]) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 #[cfg(test)]
@@ -113,8 +118,10 @@ mod tests {
         assert_eq!(heard(&systemd), "READY=1");
     }
 
+    #[cfg(target_os = "linux")]
     #[test]
     fn a_name_in_the_abstract_namespace_is_understood() {
+        use std::os::{linux::net::SocketAddrExt as _, unix::net::SocketAddr};
         let name = format!("wonder-signer-test-{}", std::process::id());
         let systemd = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
         connect(format!("@{name}").as_bytes()).unwrap().send(b"READY=1").unwrap();

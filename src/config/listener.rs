@@ -36,18 +36,17 @@ impl FromStr for ListenAddress {
 
     fn from_str(text: &str) -> Result<Self, NotAnAddress> {
         // The longest path that fits the system's structure for socket addresses.
-        const LONGEST: usize = 107;
+        const LONGEST: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
         match text.strip_prefix("unix:") {
             Some(path) if path.starts_with('/') && path.len() <= LONGEST && !path.ends_with('/') => {
                 Ok(Self::Unix(path.into()))
             }
-            Some(_) => {
-                Err(NotAnAddress("not a socket; write for example \"unix:/run/signer.sock\", 107 bytes at most"))
-            }
-            None => text
-                .parse()
-                .map(Self::Tcp)
-                .map_err(|_| NotAnAddress("not an IP address with port; write for example \"127.0.0.1:8080\"")),
+            Some(_) => Err(NotAnAddress(format!(
+                "not a socket; write for example \"unix:/run/signer.sock\", {LONGEST} bytes at most"
+            ))),
+            None => text.parse().map(Self::Tcp).map_err(|_| {
+                NotAnAddress("not an IP address with port; write for example \"127.0.0.1:8080\"".to_owned())
+            }),
         }
     }
 }
@@ -62,9 +61,9 @@ impl fmt::Display for ListenAddress {
 }
 
 /// Neither address nor socket; says what is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct NotAnAddress(&'static str);
+pub struct NotAnAddress(String);
 
 /// A header that every request must have: `X-Wonder-Signer-Request: true`.
 ///
