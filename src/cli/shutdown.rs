@@ -5,7 +5,7 @@ use std::{io::Write, net::SocketAddr, time::Duration};
 use anyhow::anyhow;
 
 use super::{Failure, Outcome, address, wait};
-use crate::admin::shutdown::HEADER;
+use crate::{admin::shutdown::HEADER, config::values::duration_of};
 
 /// Asks the sidecar to drain and end; it must allow that with admin.shutdown = true.
 #[derive(Debug, clap::Args)]
@@ -18,7 +18,7 @@ pub(super) struct ShutdownArgs {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9090", value_parser = address::admin)]
     admin: SocketAddr,
     /// How long to wait for its answer.
-    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration_of)]
     timeout: Duration,
 }
 
@@ -29,9 +29,18 @@ impl ShutdownArgs {
         let request = format!("POST /shutdown HTTP/1.1\r\n{HEADER}: yes\r\nContent-Length: 0");
         match wait::ask(admin, &request, self.timeout).map_err(|reason| refused(reason.to_string()))? {
             202 => Ok(writeln!(out, "draining")?),
-            404 | 405 => Err(refused("it does not allow that; set admin.shutdown = true".to_owned())),
+            404 | 405 => Err(refused(self.why_not(admin))),
             403 => Err(refused("it takes this from loopback only".to_owned())),
             status => Err(refused(format!("unexpected status {status}, is this the admin address?"))),
+        }
+    }
+
+    /// Why there is no such page: the admin listener answers `/livez` as long as the process lives, and no other listener does.
+    fn why_not(&self, admin: SocketAddr) -> String {
+        match wait::ask(admin, "GET /livez HTTP/1.1", self.timeout) {
+            Ok(200) => "it does not allow that; set admin.shutdown = true".to_owned(),
+            _ => "this is not the admin listener; give its address (admin.address, 127.0.0.1:9090 by default) with --admin"
+                .to_owned(),
         }
     }
 }

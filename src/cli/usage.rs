@@ -3,9 +3,12 @@
 use std::{error::Error as _, io::Write};
 
 use anyhow::anyhow;
-use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{
+    CommandFactory as _,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 
-use super::{Failure, Outcome};
+use super::{Arguments, Failure, Outcome};
 
 /// Prints the help or the version that was asked for; all else is bad usage.
 pub(super) fn answer(stopped: &clap::Error, out: &mut dyn Write) -> Outcome {
@@ -23,25 +26,19 @@ fn cause(stopped: &clap::Error) -> String {
     };
     match (stopped.kind(), argument, stopped.source()) {
         (ErrorKind::ValueValidation, Some(argument), Some(reason)) => format!("{argument}: {reason}"),
-        (ErrorKind::UnknownArgument, Some(argument), _) => match argument
-            .split('=')
-            .next()
-            .filter(|name| is_option(name))
-        {
-            Some(name) => format!("unexpected argument {name}{}", suggestion(stopped)),
-            None => {
-                "a value that belongs to no option (write --option=VALUE for one that begins with a dash; quote one \
-                     that has spaces or & in it)"
-                    .to_owned()
+        (ErrorKind::UnknownArgument, Some(argument), _) => {
+            match argument.split('=').next().filter(|name| is_option(name)) {
+                Some(name) => format!("unexpected argument {name}{}", suggestion(stopped)),
+                None => stray(argument),
             }
-        },
+        }
         (ErrorKind::InvalidValue, Some(argument), _) => match stopped.get(ContextKind::ValidValue) {
             Some(ContextValue::Strings(words)) if !words.is_empty() => {
                 format!("{argument}: must be one of {}", words.join(", "))
             }
             _ => format!("{argument}: needs a value"),
         },
-        (ErrorKind::InvalidSubcommand, ..) => "no such command".to_owned(),
+        (ErrorKind::InvalidSubcommand, ..) => format!("no such command{}", command_suggestion(stopped)),
         (ErrorKind::TooManyValues | ErrorKind::WrongNumberOfValues, Some(argument), _) => {
             format!("{argument}: takes no value, or fewer")
         }
@@ -63,6 +60,40 @@ fn is_option(text: &str) -> bool {
     (1..=2).contains(&dashes)
         && (1..=40).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
+}
+
+/// Names a positional argument, which no command takes, by its place: its text may be a secret.
+fn stray(argument: &str) -> String {
+    let words: Vec<_> = std::env::args_os().collect();
+    let all = Arguments::command();
+    let command = words.get(1).and_then(|name| all.find_subcommand(name));
+    let name = command.map_or_else(String::new, |command| format!("{} takes options only, but ", command.get_name()));
+    let place = words.iter().position(|word| word == argument).unwrap_or_default();
+    // With a single option that takes a value, that is the one it was meant for.
+    let mut options =
+        command.into_iter().flat_map(clap::Command::get_arguments).filter(|option| option.is_required_set());
+    let meant = match (options.next(), options.next()) {
+        (Some(option), None) => option.get_long().map(|long| format!(" (did you mean --{long} before it?)")),
+        _ => None,
+    };
+    format!(
+        "{name}word {place} after the program's name belongs to no option{}; write --option=VALUE for a value that begins with a \
+         dash, and quote one that has spaces or & in it",
+        meant.unwrap_or_default()
+    )
+}
+
+/// The command that was meant, or all of them.
+fn command_suggestion(stopped: &clap::Error) -> String {
+    match stopped.get(ContextKind::SuggestedSubcommand) {
+        Some(ContextValue::Strings(names)) if !names.is_empty() => format!(" (did you mean {}?)", names.join(" or ")),
+        Some(ContextValue::String(name)) => format!(" (did you mean {name}?)"),
+        _ => {
+            let all = Arguments::command();
+            let names: Vec<&str> = all.get_subcommands().map(clap::Command::get_name).collect();
+            format!("; the commands are {}", names.join(", "))
+        }
+    }
 }
 
 fn suggestion(stopped: &clap::Error) -> String {

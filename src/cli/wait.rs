@@ -10,6 +10,7 @@ use std::{
 use anyhow::anyhow;
 
 use super::{Failure, Outcome, address};
+use crate::config::values::duration_of;
 
 /// Between two questions.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -29,7 +30,7 @@ pub(super) struct WaitArgs {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9090", value_parser = address::admin)]
     admin: SocketAddr,
     /// How long to wait.
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration_of)]
     timeout: Duration,
     /// Asks once and does not wait.
     #[arg(long, conflicts_with = "timeout")]

@@ -79,3 +79,23 @@ fn gives_up_in_time_with_the_last_reason() {
     run(&["wait", "--timeout", "10ms", "--admin", &address], b"")
         .failed_with(1, &format!("not ready after 10ms: {address}: no answer ("));
 }
+
+#[test]
+fn shutdown_tells_a_listener_that_does_not_allow_it_from_another_one() {
+    const NOWHERE: &str = "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";
+    const ALIVE: &str = "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nok\n";
+    for (answers, reason) in [
+        (&[NOWHERE, ALIVE][..], "it does not allow that; set admin.shutdown = true"),
+        (
+            &[NOWHERE, NOWHERE],
+            "this is not the admin listener; give its address (admin.address, 127.0.0.1:9090 by default) with --admin",
+        ),
+        (&["SSH-2.0-OpenSSH_9.2\r\n"], "the answer is not HTTP, is this the admin address?"),
+        (&["HTTP/1.1 200 OK\r\n\r\n"], "unexpected status 200, is this the admin address?"),
+    ] {
+        let (address, answering) = admin(answers);
+        run(&["shutdown", "--admin", &address], b"").failed(1, &format!("not shut down: {address}: {reason}"));
+        let asked = answering.join().unwrap();
+        assert!(asked[0].starts_with("POST /shutdown HTTP/1.1\r\n"), "{asked:?}");
+    }
+}

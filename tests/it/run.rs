@@ -160,6 +160,24 @@ fn refuses_a_port_that_is_taken() {
 }
 
 #[test]
+fn shutdown_at_the_signing_listener_says_that_it_is_not_the_admin_listener() {
+    let running = Running::before(ORIGIN, &[]);
+    let asked = |address: &str| Program::run(&["shutdown", "--admin", address], &[], b"");
+    let (listen, admin) = (running.listen.to_string(), running.admin.to_string());
+    assert_eq!(
+        asked(&listen).refused(1),
+        format!(
+            "not shut down: {listen}: this is not the admin listener; give its address (admin.address, 127.0.0.1:9090 by \
+             default) with --admin"
+        )
+    );
+    assert_eq!(
+        asked(&admin).refused(1),
+        format!("not shut down: {admin}: it does not allow that; set admin.shutdown = true")
+    );
+}
+
+#[test]
 fn listens_beyond_loopback_only_when_told_that_it_is_dangerous() {
     let everywhere = ("WONDER_SIGNER_LISTEN__ADDRESS", "0.0.0.0:0");
     let ended = run(&[], &[everywhere]).end();
