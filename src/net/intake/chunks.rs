@@ -1,4 +1,9 @@
-//! Follows a chunked body to its end (RFC 9112 §7.1), without taking anything out of it. Pure.
+//! Follows a chunked body to its end by the grammar of RFC 9112 §7.1, and changes nothing in it. Pure.
+//!
+//! The white space that a recipient may accept around extensions (BWS) is refused: readers disagree on it, and no client that
+//! is known writes it.
+
+use super::head::is_token;
 
 /// Where in a chunked body the bytes so far have led.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -16,14 +21,24 @@ enum Place {
     #[default]
     Size,
     Digits,
+    /// After the `;` before an extension.
     Extension,
+    ExtensionName,
+    /// After the `=` before its value.
+    ExtensionValue,
+    Token,
+    Quoted,
+    /// After a `\` in a quoted string.
+    QuotedPair,
+    QuotedEnd,
     SizeLineFeed,
     Data,
     DataReturn,
     DataLineFeed,
     /// At the start of a line after the last chunk.
     Trailer,
-    TrailerLine,
+    TrailerName,
+    TrailerValue,
     TrailerLineFeed,
     LastLineFeed,
     Ended,
@@ -73,19 +88,28 @@ impl Chunks {
                 self.size = self.size * 16 + char::from(digit).to_digit(16).map_or(0, u64::from);
                 Place::Digits
             }
-            (Place::Digits | Place::Extension, b'\r') => Place::SizeLineFeed,
-            (Place::Digits, b';' | b' ' | b'\t') | (Place::Extension, b'\t' | b' '..=b'~') => {
+            (Place::Digits | Place::ExtensionName | Place::Token | Place::QuotedEnd, b'\r') => Place::SizeLineFeed,
+            (Place::Digits | Place::ExtensionName | Place::Token | Place::QuotedEnd, b';') => {
                 self.line(Place::Extension)
             }
+            (Place::Extension | Place::ExtensionName, name) if is_token(name) => self.line(Place::ExtensionName),
+            (Place::ExtensionName, b'=') => self.line(Place::ExtensionValue),
+            (Place::ExtensionValue | Place::Token, value) if is_token(value) => self.line(Place::Token),
+            (Place::ExtensionValue, b'"') => self.line(Place::Quoted),
+            (Place::Quoted, b'"') => self.line(Place::QuotedEnd),
+            (Place::Quoted, b'\\') => self.line(Place::QuotedPair),
+            (Place::Quoted | Place::QuotedPair, b'\t' | b' '..=b'~' | 0x80..) => self.line(Place::Quoted),
             (Place::SizeLineFeed, b'\n') if self.size == 0 => Place::Trailer,
             (Place::SizeLineFeed, b'\n') => Place::Data,
             (Place::DataReturn, b'\r') => Place::DataLineFeed,
             (Place::DataLineFeed, b'\n') => Place::Size,
             (Place::Trailer, b'\r') => Place::LastLineFeed,
             (Place::LastLineFeed, b'\n') => Place::Ended,
-            (Place::TrailerLine, b'\r') => Place::TrailerLineFeed,
+            (Place::Trailer | Place::TrailerName, name) if is_token(name) => self.line(Place::TrailerName),
+            (Place::TrailerName, b':') => self.line(Place::TrailerValue),
+            (Place::TrailerValue, b'\t' | b' '..=b'~' | 0x80..) => self.line(Place::TrailerValue),
+            (Place::TrailerValue, b'\r') => Place::TrailerLineFeed,
             (Place::TrailerLineFeed, b'\n') => Place::Trailer,
-            (Place::Trailer | Place::TrailerLine, b'\t' | b' '..=b'~' | 0x80..) => self.line(Place::TrailerLine),
             _ => Place::Broken,
         }
     }
@@ -117,7 +141,7 @@ mod tests {
             b"5\r\nhello\r\n0\r\n\r\n",
             b"00005\r\nhello\r\n000\r\n\r\n",
             b"a;x=y\r\n0123456789\r\n0;z\r\n\r\n",
-            b"A \r\n0123456789\r\n0\r\n\r\n",
+            b"1;a;b=c;d=\"e;\\\"f\\\\\xc3\xa9 =\";g\r\nx\r\n0;end=\"\"\r\n\r\n",
             b"1\r\n\n\r\n0\r\nX-T: 1\r\nX-U:\r\n\r\n",
         ] {
             let followed = [body, b"GET /"].concat();
@@ -140,6 +164,35 @@ mod tests {
             b"1\r\na\rx",
             b"0\r\nX-T: 1\n",
             b"1;\0\r\n",
+            b"1 \r\n",
+            b"1\t\r\n",
+            b"0 \r\n",
+            b"1;\r\n",
+            b"0;\r\n",
+            b"1;;a\r\n",
+            b"1;a;\r\n",
+            b"1 ;a\r\n",
+            b"1; a\r\n",
+            b"1;a \r\n",
+            b"1;a =b\r\n",
+            b"1;a= b\r\n",
+            b"1;=b\r\n",
+            b"1;a=\r\n",
+            b"1;a=b=c\r\n",
+            b"1;bad[=x\r\n",
+            b"1;a=b[\r\n",
+            b"1;a=\"b\r\n",
+            b"1;a=\"b\"c\r\n",
+            b"1;a=\"b\\\r\n",
+            b"1;a=\"b\n\"\r\n",
+            b"1;a=\"\x7f\"\r\n",
+            b"1;\xc3\xa9\r\n",
+            b"1;a\n",
+            b"0\r\n X-T: 1\r\n",
+            b"0\r\nX-T\r\n",
+            b"0\r\nX-T : 1\r\n",
+            b"0\r\n: 1\r\n",
+            b"0\r\nX-T: \x7f\r\n",
             b"fffffffffffffffff\r\n",
             b"10000000000000000\r\n",
         ] {

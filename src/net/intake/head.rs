@@ -240,7 +240,7 @@ const fn letters_and(others: &[u8]) -> [bool; 256] {
 }
 
 /// `tchar` of RFC 9110 §5.6.2.
-fn is_token(byte: u8) -> bool {
+pub(super) fn is_token(byte: u8) -> bool {
     static TOKEN: [bool; 256] = letters_and(b"!#$%&'*+-.^_`|~");
     TOKEN[usize::from(byte)]
 }
