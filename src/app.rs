@@ -112,8 +112,9 @@ impl App {
         let tls = config.listen.tls.as_ref().map(|tls| TlsServer::load(tls, &metrics).map(Arc::new)).transpose()?;
         let mut listeners = Vec::new();
         let mut addresses = Vec::new();
+        let backlog = u32::try_from(config.limits.connections).unwrap_or(u32::MAX);
         for address in &config.listen.addresses {
-            let bound = Listener::bind(address, config.listen.socket_mode).await;
+            let bound = Listener::bind(address, config.listen.socket_mode, backlog).await;
             let listener = bound.map_err(failed("listen.address", address))?;
             addresses.push(listener.address().map_err(failed("listen.address", address))?);
             listeners.push(listener);

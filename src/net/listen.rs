@@ -10,9 +10,10 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::{TcpListener, TcpStream, UnixListener, UnixStream},
+    net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixSocket, UnixStream},
 };
 
+use rustix::fs::{Mode, fchmod};
 use tokio_rustls::server::TlsStream;
 
 use crate::config::ListenAddress;
@@ -27,13 +28,19 @@ pub enum Listener {
 }
 
 impl Listener {
-    /// Binds `address`; a Unix socket's file gets the permission bits `mode`.
+    /// Binds `address`; a Unix socket's file gets the permission bits `mode`. So many connections may wait to be accepted as
+    /// `backlog` says, and as the system allows (`net.core.somaxconn`).
     ///
-    /// A file that is left over from a process that is gone is replaced. One on which somebody still answers, and one
-    /// that is no socket, is not.
-    pub async fn bind(address: &ListenAddress, mode: u32) -> io::Result<Self> {
+    /// A file that a dead process left behind is replaced. A socket that still answers, and a file that is no socket, stays.
+    pub async fn bind(address: &ListenAddress, mode: u32, backlog: u32) -> io::Result<Self> {
         let path = match address {
-            ListenAddress::Tcp(address) => return TcpListener::bind(address).await.map(Self::Tcp),
+            ListenAddress::Tcp(address) => {
+                let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+                // A restart binds while connections of the old process are still in TIME_WAIT.
+                socket.set_reuseaddr(true)?;
+                socket.bind(*address)?;
+                return socket.listen(backlog).map(Self::Tcp);
+            }
             ListenAddress::Unix(path) => path,
         };
         if let Ok(there) = std::fs::symlink_metadata(path) {
@@ -46,13 +53,16 @@ impl Listener {
                 Err(error) => return Err(error),
             }
         }
-        // Under another name until its mode is right: there is no moment at which anyone may connect.
+        // There is no moment at which more users may connect than `mode` says: `bind` gives the file the mode of the socket, less
+        // the umask. What the umask took away is restored under another name, and nobody can connect before `listen`.
+        let socket = UnixSocket::new_stream()?;
+        fchmod(&socket, Mode::from_raw_mode(mode))?;
         let unfinished = unfinished(path);
         let _ = std::fs::remove_file(&unfinished);
-        let listener = UnixListener::bind(&unfinished)?;
+        socket.bind(&unfinished)?;
         std::fs::set_permissions(&unfinished, std::fs::Permissions::from_mode(mode))?;
         std::fs::rename(&unfinished, path)?;
-        Ok(Self::Unix(listener, SocketFile(path.clone())))
+        Ok(Self::Unix(socket.listen(backlog)?, SocketFile(path.clone())))
     }
 
     /// Where it listens, port 0 replaced by the port that was chosen.
@@ -92,6 +102,10 @@ impl Drop for SocketFile {
         let _ = std::fs::remove_file(&self.0);
     }
 }
+
+/// Marks a request that came over a Unix socket. It is in the request's extensions.
+#[derive(Debug, Clone, Copy)]
+pub struct OverUnix;
 
 /// A downstream connection.
 #[derive(Debug)]

@@ -26,7 +26,7 @@ use tokio::{
 use super::{
     caller::Caller,
     intake::{self, Active, Guard, Line},
-    listen::{Listener, Stream},
+    listen::{Listener, OverUnix, Stream},
     respond::{Code, Failure},
     tls_server::TlsServer,
 };
@@ -109,9 +109,10 @@ where
                 _ = stopped.changed() => None,
             };
             let Some((stream, caller)) = opened else { return };
+            let over_unix = matches!(stream, Stream::Unix(_));
             let line = Arc::new(Line::default());
             let stream = TokioIo::new(Guard::new(stream, Arc::clone(&line), allowance.intake));
-            let service = PerConnection { inner: service, line: Arc::clone(&line), caller };
+            let service = PerConnection { inner: service, line: Arc::clone(&line), caller, over_unix };
             let mut serving = pin!(protocol.serve_connection(stream, service));
             let ended = tokio::select! {
                 biased;
@@ -172,6 +173,7 @@ struct PerConnection<S> {
     inner: S,
     line: Arc<Line>,
     caller: Option<Caller>,
+    over_unix: bool,
 }
 
 impl<S, B> hyper::service::Service<Request<Incoming>> for PerConnection<S>
@@ -190,6 +192,9 @@ where
         }
         if let Some(caller) = &self.caller {
             request.extensions_mut().insert(caller.clone());
+        }
+        if self.over_unix {
+            request.extensions_mut().insert(OverUnix);
         }
         // Our stack is always ready: what has to wait waits within the call, where it is timed.
         Tracking { answer: self.inner.clone().call(request), active: Some(active) }

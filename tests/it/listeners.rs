@@ -1,12 +1,19 @@
 //! Where plain requests are taken: IPv4, IPv6, Unix sockets, several at once.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::{
+    collections::BTreeSet,
+    os::unix::fs::PermissionsExt as _,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use tokio::{
     io::AsyncWriteExt as _,
     net::{TcpStream, UnixListener, UnixStream},
 };
-use wonder_signer::config::ListenAddress;
+use wonder_signer::{config::ListenAddress, net::listen::Listener};
 
 use crate::support::{
     sidecar::{Sidecar, assert_signed},
@@ -47,6 +54,54 @@ async fn gives_a_socket_the_mode_that_was_asked_for() {
         let bits = std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777;
         assert_eq!(bits, u32::from_str_radix(mode, 8).unwrap());
         sidecar.stop().await;
+    }
+}
+
+/// Whatever the umask: it is that of the process, 022 as a rule, with which the file would be readable for all at first.
+#[tokio::test]
+async fn a_sockets_file_never_has_more_bits_than_were_asked_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let (place, done) = (directory.path().to_owned(), Arc::new(AtomicBool::new(false)));
+    let watching = std::thread::spawn({
+        let done = Arc::clone(&done);
+        move || {
+            let mut modes = BTreeSet::new();
+            while !done.load(Ordering::Relaxed) {
+                for file in std::fs::read_dir(&place).unwrap().flatten() {
+                    modes.extend(file.metadata().map(|file| file.permissions().mode() & 0o777));
+                }
+            }
+            modes
+        }
+    });
+    let address = ListenAddress::Unix(directory.path().join("signer.sock"));
+    for _ in 0..3000 {
+        drop(Listener::bind(&address, 0o600, 1).await.unwrap());
+    }
+    done.store(true, Ordering::Relaxed);
+    assert_eq!(watching.join().unwrap(), BTreeSet::from([0o600]));
+}
+
+#[tokio::test]
+async fn any_host_will_do_over_a_unix_socket_and_only_there() {
+    let upstream = Recorder::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("signer.sock");
+    let listen = format!("127.0.0.1:0, unix:{}", socket.display());
+    let sidecar = Sidecar::listening(&listen, &upstream.origin(), "").await.unwrap();
+    for host in ["signer.sock", "", "evil.example:99", "%2Frun%2Fsigner.sock", "caf\u{e9}"] {
+        for target in ["/svc/a", "http://evil.example/svc/a"] {
+            let bytes = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+            let mut local = UnixStream::connect(&socket).await.unwrap();
+            local.write_all(bytes.as_bytes()).await.unwrap();
+            assert_eq!(read_message(&mut local, false).await.unwrap().status(), 200, "{bytes}");
+            let seen = upstream.next().await;
+            assert_eq!(seen.value("host"), Some(upstream.address().to_string().as_str()));
+            assert_eq!(seen.start_line(), "GET /svc/a HTTP/1.1");
+            let mut remote = TcpStream::connect(sidecar.listen).await.unwrap();
+            remote.write_all(bytes.as_bytes()).await.unwrap();
+            assert_eq!(read_message(&mut remote, false).await.unwrap().status(), 421, "{bytes}");
+        }
     }
 }
 
