@@ -1,4 +1,4 @@
-//! Who calls, as the certificate says that a caller has shown. Pure: the certificate was verified before.
+//! Names the caller by the certificate that it has shown. Pure: the certificate was verified before.
 
 use std::sync::Arc;
 
@@ -7,6 +7,9 @@ use webpki::EndEntityCert;
 
 use crate::metrics::{CallerRequests, Metrics};
 
+/// Why a caller without a name is refused.
+const NAMELESS: &str = "the certificate of this caller has no DNS name and no URI (1 to 253 visible ASCII characters) among its \
+                        subject alternative names; issue one that has: the common name does not count";
 /// What callers without a usable name are called in the log.
 const UNNAMED: &str = "unnamed";
 /// What all callers that the configuration does not name are counted as.
@@ -16,21 +19,21 @@ const OTHER: &str = "other";
 #[derive(Debug, Clone)]
 pub struct Caller {
     name: Arc<str>,
-    admitted: bool,
+    denied: Option<&'static str>,
     requests: CallerRequests,
 }
 
 impl Caller {
-    /// The first DNS name of its certificate, or its common name where it has none.
+    /// The first DNS name among the subject alternative names of its certificate, or the first URI where it has no DNS name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether it is let in.
+    /// Why its requests are refused, if they are.
     #[must_use]
-    pub fn is_admitted(&self) -> bool {
-        self.admitted
+    pub fn denied(&self) -> Option<&'static str> {
+        self.denied
     }
 
     /// It has made a request.
@@ -47,7 +50,7 @@ pub struct Callers {
 }
 
 impl Callers {
-    /// Lets in those of `names`; if there are none, everyone.
+    /// Admits the callers of `names`; all callers that have a name if `names` is empty.
     #[must_use]
     pub fn new(names: &[String], metrics: &Metrics) -> Self {
         Self {
@@ -60,58 +63,36 @@ impl Callers {
     #[must_use]
     pub fn recognise(&self, certificate: &CertificateDer<'_>) -> Caller {
         let name = name(certificate);
-        let known = |name: &String| self.named.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        let known = |name: &String| self.named.iter().find(|(known, _)| is_same(known, name));
         match name.as_ref().and_then(known) {
-            Some((name, requests)) => Caller { name: Arc::clone(name), admitted: true, requests: requests.clone() },
+            Some((name, requests)) => Caller { name: Arc::clone(name), denied: None, requests: requests.clone() },
             None => Caller {
+                denied: match &name {
+                    None => Some(NAMELESS),
+                    Some(_) if self.named.is_empty() => None,
+                    Some(_) => Some("the caller of this certificate is not in listen.tls.callers"),
+                },
                 name: name.as_deref().unwrap_or(UNNAMED).into(),
-                admitted: self.named.is_empty(),
                 requests: self.other.clone(),
             },
         }
     }
 }
 
+/// A certificate has no name but these two. The common name is none: the name constraints of an authority do not bind it
+/// (RFC 5280 §4.2.1.10).
 fn name(certificate: &CertificateDer<'_>) -> Option<String> {
     let certificate = EndEntityCert::try_from(certificate).ok()?;
-    let name = certificate.valid_dns_names().next().or_else(|| common_name(certificate.subject()))?;
-    // It goes into the log, and a common name may be anything.
+    // A URI has a scheme, so that none can be mistaken for a DNS name.
+    let mut uris = certificate.valid_uri_names().filter(|uri| uri.contains(':'));
+    let name = certificate.valid_dns_names().next().or_else(|| uris.next())?;
+    // The name goes into the log, and a URI is not checked before.
     ((1..=253).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic())).then(|| name.to_owned())
 }
 
-/// The common name in a subject (RFC 5280 §4.1.2.6), given without its outer SEQUENCE. Of several none is the right one.
-fn common_name(mut subject: &[u8]) -> Option<&str> {
-    const SET: u8 = 0x31;
-    const SEQUENCE: u8 = 0x30;
-    const OBJECT_IDENTIFIER: u8 = 0x06;
-    const TEXTS: [u8; 2] = [0x0c, 0x13]; // UTF8String, PrintableString
-    const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
-    let mut found = None;
-    while !subject.is_empty() {
-        let mut attributes = element(&mut subject).filter(|(tag, _)| *tag == SET)?.1;
-        while !attributes.is_empty() {
-            let mut attribute = element(&mut attributes).filter(|(tag, _)| *tag == SEQUENCE)?.1;
-            let kind = element(&mut attribute).filter(|(tag, _)| *tag == OBJECT_IDENTIFIER)?.1;
-            let (tag, text) = element(&mut attribute)?;
-            if kind == COMMON_NAME {
-                let text = Some(text).filter(|_| TEXTS.contains(&tag) && found.is_none())?;
-                found = Some(std::str::from_utf8(text).ok()?);
-            }
-        }
-    }
-    found
-}
-
-/// Takes the first element of `der` off: its tag and content. Contents of 64 KiB and more are no name.
-fn element<'a>(der: &mut &'a [u8]) -> Option<(u8, &'a [u8])> {
-    let (tag, length, rest) = match **der {
-        [tag, length @ ..=0x7f, ref rest @ ..] | [tag, 0x81, length, ref rest @ ..] => (tag, usize::from(length), rest),
-        [tag, 0x82, high, low, ref rest @ ..] => (tag, usize::from(u16::from_be_bytes([high, low])), rest),
-        _ => return None,
-    };
-    let (content, rest) = rest.split_at_checked(length)?;
-    *der = rest;
-    Some((tag, content))
+/// DNS names are compared without regard to case; a URI is compared as it is (RFC 5280 §7.2, §7.4).
+fn is_same(known: &str, name: &str) -> bool {
+    known == name || !name.contains(':') && known.eq_ignore_ascii_case(name)
 }
 
 #[cfg(test)]
@@ -120,50 +101,67 @@ mod tests {
 
     use super::*;
 
-    fn certificate(names: &[&str], common: &[&str]) -> CertificateDer<'static> {
+    fn certificate(names: &[&str], uris: &[&str], common: &str) -> CertificateDer<'static> {
         let mut params =
             CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap();
         params.distinguished_name = rcgen::DistinguishedName::new();
-        params.distinguished_name.push(DnType::OrganizationName, "Example");
-        for common in common {
-            params.distinguished_name.push(DnType::CommonName, *common);
-        }
-        params.subject_alt_names.push(SanType::URI("spiffe://example/shop".try_into().unwrap()));
+        params.distinguished_name.push(DnType::CommonName, common);
+        // The URIs come first, and are still second choice.
+        let uris = uris.iter().map(|uri| SanType::URI((*uri).try_into().unwrap()));
+        params.subject_alt_names.splice(0..0, uris);
         params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().clone()
     }
 
     #[test]
-    fn a_caller_is_its_first_dns_name_or_else_its_common_name() {
-        assert_eq!(name(&certificate(&["shop.example", "b"], &["c"])).as_deref(), Some("shop.example"));
-        assert_eq!(name(&certificate(&["192.0.2.1", "b"], &["c"])).as_deref(), Some("b"));
-        assert_eq!(name(&certificate(&[], &["shop"])).as_deref(), Some("shop"));
-        assert_eq!(name(&certificate(&[], &[])), None);
-    }
-
-    #[test]
-    fn a_name_that_would_not_be_one_word_in_the_log_is_none() {
-        for common in ["a b", "a\nb", "", "ü"] {
-            assert_eq!(name(&certificate(&[], &[common])), None, "{common:?}");
+    fn a_caller_is_its_first_dns_name_or_else_its_first_uri_and_never_its_common_name() {
+        let (uri, another) = ("spiffe://example/shop", "spiffe://example/other");
+        for (names, uris, expected) in [
+            (&["shop.example", "b"][..], &[][..], Some("shop.example")),
+            (&["shop.example", "b"], &[uri], Some("shop.example")),
+            (&["192.0.2.1", "b"], &[], Some("b")),
+            (&["192.0.2.1"], &[uri, another], Some(uri)),
+            (&[], &[uri, another], Some(uri)),
+            (&[], &["shop", another], Some(another)),
+            (&[], &["shop"], None),
+            (&["192.0.2.1"], &[], None),
+            (&[], &[], None),
+        ] {
+            assert_eq!(name(&certificate(names, uris, "shop")).as_deref(), expected, "{names:?} {uris:?}");
         }
     }
 
     #[test]
-    fn lets_in_those_who_are_named_and_counts_the_others_together() {
+    fn a_name_that_would_not_be_one_word_in_the_log_is_none() {
+        let long = format!("spiffe://example/{}", "a".repeat(253));
+        for uri in ["spiffe://a b", "spiffe://a\nb", &long] {
+            assert_eq!(name(&certificate(&[], &[uri], "shop")), None, "{uri:?}");
+        }
+    }
+
+    #[test]
+    fn admits_the_callers_that_are_named_and_counts_the_others_together() {
         let metrics = Metrics::new(&[]);
-        let callers = Callers::new(&["shop".to_owned()], &metrics);
-        let (shop, stranger) = (certificate(&["SHOP"], &[]), certificate(&["stranger"], &[]));
-        let (shop, stranger) = (callers.recognise(&shop), callers.recognise(&stranger));
-        assert_eq!((shop.name(), shop.is_admitted()), ("shop", true));
-        assert_eq!((stranger.name(), stranger.is_admitted()), ("stranger", false));
-        stranger.called();
+        let callers = Callers::new(&["shop".to_owned(), "spiffe://example/Refunds".to_owned()], &metrics);
+        let of = |names: &[&str], uris: &[&str]| callers.recognise(&certificate(names, uris, "shop"));
+        for (caller, name, admitted) in [
+            (of(&["SHOP"], &[]), "shop", true),
+            (of(&[], &["spiffe://example/Refunds"]), "spiffe://example/Refunds", true),
+            (of(&[], &["spiffe://example/refunds"]), "spiffe://example/refunds", false),
+            (of(&["stranger"], &["spiffe://example/Refunds"]), "stranger", false),
+            (of(&[], &[]), "unnamed", false),
+        ] {
+            assert_eq!((caller.name(), caller.denied().is_none()), (name, admitted));
+        }
+        of(&["stranger"], &[]).called();
         let text = metrics.encode().unwrap();
         assert!(text.contains("wonder_signer_caller_requests_total{caller=\"shop\"} 0\n"));
         assert!(text.contains("wonder_signer_caller_requests_total{caller=\"other\"} 1\n"));
     }
 
     #[test]
-    fn an_empty_list_lets_everyone_in() {
+    fn an_empty_list_admits_every_caller_that_has_a_name() {
         let callers = Callers::new(&[], &Metrics::new(&[]));
-        assert!(callers.recognise(&certificate(&["stranger"], &[])).is_admitted());
+        assert_eq!(callers.recognise(&certificate(&["stranger"], &[], "")).denied(), None);
+        assert_eq!(callers.recognise(&certificate(&[], &[], "shop")).denied(), Some(NAMELESS));
     }
 }

@@ -16,7 +16,12 @@ use rustls::{
     RootCertStore, ServerConfig,
     server::{NoServerSessionStorage, WebPkiClientVerifier},
 };
-use tokio::{net::TcpStream, task::spawn_blocking, time::timeout};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    task::spawn_blocking,
+    time::timeout,
+};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::{
@@ -30,6 +35,10 @@ use crate::{config::ListenTls, metrics::Metrics};
 const LOOK: Duration = Duration::from_secs(1);
 /// How often failed handshakes are worth a warning: a port scan should not fill the log.
 const WARNING: Duration = Duration::from_secs(10);
+
+/// How long, and for how many bytes, a refused client may still send.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGERING: u64 = 64 * 1024;
 
 /// The server's side of TLS.
 pub struct TlsServer {
@@ -63,26 +72,32 @@ impl TlsServer {
         })
     }
 
-    /// Shakes hands within `limit`. A handshake that comes to nothing is counted and logged here.
+    /// Completes the handshake within `limit`. One that fails is counted and logged here, and the client receives an alert.
     pub(super) async fn accept(
         self: &Arc<Self>,
         stream: TcpStream,
         limit: Duration,
     ) -> Option<(TlsStream<TcpStream>, Caller)> {
-        let peer = stream.peer_addr();
-        let shaken = timeout(limit, async { TlsAcceptor::from(self.settings().await).accept(stream).await });
-        let failure = match shaken.await {
+        let peer = stream.peer_addr().ok();
+        let handshake = async { TlsAcceptor::from(self.settings().await).accept(stream).into_fallible().await };
+        match timeout(limit, handshake).await {
             Ok(Ok(stream)) => {
-                // The verifier lets nobody in without one.
+                // The verifier accepts no handshake without one.
                 let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
                 let caller = certificate.map(|certificate| self.callers.recognise(certificate));
-                return caller.map(|caller| (stream, caller));
+                caller.map(|caller| (stream, caller))
             }
-            Ok(Err(error)) => error,
-            Err(_) => io::Error::new(io::ErrorKind::TimedOut, "not done in time (timeouts.request_head)"),
-        };
-        self.handshake_failed(peer.ok(), &failure);
-        None
+            Ok(Err((error, stream))) => {
+                self.handshake_failed(peer, &error);
+                let _ = timeout(LINGER, part(stream)).await;
+                None
+            }
+            Err(_) => {
+                let late = io::Error::new(io::ErrorKind::TimedOut, "not done in time (timeouts.request_head)");
+                self.handshake_failed(peer, &late);
+                None
+            }
+        }
     }
 
     fn handshake_failed(&self, peer: Option<SocketAddr>, error: &io::Error) {
@@ -144,6 +159,14 @@ impl TlsServer {
         // Each change of it is whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Closes after an alert. With TLS 1.3 a client sends its request before it learns that its certificate is refused; a request
+/// that stays unread would reset the connection, and the alert would be lost.
+async fn part(mut stream: TcpStream) -> io::Result<()> {
+    stream.shutdown().await?;
+    tokio::io::copy(&mut stream.take(LINGERING), &mut tokio::io::sink()).await?;
+    Ok(())
 }
 
 fn settings(files: &ListenTls) -> Result<Arc<ServerConfig>, TlsError> {

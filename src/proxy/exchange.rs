@@ -115,9 +115,9 @@ impl Exchange {
         &self.metrics
     }
 
-    /// Whether the caller is one who is let in; where callers show no certificate, all are.
-    pub(super) fn is_admitted(&self) -> bool {
-        self.caller.as_ref().is_none_or(Caller::is_admitted)
+    /// Why the caller's requests are refused, if they are; where callers show no certificate, none is.
+    pub(super) fn denied(&self) -> Option<&'static str> {
+        self.caller.as_ref().and_then(Caller::denied)
     }
 
     /// Keeps a slot taken until the exchange is over.

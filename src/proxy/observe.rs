@@ -87,9 +87,9 @@ where
         if let Some(refusal) = request.extensions().get::<Refusal>() {
             return Box::pin(ready(Ok(refuse((*refusal).into(), exchange))));
         }
-        if !exchange.is_admitted() {
-            let failure =
-                Failure::new(Code::PolicyDenied, "the caller of this certificate is not in listen.tls.callers");
+        if let Some(reason) = exchange.denied() {
+            // The connection will not become another caller's.
+            let failure = Failure::new(Code::PolicyDenied, reason).closing();
             return Box::pin(ready(Ok(refuse(failure, exchange))));
         }
         let timeouts = self.timeouts;

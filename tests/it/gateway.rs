@@ -10,7 +10,10 @@ use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use hyper::{body::Incoming, client::conn};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::CertificateDer;
+use rustls::{
+    pki_types::CertificateDer,
+    version::{TLS12, TLS13},
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -19,10 +22,12 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::support::{
-    authority::{Authority, Issued, Mounted, caller, dial},
+    authority::{Authority, Issued, Mounted, caller, connector, dial, shown},
     logged::Logged,
+    patience::soon,
     sidecar::{Sidecar, assert_signed, until},
     upstream::Recorder,
+    wire::{read_message, request},
 };
 
 const FAILED: &str = "wonder_signer_listener_handshakes_failed_total";
@@ -108,17 +113,18 @@ async fn refuses_callers_without_a_certificate_of_the_authority() {
 async fn signs_for_named_callers() {
     let (ours, mounted) = Mounted::by_one();
     let upstream = Recorder::start().await;
-    let sidecar = mounted.sidecar(&upstream.origin(), "callers = [\"shop\", \"refunds\"]\n").await;
-    let by_san = ours.issue(&["shop", "elsewhere"], "ignored");
-    let by_common_name = ours.issue(&[], "refunds");
-    for (identity, alpn) in [(&by_san, &["h2", "http/1.1"][..]), (&by_san, &["http/1.1"]), (&by_common_name, &[])] {
+    let names = "callers = [\"shop\", \"spiffe://example/refunds\"]\n";
+    let sidecar = mounted.sidecar(&upstream.origin(), names).await;
+    let by_name = ours.issue(&["shop", "elsewhere"], "ignored");
+    let by_uri = ours.issue_to("spiffe://example/refunds", "ignored");
+    for (identity, alpn) in [(&by_name, &["h2", "http/1.1"][..]), (&by_name, &["http/1.1"]), (&by_uri, &[])] {
         let stream = dial(sidecar.listen, &caller(&[&ours], Some(identity), alpn)).await.unwrap();
         let answer = post(stream).await.unwrap();
         assert_eq!(answer.status().as_u16(), 200);
         assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "{\"code\":200}");
         assert_signed(&upstream.next().await);
     }
-    for (name, requests) in [("shop", 2.0), ("refunds", 1.0), ("other", 0.0)] {
+    for (name, requests) in [("shop", 2.0), ("spiffe://example/refunds", 1.0), ("other", 0.0)] {
         let series = format!("wonder_signer_caller_requests_total{{caller=\"{name}\"}}");
         assert!((sidecar.metric(&series).await - requests).abs() < f64::EPSILON, "{name}");
     }
@@ -144,6 +150,65 @@ async fn a_caller_that_is_not_in_the_list_is_told_so_and_named_in_the_log() {
     answer.into_body().collect().await.unwrap();
     let line = program.line("request").await;
     assert_eq!((&line["caller"], &line["status"]), (&"shop".into(), &200.into()));
+}
+
+#[tokio::test]
+async fn a_caller_that_is_denied_is_closed_at_once_and_a_common_name_is_no_name() {
+    let (ours, mounted) = Mounted::by_one();
+    let upstream = Recorder::start().await;
+    let (all, some) = ("", "callers = [\"shop\"]\n");
+    for (names, identity, reason) in [
+        (some, ours.issue(&["stranger"], "shop"), "is not in listen.tls.callers"),
+        (some, ours.issue_to("spiffe://example/shop", "shop"), "is not in listen.tls.callers"),
+        (some, ours.issue_to("shop", "shop"), "has no DNS name and no URI"),
+        (some, ours.issue(&["127.0.0.1"], "shop"), "has no DNS name and no URI"),
+        (some, ours.issue(&[], "shop"), "has no DNS name and no URI"),
+        (all, ours.issue(&[], "shop"), "has no DNS name and no URI"),
+    ] {
+        // Nothing here waits for the end of a time-out.
+        let patient = format!("{names}[timeouts]\nrequest_head = \"1h\"\nidle = \"1h\"\nbody = \"1h\"\n");
+        let sidecar = mounted.sidecar(&upstream.origin(), &patient).await;
+        for body in [&b"{}"[..], b""] {
+            let mut stream = dial(sidecar.listen, &caller(&[&ours], Some(&identity), &[])).await.unwrap();
+            // The body does not have to come.
+            let head = request("POST", "/svc/a", &[], b"{}");
+            stream.write_all(&[&head[..head.len() - 2], body].concat()).await.unwrap();
+            let answer = soon(read_message(&mut stream, false)).await.unwrap();
+            assert_eq!(answer.contract(), (403, "policy_denied".to_owned(), "no".to_owned()));
+            assert_eq!(answer.value("connection"), Some("close"));
+            assert!(answer.text().contains(reason), "{}", answer.text());
+            assert_eq!(soon(stream.read_to_end(&mut Vec::new())).await.unwrap(), 0);
+        }
+    }
+    assert_eq!(upstream.connections(), 0);
+}
+
+#[tokio::test]
+async fn an_alert_says_why_a_handshake_is_refused() {
+    let ((ours, mounted), strangers) = (Mounted::by_one(), Authority::new());
+    let sidecar = mounted.sidecar("http://127.0.0.1:1", "").await;
+    let (known, stranger) = (ours.issue(&["shop"], ""), strangers.issue(&["shop"], ""));
+    let show = |issued: &Issued| Some(shown(&[&issued.certificate], &issued.key));
+    for (what, identity, alpn, version, alert) in [
+        ("no certificate", None, &[][..], &TLS13, "CertificateRequired"),
+        ("no certificate", None, &[], &TLS12, "CertificateRequired"),
+        ("another authority", show(&stranger), &[], &TLS13, "DecryptError"),
+        ("another authority", show(&stranger), &[], &TLS12, "DecryptError"),
+        ("HTTP/2 only", show(&known), &["h2"], &TLS13, "NoApplicationProtocol"),
+        ("HTTP/2 only", show(&known), &["h2"], &TLS12, "NoApplicationProtocol"),
+    ] {
+        let caller = connector(&[&ours], identity, alpn, &[version]);
+        // With TLS 1.3 the request is on its way by then, and must not destroy the alert.
+        for length in [0, 100, 30_000] {
+            let said = async {
+                let mut stream = dial(sidecar.listen, &caller).await?;
+                let _ = stream.write_all(&vec![b'x'; length]).await;
+                stream.read_to_end(&mut Vec::new()).await
+            };
+            let error = soon(said).await.expect_err(what).to_string();
+            assert!(error.contains(alert), "{what}, {version:?}, {length} bytes: {error}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -95,10 +95,11 @@ impl Chunks {
             (Place::Extension | Place::ExtensionName, name) if is_token(name) => self.line(Place::ExtensionName),
             (Place::ExtensionName, b'=') => self.line(Place::ExtensionValue),
             (Place::ExtensionValue | Place::Token, value) if is_token(value) => self.line(Place::Token),
-            (Place::ExtensionValue, b'"') => self.line(Place::Quoted),
             (Place::Quoted, b'"') => self.line(Place::QuotedEnd),
             (Place::Quoted, b'\\') => self.line(Place::QuotedPair),
-            (Place::Quoted | Place::QuotedPair, b'\t' | b' '..=b'~' | 0x80..) => self.line(Place::Quoted),
+            (Place::ExtensionValue, b'"') | (Place::Quoted | Place::QuotedPair, b'\t' | b' '..=b'~' | 0x80..) => {
+                self.line(Place::Quoted)
+            }
             (Place::SizeLineFeed, b'\n') if self.size == 0 => Place::Trailer,
             (Place::SizeLineFeed, b'\n') => Place::Data,
             (Place::DataReturn, b'\r') => Place::DataLineFeed,
@@ -106,8 +107,9 @@ impl Chunks {
             (Place::Trailer, b'\r') => Place::LastLineFeed,
             (Place::LastLineFeed, b'\n') => Place::Ended,
             (Place::Trailer | Place::TrailerName, name) if is_token(name) => self.line(Place::TrailerName),
-            (Place::TrailerName, b':') => self.line(Place::TrailerValue),
-            (Place::TrailerValue, b'\t' | b' '..=b'~' | 0x80..) => self.line(Place::TrailerValue),
+            (Place::TrailerName, b':') | (Place::TrailerValue, b'\t' | b' '..=b'~' | 0x80..) => {
+                self.line(Place::TrailerValue)
+            }
             (Place::TrailerValue, b'\r') => Place::TrailerLineFeed,
             (Place::TrailerLineFeed, b'\n') => Place::Trailer,
             _ => Place::Broken,

@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
 use rustls::{
     ClientConfig, RootCertStore, SupportedProtocolVersion,
     crypto::aws_lc_rs,
@@ -35,7 +35,17 @@ impl Authority {
     /// With these DNS names and this common name.
     pub(crate) fn issue(&self, names: &[&str], common: &str) -> Issued {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let mut leaf = CertificateParams::new(names).unwrap();
+        self.sign(CertificateParams::new(names).unwrap(), common)
+    }
+
+    /// With this URI and this common name.
+    pub(crate) fn issue_to(&self, uri: &str, common: &str) -> Issued {
+        let mut leaf = CertificateParams::default();
+        leaf.subject_alt_names.push(SanType::URI(uri.try_into().unwrap()));
+        self.sign(leaf, common)
+    }
+
+    fn sign(&self, mut leaf: CertificateParams, common: &str) -> Issued {
         leaf.distinguished_name.push(DnType::CommonName, common);
         let key = KeyPair::generate().unwrap();
         Issued { certificate: leaf.signed_by(&key, &self.issuer).unwrap(), key }
