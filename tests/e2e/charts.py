@@ -80,7 +80,7 @@ BAD_GATEWAY = BAD_SIDECAR + [
     ({"anyCaller": True}, "anyCaller: true admits every caller, so callers must be empty"),
     ({"callers": "example-app"}, "at '/callers': got string, want array"),
     ({"callers": ["a,b"]}, "at '/callers/0': 'a,b' does not match pattern"),
-    ({"callers": ["other"]}, "at '/callers/0'"),
+    ({"callers": ["Other"]}, "at '/callers/0': 'not' failed"),
     ({"shutdown": {"grace": "25s"}}, "at '/shutdown/grace': got string, want integer"),
     ({"limits": {"buffered": "32MB"}}, "at '/limits/buffered': '32MB' does not match pattern"),
     ({"autoscaling": {"minReplicas": 20}}, "autoscaling.minReplicas must not be larger than autoscaling.maxReplicas"),
@@ -173,7 +173,7 @@ def check(root, kubectl, work):
     sets_what_is_set(rendered["the gateway with everything set"], rendered["the example with everything set"])
 
     notes = charts.files("wonder-gateway", {**CALLERS, "credentials": {"secretName": "other"}})["wonder-gateway/templates/NOTES.txt"]
-    for wanted in ("https://wonder-gateway.wonder-gateway.svc/svc/", "certificate: example-app", "key-guard does not guard the Secret other"):
+    for wanted in ("https://wonder-gateway.wonder-gateway.svc/svc/", "first URI: example-app", "key-guard does not guard the Secret other"):
         says("NOTES.txt", notes, wanted)
 
     policy = guard.Policy(manifests.render(kubectl, kustomizations / "key-guard")[0])

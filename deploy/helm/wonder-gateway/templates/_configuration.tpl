@@ -4,7 +4,7 @@
 {{- $hosts := list $service (printf "%s.%s" $service .Release.Namespace) (printf "%s.%s.svc" $service .Release.Namespace) -}}
 {{- $hosts = append $hosts (printf "%s.%s.svc.%s" $service .Release.Namespace .Values.clusterDomain) -}}
 {{- if and (not .Values.callers) (not .Values.anyCaller) -}}
-{{- fail "callers: name one caller at least, by the first DNS name of its certificate, or set anyCaller to true" -}}
+{{- fail "callers: name one caller at least, by the first DNS name or URI of its certificate, or set anyCaller to true" -}}
 {{- end -}}
 {{- if and .Values.callers .Values.anyCaller -}}
 {{- fail "anyCaller: true admits every caller, so callers must be empty" -}}
