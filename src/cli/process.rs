@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::Process;
 
@@ -15,9 +15,9 @@ static CORE: OnceLock<Rlimit> = OnceLock::new();
 /// process itself still can read what the metrics need.
 pub(super) fn close() {
     let limit = *CORE.get_or_init(|| getrlimit(Resource::Core));
-    // Both only fail where a sandbox forbids the call. That is no reason not to sign.
+    // This only fails where a sandbox forbids the call. That is no reason not to sign.
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), ..limit });
-    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    set_dumpable(false);
 }
 
 /// Takes [`close`] back if the configuration says so, for `perf` and `gdb`.
@@ -28,5 +28,17 @@ pub(super) fn obey(config: Process) {
     if let Some(limit) = CORE.get() {
         let _ = setrlimit(Resource::Core, *limit);
     }
-    let _ = set_dumpable_behavior(DumpableBehavior::Dumpable);
+    set_dumpable(true);
 }
+
+/// As above, failing is no reason not to sign.
+#[cfg(target_os = "linux")]
+fn set_dumpable(dumpable: bool) {
+    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+    let behavior = if dumpable { DumpableBehavior::Dumpable } else { DumpableBehavior::NotDumpable };
+    let _ = set_dumpable_behavior(behavior);
+}
+
+/// Other systems have no such switch. What is left there is the limit for core files.
+#[cfg(not(target_os = "linux"))]
+fn set_dumpable(_: bool) {}
