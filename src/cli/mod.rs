@@ -10,6 +10,7 @@ mod capture;
 mod check;
 mod configuration;
 mod dev;
+mod echo;
 mod input;
 mod keygen;
 mod local;

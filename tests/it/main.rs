@@ -10,6 +10,7 @@
 
 mod admin;
 mod callers;
+mod check;
 mod contract;
 mod deadlines;
 mod drain;

@@ -7,4 +7,4 @@ mod gate;
 mod page;
 mod serving;
 mod tokens;
-mod world;
+pub(crate) mod world;

@@ -1,0 +1,296 @@
+//! `check --echo`: one signed call that changes nothing, and what its answer says about key, AppID, clock, address and environment.
+
+use std::time::{Instant, SystemTime};
+
+use anyhow::{Result, anyhow};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http_body_util::{BodyExt as _, Limited};
+use serde_json::Value;
+use tokio::time::timeout;
+
+use crate::{
+    config::{self, Timeouts},
+    keystore::Entry,
+    net::{
+        respond,
+        upstream::{Handover, Upstream},
+    },
+    signing::{self, Nonce, RequestTime, Stamp, diagnosis::clock::TOLERANCE_SECONDS},
+};
+
+/// Wonder's call without side effects (`wonder-api.md` §1).
+const ECHO: &str = "/svc/payment/api/v1/openapi/echo";
+/// The most that is read of an answer. Wonder's has some hundred bytes.
+const LONGEST_ANSWER: usize = 64 * 1024;
+/// A clock that is off by this many seconds gets a warning, long before Wonder rejects it.
+const CLOCK_WARNING: u64 = 300;
+/// How to compute a fingerprint from the file that was given to the portal.
+pub(super) const FINGERPRINT: &str = "openssl pkey -pubin -in public_key.pem -outform DER | openssl dgst -sha256";
+
+/// Whose signature is in question.
+struct Asked<'a> {
+    entry: &'a Entry,
+    upstream: &'a config::Upstream,
+    message: &'a str,
+}
+
+/// What came back.
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+    took: u128,
+    /// Our clock less theirs, in seconds.
+    skew: Option<i64>,
+}
+
+/// Calls echo once. Says how that went, or what is the likely reason that it did not.
+pub(super) async fn echo(
+    config: &config::Upstream,
+    timeouts: &Timeouts,
+    entry: &Entry,
+    upstream: &Upstream,
+) -> Result<String> {
+    // Random, so that no page of a proxy has it by chance.
+    let message = format!("wonder-signer check {}", Nonce::generate(&mut rand::thread_rng()));
+    let answer = call(timeouts, entry, upstream, &message).await?;
+    Asked { entry, upstream: config, message: &message }.judge(&answer).map_err(|reason| anyhow!(reason))
+}
+
+async fn call(timeouts: &Timeouts, entry: &Entry, upstream: &Upstream, message: &str) -> Result<Answer> {
+    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let stamp = Stamp {
+        request_time: RequestTime::from_unix_seconds(since_1970.as_secs()),
+        nonce: Nonce::generate(&mut rand::thread_rng()),
+    };
+    let body = Bytes::from(serde_json::json!({ "message": message }).to_string());
+    let signed = signing::sign(&entry.key, &entry.app_id, &stamp, "POST", ECHO, &[&body])?;
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    // Its message is repeated to a person, and searched for words.
+    headers.insert("x-i18n-lang", HeaderValue::from_static("en"));
+    for (name, value) in [("credential", signed.credential), ("nonce", signed.nonce), ("signature", signed.signature)] {
+        headers.insert(name, HeaderValue::try_from(value)?);
+    }
+    let began = Instant::now();
+    let (target, handover) = (http::uri::PathAndQuery::from_static(ECHO), Handover::default());
+    let sending = async {
+        let body = std::iter::once(body).collect();
+        let sent = upstream.send(Method::POST, target, headers, body, &handover).await;
+        let (head, body) = sent.map_err(|error| with_cause(&error.into()))?.into_parts();
+        let body = Limited::new(body, LONGEST_ANSWER).collect().await;
+        let body = body.map_err(|error| anyhow!("the answer ({}) cannot be read to its end: {error}", head.status))?;
+        Ok::<_, anyhow::Error>((head, body.to_bytes()))
+    };
+    let (head, body) = timeout(timeouts.response_head, sending)
+        .await
+        .map_err(|_| anyhow!("no answer within {:?} (timeouts.response_head)", timeouts.response_head))??;
+    let skew = skew(&head.headers, since_1970.as_secs());
+    Ok(Answer { status: head.status, headers: head.headers, body, took: began.elapsed().as_millis(), skew })
+}
+
+impl Asked<'_> {
+    /// `Ok` only when the answer has the very message that was sent: anything between here and Wonder can answer 200.
+    fn judge(&self, answer: &Answer) -> Result<String, String> {
+        let status = answer.status;
+        let json: Option<Value> = serde_json::from_slice(&answer.body).ok();
+        let said = json.as_ref().map(Said::of).unwrap_or_default();
+        let (clock, off) = clock(answer.skew);
+        let fails = |reason: &str| Err(format!("{off}{status}{said}, {clock}: {reason}"));
+        match (status, &json) {
+            (_, None) => fails(&self.not_json(answer)),
+            (status, Some(json)) if status.is_success() => match (has(json, self.message), said.is_failure()) {
+                (true, false) => Ok(format!("{status} in {} ms, the message came back, {clock}", answer.took)),
+                (_, true) => fails(&self.rejected(answer, &said)),
+                (false, false) => {
+                    fails("the answer does not have the message that was sent, so it is not that of Wonder's echo")
+                }
+            },
+            (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST, Some(_)) => {
+                fails(&self.rejected(answer, &said))
+            }
+            (StatusCode::NOT_FOUND, Some(_)) => fails(&format!(
+                "there is no echo at {}; check upstream.environment and upstream.origin",
+                self.upstream.origin
+            )),
+            (status, Some(_)) if status.is_server_error() => {
+                fails("a fault at Wonder or before it, which says nothing about key and AppID; try again later")
+            }
+            _ => fails("an answer that Wonder's echo does not give; it says nothing about key and AppID"),
+        }
+    }
+
+    fn not_json(&self, answer: &Answer) -> String {
+        let text = |name| answer.headers.get(name).and_then(|value| value.to_str().ok());
+        let kind = match text(header::CONTENT_TYPE) {
+            _ if answer.body.is_empty() => "no body".to_owned(),
+            Some(kind) => shortened(kind),
+            None => "a body of no known type".to_owned(),
+        };
+        let to = match text(header::LOCATION) {
+            Some(location) => {
+                format!(", and sends the caller to {}", shortened(location.split('?').next().unwrap_or_default()))
+            }
+            None => String::new(),
+        };
+        format!(
+            "this is not Wonder's JSON but {kind}{to}; something answers in its place (captive portal, proxy, load balancer), or {} is \
+             not Wonder",
+            self.upstream.origin
+        )
+    }
+
+    /// Wonder answered and does not accept the request. What its answer names comes alone, else all that is left, the likelier first.
+    fn rejected(&self, answer: &Answer, said: &Said) -> String {
+        let (app_id, environment) = (&self.entry.app_id, self.upstream.environment);
+        let fingerprint = self.entry.key.verifying_key().fingerprint();
+        let key = format!(
+            "key: the public key in Wonder's portal for this AppID must have the fingerprint {fingerprint} (first 8 digits of: \
+             {FINGERPRINT})"
+        );
+        let app = format!(
+            "AppID and environment: AppID {app_id} must be an active one of {environment}; each environment has AppIDs of its own"
+        );
+        let address =
+            "IP restriction: the AppID's list must have the public IPv4 address of this machine's egress".to_owned();
+        match said.subject() {
+            Some(Subject::Clock) => {
+                "clock: Wonder names the request time; compare this machine's clock with UTC".to_owned()
+            }
+            Some(Subject::Address) => address,
+            Some(Subject::Key) => key,
+            Some(Subject::App) => app,
+            None => {
+                let order =
+                    if answer.status == StatusCode::FORBIDDEN { [address, app, key] } else { [app, key, address] };
+                format!("the answer does not say why; check in this order {}", order.join("; "))
+            }
+        }
+    }
+}
+
+/// What Wonder's envelope says, whichever of its names it uses.
+#[derive(Debug, Default)]
+struct Said {
+    code: Option<String>,
+    message: Option<String>,
+}
+
+/// What a rejection is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Subject {
+    Clock,
+    Address,
+    Key,
+    App,
+}
+
+impl Said {
+    fn of(json: &Value) -> Self {
+        let first = |names: &[&str]| {
+            names.iter().find_map(|name| match json.get(name)? {
+                Value::String(text) if !text.is_empty() => Some(shortened(text)),
+                Value::Number(number) => Some(number.to_string()),
+                _ => None,
+            })
+        };
+        Self {
+            code: first(&["error_code", "code"]),
+            message: first(&["error_message", "message", "error_msg", "error"]),
+        }
+    }
+
+    /// Wonder's business errors come with HTTP 200 and a code of their own.
+    fn is_failure(&self) -> bool {
+        self.code.as_deref().is_some_and(|code| !matches!(code, "200" | "201" | "0"))
+    }
+
+    /// The words that messages of this kind have. Wonder's own are not documented, so no word of theirs can be relied on.
+    fn subject(&self) -> Option<Subject> {
+        let text = self.message.as_deref()?.to_ascii_lowercase();
+        let words: Vec<&str> = text.split(|c: char| !c.is_ascii_alphanumeric()).collect();
+        let has = |wanted: &[&str]| wanted.iter().any(|wanted| text.contains(wanted));
+        if has(&["request time", "timestamp", "expired", "clock"]) {
+            Some(Subject::Clock)
+        } else if words.contains(&"ip") || has(&["whitelist", "white list", "allowlist", "ipv4"]) {
+            Some(Subject::Address)
+        } else if has(&["signature", "public key"]) {
+            Some(Subject::Key)
+        } else if has(&["appid", "app id", "app_id", "application", "credential"]) {
+            Some(Subject::App)
+        } else {
+            None
+        }
+    }
+}
+
+impl std::fmt::Display for Said {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (&self.code, &self.message) {
+            (Some(code), Some(message)) => write!(f, ", code {code}, {message:?}"),
+            (Some(code), None) => write!(f, ", code {code}"),
+            (None, Some(message)) => write!(f, ", {message:?}"),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+/// The clock in words, and what comes first in every message when it is off.
+fn clock(skew: Option<i64>) -> (String, String) {
+    let Some(skew) = skew else {
+        return ("no Date header to compare the clock with".to_owned(), String::new());
+    };
+    let off = skew.unsigned_abs();
+    let side = if skew < 0 { "behind" } else { "ahead of" };
+    if off > TOLERANCE_SECONDS {
+        let first = format!(
+            "the clock of this machine is {off} s {side} Wonder's, which rejects more than {TOLERANCE_SECONDS} s: correct it first; "
+        );
+        (format!("clock {skew:+} s against theirs"), first)
+    } else if off >= CLOCK_WARNING {
+        (
+            format!("clock {skew:+} s against theirs, which is much: correct it before it is {TOLERANCE_SECONDS} s"),
+            String::new(),
+        )
+    } else {
+        (format!("clock {skew:+} s against theirs"), String::new())
+    }
+}
+
+/// Whether a text anywhere in `json` has `message`. The envelope of echo is not documented.
+fn has(json: &Value, message: &str) -> bool {
+    match json {
+        Value::String(text) => text.contains(message),
+        Value::Array(items) => items.iter().any(|item| has(item, message)),
+        Value::Object(fields) => fields.values().any(|field| has(field, message)),
+        _ => false,
+    }
+}
+
+/// A text of the other side, short enough for a line.
+fn shortened(text: &str) -> String {
+    const MOST: usize = 300;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+fn with_cause(failure: &respond::Failure) -> anyhow::Error {
+    match failure.cause() {
+        Some(cause) => anyhow!("{failure}: {cause}"),
+        None => anyhow!("{failure}"),
+    }
+}
+
+/// Our clock less theirs, in seconds. Nothing where a cache kept the answer (`Age`), whose time is another.
+fn skew(headers: &HeaderMap, ours: u64) -> Option<i64> {
+    if headers.contains_key(header::AGE) {
+        return None;
+    }
+    let theirs = httpdate::parse_http_date(headers.get(header::DATE)?.to_str().ok()?).ok()?;
+    let theirs = theirs.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs();
+    Some(i64::try_from(ours).ok()? - i64::try_from(theirs).ok()?)
+}

@@ -1,0 +1,219 @@
+//! `check --echo`, run as a process against the simulator and against what else answers on the way to Wonder.
+
+use std::{process::Command, sync::Arc, time::SystemTime};
+
+use wonder_signer::signing::RequestTime;
+
+use crate::{
+    simulator::world::World,
+    support::{
+        program::{Ended, Program, environment},
+        sidecar::{APP_ID, verifying_key},
+        upstream::{Act, Recorder},
+    },
+};
+
+/// As `kubectl exec` runs it in the image: another process, with the configuration of the sidecar.
+async fn check(origin: &str) -> Ended {
+    let origin = origin.to_owned();
+    tokio::task::spawn_blocking(move || Program::run(&["check", "--echo"], &environment(&origin), b"")).await.unwrap()
+}
+
+/// Standard error after the part that names credential and origin.
+async fn fails(origin: &str) -> String {
+    let ended = check(origin).await;
+    assert_eq!((ended.code(), ended.err.lines().count()), (Some(1), 1), "{ended:?}");
+    assert!(ended.out.starts_with("ok: credential default: AppID ") && !ended.out.contains("ok: echo"), "{ended:?}");
+    let start = format!("wonder-signer: check: echo with credential default at {origin}: ");
+    ended.err.trim_end().strip_prefix(&start).unwrap_or_else(|| panic!("{ended:?}")).to_owned()
+}
+
+/// What answers everything with these bytes.
+async fn answering(head: &str, body: &str) -> Recorder {
+    let answer = format!("HTTP/1.1 {head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    Recorder::acting(move |_| Act::Answer(answer.clone().into_bytes())).await
+}
+
+fn date(seconds_ahead: i64) -> String {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let theirs = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(now.saturating_add_signed(seconds_ahead));
+    format!("Date: {}", httpdate::fmt_http_date(theirs))
+}
+
+fn now() -> RequestTime {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    RequestTime::from_unix_seconds(since.as_secs())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn is_ok_when_the_very_message_comes_back() {
+    let world = World::with(|options| {
+        options.tls = false;
+        options.clock = Arc::new(now);
+        options.apps = vec![(APP_ID.parse().unwrap(), verifying_key())];
+    })
+    .await;
+    let ended = check(&world.origin).await;
+    assert_eq!((ended.code(), ended.err.as_str()), (Some(0), ""), "{ended:?}");
+    let line = ended.out.lines().nth(1).unwrap();
+    let start = format!("ok: echo with credential default at {}: 200 OK in ", world.origin);
+    assert!(line.starts_with(&start) && line.contains(" ms, the message came back, clock "), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_message_is_another_each_time_and_properly_signed() {
+    let recorder = answering("200 OK\r\nContent-Type: application/json", r#"{"code":200,"data":{}}"#).await;
+    let mut messages = Vec::new();
+    for _ in 0..2 {
+        fails(&recorder.origin()).await;
+        let request = recorder.next().await;
+        assert_eq!(request.start_line(), "POST /svc/payment/api/v1/openapi/echo HTTP/1.1");
+        let body: serde_json::Value = serde_json::from_slice(&request.body).unwrap();
+        messages.push(body["message"].as_str().unwrap().to_owned());
+    }
+    assert!(messages[0] != messages[1] && messages[0].len() >= 16, "{messages:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn shows_wonders_own_code_and_message_and_says_what_they_are_about() {
+    let world = World::with(|options| {
+        options.tls = false;
+        options.clock = Arc::new(now);
+    })
+    .await;
+    // The same AppID with another key.
+    let said = fails(&world.origin).await;
+    assert!(said.starts_with("401 Unauthorized, code E000008, \"The signature does not match the request"), "{said}");
+    assert!(
+        said.contains(&format!(
+            "key: the public key in Wonder's portal for this AppID must have the fingerprint {}",
+            verifying_key().fingerprint()
+        )),
+        "{said}"
+    );
+    assert!(said.contains("openssl pkey -pubin -in public_key.pem -outform DER | openssl dgst -sha256"), "{said}");
+
+    let world = World::with(|options| {
+        options.tls = false;
+        options.clock = Arc::new(now);
+        options.apps.clear();
+    })
+    .await;
+    let said = fails(&world.origin).await;
+    assert!(
+        said.starts_with("401 Unauthorized, code E000003, \"The AppID of the credential is unknown here."),
+        "{said}"
+    );
+    assert!(said.ends_with(&format!("AppID and environment: AppID {APP_ID} must be an active one of custom; each environment has AppIDs of its own")), "{said}");
+
+    // Its clock is months behind ours, and its Date header does not show it.
+    let world = World::with(|options| {
+        options.tls = false;
+        options.apps = vec![(APP_ID.parse().unwrap(), verifying_key())];
+    })
+    .await;
+    let said = fails(&world.origin).await;
+    assert!(said.contains("code E000004") && said.contains(": clock: Wonder names the request time"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tells_apart_what_the_answer_tells_apart() {
+    let json = "Content-Type: application/json";
+    let even = date(0);
+    for (head, body, expected) in [
+        ("403 Forbidden", r#"{"code":"E000010","message":"IP not in whitelist"}"#, "IP restriction: the AppID's list"),
+        ("401 Unauthorized", r#"{"error_code":"E9","error_message":"App ID not found"}"#, "AppID and environment: "),
+        (
+            "200 OK",
+            r#"{"code":100001,"message":"Signature invalid","data":null}"#,
+            "200 OK, code 100001, \"Signature invalid\", clock",
+        ),
+        (
+            "401 Unauthorized",
+            r#"{"code":"E000001","message":"Unauthorized"}"#,
+            "check in this order AppID and environment: ",
+        ),
+        ("403 Forbidden", r#"{"message":"Forbidden"}"#, "check in this order IP restriction: "),
+        ("404 Not Found", r#"{"message":"no route"}"#, "there is no echo at http://127.0.0.1:"),
+        ("503 Service Unavailable", r#"{"message":"maintenance"}"#, "a fault at Wonder or before it"),
+        ("429 Too Many Requests", r#"{"message":"slow down"}"#, "an answer that Wonder's echo does not give"),
+    ] {
+        let recorder = answering(&format!("{head}\r\n{json}\r\n{even}"), body).await;
+        let said = fails(&recorder.origin()).await;
+        assert!(said.contains(expected), "{head} {body}: {said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_is_off_comes_first_whatever_the_answer_says() {
+    for (ahead, words) in [(7200, "7200 s behind"), (-4000, "4000 s ahead of")] {
+        let head = format!("401 Unauthorized\r\nContent-Type: application/json\r\n{}", date(ahead));
+        let recorder = answering(&head, r#"{"code":"E1","message":"Signature invalid"}"#).await;
+        let said = fails(&recorder.origin()).await;
+        // A second may pass between this and the answer.
+        let start = |words: &str| {
+            said.starts_with(&format!("the clock of this machine is {words} Wonder's, which rejects more than 1800 s"))
+        };
+        let later = words.replace("7200", "7199").replace("4000", "4001");
+        assert!(start(words) || start(&later), "{said}");
+    }
+    let head = format!("401 Unauthorized\r\nContent-Type: application/json\r\n{}\r\nAge: 7200", date(-7200));
+    let said = fails(&answering(&head, r#"{"message":"no"}"#).await.origin()).await;
+    assert!(said.contains("no Date header to compare the clock with"), "the time of a cache is not Wonder's: {said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_answers_in_wonders_place_is_not_ok() {
+    for (head, body, expected) in [
+        (
+            "200 OK\r\nContent-Type: text/html",
+            "<html>Sign in to the airport's network</html>",
+            "not Wonder's JSON but text/html",
+        ),
+        (
+            "200 OK\r\nContent-Type: application/json",
+            r#"{"login":"required"}"#,
+            "does not have the message that was sent",
+        ),
+        (
+            "200 OK\r\nContent-Type: application/json",
+            r#"{"message":"wonder-signer check"}"#,
+            "does not have the message that was sent",
+        ),
+        ("200 OK", "", "not Wonder's JSON but no body"),
+        ("204 No Content", "", "not Wonder's JSON but no body"),
+        (
+            "302 Found\r\nLocation: http://portal.example/login?token=s3cret",
+            "",
+            "no body, and sends the caller to http://portal.example/login; something answers in its place",
+        ),
+        (
+            "407 Proxy Authentication Required\r\nContent-Type: text/plain",
+            "who are you",
+            "not Wonder's JSON but text/plain",
+        ),
+    ] {
+        let said = fails(&answering(head, body).await.origin()).await;
+        assert!(said.contains(expected) && !said.contains("s3cret"), "{head}: {said}");
+    }
+    let endless = "x".repeat(70_000);
+    let said = fails(&answering("200 OK", &endless).await.origin()).await;
+    assert!(said.contains("cannot be read to its end"), "{said}");
+}
+
+/// The line that the help and the message give, run by a shell over the file that goes to the portal.
+#[test]
+fn the_fingerprint_is_what_the_openssl_line_computes() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("public_key.pem"), verifying_key().to_pem().unwrap()).unwrap();
+    let help = Program::run(&["check", "--help"], &[], b"").out;
+    let line = help.lines().map(str::trim).find(|line| line.starts_with("openssl pkey ")).expect("a line in the help");
+    let output = Command::new("sh").args(["-c", line]).current_dir(directory.path()).output().unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let digest = printed.trim().rsplit(' ').next().unwrap();
+    assert!(digest.len() == 64 && digest.starts_with(verifying_key().fingerprint()), "{printed}");
+    for page in ["README.md", "deploy/README.md"] {
+        let text = std::fs::read_to_string(page).unwrap();
+        assert!(text.contains(line), "{page} explains the fingerprint");
+    }
+}
