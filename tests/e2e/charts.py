@@ -1,4 +1,7 @@
-"""The Helm charts, with Helm itself: linted, rendered, valid for Kubernetes, the same as the kustomizations, strict about values."""
+"""The Helm charts, with Helm's own engine.
+
+They are linted and rendered, valid for Kubernetes, the same as the kustomizations, and strict about values.
+"""
 
 import contextlib
 import copy
@@ -12,82 +15,12 @@ import helm_python as helm
 import manifests
 import overlays
 import yaml
-from machine import Failed, expect, run
+from chart_values import BAD_GATEWAY, BAD_SIDECAR, CALLERS, CREDENTIALS, CUSTOM, EXTRA, EXTRA_MOUNT, FULL_NAME
+from chart_values import GATEWAY, PAYS, SIDECAR, VARIABLE
+from machine import Failed, expect
 
-CALLERS = {"callers": ["example-app"]}
-TOLERATION = {"key": "payments", "operator": "Exists", "effect": "NoSchedule"}
-PAYS = {"namespaceSelector": {"matchLabels": {"pays": "yes"}}}
-EXTRA = {"name": "extra-ca", "configMap": {"name": "extra-ca"}}
-EXTRA_MOUNT = {"name": "extra-ca", "mountPath": "/etc/ssl/extra", "readOnly": True}
-VARIABLE = {"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": "http://collector:4318"}
-IMAGE = {"repository": "registry.example:5000/payments/wonder-signer", "tag": "9.9.9", "digest": "sha256:" + "a" * 64, "pullPolicy": "Always"}
-FULL_NAME = "registry.example:5000/payments/wonder-signer:9.9.9@sha256:" + "a" * 64
-CUSTOM = {"environment": "custom", "origin": "https://wonder.test:4443"}
-CREDENTIALS = {"secretName": "wonder-signer-key-2", "appIdKey": "APP_ID", "privateKeyKey": "key.pem"}
-MORE = '[log]\nlevel = "debug"\n'
-SIDECAR = {**CUSTOM, "image": IMAGE, "credentials": CREDENTIALS, "config": MORE, "env": [VARIABLE], "volumeMounts": [EXTRA_MOUNT]}
 # Of a finding of `helm lint`, as the engine numbers them.
 WARNING = 2
-# Everything that an operator can set, set to something else.
-GATEWAY = {
-    **SIDECAR,
-    "anyCaller": True,
-    "volumes": [EXTRA],
-    "imagePullSecrets": [{"name": "registry"}],
-    "tls": {"secretName": "other-tls"},
-    "extraHosts": ["payments.example"],
-    "clusterDomain": "cluster.example",
-    "shutdown": {"drainDelay": 20, "grace": 60},
-    "limits": {"connections": 100, "buffered": "16MiB"},
-    "resources": {"requests": {"cpu": "1"}},
-    "replicas": 5,
-    "autoscaling": {"enabled": False},
-    "podDisruptionBudget": {"enabled": True, "maxUnavailable": "25%"},
-    "networkPolicy": {"callers": [PAYS], "metrics": [PAYS], "egress": [{"to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}]}]},
-    "podMonitor": {"enabled": True, "interval": "15s", "labels": {"release": "prometheus"}},
-    "service": {"port": 8443, "annotations": {"a": "b"}},
-    "serviceAccount": {"create": True, "annotations": {"a": "b"}},
-    "podLabels": {"team": "payments"},
-    "priorityClassName": "payments",
-    "nodeSelector": {"payments": "yes"},
-    "tolerations": [TOLERATION],
-    "affinity": {"nodeAffinity": {}},
-    "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "rack", "whenUnsatisfiable": "DoNotSchedule"}],
-    "fullnameOverride": "pay",
-}
-# Values that are refused, and a part of the words with which Helm does it. They begin with the key.
-BAD_SIDECAR = [
-    ({"environment": "prod"}, "at '/environment': value must be one of 'staging', 'production', 'custom'"),
-    ({"enviroment": "production"}, "additional properties 'enviroment' not allowed"),
-    ({"environment": "custom"}, "at '/origin': minLength"),
-    ({"origin": "https://wonder.test"}, "at '/origin': maxLength"),
-    ({"environment": "custom", "origin": "https://wonder.test/base"}, "at '/origin': 'https://wonder.test/base' does not match pattern"),
-    ({"environment": "custom", "origin": "http://wonder.test"}, "at '/origin': 'http://wonder.test' does not match pattern"),
-    ({"image": {"tag": 1.5}}, "at '/image/tag': got number, want string"),
-    ({"image": {"repository": "wonder-signer:1"}}, "at '/image/repository': 'wonder-signer:1' does not match pattern"),
-    ({"image": {"digest": "latest"}}, "at '/image/digest': 'latest' does not match pattern"),
-    ({"image": {"pullPolicy": "always"}}, "at '/image/pullPolicy': value must be one of"),
-    ({"credentials": {"secretName": "Upper"}}, "at '/credentials/secretName': 'Upper' does not match pattern"),
-    ({"credentials": {"secretName": None}}, "at '/credentials': missing property 'secretName'"),
-    ({"credentials": {"privateKey": "-----BEGIN"}}, "at '/credentials': additional properties 'privateKey' not allowed"),
-    ({"env": {"A": "b"}}, "at '/env': got object, want array"),
-    ({"env": [{"name": "A", "value": 1}]}, "at '/env/0/value': got number, want string"),
-    ({"resources": "small"}, "at '/resources': got string, want object"),
-    ({"config": {"log": {}}}, "at '/config': got object, want string"),
-]
-BAD_GATEWAY = BAD_SIDECAR + [
-    ({"callers": []}, "callers: name one caller at least"),
-    ({"anyCaller": True}, "anyCaller: true admits every caller, so callers must be empty"),
-    ({"callers": "example-app"}, "at '/callers': got string, want array"),
-    ({"callers": ["a,b"]}, "at '/callers/0': 'a,b' does not match pattern"),
-    ({"callers": ["Other"]}, "at '/callers/0': 'not' failed"),
-    ({"shutdown": {"grace": "25s"}}, "at '/shutdown/grace': got string, want integer"),
-    ({"limits": {"buffered": "32MB"}}, "at '/limits/buffered': '32MB' does not match pattern"),
-    ({"autoscaling": {"minReplicas": 20}}, "autoscaling.minReplicas must not be larger than autoscaling.maxReplicas"),
-    ({"networkPolicy": {"callers": []}}, "at '/networkPolicy/callers': minItems"),
-    ({"service": {"port": 0}}, "at '/service/port': minimum"),
-    ({"tolerations": {}}, "at '/tolerations': got object, want array"),
-]
 
 
 class Charts:
@@ -151,9 +84,17 @@ def check(root, kubectl, work):
         about = yaml.safe_load((charts.home / chart / "Chart.yaml").read_text())
         expect(f"versions of {chart}", (about["version"], about["appVersion"]), (version, version))
     # Helm reads no file outside of a chart.
-    ours, theirs = ((root / file).read_text() for file in ("deploy/helm/wonder-signer/files/sidecar.toml", "deploy/kubernetes/sidecar/sidecar.toml"))
+    ours, theirs = (
+        (root / file).read_text()
+        for file in ("deploy/helm/wonder-signer/files/sidecar.toml", "deploy/kubernetes/sidecar/sidecar.toml")
+    )
     expect("helm/wonder-signer/files/sidecar.toml, a copy of kubernetes/sidecar/sidecar.toml", ours, theirs)
-    for chart, values in (("wonder-signer", None), ("wonder-gateway", CALLERS), ("wonder-gateway", GATEWAY), ("example-app", None)):
+    for chart, values in (
+        ("wonder-signer", None),
+        ("wonder-gateway", CALLERS),
+        ("wonder-gateway", GATEWAY),
+        ("example-app", None),
+    ):
         charts.lint(chart, values)
 
     rendered = {
@@ -172,8 +113,14 @@ def check(root, kubectl, work):
     expect("the sidecar in production", *map(signer, (rendered["the example in production"], production)))
     sets_what_is_set(rendered["the gateway with everything set"], rendered["the example with everything set"])
 
-    notes = charts.files("wonder-gateway", {**CALLERS, "credentials": {"secretName": "other"}})["wonder-gateway/templates/NOTES.txt"]
-    for wanted in ("https://wonder-gateway.wonder-gateway.svc/svc/", "first URI: example-app", "key-guard does not guard the Secret other"):
+    notes = charts.files("wonder-gateway", {**CALLERS, "credentials": {"secretName": "other"}})[
+        "wonder-gateway/templates/NOTES.txt"
+    ]
+    for wanted in (
+        "https://wonder-gateway.wonder-gateway.svc/svc/",
+        "first URI: example-app",
+        "key-guard does not guard the Secret other",
+    ):
         says("NOTES.txt", notes, wanted)
 
     policy = guard.Policy(manifests.render(kubectl, kustomizations / "key-guard")[0])
@@ -274,12 +221,23 @@ def sets_what_is_set(gateway, example):
     expect("replicas", deployment["spec"]["replicas"], 5)
     expect("no autoscaler", [thing for thing in gateway if thing["kind"] == "HorizontalPodAutoscaler"], [])
     expect("grace period", made["spec"]["terminationGracePeriodSeconds"], 20 + 60 + 5)
-    for field in ("tolerations", "nodeSelector", "affinity", "priorityClassName", "imagePullSecrets", "topologySpreadConstraints"):
+    for field in (
+        "tolerations",
+        "nodeSelector",
+        "affinity",
+        "priorityClassName",
+        "imagePullSecrets",
+        "topologySpreadConstraints",
+    ):
         expect(field, made["spec"][field], GATEWAY[field])
     expect("service account", made["spec"]["serviceAccountName"], only(gateway, "ServiceAccount")["metadata"]["name"])
     expect("resources", signer(gateway)["resources"]["requests"]["cpu"], "1")
     expect("a pod's label", made["metadata"]["labels"]["team"], "payments")
-    expect("the certificate's Secret", [v for v in made["spec"]["volumes"] if v.get("secret", {}).get("secretName") == "other-tls"] != [], True)
+    expect(
+        "the certificate's Secret",
+        [v for v in made["spec"]["volumes"] if v.get("secret", {}).get("secretName") == "other-tls"] != [],
+        True,
+    )
     expect("the last volume", made["spec"]["volumes"][-1], EXTRA)
     toml = configuration(gateway)["gateway.toml"]
     hosts = ["pay", "pay.wonder-gateway", "pay.wonder-gateway.svc", "pay.wonder-gateway.svc.cluster.example", "payments.example"]
@@ -292,6 +250,10 @@ def sets_what_is_set(gateway, example):
     expect("where connections come from", [rule["from"] for rule in rules["ingress"]], [[PAYS], [PAYS]])
     expect("more egress", rules["egress"][-1], GATEWAY["networkPolicy"]["egress"][0])
     monitor = only(gateway, "PodMonitor")
-    expect("PodMonitor", (monitor["metadata"]["labels"]["release"], monitor["spec"]["podMetricsEndpoints"][0]["interval"]), ("prometheus", "15s"))
+    expect(
+        "PodMonitor",
+        (monitor["metadata"]["labels"]["release"], monitor["spec"]["podMetricsEndpoints"][0]["interval"]),
+        ("prometheus", "15s"),
+    )
     chosen = monitor["spec"]["selector"]["matchLabels"].items() <= made["metadata"]["labels"].items()
     expect("the PodMonitor selects the pods", chosen, True)

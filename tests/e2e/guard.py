@@ -43,7 +43,9 @@ class Policy:
         if not all(condition.evaluate(known) for condition in self.conditions):
             return []
         for name, program in self.variables:
-            variables[celpy.celtypes.StringType(name)] = program.evaluate(known | {"variables": celpy.celtypes.MapType(variables)})
+            variables[celpy.celtypes.StringType(name)] = program.evaluate(
+                known | {"variables": celpy.celtypes.MapType(variables)}
+            )
         known["variables"] = celpy.celtypes.MapType(variables)
         return [message for message, program in self.validations if not program.evaluate(known)]
 
@@ -68,7 +70,9 @@ def check(document, workloads, gateways):
                 if not any(wanted in message for message in seen):
                     raise Failed(f"{what}, in a {workload['kind']}, is not refused with {wanted!r}: {seen}")
     old = {"spec": {**shipped["spec"], "hostPID": True}}
-    expect("a new label of a pod that is older than the policy", policy.verdict(old | {"metadata": {"labels": {"a": "b"}}}, old), [])
+    expect(
+        "a new label of a pod that is older than the policy", policy.verdict(old | {"metadata": {"labels": {"a": "b"}}}, old), []
+    )
     return f"{len(workloads + gateways)} workloads; {len(ALLOWED)} right changes let in, {len(REFUSED)} ways to the key refused"
 
 
@@ -157,10 +161,13 @@ ALLOWED = [
     ("host namespaces that are refused in so many words", _pod(hostPID=False, hostNetwork=False)),
     ("the service as the sidecar's user", _app(securityContext=SAME_USER)),
     ("another init container", _more("initContainers", env=[{"name": "A", "value": "b"}])),
-    ("another Secret, in every way", _all(
-        _volume("secret", {"secretName": "other"}),
-        _app(envFrom=[{"secretRef": {"name": "other"}}, {"configMapRef": {"name": "x"}}]),
-    )),
+    (
+        "another Secret, in every way",
+        _all(
+            _volume("secret", {"secretName": "other"}),
+            _app(envFrom=[{"secretRef": {"name": "other"}}, {"configMapRef": {"name": "x"}}]),
+        ),
+    ),
     ("another Secret in a projected volume", _volume("projected", OTHERS["projected"])),
     ("another CSI volume", _volume("csi", {"driver": "x", "nodePublishSecretRef": {"name": "other"}})),
     ("the image by its full name", _signer(image="registry.example:5000/payments/wonder-signer:0.1.0")),
@@ -172,13 +179,25 @@ ALLOWED = [
     ("a certificate authority for the sidecar", _signer_mounts("/etc/ssl/extra")),
     ("a directory for the sidecar's socket", _signer_mounts("/run/wonder-signer/", {"emptyDir": {}})),
     ("the node's files, which pod security has to stop", _volume("hostPath", {"path": "/var/lib/kubelet"})),
-    ("a pod without the key that shares processes", _all(_no_key, _pod(shareProcessNamespace=True, hostPID=True, hostNetwork=True))),
+    (
+        "a pod without the key that shares processes",
+        _all(_no_key, _pod(shareProcessNamespace=True, hostPID=True, hostNetwork=True)),
+    ),
     ("a pod without the key, debugged", _all(_no_key, _more("ephemeralContainers", targetContainerName="wonder-signer"))),
-    ("a pod without the key that has another image under the name", _all(_no_key, _pod(containers=[{"name": "wonder-signer", "image": "x"}]))),
+    (
+        "a pod without the key that has another image under the name",
+        _all(_no_key, _pod(containers=[{"name": "wonder-signer", "image": "x"}])),
+    ),
 ]
 
 MOUNT, ENVIRONMENT, IMAGE, PROGRAM = "may mount", "into its environment", "must run the image", "may run no program"
-PROCESSES, TARGET, NETWORK, DRIVER, REPLACED = "shareProcessNamespace", "--target", "hostNetwork", "CSI driver", "replace the program"
+PROCESSES, TARGET, NETWORK, DRIVER, REPLACED = (
+    "shareProcessNamespace",
+    "--target",
+    "hostNetwork",
+    "CSI driver",
+    "replace the program",
+)
 REFUSED = [
     # Another container mounts it.
     ("the service mounting the key's volume", MOUNT, _app(volumeMounts=KEY_MOUNT)),
@@ -187,22 +206,40 @@ REFUSED = [
     ("the key's volume as a device", MOUNT, _app(volumeDevices=DEVICE)),
     ("the same Secret under another volume's name", MOUNT, _volume("secret", SECRET)),
     ("the Secret of another key", MOUNT, _volume("secret", {"secretName": "wonder-signer-key-next"})),
-    ("a projected volume", MOUNT, _volume("projected", {"sources": [*OTHERS["projected"]["sources"], {"secret": {"name": "wonder-signer-key"}}]})),
-    ("the key's volume from a CSI driver", MOUNT, lambda spec: (
-        next(volume for volume in spec["volumes"] if volume["name"] == "wonder-signer-key").pop("secret"),
-        next(volume for volume in spec["volumes"] if volume["name"] == "wonder-signer-key").update(csi={"driver": "x"}),
-        _mount(_named(spec, "app")),
-    )),
+    (
+        "a projected volume",
+        MOUNT,
+        _volume("projected", {"sources": [*OTHERS["projected"]["sources"], {"secret": {"name": "wonder-signer-key"}}]}),
+    ),
+    (
+        "the key's volume from a CSI driver",
+        MOUNT,
+        lambda spec: (
+            next(volume for volume in spec["volumes"] if volume["name"] == "wonder-signer-key").pop("secret"),
+            next(volume for volume in spec["volumes"] if volume["name"] == "wonder-signer-key").update(csi={"driver": "x"}),
+            _mount(_named(spec, "app")),
+        ),
+    ),
     ("an init container", MOUNT, _more("initContainers", volumeMounts=KEY_MOUNT)),
     ("a native sidecar", MOUNT, _more("initContainers", volumeMounts=KEY_MOUNT, restartPolicy="Always")),
     ("an init container with a name alike", MOUNT, _more("initContainers", name="wonder-signer-2", volumeMounts=KEY_MOUNT)),
     ("an ephemeral container", MOUNT, _more("ephemeralContainers", volumeMounts=KEY_MOUNT)),
-    ("an ephemeral container named as the sidecar, where nobody mounts the key", MOUNT, _all(
-        _nobody_mounts, _more("ephemeralContainers", name="wonder-signer", volumeMounts=KEY_MOUNT),
-    )),
-    ("an ephemeral container named as the sidecar with its image", MOUNT, _all(
-        _nobody_mounts, _more("ephemeralContainers", name="wonder-signer", image="wonder-signer:0.1.0", volumeMounts=KEY_MOUNT),
-    )),
+    (
+        "an ephemeral container named as the sidecar, where nobody mounts the key",
+        MOUNT,
+        _all(
+            _nobody_mounts,
+            _more("ephemeralContainers", name="wonder-signer", volumeMounts=KEY_MOUNT),
+        ),
+    ),
+    (
+        "an ephemeral container named as the sidecar with its image",
+        MOUNT,
+        _all(
+            _nobody_mounts,
+            _more("ephemeralContainers", name="wonder-signer", image="wonder-signer:0.1.0", volumeMounts=KEY_MOUNT),
+        ),
+    ),
     # The environment of any container.
     ("a variable from the Secret", ENVIRONMENT, _app(env=VARIABLE)),
     ("all variables from the Secret", ENVIRONMENT, _app(envFrom=VARIABLES)),
@@ -211,19 +248,35 @@ REFUSED = [
     ("all variables of an ephemeral container", ENVIRONMENT, _more("ephemeralContainers", envFrom=VARIABLES)),
     ("a variable of the sidecar", ENVIRONMENT, _signer(env=VARIABLE)),
     ("a variable in a pod without the volume", ENVIRONMENT, _all(_no_key, _app(env=VARIABLE))),
-    # The node hands it to somebody.
-    ("a CSI driver that gets the Secret", DRIVER, _volume("csi", {"driver": "x", "nodePublishSecretRef": {"name": "wonder-signer-key"}})),
+    # The kubelet hands the Secret to a driver.
+    (
+        "a CSI driver that gets the Secret",
+        DRIVER,
+        _volume("csi", {"driver": "x", "nodePublishSecretRef": {"name": "wonder-signer-key"}}),
+    ),
     # The sidecar's processes, and through /proc/PID/root its files.
     ("kubectl debug --target=wonder-signer", TARGET, _more("ephemeralContainers", targetContainerName="wonder-signer")),
-    ("the same as the sidecar's user", TARGET, _more("ephemeralContainers", targetContainerName="wonder-signer", securityContext=SAME_USER)),
-    ("the second of two ephemeral containers", TARGET, _all(
-        _more("ephemeralContainers", targetContainerName="app"),
-        _more("ephemeralContainers", name="thief-2", targetContainerName="wonder-signer"),
-    )),
+    (
+        "the same as the sidecar's user",
+        TARGET,
+        _more("ephemeralContainers", targetContainerName="wonder-signer", securityContext=SAME_USER),
+    ),
+    (
+        "the second of two ephemeral containers",
+        TARGET,
+        _all(
+            _more("ephemeralContainers", targetContainerName="app"),
+            _more("ephemeralContainers", name="thief-2", targetContainerName="wonder-signer"),
+        ),
+    ),
     ("processes that are shared", PROCESSES, _all(_pod(shareProcessNamespace=True), _app(securityContext=SAME_USER))),
     ("kubectl debug --copy-to", PROCESSES, _all(_more("containers"), _pod(shareProcessNamespace=True))),
     ("the node's processes", PROCESSES, _pod(hostPID=True)),
-    ("processes that are shared where nobody mounts the key yet", PROCESSES, _all(_nobody_mounts, _pod(shareProcessNamespace=True))),
+    (
+        "processes that are shared where nobody mounts the key yet",
+        PROCESSES,
+        _all(_nobody_mounts, _pod(shareProcessNamespace=True)),
+    ),
     # The signing listener on the node's loopback.
     ("the node's network", NETWORK, _pod(hostNetwork=True)),
     # Another program under the sidecar's name.

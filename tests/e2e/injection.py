@@ -1,4 +1,4 @@
-"""Which workloads the components change, and what they change in them: for each kind, with the labels and annotations that matter.
+"""Which workloads the components change, and what they change in them: each kind, with the labels and annotations that matter.
 
 The workloads are of a kind that a component could harm: with init containers, annotations and a grace period of their own.
 """

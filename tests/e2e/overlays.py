@@ -49,13 +49,17 @@ def valid(things, versions):
 def grace_periods(root, kubectl):
     """Each period that a manifest sets is the sum of what the configuration next to it allows, and 5 s. Gives the sums."""
     sums = []
-    for place, file, kind in (("gateway", "gateway/gateway.toml", "Deployment"), ("example-app/jobs-plain", "sidecar-plain/sidecar.toml", "StatefulSet")):
+    for place, file, kind in (
+        ("gateway", "gateway/gateway.toml", "Deployment"),
+        ("example-app/jobs-plain", "sidecar-plain/sidecar.toml", "StatefulSet"),
+    ):
         delay, grace = _shutdown(root, file)
         workload = next(thing for thing in manifests.render(kubectl, root / "deploy/kubernetes" / place) if thing["kind"] == kind)
         period = manifests.template(workload)["spec"]["terminationGracePeriodSeconds"]
         expect(f"terminationGracePeriodSeconds of {place}", period, delay + grace + 5)
         sums.append(f"{place}: {delay} + {grace} + 5 = {period}")
-    advice = f"terminationGracePeriodSeconds: {period}     # {delay} s shutdown.drain_delay + {grace} s shutdown.grace + 5 s to spare"
+    parts = f"{delay} s shutdown.drain_delay + {grace} s shutdown.grace + 5 s to spare"
+    advice = f"terminationGracePeriodSeconds: {period}     # {parts}"
     if advice not in (root / "deploy/kubernetes/sidecar-plain/kustomization.yaml").read_text():
         raise Failed(f"sidecar-plain/kustomization.yaml does not say {advice!r}")
     # The kubelet stops a native sidecar when the service has ended: nothing is to come.

@@ -88,8 +88,7 @@ def examples_end(world):
             spec = thing["spec"].get("jobTemplate", thing)["spec"]
             expect(f"a deadline for {overlay}/{thing['kind']}", spec.get("activeDeadlineSeconds"), 600)
     for overlay in ("staging", "production"):
-        service = next(thing for thing in manifests.render(KUBECTL, KUBERNETES / "example-app" / overlay) if thing["kind"] == "Deployment")
-        hook = kubelet.container(manifests.template(service), "app")["lifecycle"]["preStop"]
+        hook = kubelet.container(world.template(overlay), "app")["lifecycle"]["preStop"]
         expect(f"preStop of {overlay}", hook, {"sleep": {"seconds": 5}})
 
 
@@ -137,7 +136,8 @@ def chart_pays_through_the_sidecar(world):
     world.ready(pod)
     expect("answer", sign_up(pod, "chart-1"), (200, {"created": "chart-1"}))
     # The container's own arguments, but for the command.
-    said = pod.execute("wonder-signer", "/wonder-signer", "check", "--print-config", *charts.signer(objects)["args"][1:], check=True)
+    words = ["/wonder-signer", "check", "--print-config", *charts.signer(objects)["args"][1:]]
+    said = pod.execute("wonder-signer", *words, check=True)
     line = next(line for line in said.stdout.splitlines() if line.startswith("limits.body "))
     expect("limits.body from more.toml", ("3MiB" in line, "more.toml" in line), (True, True))
     world.drop(relay, pod)
@@ -378,7 +378,8 @@ def hung_sidecar_is_restarted(world):
     expect("answer", sign_up(pod, "hung-1"), (200, {"created": "hung-1"}))
     for what, template in [(f"{what}/{kind}", template) for what, kind, template in world.templates()]:
         probe = kubelet.container(template, "wonder-signer")["livenessProbe"]
-        expect(f"liveness of {what}", (probe["periodSeconds"], probe["failureThreshold"], probe["terminationGracePeriodSeconds"]), (10, 3, 5))
+        numbers = [probe[key] for key in ("periodSeconds", "failureThreshold", "terminationGracePeriodSeconds")]
+        expect(f"liveness of {what}", numbers, [10, 3, 5])
     world.drop(relay, pod)
     return f"killed and restarted {took:.0f} s after the first probe; in a cluster {longest} s at the most"
 

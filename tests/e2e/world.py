@@ -58,8 +58,10 @@ class World:
             self.things.remove(thing)
             thing.remove() if isinstance(thing, Pod) else thing.close()
 
-    def service(self, name, overlay="staging", objects=None, key=None, cpu=None, app=None, kinds=("Deployment", "Job"), more=None):
-        """A pod from an overlay that ships, or from these objects, and the relay that is the network between it and the simulator."""
+    def service(
+        self, name, overlay="staging", objects=None, key=None, cpu=None, app=None, kinds=("Deployment", "Job"), more=None
+    ):
+        """A pod from an overlay that ships, or from these objects, and the relay between it and the simulator, its network."""
         objects = objects or manifests.render(KUBECTL, KUBERNETES / "example-app" / overlay)
         environment = {**TO_SIMULATOR, **(more or {})}
         app = {"LISTEN": "127.0.0.1:8000", **(app or {})}
