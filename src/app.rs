@@ -1,9 +1,15 @@
 //! Builds the sidecar from its configuration and runs it until told to stop.
 
-use std::{future::Future, io, net::SocketAddr, sync::Arc, time::SystemTime};
+use std::{
+    future::Future,
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use sha2::{Digest as _, Sha256};
-use tokio::{net::TcpListener, time::sleep};
+use tokio::net::TcpListener;
 
 use crate::{
     admin::{self, CredentialFact, Probes, Readiness, StatusFacts, shutdown::ShutdownRequest},
@@ -37,6 +43,15 @@ pub struct App {
     tls: Option<Arc<TlsServer>>,
     admin: TcpListener,
     addresses: Addresses,
+}
+
+/// How a drain begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// New connections and requests are still served for `shutdown.drain_delay`.
+    AfterDelay,
+    /// There is nobody who might still send.
+    AtOnce,
 }
 
 /// Where a sidecar listens, port 0 replaced by the port that was chosen.
@@ -144,9 +159,10 @@ impl App {
         self
     }
 
-    /// Serves until `shutdown` resolves, then drains: not ready at once, still accepting for `shutdown.drain_delay`,
-    /// then letting requests finish for `shutdown.grace`, then cutting. Probes and metrics answer until the end.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Receipt {
+    /// Serves until `shutdown` resolves, then drains. It is not ready from then on, and the next answer on each connection is its last.
+    /// It accepts connections for `shutdown.drain_delay`, then lets the requests in flight finish for `shutdown.grace`, then answers
+    /// those that are left with `draining`. Probes and metrics answer until the end.
+    pub async fn run(self, shutdown: impl Future<Output = Stop>) -> Receipt {
         let Self { config, metrics, requests, readiness, keystore, upstream, listeners, tls, admin, addresses } = self;
         tell_credentials(&keystore, &metrics);
         metrics.set_config(config.upstream.environment.as_str(), &fingerprint(&config));
@@ -194,17 +210,21 @@ impl App {
             "ready"
         );
         let ending = Ending {
-            shutdown: async {
-                tokio::select! {
-                    () = shutdown => {}
-                    () = asked.asked() => {}
-                }
+            drain: async {
+                let stop = tokio::select! {
+                    stop = shutdown => stop,
+                    // The program that asks is the service itself, which sends no more.
+                    () = asked.asked() => Stop::AtOnce,
+                };
                 readiness.set_draining();
                 metrics.set_draining(true);
                 drain.begin();
-                let Shutdown { drain_delay, grace } = config.shutdown;
+                let Shutdown { mut drain_delay, grace } = config.shutdown;
+                if stop == Stop::AtOnce {
+                    drain_delay = Duration::ZERO;
+                }
                 tracing::info!(in_flight = drain.in_flight(), ?drain_delay, ?grace, "draining");
-                sleep(drain_delay).await;
+                drain_delay
             },
             grace: config.shutdown.grace,
             cutting: || drain.cut(),
@@ -243,13 +263,15 @@ fn fingerprint(config: &Config) -> String {
     digest.iter().take(4).fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
-/// The last line: what the person on call needs to know of requests that got no answer.
+/// The last line: what the person on call needs to know of requests that did not get their answer.
 fn log_receipt(receipt: &Receipt) {
     let Receipt { finished, cut } = receipt;
     let maybe: Vec<&str> =
         cut.iter().filter(|cut| cut.sent == Sent::Maybe).map(|cut| cut.request_id.as_str()).collect();
     if cut.is_empty() {
         tracing::info!(finished, cut = 0, "stopped");
+    } else if maybe.is_empty() {
+        tracing::warn!(finished, cut = cut.len(), "stopped; the requests that were cut were not sent");
     } else {
         tracing::error!(
             finished,

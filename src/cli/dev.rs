@@ -61,7 +61,8 @@ impl DevArgs {
             ..Flags::default()
         };
         let made = Made {
-            defaults: vec![("admin.address", "127.0.0.1:9090".to_owned())],
+            // No one who would have to learn of the end first sends requests to a machine of a developer.
+            defaults: vec![("admin.address", "127.0.0.1:9090".to_owned()), ("shutdown.drain_delay", "0s".to_owned())],
             fixed: vec![
                 ("credentials.default.app_id", APP_ID.to_owned()),
                 ("upstream.environment", "custom".to_owned()),

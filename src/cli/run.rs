@@ -50,8 +50,9 @@ async fn serve(config: Config, telemetry: Telemetry, ready_file: Option<&Path>) 
     let supervisor = Supervisor::from_environment();
     supervisor.ready();
     let shutdown = async {
-        shutdown.await;
+        let stop = shutdown.await;
         supervisor.stopping();
+        stop
     };
     let receipt = tokio::select! {
         receipt = app.run(shutdown) => receipt,

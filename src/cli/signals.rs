@@ -4,28 +4,30 @@ use std::{future::Future, io};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::{config::LogLevel, telemetry::Telemetry};
+use crate::{app::Stop, config::LogLevel, telemetry::Telemetry};
 
-/// Resolves at the first SIGTERM or SIGINT. A second one ends the process at once, as it would any other.
+/// Resolves at the first SIGTERM or SIGINT. An orchestrator sends the first, and needs a moment until it sends no more requests; a
+/// person at a terminal sends the other. A second signal of either kind ends the process at once.
 ///
 /// The handlers are in place when this returns, so that no signal is lost between start and wait.
-pub(super) fn shutdown() -> io::Result<impl Future<Output = ()>> {
+pub(super) fn shutdown() -> io::Result<impl Future<Output = Stop>> {
     let mut term = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {
-        either(&mut term, &mut interrupt).await;
+        let stop = either(&mut term, &mut interrupt).await;
         tokio::spawn(async move {
             either(&mut term, &mut interrupt).await;
             tracing::warn!("second signal: ending at once");
             std::process::exit(1);
         });
+        stop
     })
 }
 
-async fn either(one: &mut Signal, other: &mut Signal) {
+async fn either(term: &mut Signal, interrupt: &mut Signal) -> Stop {
     tokio::select! {
-        _ = one.recv() => {}
-        _ = other.recv() => {}
+        _ = term.recv() => Stop::AfterDelay,
+        _ = interrupt.recv() => Stop::AtOnce,
     }
 }
 

@@ -154,10 +154,10 @@ section! {
     /// `[shutdown]`: what happens between SIGTERM and exit.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     Shutdown {
-        /// How long requests in flight may still take, default 25 s: within the 30 s that Kubernetes gives a pod.
-        grace: Duration = "shutdown.grace", duration(Duration::ZERO..=HOUR);
-        /// How long to go on accepting after readiness has been withdrawn, default 0 s.
+        /// How long connections are still accepted after readiness was withdrawn, default 5 s.
         drain_delay: Duration = "shutdown.drain_delay", duration(Duration::ZERO..=10 * MINUTE);
+        /// How long requests in flight may still take after the delay, default 20 s: with it less than the 30 s of a pod.
+        grace: Duration = "shutdown.grace", duration(Duration::ZERO..=HOUR);
     }
 }
 

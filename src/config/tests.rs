@@ -135,7 +135,7 @@ fn the_defaults_are_those_of_the_design() {
             request: seconds(28),
         }
     );
-    assert_eq!(config.shutdown, Shutdown { grace: seconds(25), drain_delay: seconds(0) });
+    assert_eq!(config.shutdown, Shutdown { grace: seconds(20), drain_delay: seconds(5) });
     assert_eq!(config.process, Process { dumpable: false });
     assert_eq!(
         config.log,
@@ -293,8 +293,8 @@ timeouts.tls_handshake = "5s"
 timeouts.response_head = "6s"
 timeouts.response_idle = "7s"
 timeouts.request = "8s 500ms"
-shutdown.grace = "9s"
 shutdown.drain_delay = "10s"
+shutdown.grace = "9s"
 log.level = "trace"
 log.format = "json"
 log.make_traceparent = true

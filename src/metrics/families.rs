@@ -138,8 +138,8 @@ impl Families {
         );
         let drain_cut = make.counters(
             "wonder_signer_drain_cut_requests_total",
-            "Requests cut off because the grace period ended. More than zero: lengthen shutdown.grace; with sent=\"maybe\" query \
-             Wonder for their outcome.",
+            "Requests that were answered with draining, or whose answer broke off, because shutdown.grace ended. More than zero: \
+             lengthen it; with sent=\"maybe\" query Wonder for their outcome.",
             &["sent"],
         );
         let cancelled = make.counters(
@@ -259,7 +259,7 @@ impl Families {
             ),
             draining: make.gauge(
                 "wonder_signer_draining",
-                "1 while the program finishes its last requests before it exits. Longer than shutdown.grace: a request hangs.",
+                "1 from SIGTERM until the program exits. Longer than shutdown.drain_delay: a request holds it up.",
             ),
             drain_cut: sent(&drain_cut),
             cancelled: sent(&cancelled),

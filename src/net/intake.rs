@@ -18,7 +18,7 @@ mod line;
 use std::{
     io,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -32,7 +32,7 @@ use self::{
     head::{Framing, Scan, Search},
 };
 pub use head::Refusal;
-pub use line::{Active, Line};
+pub use line::{Active, Line, ListenerState};
 
 /// What hyper reads in place of a refused head.
 const IN_PLACE: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -58,8 +58,6 @@ pub struct Guard<S> {
     line: Arc<Line>,
     limits: Limits,
     stage: Stage,
-    /// Whole heads so far.
-    heads: usize,
     /// Part of a head, held back.
     inbox: BytesMut,
     /// How far `inbox` has been searched for its end.
@@ -89,7 +87,6 @@ impl<S> Guard<S> {
             line,
             limits,
             stage: Stage::Head,
-            heads: 0,
             inbox: BytesMut::new(),
             search: Search::default(),
             outbox: BytesMut::new(),
@@ -145,11 +142,10 @@ impl<S> Guard<S> {
         };
         match framing {
             Ok((length, framing)) => {
-                if self.heads == 0 {
+                if self.line.heads.fetch_add(1, Ordering::Relaxed) == 0 {
                     // The shorter of the two limits may be the one that holds from now on.
                     self.clock.restart(self.limits.idle);
                 }
-                self.heads += 1;
                 self.search = Search::default();
                 self.stage = match framing {
                     Framing::None => Stage::Head,
@@ -166,16 +162,34 @@ impl<S> Guard<S> {
     }
 
     fn refuse(&mut self, refusal: Refusal) {
-        self.refusing = self.line.refused.set((self.heads, refusal)).is_ok();
+        self.refusing = self.line.refused.set((self.heads(), refusal)).is_ok();
         self.inbox.clear();
         self.stage = Stage::Refused;
+    }
+
+    fn heads(&self) -> usize {
+        self.line.heads.load(Ordering::Relaxed)
+    }
+
+    /// Whether a drain ends the connection, or the head of which only a part has arrived, now that there is nothing to read.
+    fn is_over(&self) -> bool {
+        match self.stage {
+            // With an answer that the peer has yet to read, the connection is not idle.
+            Stage::Head if self.inbox.is_empty() => {
+                self.line.state() >= ListenerState::Closing
+                    && self.line.idle_since().is_some()
+                    && !self.clock.is_stalled()
+            }
+            Stage::Head => self.line.state() == ListenerState::Over,
+            _ => false,
+        }
     }
 
     /// Ready when the peer has been silent for too long. Polled when there is nothing to read.
     fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let wait = match self.stage {
             Stage::Head if !self.inbox.is_empty() => Wait::Head(self.limits.head),
-            Stage::Head if self.heads == 0 => Wait::Since(Some(self.line.opened), self.limits.head),
+            Stage::Head if self.heads() == 0 => Wait::Since(Some(self.line.opened), self.limits.head),
             Stage::Head => Wait::Since(self.line.idle_since(), self.limits.idle),
             _ => return Poll::Pending,
         };
@@ -184,7 +198,13 @@ impl<S> Guard<S> {
 
     /// The outcome of a write; an error when the peer has read nothing for too long.
     fn written<T>(&mut self, written: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
-        self.clock.poll_written(written, self.limits.idle, cx)
+        let stalled = self.clock.is_stalled();
+        let written = self.clock.poll_written(written, self.limits.idle, cx);
+        if stalled && !self.clock.is_stalled() && self.line.state() >= ListenerState::Closing {
+            // The connection may be idle now. Reading, where that is noticed, came before.
+            cx.waker().wake_by_ref();
+        }
+        written
     }
 }
 
@@ -210,11 +230,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
             }
             let before = buffer.filled().len();
             if Pin::new(&mut this.stream).poll_read(cx, buffer)?.is_pending() {
-                ready!(this.poll_expired(cx));
+                let over = this.is_over();
+                if !over {
+                    ready!(this.poll_expired(cx));
+                }
                 if this.inbox.is_empty() {
                     return Poll::Ready(Ok(()));
                 }
-                this.refuse(Refusal::HeadTimeout);
+                this.refuse(if over { Refusal::Draining } else { Refusal::HeadTimeout });
                 continue;
             }
             let fresh = &buffer.filled()[before..];

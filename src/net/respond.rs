@@ -30,6 +30,16 @@ impl Failure {
         Self { code, sent: code.rows()[0].sent, message: message.into(), cause: None, closes: false }
     }
 
+    /// The failure of a request that the end of a drain cuts. Nothing more is read from its connection.
+    #[must_use]
+    pub fn draining(sent: Sent) -> Self {
+        let message = match sent {
+            Sent::No => "shutting down; send it to another instance, or again after the restart",
+            Sent::Maybe => "shutting down before the origin answered (shutdown.grace); ask Wonder what became of it",
+        };
+        Self::new(Code::Draining, message).with_sent(sent).closing()
+    }
+
     /// The same, where it is known whether the request may have been sent.
     #[must_use]
     pub fn with_sent(mut self, sent: Sent) -> Self {

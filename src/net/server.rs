@@ -1,4 +1,7 @@
 //! Accepts connections and serves HTTP/1.1 on them until the shutdown; then drains.
+//!
+//! HTTP/1.1 has no word for "this connection ends, send no more" but `Connection: close` on an answer (RFC 9112 §9.6). So a drain
+//! begins with a delay in which every answer says it, and new connections are still served. What is idle after the delay is closed.
 
 use std::{
     convert::Infallible,
@@ -12,7 +15,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response};
+use futures_util::FutureExt as _;
+use http::{HeaderValue, Request, Response, Version, header};
 use http_body::{Body, Frame, SizeHint};
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::rt::TokioIo;
@@ -25,15 +29,17 @@ use tokio::{
 
 use super::{
     caller::Caller,
-    intake::{self, Active, Guard, Line},
+    intake::{self, Active, Guard, Line, ListenerState},
     listen::{Listener, OverUnix, Stream},
     respond::{Code, Failure},
     tls_server::TlsServer,
 };
 use crate::metrics::{Metrics, Sent};
 
-/// How long the connections that are cut get to pass on a last word.
-const LAST_WORD: Duration = Duration::from_millis(100);
+/// How long connections are kept after the last one was accepted: what their callers sent until then may not have arrived yet.
+const LAST_CALL: Duration = Duration::from_millis(100);
+/// How long the answers to the requests that are cut may take to reach their callers.
+const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// How much a listener takes on.
 #[derive(Debug, Clone, Copy)]
@@ -46,25 +52,23 @@ pub struct Allowance {
 
 /// How a server ends.
 pub struct Ending<F, G> {
-    /// Resolves when no more connections are to be accepted.
-    pub shutdown: F,
-    /// How long requests in flight may still take after that.
+    /// Resolves when the drain begins, with the delay for which connections are still accepted.
+    pub drain: F,
+    /// How long requests in flight may take after the delay.
     pub grace: Duration,
-    /// Called when that time is over and there are still some.
+    /// Called when that time is over and requests are still in flight. Each of them must then be answered.
     pub cutting: G,
 }
 
-/// Serves every connection with `service` until the end, and returns how many connections had to be cut. With `tls`, those over
-/// TCP shake hands first.
+/// Serves every connection with `service` until the end. With `tls`, those over TCP shake hands first.
 pub async fn serve<S, B>(
     listeners: Vec<Listener>,
     tls: Option<Arc<TlsServer>>,
     service: S,
     allowance: Allowance,
     metrics: &Metrics,
-    ending: Ending<impl Future<Output = ()>, impl FnOnce()>,
-) -> usize
-where
+    ending: Ending<impl Future<Output = Duration>, impl FnOnce()>,
+) where
     S: tower::Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + Sync + 'static,
     S::Future: Send + Unpin + 'static,
     B: Body<Data = Bytes> + Send + Unpin + 'static,
@@ -73,14 +77,28 @@ where
     let protocol = protocol(allowance.intake);
     let places = Arc::new(Semaphore::new(allowance.connections));
     let mut connections = JoinSet::new();
-    let (accepting, stopped) = watch::channel(());
-    let mut shutdown = pin!(ending.shutdown);
+    let (state, states) = watch::channel(ListenerState::Serving);
+    let mut stop = pin!(async {
+        let delay = ending.drain.await;
+        state.send_replace(ListenerState::Draining);
+        sleep(delay).await;
+    });
+    let mut accepting = true;
     loop {
-        let accepted = tokio::select! {
-            accepted = accept(&listeners) => accepted,
-            // Reaps what has ended, so that the set does not grow with the connections ever made.
-            Some(_) = connections.join_next() => continue,
-            () = &mut shutdown => break,
+        let accepted = if accepting {
+            tokio::select! {
+                accepted = accept(&listeners) => accepted,
+                // Reaps what has ended, so that the set does not grow with the connections ever made.
+                Some(_) = connections.join_next() => continue,
+                () = &mut stop => {
+                    accepting = false;
+                    continue;
+                }
+            }
+        } else {
+            // What is in the listeners' queues was connected in time, and would be reset with them.
+            let Some(accepted) = accept(&listeners).now_or_never() else { break };
+            accepted
         };
         let stream = match accepted {
             Ok(stream) => stream,
@@ -99,28 +117,27 @@ where
             continue;
         };
         let (tls, service, protocol) = (tls.clone(), service.clone(), protocol.clone());
-        let mut stopped = stopped.clone();
+        let mut state = states.clone();
         connections.spawn(async move {
             // Given back when the connection is gone.
             let _place = place;
             let opened = tokio::select! {
                 opened = open(stream, tls, allowance.intake.head) => opened,
-                // Nothing was asked yet, so nothing is lost. Changes only by ending.
-                _ = stopped.changed() => None,
+                // No request can have arrived yet, so none is lost.
+                _ = state.wait_for(|state| *state >= ListenerState::Closing) => None,
             };
             let Some((stream, caller)) = opened else { return };
             let over_unix = matches!(stream, Stream::Unix(_));
-            let line = Arc::new(Line::default());
+            let line = Arc::new(Line::new(state.clone()));
             let stream = TokioIo::new(Guard::new(stream, Arc::clone(&line), allowance.intake));
             let service = PerConnection { inner: service, line: Arc::clone(&line), caller, over_unix };
             let mut serving = pin!(protocol.serve_connection(stream, service));
-            let ended = tokio::select! {
-                biased;
-                ended = &mut serving => ended,
-                // Changes only by ending.
-                _ = stopped.changed() => {
-                    serving.as_mut().graceful_shutdown();
-                    serving.await
+            let ended = loop {
+                tokio::select! {
+                    biased;
+                    ended = &mut serving => break ended,
+                    // Its guard looks at the state when it is polled. There is always a sender.
+                    _ = state.changed() => {}
                 }
             };
             if let Err(error) = ended {
@@ -128,16 +145,21 @@ where
             }
         });
     }
-    drop((listeners, accepting));
-    let all_ended = async |connections: &mut JoinSet<()>| while connections.join_next().await.is_some() {};
-    if timeout(ending.grace, all_ended(&mut connections)).await.is_ok() {
-        return 0;
+    drop(listeners);
+    let all_ended = async |connections: &mut JoinSet<()>, limit| {
+        timeout(limit, async { while connections.join_next().await.is_some() {} }).await.is_ok()
+    };
+    if all_ended(&mut connections, LAST_CALL).await {
+        return;
     }
+    state.send_replace(ListenerState::Closing);
+    if all_ended(&mut connections, ending.grace).await {
+        return;
+    }
+    state.send_replace(ListenerState::Over);
     (ending.cutting)();
-    let _ = timeout(LAST_WORD, all_ended(&mut connections)).await;
-    let cut = connections.len();
+    all_ended(&mut connections, LAST_WORD).await;
     connections.shutdown().await;
-    cut
 }
 
 /// Has a connection ready for requests; with TLS, within `limit`.
@@ -196,8 +218,9 @@ where
         if self.over_unix {
             request.extensions_mut().insert(OverUnix);
         }
+        let version = request.version();
         // Our stack is always ready: what has to wait waits within the call, where it is timed.
-        Tracking { answer: self.inner.clone().call(request), active: Some(active) }
+        Tracking { answer: self.inner.clone().call(request), active: Some(active), version }
     }
 }
 
@@ -206,6 +229,8 @@ struct Tracking<F> {
     answer: F,
     /// Until the answer's body takes it over.
     active: Option<Active>,
+    /// The caller's.
+    version: Version,
 }
 
 impl<F, B> Future for Tracking<F>
@@ -215,8 +240,15 @@ where
     type Output = Result<Response<Tracked<B>>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Ok(response) = ready!(Pin::new(&mut self.answer).poll(cx));
+        let Ok(mut response) = ready!(Pin::new(&mut self.answer).poll(cx));
         let active = self.active.take();
+        if active.as_ref().is_some_and(Active::is_last) {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            if self.version == Version::HTTP_10 {
+                // hyper would add "keep-alive" to an answer of version 1.1.
+                *response.version_mut() = Version::HTTP_10;
+            }
+        }
         Poll::Ready(Ok(response.map(|body| Tracked { body, _active: active })))
     }
 }

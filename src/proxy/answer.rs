@@ -9,10 +9,11 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http_body::{Body, Frame, SizeHint};
-use tokio::time::{Sleep, sleep};
+use tokio::time::sleep;
 
-use super::exchange::Exchange;
+use super::exchange::{CUT, Exchange};
 use crate::net::{respond::Code, upstream::Streamed};
 
 /// Wonder's answer as it streams through, or one of ours. Holds its exchange open until it is dropped.
@@ -29,8 +30,11 @@ enum Content {
 struct PassedOn {
     body: Streamed,
     idle: Duration,
-    timer: Option<Pin<Box<Sleep>>>,
+    wait: Option<Wait>,
 }
+
+/// Ends when an answer has not continued for too long, or is to be broken off; says which.
+type Wait = BoxFuture<'static, Cut>;
 
 impl Answer {
     pub(super) fn our_own(body: Bytes, exchange: Arc<Exchange>) -> Self {
@@ -41,7 +45,7 @@ impl Answer {
     /// `idle` is the longest wait between two pieces. Nothing limits the whole: as long as an answer continues, only its caller
     /// and the end of a drain cut it.
     pub(super) fn passed_on(body: Streamed, exchange: Arc<Exchange>, idle: Duration) -> Self {
-        Self { content: Content::PassedOn(PassedOn { body, idle, timer: None }), exchange }
+        Self { content: Content::PassedOn(PassedOn { body, idle, wait: None }), exchange }
     }
 }
 
@@ -49,10 +53,13 @@ impl Answer {
 type Cut = (Code, String);
 
 impl PassedOn {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+    fn poll(&mut self, exchange: &Exchange, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        if exchange.is_cutting() && !self.body.is_end_stream() {
+            return Poll::Ready(Some(Err(drained())));
+        }
         match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
-                self.timer = None;
+                self.wait = None;
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err((Code::UpstreamReset, error.to_string())))),
@@ -60,13 +67,27 @@ impl PassedOn {
             Poll::Pending => {
                 // Made at the first wait: most answers come in one piece and never need it.
                 let idle = self.idle;
-                let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(idle)));
-                ready!(timer.as_mut().poll(cx));
-                let cause = "the answer did not continue in time (timeouts.response_idle)";
-                Poll::Ready(Some(Err((Code::UpstreamTimeout, cause.to_owned()))))
+                let wait = self.wait.get_or_insert_with(|| {
+                    let cutting = exchange.cutting();
+                    Box::pin(async move {
+                        tokio::select! {
+                            () = cutting => drained(),
+                            () = sleep(idle) => late(),
+                        }
+                    })
+                });
+                wait.as_mut().poll(cx).map(|cut| Some(Err(cut)))
             }
         }
     }
+}
+
+fn late() -> Cut {
+    (Code::UpstreamTimeout, "the answer did not continue in time (timeouts.response_idle)".to_owned())
+}
+
+fn drained() -> Cut {
+    (Code::Draining, CUT.to_owned())
 }
 
 impl Body for Answer {
@@ -79,7 +100,7 @@ impl Body for Answer {
             Content::OurOwn(body) => return Poll::Ready(body.take().map(|body| Ok(Frame::data(body)))),
             Content::PassedOn(passed_on) => passed_on,
         };
-        Poll::Ready(match ready!(passed_on.poll(cx)) {
+        Poll::Ready(match ready!(passed_on.poll(&this.exchange, cx)) {
             Some(Ok(frame)) => {
                 this.exchange.passed(frame.data_ref().map_or(0, Bytes::len));
                 Some(Ok(frame))

@@ -4,6 +4,7 @@
 //! Nothing is put into words here: what is counted, written or exported of it, and whether, is for those who take it.
 
 use std::{
+    future::Future,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -13,7 +14,10 @@ use hyper::body::Incoming;
 use rand::Rng as _;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{drain::Drain, trace::Traceparent};
+use super::{
+    drain::{Drain, End},
+    trace::Traceparent,
+};
 use crate::{
     keystore::Entry,
     metrics::{self, InFlight, Metrics, Responder, Sent},
@@ -25,6 +29,9 @@ use crate::{
     operations::{self, Operation},
     telemetry::{Finished, Phase, Phases, Requests, SpanId, Trace, TraceId},
 };
+
+/// The cause of an answer that a drain broke off.
+pub(super) const CUT: &str = "the answer was not forwarded whole before the end of shutdown.grace";
 
 /// A request, and what becomes of it.
 pub(super) struct Call {
@@ -228,6 +235,16 @@ impl Exchange {
         facts.cause = Some(failure.cause().map_or_else(|| failure.to_string(), str::to_owned));
     }
 
+    /// Ends when the answer is to be broken off.
+    pub(super) fn cutting(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.drain.cutting()
+    }
+
+    /// Whether the answer is to be broken off.
+    pub(super) fn is_cutting(&self) -> bool {
+        self.drain.is_cutting()
+    }
+
     /// The answer broke off after its head was forwarded. The caller cannot know what it would have said.
     pub(super) fn cut(&self, code: Code, cause: String) {
         self.metrics.proxy_error(code.as_str(), Sent::Maybe);
@@ -275,6 +292,8 @@ impl Facts {
 impl Drop for Exchange {
     fn drop(&mut self) {
         let (total, sent) = (self.started.elapsed(), self.sent());
+        // Its connection was ended with it, or its answer could not even be broken off: the caller read none of it.
+        let unread = self.drain.is_cutting();
         let facts = self.facts.get_mut().unwrap_or_else(PoisonError::into_inner);
         // First, since whoever reads the line may send the next request.
         drop(facts.slot.take());
@@ -284,6 +303,11 @@ impl Drop for Exchange {
             facts.phases.response = Phase { ended, took: ended.saturating_sub(answered) };
         }
         let ended = facts.ended.is_some();
+        if unread && facts.code.is_none() && !ended {
+            self.metrics.proxy_error(Code::Draining.as_str(), sent);
+            facts.code = Some(Code::Draining);
+            facts.cause = Some(CUT.to_owned());
+        }
         let cancelled = facts.code.is_none() && !ended;
         let answered = facts.answered.is_some() && facts.code.is_none() && ended;
         let sent = facts.sent.unwrap_or(sent);
@@ -321,7 +345,15 @@ impl Drop for Exchange {
             response_bytes: facts.response_bytes,
         });
         // Last, since the program may end as soon as nothing is in flight.
-        self.drain.closed(request_id, ended, sent);
+        self.drain.closed(
+            request_id,
+            match facts.code {
+                Some(Code::Draining) => End::Cut(sent),
+                Some(_) if !facts.by_us => End::GivenUp,
+                _ if ended => End::Answered,
+                _ => End::GivenUp,
+            },
+        );
     }
 }
 

@@ -98,13 +98,19 @@ where
             Err(failure) => return Box::pin(ready(Ok(refuse(failure, exchange)))),
         };
         let mut inner = self.inner.clone();
+        let cutting = self.drain.cutting();
         Box::pin(async move {
             let call = Call { request, exchange: Arc::clone(&exchange) };
-            let outcome = match timeout_at(deadline.at().into(), inner.call(call)).await {
-                Ok(outcome) => outcome,
-                // The rest of a body that has not arrived cannot be told from the next request.
-                Err(_) if !exchange.has_body() => Err(deadline.missed().closing()),
-                Err(_) => Err(deadline.missed()),
+            let outcome = tokio::select! {
+                // An answer that is there at the last moment is better than none.
+                biased;
+                outcome = timeout_at(deadline.at().into(), inner.call(call)) => match outcome {
+                    Ok(outcome) => outcome,
+                    // The rest of a body that has not arrived cannot be told from the next request.
+                    Err(_) if !exchange.has_body() => Err(deadline.missed().closing()),
+                    Err(_) => Err(deadline.missed()),
+                },
+                () = cutting => Err(Failure::draining(exchange.sent())),
             };
             Ok(match outcome {
                 Ok(response) => pass_on(response, exchange, timeouts.response_idle),

@@ -9,7 +9,10 @@ use tokio::{
 use tower::{Layer, Service, layer::layer_fn, service_fn};
 
 use super::{body, exchange::Call, standing::Standing};
-use crate::net::respond::{Code, Failure};
+use crate::{
+    contract::Sent,
+    net::respond::{Code, Failure},
+};
 
 /// As many requests at a time as `places` has; others wait.
 pub(super) fn layer<S>(
@@ -54,7 +57,7 @@ impl Slots {
         let patience = self.standing.patience(Instant::now());
         match timeout(patience, places.acquire_owned()).await {
             Ok(Ok(slot)) => Ok(slot),
-            Ok(Err(_closed)) => Err(draining()),
+            Ok(Err(_closed)) => Err(Failure::draining(Sent::No)),
             Err(_late) => Err(full()),
         }
     }
@@ -62,10 +65,6 @@ impl Slots {
 
 fn full() -> Failure {
     Failure::new(Code::Overloaded, "too many requests in flight (limits.requests_in_flight)")
-}
-
-fn draining() -> Failure {
-    Failure::new(Code::Draining, "shutting down; send it to another instance, or again after the restart")
 }
 
 #[cfg(test)]

@@ -41,7 +41,8 @@ pub use self::settings::{Settings, SettingsError};
 use self::{export::Exporter, settings::Sampler, spans::Record};
 use super::{Finished, Recorder, TraceId};
 
-/// How long [`Exporting::finish`] may take: what is left of a pod's 30 s after a grace period of 25 s has to do for more than this.
+/// How long [`Exporting::finish`] may take: of a pod's 30 s, `shutdown.drain_delay` and `shutdown.grace` leave 5 s for everything
+/// else.
 const FINISHING: Duration = Duration::from_secs(2);
 
 /// Begins to export. Runs on the current tokio runtime.

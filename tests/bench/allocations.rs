@@ -27,7 +27,7 @@ use std::{
 use allocation_counter::AllocationInfo;
 use tokio::sync::oneshot;
 use wonder_signer::{
-    app::App,
+    app::{App, Stop},
     config::{Config, Flags, ListenAddress, LogLevel},
     telemetry::{self, Style},
 };
@@ -70,7 +70,7 @@ fn main() {
 fn allocated(upstream: &upstream::Upstream, method: &str, body: usize, requests: u64) -> AllocationInfo {
     let config = config(upstream);
     let (addresses, address) = mpsc::channel();
-    let (stop, stopped) = oneshot::channel::<()>();
+    let (stop, stopped) = oneshot::channel::<Stop>();
     let sidecar = thread::spawn(move || {
         allocation_counter::measure(|| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -78,7 +78,7 @@ fn allocated(upstream: &upstream::Upstream, method: &str, body: usize, requests:
                 let app = App::start(config).await.unwrap();
                 let ListenAddress::Tcp(address) = app.addresses().listen[0] else { panic!("TCP was asked for") };
                 addresses.send(address).unwrap();
-                app.run(async { stopped.await.unwrap_or_default() }).await
+                app.run(async { stopped.await.unwrap_or(Stop::AtOnce) }).await
             });
         })
     });

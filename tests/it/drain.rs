@@ -1,44 +1,147 @@
-//! The end: what is finished, what is cut, and that the receipt tells them apart.
+//! The end: what is finished, what is cut, what each caller receives, and that the receipt tells them apart.
 
-use tokio::{io::AsyncWriteExt as _, net::TcpStream};
+mod kept;
+mod rollout;
+
+use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 use wonder_signer::{
     metrics::Sent,
     proxy::{Cut, Receipt},
 };
 
 use crate::support::{
+    logged::Logged,
     sidecar::Sidecar,
     upstream::{Act, Recorder},
-    wire::{exchange, read_message, request},
+    wire::{Message, exchange, read_message, request},
 };
 
-#[tokio::test]
-async fn names_the_requests_that_were_cut_and_may_have_been_sent() {
-    let upstream = Recorder::acting(|_| Act::Stall(Vec::new())).await;
-    let sidecar = Sidecar::with(&upstream.origin(), "[shutdown]\ngrace = \"50ms\"").await;
-    let mut stuck = TcpStream::connect(sidecar.listen).await.unwrap();
-    stuck.write_all(&request("POST", "/svc/a", &[("X-Request-ID", "paid-or-not")], b"{}")).await.unwrap();
-    upstream.next().await;
-    let cut = vec![Cut { request_id: "paid-or-not".to_owned(), sent: Sent::Maybe }];
-    assert_eq!(sidecar.stop().await, Receipt { finished: 0, cut });
-    assert!(read_message(&mut stuck, false).await.is_none());
+const GRACE: &str = "[shutdown]\ngrace = \"50ms\"";
+
+async fn send(sidecar: &Sidecar, bytes: &[u8]) -> TcpStream {
+    let mut stream = TcpStream::connect(sidecar.listen).await.unwrap();
+    stream.write_all(bytes).await.unwrap();
+    stream
+}
+
+fn named<'a>(id: &'a str, more: &[(&'a str, &'a str)], body: &[u8]) -> Vec<u8> {
+    request("POST", "/svc/a", &[&[("X-Request-ID", id)], more].concat(), body)
+}
+
+fn cut(id: &str, sent: Sent) -> Cut {
+    Cut { request_id: id.to_owned(), sent }
+}
+
+/// Status, `sent`, `Retry-After`, `Connection`.
+fn outcome(answer: &Message) -> (u16, String, Option<&str>, Option<&str>) {
+    let (status, code, sent) = answer.contract();
+    assert_eq!(code, "draining");
+    (status, sent, answer.value("retry-after"), answer.value("connection"))
 }
 
 #[tokio::test]
-async fn tells_who_waits_for_a_slot_that_it_is_shutting_down() {
+async fn a_request_that_may_have_been_sent_gets_a_504_that_says_so_and_no_retry_after() {
     let upstream = Recorder::acting(|_| Act::Stall(Vec::new())).await;
-    let toml = "[limits]\nrequests_in_flight = 1\n[timeouts]\nqueue = \"1m\"\n[shutdown]\ngrace = \"50ms\"";
-    let sidecar = Sidecar::with(&upstream.origin(), toml).await;
-    let mut working = TcpStream::connect(sidecar.listen).await.unwrap();
-    working.write_all(&request("POST", "/svc/a", &[], b"{}")).await.unwrap();
+    let sidecar = Sidecar::with(&upstream.origin(), GRACE).await;
+    let mut stuck = send(&sidecar, &named("paid-or-not", &[], b"{}")).await;
     upstream.next().await;
-    let mut waiting = TcpStream::connect(sidecar.listen).await.unwrap();
-    waiting.write_all(&request("POST", "/svc/b", &[], b"{}")).await.unwrap();
+    assert_eq!(sidecar.stop().await, Receipt { finished: 0, cut: vec![cut("paid-or-not", Sent::Maybe)] });
+    let answer = read_message(&mut stuck, false).await.unwrap();
+    assert_eq!(outcome(&answer), (504, "maybe".to_owned(), None, Some("close")));
+    assert!(read_message(&mut stuck, false).await.is_none(), "the connection is closed");
+}
+
+#[tokio::test]
+async fn a_request_that_was_not_sent_gets_a_503_with_retry_after_wherever_it_waits() {
+    let upstream = Recorder::acting(|_| Act::Stall(Vec::new())).await;
+    let toml = format!("[limits]\nrequests_in_flight = 2\n[timeouts]\nqueue = \"1m\"\n{GRACE}");
+    let sidecar = Sidecar::with(&upstream.origin(), &toml).await;
+    let _sent = send(&sidecar, &named("sent", &[], b"{}")).await;
+    upstream.next().await;
+    let mut body = send(&sidecar, &named("body", &[("Content-Length", "9")], b"")).await;
     while sidecar.metric("wonder_signer_requests_in_flight").await < 2.0 {}
-    let receipt = sidecar.stop().await;
-    assert_eq!((receipt.finished, receipt.cut.len()), (1, 1));
-    let (status, code, sent) = read_message(&mut waiting, false).await.unwrap().contract();
-    assert_eq!((status, code.as_str(), sent.as_str()), (503, "draining", "no"));
+    let mut place = send(&sidecar, &named("place", &[], b"{}")).await;
+    while sidecar.metric("wonder_signer_requests_in_flight").await < 3.0 {}
+    // The beginning of a head is no request yet, but its caller waits for an answer.
+    let mut head = send(&sidecar, b"POST /svc/a HT").await;
+    let mut receipt = sidecar.stop().await;
+    for stream in [&mut body, &mut place, &mut head] {
+        let answer = read_message(stream, false).await.unwrap();
+        assert_eq!(outcome(&answer), (503, "no".to_owned(), Some("1"), Some("close")));
+        assert!(read_message(stream, false).await.is_none(), "the connection is closed");
+    }
+    receipt.cut.retain(|cut| ["sent", "body", "place"].contains(&cut.request_id.as_str()));
+    receipt.cut.sort_by(|one, other| one.request_id.cmp(&other.request_id));
+    let expected = vec![cut("body", Sent::No), cut("place", Sent::No), cut("sent", Sent::Maybe)];
+    assert_eq!(receipt, Receipt { finished: 0, cut: expected });
+    assert_eq!(upstream.waiting(), 0);
+}
+
+#[tokio::test]
+async fn the_log_says_draining_and_not_that_the_service_hung_up() {
+    let upstream = Recorder::acting(|_| Act::Stall(Vec::new())).await;
+    let program = Logged::before(&upstream.origin(), &[("WONDER_SIGNER_SHUTDOWN__GRACE", "50ms")]).await;
+    let mut streams = Vec::new();
+    for bytes in [named("sent", &[], b"{}"), named("body", &[("Content-Length", "9")], b"")] {
+        let mut stream = TcpStream::connect(program.listen).await.unwrap();
+        stream.write_all(&bytes).await.unwrap();
+        streams.push(stream);
+    }
+    upstream.next().await;
+    // Both are under way, or the second would not be cut but closed before its first byte.
+    let ask = request("GET", "/metrics", &[("Connection", "close")], b"");
+    while !exchange(program.admin, &ask).await.text().contains("wonder_signer_requests_in_flight 2\n") {}
+    program.signal("TERM");
+    let mut lines = [program.line("request").await, program.line("request").await];
+    lines.sort_by_key(|line| line["request_id"].to_string());
+    let written = lines.map(|line| {
+        json!([line["request_id"], line["error"], line["sent"], line["level"], line["status"], line["cancelled"]])
+    });
+    assert_eq!(
+        written,
+        [
+            json!(["body", "draining", "no", "warn", 503, null]),
+            json!(["sent", "draining", "maybe", "error", 504, null])
+        ]
+    );
+    let last = program.line("stopped; ask Wonder what became of the requests that may have been sent").await;
+    assert_eq!((&last["cut"], &last["maybe_sent_request_ids"]), (&json!(2), &json!("sent")));
+}
+
+#[tokio::test]
+async fn an_answer_that_still_streams_is_broken_off_visibly_and_its_outcome_is_unknown() {
+    // Longer than what is held, and than what the buffers of two connections take.
+    let long = [b"HTTP/1.1 200 OK\r\nContent-Length: 90000000\r\n\r\n".to_vec(), vec![b'x'; 500_000]].concat();
+    let endless = b"HTTP/1.1 200 OK\r\nContent-Length: 90000000\r\n\r\n".to_vec();
+    let upstream = Recorder::acting(move |number| match number {
+        0 => Act::Stall(long.clone()),
+        _ => Act::Stall([endless.clone(), vec![b'x'; 89_000_000]].concat()),
+    })
+    .await;
+    let program = Logged::before(&upstream.origin(), &[("WONDER_SIGNER_SHUTDOWN__GRACE", "50ms")]).await;
+    let mut reading = TcpStream::connect(program.listen).await.unwrap();
+    reading.write_all(&named("reading", &[], b"{}")).await.unwrap();
+    assert_eq!(read_message(&mut reading, true).await.unwrap().status(), 200);
+    let mut not_reading = TcpStream::connect(program.listen).await.unwrap();
+    not_reading.write_all(&named("not-reading", &[], b"{}")).await.unwrap();
+    assert_eq!(read_message(&mut not_reading, true).await.unwrap().status(), 200);
+    program.signal("TERM");
+    let mut seen = Vec::new();
+    let _ = reading.read_to_end(&mut seen).await;
+    assert!(seen.len() < 1_000_000, "{} bytes", seen.len());
+    let mut lines = [program.line("request").await, program.line("request").await];
+    lines.sort_by_key(|line| line["request_id"].to_string());
+    for (line, id) in lines.iter().zip(["not-reading", "reading"]) {
+        let written = json!([line["request_id"], line["error"], line["sent"], line["level"], line["status"]]);
+        assert_eq!(written, json!([id, "draining", "maybe", "error", 200]), "{line}");
+        assert!(line.get("cancelled").is_none(), "{line}");
+    }
+    let last = program.line("stopped; ask Wonder what became of the requests that may have been sent").await;
+    assert_eq!(last["maybe_sent"], 2);
 }
 
 #[tokio::test]
@@ -47,18 +150,18 @@ async fn goes_on_accepting_for_the_drain_delay_but_is_not_ready() {
     let sidecar = Sidecar::with(&upstream.origin(), "[shutdown]\ndrain_delay = \"10m\"").await;
     let ready = b"GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     assert_eq!(exchange(sidecar.admin, ready).await.status(), 200);
-    sidecar.ask_to_stop();
+    sidecar.terminate();
     while exchange(sidecar.admin, ready).await.status() == 200 {}
     assert_eq!(exchange(sidecar.admin, ready).await.text(), "draining\n");
     assert_eq!(exchange(sidecar.listen, &request("POST", "/svc/a", &[], b"{}")).await.status(), 200);
 }
 
 #[tokio::test]
-async fn ends_at_once_when_nothing_is_in_flight() {
+async fn ends_at_once_when_nothing_is_in_flight_and_nobody_else_sends() {
     let upstream = Recorder::start().await;
-    let sidecar = Sidecar::before(&upstream.origin()).await;
-    let mut idle = TcpStream::connect(sidecar.listen).await.unwrap();
-    idle.write_all(&request("POST", "/svc/a", &[], b"{}")).await.unwrap();
+    let sidecar = Sidecar::with(&upstream.origin(), "[shutdown]\ndrain_delay = \"10m\"").await;
+    let mut idle = send(&sidecar, &request("POST", "/svc/a", &[], b"{}")).await;
     assert_eq!(read_message(&mut idle, false).await.unwrap().status(), 200);
+    let _never_used = TcpStream::connect(sidecar.listen).await.unwrap();
     assert_eq!(sidecar.stop().await, Receipt { finished: 0, cut: vec![] });
 }

@@ -63,7 +63,7 @@ fn run(arguments: &[&str], more: &[(&str, &str)]) -> Program {
 /// Runs with a key file in place of the inline key.
 fn run_with_key(path: &str) -> Ended {
     let environment = environment(ORIGIN);
-    Program::run(&["run", "--private-key-file", path], &environment[..5], b"")
+    Program::run(&["run", "--private-key-file", path], &environment[..6], b"")
 }
 
 #[test]
@@ -295,7 +295,31 @@ async fn cuts_what_is_still_in_flight_after_the_grace_period_and_says_so() {
     let ended = running.terminate();
     assert_eq!(ended.code(), Some(1), "{ended:?}");
     assert!(ended.err.ends_with("still in flight after shutdown.grace and were cut\n"), "{ended:?}");
+    let answer = read_message(&mut stream, false).await.unwrap();
+    assert_eq!(answer.contract(), (504, "draining".to_owned(), "maybe".to_owned()));
     assert!(read_message(&mut stream, false).await.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sigterm_has_a_delay_which_sigint_and_the_shutdown_command_skip() {
+    let upstream = Recorder::start().await;
+    let variables = [("WONDER_SIGNER_SHUTDOWN__DRAIN_DELAY", "10m"), ("WONDER_SIGNER_ADMIN__SHUTDOWN", "true")];
+    let by_hand = Running::before(&upstream.origin(), &variables);
+    by_hand.program.signal("INT");
+    assert_eq!(by_hand.program.end().code(), Some(0));
+
+    let asked = Running::before(&upstream.origin(), &variables);
+    let command = Program::run(&["shutdown", "--admin", &asked.admin.to_string()], &[], b"");
+    assert_eq!((command.code(), command.out.as_str()), (Some(0), "draining\n"));
+    assert_eq!(asked.program.end().code(), Some(0));
+
+    let mut delayed = Running::before(&upstream.origin(), &variables);
+    delayed.program.signal("TERM");
+    delayed.program.line_with("\"message\":\"draining\"");
+    let answer = exchange(delayed.listen, &request("POST", "/svc/a", &[], b"{}")).await;
+    assert_eq!((answer.status(), answer.value("connection")), (200, Some("close")));
+    delayed.program.signal("INT");
+    assert_eq!(delayed.program.end().code(), Some(1), "a second signal does not wait");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

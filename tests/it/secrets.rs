@@ -350,6 +350,8 @@ async fn no_secret_shows_when_requests_are_shed_cancelled_or_cut() {
         stream.write_all(&full_of_markers(&target(), &id, &[], &body())).await.unwrap();
         upstream.next().await;
         assert_eq!(watched.search().await.code(), Some(1));
-        assert!(read_message(&mut stream, false).await.is_none());
+        let answer = read_message(&mut stream, false).await.unwrap();
+        assert_eq!(answer.contract(), (504, "draining".to_owned(), "maybe".to_owned()));
+        assert!(!format!("{answer:?}").contains("marker"), "{answer:?}");
     }
 }

@@ -70,6 +70,11 @@ impl Clock {
         }
     }
 
+    /// Whether the peer has yet to read what was written.
+    pub(super) fn is_stalled(&self) -> bool {
+        self.stall.is_some()
+    }
+
     /// The outcome of a write. A peer that reads nothing for `limit` is an error, because its request would hold its place for ever.
     pub(super) fn poll_written<T>(
         &mut self,

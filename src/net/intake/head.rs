@@ -3,7 +3,10 @@
 use http::Uri;
 use memchr::memchr;
 
-use crate::net::respond::{Code, Failure};
+use crate::{
+    contract::Sent,
+    net::respond::{Code, Failure},
+};
 
 /// Why a head is not let through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,11 +41,14 @@ pub enum Refusal {
     HeadTooLarge,
     /// It did not come in time.
     HeadTimeout,
+    /// It was not complete at the end of a drain.
+    Draining,
 }
 
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         let (code, message) = match refusal {
+            Refusal::Draining => return Self::draining(Sent::No),
             Refusal::BareLineEnd => (Code::BadRequest, "a line of the request head does not end in CR LF"),
             Refusal::RequestLine => (Code::BadRequest, "the request line is not of the form METHOD target HTTP/1.1"),
             Refusal::Version => (Code::BadRequest, "this listener speaks HTTP/1.1: switch the client to it"),

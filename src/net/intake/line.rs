@@ -8,34 +8,64 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 use super::Refusal;
+
+/// How far the end of a listener has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ListenerState {
+    /// Connections are kept for their next request.
+    Serving,
+    /// An answer is the last on its connection.
+    Draining,
+    /// A connection without a request ends.
+    Closing,
+    /// A request that has not arrived by now is refused.
+    Over,
+}
 
 /// Shared by the guard on a connection's bytes and the service that is called for its requests.
 #[derive(Debug)]
 pub struct Line {
     pub(super) refused: OnceLock<(usize, Refusal)>,
+    /// Whole heads so far.
+    pub(super) heads: AtomicUsize,
     calls: AtomicUsize,
     active: AtomicUsize,
     pub(super) opened: Instant,
     /// When the last request ended, in milliseconds since `opened`.
     idle_since: AtomicU64,
+    state: watch::Receiver<ListenerState>,
 }
 
+/// Of a connection to a listener that does not end.
 impl Default for Line {
     fn default() -> Self {
-        Self {
-            refused: OnceLock::new(),
-            calls: AtomicUsize::new(0),
-            active: AtomicUsize::new(0),
-            opened: Instant::now(),
-            idle_since: AtomicU64::new(0),
-        }
+        Self::new(watch::channel(ListenerState::Serving).1)
     }
 }
 
 impl Line {
+    /// Of a connection that was just opened, to a listener with this state.
+    #[must_use]
+    pub fn new(state: watch::Receiver<ListenerState>) -> Self {
+        Self {
+            refused: OnceLock::new(),
+            heads: AtomicUsize::new(0),
+            calls: AtomicUsize::new(0),
+            active: AtomicUsize::new(0),
+            opened: Instant::now(),
+            idle_since: AtomicU64::new(0),
+            state,
+        }
+    }
+
+    /// How far the end has come.
+    pub(super) fn state(&self) -> ListenerState {
+        *self.state.borrow()
+    }
+
     /// Since when no request is in flight; none while one is.
     pub(super) fn idle_since(&self) -> Option<Instant> {
         let idle = self.active.load(Ordering::Acquire) == 0;
@@ -55,6 +85,16 @@ impl Line {
 /// A request in flight; while there is one the connection is not idle.
 #[derive(Debug)]
 pub struct Active(Arc<Line>);
+
+impl Active {
+    /// Whether its answer is to be the last on the connection. A request that a caller sent after it without waiting, and that
+    /// has arrived, is still served.
+    #[must_use]
+    pub fn is_last(&self) -> bool {
+        self.0.state() > ListenerState::Serving
+            && self.0.calls.load(Ordering::Relaxed) >= self.0.heads.load(Ordering::Relaxed)
+    }
+}
 
 impl Drop for Active {
     fn drop(&mut self) {

@@ -18,6 +18,7 @@ tls_handshake = "2s"
 body = "64KiB"
 {limits}
 [shutdown]
+drain_delay = "0s"
 grace = "6s"
 """
 

@@ -31,6 +31,7 @@ impl Logged {
             .arg("run")
             .env_clear()
             .env("WONDER_SIGNER_LISTEN__ADDRESS", "127.0.0.1:0")
+            .env("WONDER_SIGNER_SHUTDOWN__DRAIN_DELAY", "0s")
             .env("WONDER_SIGNER_ADMIN__ADDRESS", "127.0.0.1:0")
             .env("WONDER_SIGNER_UPSTREAM__ENVIRONMENT", "custom")
             .env("WONDER_SIGNER_UPSTREAM__ORIGIN", origin)

@@ -103,9 +103,18 @@ impl Process {
         super::sidecar::metric(self.admin, series).await
     }
 
-    /// Asks it to drain; gives its exit code and what its log said of each request.
-    pub(crate) async fn stop(mut self) -> (Option<i32>, BTreeMap<String, Line>) {
-        let kill = format!("kill -TERM {}", self.child.id().expect("it runs"));
+    /// Has it drain without its delay; returns its exit code and the log's line of each request.
+    pub(crate) async fn stop(self) -> (Option<i32>, BTreeMap<String, Line>) {
+        self.end("INT").await
+    }
+
+    /// Has it drain, its delay included.
+    pub(crate) async fn terminate(self) -> (Option<i32>, BTreeMap<String, Line>) {
+        self.end("TERM").await
+    }
+
+    async fn end(mut self, signal: &str) -> (Option<i32>, BTreeMap<String, Line>) {
+        let kill = format!("kill -{signal} {}", self.child.id().expect("it runs"));
         assert!(Command::new("sh").args(["-c", &kill]).status().await.unwrap().success());
         let status = soon(self.child.wait()).await.unwrap();
         (status.code(), self.log.await.unwrap())

@@ -204,9 +204,10 @@ impl Running {
     }
 }
 
-/// What `run` needs to start before `origin` on free ports.
-pub(crate) fn environment(origin: &str) -> [(&str, &str); 6] {
+/// What `run` needs to start before `origin` on free ports; it drains without a delay.
+pub(crate) fn environment(origin: &str) -> [(&str, &str); 7] {
     [
+        ("WONDER_SIGNER_SHUTDOWN__DRAIN_DELAY", "0s"),
         ("WONDER_SIGNER_LISTEN__ADDRESS", "127.0.0.1:0"),
         ("WONDER_SIGNER_ADMIN__ADDRESS", "127.0.0.1:0"),
         ("WONDER_SIGNER_UPSTREAM__ENVIRONMENT", "custom"),

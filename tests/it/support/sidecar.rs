@@ -8,7 +8,7 @@ use std::{
 
 use tokio::{sync::oneshot, task::JoinHandle};
 use wonder_signer::{
-    app::{App, StartError},
+    app::{App, StartError, Stop},
     config::{Config, Flags, ListenAddress},
     proxy::Receipt,
     signing::{Credential, Nonce, SigningKey, Stamp, VerifyingKey, verify},
@@ -37,7 +37,7 @@ pub(crate) struct Sidecar {
     /// Every address.
     pub(crate) all: Vec<ListenAddress>,
     pub(crate) admin: SocketAddr,
-    shutdown: Mutex<Option<oneshot::Sender<()>>>,
+    shutdown: Mutex<Option<oneshot::Sender<Stop>>>,
     task: JoinHandle<Receipt>,
 }
 
@@ -69,7 +69,7 @@ impl Sidecar {
         let app = App::start(config).await?;
         let addresses = app.addresses().clone();
         let (shutdown, stopped) = oneshot::channel();
-        let task = tokio::spawn(app.run(async { stopped.await.unwrap_or_default() }));
+        let task = tokio::spawn(app.run(async { stopped.await.unwrap_or(Stop::AtOnce) }));
         let first = addresses.listen.iter().find_map(|address| match address {
             ListenAddress::Tcp(address) => Some(*address),
             ListenAddress::Unix(_) => None,
@@ -83,14 +83,23 @@ impl Sidecar {
         })
     }
 
-    /// Asks it to drain; does not wait.
+    /// Begins a drain without its delay; does not wait.
     pub(crate) fn ask_to_stop(&self) {
+        self.begin_drain(Stop::AtOnce);
+    }
+
+    /// Begins a drain with its delay, as SIGTERM does; does not wait.
+    pub(crate) fn terminate(&self) {
+        self.begin_drain(Stop::AfterDelay);
+    }
+
+    fn begin_drain(&self, stop: Stop) {
         if let Some(shutdown) = self.shutdown.lock().unwrap().take() {
-            let _ = shutdown.send(());
+            let _ = shutdown.send(stop);
         }
     }
 
-    /// Drains it and says how that went.
+    /// Begins a drain without its delay, unless one has begun; returns its receipt.
     pub(crate) async fn stop(self) -> Receipt {
         self.ask_to_stop();
         soon(self.task).await.unwrap()
