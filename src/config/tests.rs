@@ -206,7 +206,7 @@ fn every_key_is_read() {
             client_certificate_file = "/client.pem"
             client_key_file = "/client.key"
             min_tls_version = "1.3"
-            http_version = "http1"
+            http_version = "http2"
             proxy = "http://proxy.internal:3128"
             pool_idle = "2s"
             pool_max_idle = 3
@@ -270,7 +270,7 @@ upstream.ca_mode = "replace"
 upstream.client_certificate_file = "/client.pem"
 upstream.client_key_file = "/client.key"
 upstream.min_tls_version = "1.3"
-upstream.http_version = "http1"
+upstream.http_version = "http2"
 upstream.proxy = "http://proxy.internal:3128"
 upstream.pool_idle = "2s"
 upstream.pool_max_idle = 3
@@ -307,6 +307,17 @@ process.dumpable = true
     // What is printed is itself a configuration.
     let again = Given::new().file(&text).config();
     assert_eq!(again.to_masked_json(), config.to_masked_json());
+    // Without any one of its lines it is another one, of which the configuration's hash is made. Some keys need one another.
+    let lines: Vec<&str> = text.lines().collect();
+    let mut without = 0;
+    for left_out in 0..lines.len() {
+        let rest = [&lines[..left_out], &lines[left_out + 1..]].concat().join("\n");
+        if let Ok(other) = Given::new().file(&rest).load() {
+            assert_ne!(other.to_masked_json(), config.to_masked_json(), "{}", lines[left_out]);
+            without += 1;
+        }
+    }
+    assert!(without > lines.len() / 2, "{without}");
 }
 
 #[test]

@@ -4,7 +4,10 @@ use std::{path::Path, sync::Arc};
 
 use rustls::{
     ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
+    pki_types::{
+        CertificateDer, PrivateKeyDer, ServerName,
+        pem::{self, PemObject as _},
+    },
 };
 
 use super::clock::Clock;
@@ -84,14 +87,23 @@ pub(super) fn certificates(key: &'static str, path: &Path) -> Result<Vec<Certifi
     let content = config::file::read(path, FILE_CAP).map_err(|error| bad(key, path, error.to_string()))?;
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(&content.bytes)
         .collect::<Result<_, _>>()
-        .map_err(|error| bad(key, path, error.to_string()))?;
+        .map_err(|error| bad(key, path, damage(&error).to_owned()))?;
     if certificates.is_empty() {
         return Err(bad(key, path, "holds no certificate (no \"-----BEGIN CERTIFICATE\" line)".to_owned()));
     }
     Ok(certificates)
 }
 
-/// The errors of the parser are not repeated: they may quote what they could not read.
+/// What is wrong with PEM text. The parser's own words quote the line, which may be a key's.
+fn damage(error: &pem::Error) -> &'static str {
+    match error {
+        pem::Error::MissingSectionEnd { .. } => "is cut short: a PEM block has no \"-----END\" line",
+        pem::Error::IllegalSectionStart { .. } => "has a damaged \"-----BEGIN\" line",
+        _ => "is damaged: a PEM block cannot be decoded",
+    }
+}
+
+/// The errors of the parser are not repeated, as above.
 pub(super) fn private_key(key: &'static str, path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     let content = config::file::read(path, FILE_CAP).map_err(|error| bad(key, path, error.to_string()))?;
     PrivateKeyDer::from_pem_slice(&content.bytes)

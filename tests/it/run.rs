@@ -94,6 +94,20 @@ fn refuses_keys_that_cannot_be_used() {
 }
 
 #[test]
+fn an_empty_flag_or_variable_is_not_set() {
+    // Each is a template whose value is missing; the values below them hold.
+    let empty = ["--app-id", "", "--private-key-file", " ", "--environment", "", "--ca-file", "", "--admin", "\n"];
+    let ended = Program::run(
+        &[&["check"], &empty[..]].concat(),
+        &[&environment(ORIGIN)[..], &[("WONDER_SIGNER_LOG__LEVEL", ""), ("WONDER_SIGNER_UPSTREAM__PROXY", " ")]]
+            .concat(),
+        b"",
+    );
+    assert_eq!(ended.code(), Some(0), "{ended:?}");
+    assert!(ended.out.starts_with("ok: credential default: "), "{ended:?}");
+}
+
+#[test]
 fn refuses_a_key_that_it_may_not_read() {
     let directory = TempDir::new().unwrap();
     let key = directory.path().join("key.pem");
