@@ -29,7 +29,10 @@ use self::{
     race::{Finish, Progress, race},
     stream::Io,
 };
-use super::egress::{Egress, Refusal};
+use super::{
+    egress::{Egress, Refusal},
+    tls::trouble::{self, Trouble},
+};
 use crate::metrics::{Metrics, Phase};
 
 /// How long an idle connection is silent before TCP probes whether its path is still there.
@@ -133,7 +136,11 @@ impl Connector {
         }
         match &self.tls {
             None => Ok(Io::Plain(tcp)),
-            Some(tls) => self.secure(tls, tcp).await.map_err(|error| failed(Step::Tls, error)),
+            Some(tls) => self.secure(tls, tcp).await.map_err(|error| {
+                let Trouble { advice, detail } = trouble::with_origin(&error);
+                let error = failed(Step::Tls, io::Error::new(error.kind(), detail));
+                ConnectError { advice: Some(advice), ..error }
+            }),
         }
     }
 
@@ -144,7 +151,7 @@ impl Connector {
         let io = Io::Tls(Box::new(timeout(limit, handshake).await.unwrap_or_else(late)?));
         // A server may leave the offer unanswered and mean HTTP/1.1 by it (RFC 7301 §3.2).
         if tls.only_http2 && !io.speaks_http2() {
-            return Err(io::Error::other("it does not speak HTTP/2 (upstream.http_version)"));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, rustls::Error::NoApplicationProtocol));
         }
         Ok(io)
     }

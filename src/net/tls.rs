@@ -1,5 +1,8 @@
 //! Whom we trust, who we are, and which TLS we speak with the origin. There is no way to turn verification off.
 
+pub(super) mod trouble;
+mod verifier;
+
 use std::{path::Path, sync::Arc};
 
 use rustls::{
@@ -10,6 +13,7 @@ use rustls::{
     },
 };
 
+use self::verifier::Verifier;
 use super::clock::Clock;
 use crate::config::{self, CaMode, HttpVersion, Origin, TlsVersion};
 
@@ -50,9 +54,12 @@ pub(super) fn client(upstream: &config::Upstream) -> Result<(Arc<ClientConfig>, 
         TlsVersion::Tls13 => &[&rustls::version::TLS13],
     };
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let verifier = Verifier::new(trusted(upstream)?, Arc::clone(&provider))?;
     let builder = ClientConfig::builder_with_details(provider, Arc::new(Clock))
         .with_protocol_versions(versions)?
-        .with_root_certificates(trusted(upstream)?);
+        // So is called whatever is not rustls' own; ours adds words to its refusals.
+        .dangerous()
+        .with_custom_certificate_verifier(verifier);
     let mut config = match &upstream.client_certificate {
         None => builder.with_no_client_auth(),
         Some(ours) => {

@@ -27,7 +27,7 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use super::{
     caller::{Caller, Callers},
     clock::Clock,
-    tls::{self, TlsError},
+    tls::{self, TlsError, trouble},
 };
 use crate::{config::ListenTls, metrics::Metrics};
 
@@ -101,16 +101,17 @@ impl TlsServer {
     }
 
     fn handshake_failed(&self, peer: Option<SocketAddr>, error: &io::Error) {
+        let error = trouble::with_caller(error);
         self.metrics.handshake_failed();
         let peer = peer.map(|peer| peer.ip().to_string());
-        tracing::debug!(peer, %error, "TLS handshake failed");
+        tracing::debug!(peer, error, "TLS handshake failed");
         let mut state = self.state();
         state.failed += 1;
         if state.warned.is_none_or(|warned| warned.elapsed() >= WARNING) {
             let failed = std::mem::take(&mut state.failed);
             state.warned = Some(Instant::now());
             drop(state);
-            tracing::warn!(failed, peer, %error, "TLS handshakes failed");
+            tracing::warn!(failed, peer, error, "TLS handshakes failed");
         }
     }
 

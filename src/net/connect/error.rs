@@ -12,13 +12,15 @@ pub struct ConnectError {
     pub step: Step,
     /// Whether the way is through the egress proxy: names and TCP are then the proxy's.
     pub proxied: bool,
+    /// What to set, where more is known than the step. Nothing of it comes from the other side.
+    pub advice: Option<&'static str>,
     #[source]
     pub(super) cause: io::Error,
 }
 
 impl ConnectError {
     pub(super) fn new(step: Step, proxied: bool, cause: io::Error) -> Self {
-        Self { step, proxied, cause }
+        Self { step, proxied, advice: None, cause }
     }
 
     /// Whether a second attempt may help: TCP did not come about, or the resolver did not answer, where a packet may be lost.

@@ -122,7 +122,10 @@ impl From<SendError> for Failure {
                     Step::Tls => Code::UpstreamTls,
                 };
                 let message: Cow<'static, str> = match (error.step, error.proxied) {
-                    (Step::Tls, _) => "no TLS connection to the origin".into(),
+                    (Step::Tls, _) => match error.advice {
+                        Some(advice) => format!("no TLS connection to the origin: {advice}").into(),
+                        None => "no TLS connection to the origin".into(),
+                    },
                     // Its words name steps, keys and a status, and nothing that came from outside.
                     (_, true) => error.to_string().into(),
                     (Step::Dns, false) => "the name of the origin cannot be resolved".into(),

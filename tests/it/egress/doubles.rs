@@ -53,6 +53,15 @@ pub(super) struct Issued {
 }
 
 impl Issued {
+    /// A certificate for `names` that signs itself, changed by `change`.
+    pub(super) fn self_signed(names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Self {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names).unwrap();
+        change(&mut params);
+        let key = KeyPair::generate().unwrap();
+        Self { certificate: params.self_signed(&key).unwrap(), key }
+    }
+
     pub(super) fn certificate_pem(&self) -> String {
         self.certificate.pem()
     }

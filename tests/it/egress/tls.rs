@@ -1,7 +1,9 @@
-//! Whom we trust, who we are, which TLS and which HTTP we speak.
+//! Which certificates the client trusts and shows, and which TLS and HTTP it speaks.
 
 use std::{fs, path::Path};
 
+use rcgen::{CertificateParams, DnType};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use wonder_signer::{
     metrics::Sent,
     net::respond::{Code, Failure},
@@ -28,28 +30,137 @@ async fn failure(origin: &str, toml: &str) -> Failure {
     failure
 }
 
+fn named(name: &str) -> impl FnOnce(&mut CertificateParams) {
+    move |params| params.distinguished_name.push(DnType::CommonName, name)
+}
+
+fn dated(from: (i32, u8, u8), until: (i32, u8, u8)) -> impl FnOnce(&mut CertificateParams) {
+    move |params| {
+        params.not_before = rcgen::date_time_ymd(from.0, from.1, from.2);
+        params.not_after = rcgen::date_time_ymd(until.0, until.1, until.2);
+    }
+}
+
 #[tokio::test]
-async fn a_certificate_that_does_not_hold_is_refused_and_the_log_says_why() {
+async fn a_certificate_that_does_not_hold_is_refused_with_what_is_wrong_and_what_to_set() {
     let directory = tempfile::tempdir().unwrap();
-    let (ours, other) = (Authority::named("ours"), Authority::named("other"));
+    let (ours, other, older) = (Authority::named("ours"), Authority::named("Corp Proxy"), Authority::named("ours"));
     let trust = format!("[upstream]\nca_file = \"{}\"\n", file(directory.path(), "ca.pem", &ours.pem()));
-    let expired = |params: &mut rcgen::CertificateParams| {
-        params.not_before = rcgen::date_time_ymd(2001, 1, 1);
-        params.not_after = rcgen::date_time_ymd(2002, 1, 1);
+    let authority = |params: &mut CertificateParams| {
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, "our own");
     };
-    let cases: [(&str, Issued, &str); 3] = [
-        ("unknown authority", other.issue(&["127.0.0.1"], |_| ()), "UnknownIssuer"),
-        ("expired", ours.issue(&["127.0.0.1"], expired), "certificate expired"),
-        ("wrong name", ours.issue(&["gateway.wonder.today"], |_| ()), "certificate not valid for name \"127.0.0.1\""),
+    let here: &[&str] = &["127.0.0.1"];
+    let cases: [(Issued, &str, &str); 8] = [
+        (
+            other.issue(here, |_| ()),
+            "the certificate's issuer \"Corp Proxy\" is not trusted",
+            "is from an issuer that is not trusted; if the issuer is yours (a private authority, an egress proxy that inspects TLS), set \
+             upstream.ca_file to its root certificate",
+        ),
+        (
+            Issued::self_signed(here, named("alone")),
+            "the certificate \"alone\" is signed by itself and is not trusted",
+            "is signed by itself; if it is yours, set upstream.ca_file to it",
+        ),
+        (
+            ours.issue(here, authority),
+            "the certificate \"our own\" is that of an authority (CA:TRUE), not a server's",
+            "the certificate of an authority as its own; give it one that the authority signed (CA:FALSE), and set upstream.ca_file to the \
+             authority's",
+        ),
+        (
+            ours.issue(here, dated((2001, 1, 1), (2002, 1, 1))),
+            "expired at 2002-01-01T00:00:00Z; the clock here says 2",
+            "has expired; it must be renewed, unless this host's clock is wrong",
+        ),
+        (
+            ours.issue(here, dated((2998, 1, 1), (2999, 1, 1))),
+            "is valid from 2998-01-01T00:00:00Z on; the clock here says 2",
+            "is not valid yet; is this host's clock wrong?",
+        ),
+        (
+            ours.issue(&["gateway.wonder.today", "192.0.2.7"], |_| ()),
+            "is not for 127.0.0.1 but for \"gateway.wonder.today\", \"192.0.2.7\"",
+            "is for another name; upstream.origin must be a name that it has, or another server answers there",
+        ),
+        (ours.issue(&[], |_| ()), "is not for 127.0.0.1 but for no name at all", "is for another name"),
+        (
+            older.issue(here, |_| ()),
+            "invalid peer certificate: BadSignature",
+            "has a wrong signature; does upstream.ca_file hold an older",
+        ),
     ];
-    for (case, issued, reason) in cases {
+    for (issued, detail, advice) in cases {
         for mode in ["add", "replace"] {
             let server = TlsServer::start(&issued, Manner::default()).await;
             let failure = failure(&server.origin(), &format!("{trust}ca_mode = \"{mode}\"")).await;
             let cause = failure.cause().unwrap();
-            assert!(cause.contains(reason), "{case}: {cause}");
-            assert_eq!(server.arrived(), Vec::<String>::new(), "{case}");
+            assert!(cause.contains(detail) && cause.contains(&server.origin()["https://".len()..]), "{cause}");
+            let message = failure.to_string();
+            assert!(
+                message.starts_with("no TLS connection to the origin: the origin") && message.contains(advice),
+                "{message}"
+            );
+            for theirs in ["Corp Proxy", "alone", "our own", "gateway.wonder.today"] {
+                assert!(!message.contains(theirs), "the other side's words are for the log alone: {message}");
+            }
+            assert_eq!(server.arrived(), Vec::<String>::new(), "{detail}");
         }
+    }
+}
+
+/// An authority that serves as its own server, and is trusted: what `openssl req -x509` makes.
+#[tokio::test]
+async fn the_trusted_authority_itself_is_no_servers_certificate_and_one_that_is_none_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let authority = |is_ca| {
+        Issued::self_signed(&["127.0.0.1"], move |params| {
+            params.is_ca =
+                if is_ca { rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained) } else { rcgen::IsCa::ExplicitNoCa };
+        })
+    };
+    for is_ca in [true, false] {
+        let issued = authority(is_ca);
+        let server = TlsServer::start(&issued, Manner::default()).await;
+        let toml =
+            format!("[upstream]\nca_file = \"{}\"", file(directory.path(), "own.pem", &issued.certificate_pem()));
+        if is_ca {
+            let failure = failure(&server.origin(), &toml).await;
+            assert!(failure.to_string().contains("(CA:FALSE)"), "{failure}");
+        } else {
+            assert_eq!(Client::of(&server.origin(), &toml).send("/svc/a").await.unwrap().status(), 200);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_port_without_tls_is_named_as_such() {
+    for (answer, detail, advice) in [
+        (
+            &b"HTTP/1.1 400 Bad Request\r\n\r\n"[..],
+            "the origin answered with something other than TLS",
+            "the origin does not speak TLS on this port (upstream.origin)",
+        ),
+        (
+            b"",
+            "tls handshake eof",
+            "the origin ended the connection within the handshake; does it speak TLS on this port",
+        ),
+    ] {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let origin = format!("https://{}", listener.local_addr().unwrap());
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.read_exact(&mut [0; 5]).await.unwrap();
+            stream.write_all(answer).await.unwrap();
+            stream.shutdown().await.unwrap();
+            let _ = stream.read_to_end(&mut Vec::new()).await;
+        });
+        let failure = failure(&origin, "").await;
+        assert!(failure.cause().unwrap().contains(detail), "{:?}", failure.cause());
+        assert!(failure.to_string().contains(advice), "{failure}");
+        server.await.unwrap();
     }
 }
 
@@ -65,7 +176,7 @@ async fn a_certificate_of_an_added_or_replacing_authority_is_taken() {
     }
     assert_eq!(server.arrived(), ["POST /svc/a HTTP/1.1"; 2]);
     let cause = failure(&server.origin(), "").await.cause().unwrap().to_owned();
-    assert!(cause.contains("UnknownIssuer"), "the built-in roots know it not: {cause}");
+    assert!(cause.contains("issuer \"ours\" is not trusted"), "the built-in roots do not have it: {cause}");
 }
 
 #[tokio::test]
@@ -89,6 +200,7 @@ async fn a_client_certificate_is_shown_to_an_origin_that_asks_for_one() {
         let failure = Failure::from(error.unwrap_err());
         if versions == TLS12 {
             assert_eq!((failure.code, failure.sent), (Code::UpstreamTls, Sent::No));
+            assert!(failure.to_string().contains("upstream.client_certificate_file"), "{failure}");
         }
         assert_eq!(server.arrived().len(), 1, "nothing arrives without a certificate");
     }
@@ -143,7 +255,11 @@ async fn an_origin_with_too_old_a_tls_is_refused() {
     let toml = |version| format!("[upstream]\nca_file = \"{ca}\"\nmin_tls_version = \"{version}\"");
     assert_eq!(Client::of(&server.origin(), &toml("1.2")).send("/svc/a").await.unwrap().status(), 200);
     let failure = failure(&server.origin(), &toml("1.3")).await;
-    assert!(failure.cause().unwrap().contains("ProtocolVersion"), "{:?}", failure.cause());
+    assert!(failure.cause().unwrap().contains("the origin sent the alert ProtocolVersion"), "{:?}", failure.cause());
+    assert!(
+        failure.to_string().contains("no TLS version that is allowed here (upstream.min_tls_version)"),
+        "{failure}"
+    );
     assert_eq!(server.arrived().len(), 1);
 }
 
@@ -154,13 +270,11 @@ async fn http2_only_is_not_content_with_less() {
     let ca = file(directory.path(), "ca.pem", &authority.pem());
     let issued = authority.issue(&["127.0.0.1"], |_| ());
     let toml = format!("[upstream]\nca_file = \"{ca}\"\nhttp_version = \"http2\"");
-    for (alpn, reason) in [
-        (&[b"http/1.1" as &[u8]] as &[_], "NoApplicationProtocol"),
-        (&[], "it does not speak HTTP/2 (upstream.http_version)"),
-    ] {
+    for alpn in [&[b"http/1.1" as &[u8]] as &[_], &[]] {
         let server = TlsServer::start(&issued, Manner { alpn, ..Manner::default() }).await;
         let failure = failure(&server.origin(), &toml).await;
-        assert!(failure.cause().unwrap().contains(reason), "{:?}", failure.cause());
+        let advice = "the origin does not speak the version of HTTP that is asked for (upstream.http_version)";
+        assert!(failure.to_string().contains(advice), "{failure}");
         assert_eq!(server.arrived(), Vec::<String>::new());
     }
 }

@@ -20,6 +20,7 @@ use crate::{
     http2::PREFACE,
     support::{
         authority::{Authority, Issued, Mounted, caller, connector, shown},
+        logged::Logged,
         patience::HANG,
         sidecar::until,
         upstream::Recorder,
@@ -214,4 +215,55 @@ async fn handshakes_that_stop_take_places_only_until_their_time_is_over() {
     let shop = caller(&[&ours], Some(&ours.issue(&["shop"], "")), &[]);
     let served = async { while !is_served(sidecar.listen, &shop).await {} };
     timeout(HANG, served).await.expect("there is a place again");
+}
+
+#[tokio::test]
+async fn the_log_says_what_is_wrong_with_a_handshake_and_what_to_do() {
+    let ((ours, mounted), strangers) = (Mounted::by_one(), Authority::new());
+    let upstream = Recorder::start().await;
+    let [certificate, key, ca] = ["tls.crt", "tls.key", "ca.crt"].map(|name| mounted.path(name).display().to_string());
+    let program = Logged::before(
+        &upstream.origin(),
+        &[
+            ("WONDER_SIGNER_LISTEN__TLS__CERTIFICATE_FILE", &certificate),
+            ("WONDER_SIGNER_LISTEN__TLS__KEY_FILE", &key),
+            ("WONDER_SIGNER_LISTEN__TLS__CLIENT_CA_FILE", &ca),
+            ("WONDER_SIGNER_LOG__LEVEL", "debug"),
+        ],
+    )
+    .await;
+    let good = ours.issue(&["shop"], "");
+    let expired = leaf(&ours, |leaf| leaf.not_after = date_time_ymd(2021, 1, 1));
+    let foreign_key = KeyPair::generate().unwrap();
+    let foreign = CertificateParams::new(vec!["shop".to_owned()]).unwrap().self_signed(&foreign_key).unwrap();
+    for (trusted, identity, reason) in [
+        (
+            &ours,
+            None,
+            "the caller showed no certificate; it must show one of an authority in listen.tls.client_ca_file",
+        ),
+        (
+            &ours,
+            Some(shown(&[&expired.certificate], &expired.key)),
+            "the certificate of the caller expired at 2021-01-01T00:00:00Z; the clock here says 2",
+        ),
+        (
+            &ours,
+            Some(shown(&[&foreign], &foreign_key)),
+            "; the caller needs a certificate of an authority in listen.tls.client_ca_file",
+        ),
+        (
+            &strangers,
+            Some(shown(&[&good.certificate], &good.key)),
+            "; the caller does not accept the certificate in listen.tls.certificate_file",
+        ),
+    ] {
+        let _ = is_served(program.listen, &connector(&[trusted], identity, &[], &[&TLS13])).await;
+        let line = program.line("TLS handshake failed").await;
+        assert!(line["error"].as_str().unwrap().contains(reason), "{line}");
+    }
+    let mut plain = TcpStream::connect(program.listen).await.unwrap();
+    plain.write_all(b"GET /svc/a HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    let line = program.line("TLS handshake failed").await;
+    assert!(line["error"].as_str().unwrap().ends_with("; the caller must speak TLS here"), "{line}");
 }
