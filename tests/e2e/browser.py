@@ -75,8 +75,10 @@ class Browser:
         self.ask("POST", f"/element/{found}/click", {})
 
     def complaints(self):
-        """What the browser's console says since the last time: refused styles, scripts, requests."""
-        return [entry["message"] for entry in self.ask("POST", "/se/log", {"type": "browser"})]
+        """What the browser's console says since the last time: refused styles, scripts, requests. A page of plain text has no icon, and the
+        browser asks for one."""
+        said = [entry["message"] for entry in self.ask("POST", "/se/log", {"type": "browser"})]
+        return [message for message in said if "/favicon.ico - " not in message]
 
     def names(self):
         """Role and name of everything that a reader of the screen meets."""

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""The status page in its four states, as a browser shows it: what it says, that it fits a phone, that nothing of it is refused by its own
-security policy, and that a reader of the screen gets its charts in words.
+"""The pages for people, as a browser shows them: the status page in its four states, and the simulator's 3-D Secure page. What they say,
+that they fit a phone, that nothing of them is refused by their own security policy, and that a reader of the screen gets charts in words.
 
     WONDER_SIGNER=target/debug/wonder-signer tests/e2e/pages.py [--pictures DIRECTORY]
 
 Needs chromium and chromedriver (Debian: chromium-driver). Pictures are for people to look at; nothing compares them."""
 
 import contextlib
+import json
 import os
 import pathlib
 import signal
@@ -18,7 +19,7 @@ import urllib.request
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE / "prometheus")]
 from browser import Browser
-from programs import Load, Sidecar, Stage, free_port, wait_for
+from programs import P, Load, Sidecar, Stage, free_port, wait_for
 
 LOOKS = [("desktop", 1280, 900), ("phone", 390, 844)]
 SCHEMES = ["light", "dark"]
@@ -30,7 +31,7 @@ def check(what, holds):
         sys.exit(f"pages: {what}")
 
 
-def judge(browser, state, url, says, says_not=()):
+def judge(browser, state, url, says, says_not=(), charts=4):
     """Opens the page in every size and scheme, and checks what holds for all of them."""
     for look, width, height in LOOKS:
         for scheme in SCHEMES:
@@ -47,8 +48,8 @@ def judge(browser, state, url, says, says_not=()):
                 browser.picture(pictures / f"{state}-{look}-{scheme}.png")
     complaints = browser.complaints()
     check(f"{state}: {complaints}", not complaints)
-    charts = [name for role, name in browser.names() if role in ("image", "img")]
-    check(f"{state}: charts are named {charts}", len(charts) == 4 and all(charts))
+    named = [name for role, name in browser.names() if role in ("image", "img")]
+    check(f"{state}: charts are named {named}", len(named) == charts and all(named))
 
 
 def run(browser, stage):
@@ -82,7 +83,8 @@ def run(browser, stage):
     # The link works where there is no other network, and leads to the entry.
     browser.press("#problems a")
     check("the runbook's entry is not shown", browser.text().startswith("## WonderSignerUpstreamUnreachable"))
-    browser.complaints()  # A page of plain text has no icon, and the browser asks for one.
+
+    secure(browser, stage, good)
 
     # A page that is open renews itself, and says so when nobody answers any more.
     browser.open(page(good))
@@ -92,6 +94,30 @@ def run(browser, stage):
     browser.open(page(new))
     new.kill()
     wait_for(lambda: "no answer" in browser.text("#headline"), 10, "the open page says that it is old")
+
+
+def secure(browser, stage, sidecar):
+    """A card is stored: the payer approves, and is back at the shop without another click."""
+    shop = f"http://127.0.0.1:{sidecar.admin}/livez"
+
+    def ask(target, body):
+        request = urllib.request.Request(f"http://127.0.0.1:{sidecar.listen}{target}", json.dumps(body).encode())
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.load(answer)["data"]
+
+    made = ask(f"{P}/customers", {"customer": {"name": "K", "phone": "55501234", "reference_number": "secure"}})
+    card = {
+        "number": "4111111111111111", "exp_month": "08", "exp_year": "31", "holder_name": "K TEA",
+        "3ds": {"success_return_url": shop, "fail_return_url": shop}, "transaction_type": "recurring_payment",
+    }
+    token = ask(f"{P}/customers/{made['customer']['uuid']}/payment_tokens", {"card": card})["payment_token"]
+    says = [f"Merchant 127.0.0.1:{sidecar.admin}", "Amount no charge", "Visa 411111******1111", "Approve Decline", "Simulation"]
+    judge(browser, "secure", token["verify_url"], says, charts=0)
+    browser.press("button.act")
+    check("secure: the result is not shown", "Approved. The payment token is ready" in browser.text())
+    if pictures:
+        browser.picture(pictures / "secure-approved.png")
+    wait_for(lambda: browser.url() == shop, 20, "the payer is back at the shop")
 
 
 pictures = pathlib.Path(sys.argv[2]) if sys.argv[1:2] == ["--pictures"] else None

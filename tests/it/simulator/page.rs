@@ -10,18 +10,35 @@ async fn open(world: &World, token: &Value) -> super::world::Reply {
 }
 
 #[tokio::test]
-async fn approving_moves_the_token_to_success_and_links_back() {
+async fn approving_moves_the_token_to_success_and_returns_to_the_merchant() {
     let world = World::plain().await;
     let uuid = world.customer("r").await;
     let token = world.card(&uuid).await;
     let page = open(&world, &token).await;
     assert_eq!((page.status, page.get("content-type")), (200, Some("text/html; charset=utf-8")));
-    assert!(page.body.contains("value=\"approve\">Approve<") && page.body.contains("value=\"decline\">Decline<"));
+    for text in [
+        "<button class=\"act\" name=\"decision\" value=\"approve\">Approve<",
+        "<button name=\"decision\" value=\"decline\">Decline<",
+        "<dt>Merchant</dt><dd>shop.example</dd>",
+        "<dt>Amount</dt><dd>no charge</dd>",
+        "<dt>Pay with</dt><dd>Visa 411111******1111</dd>",
+        "<dt>Cardholder</dt><dd>K TEA</dd>",
+        "Simulation: no money moves",
+    ] {
+        assert!(page.body.contains(text), "{text}: {}", page.body);
+    }
+    assert!(!page.body.contains("http-equiv"), "before a decision it stays");
     assert_eq!(world.check(&uuid, &token).await["state"], "pending", "opening decides nothing");
 
     let page = world.press(&token, "approve").await;
     assert_eq!((page.status, page.get("location")), (200, None));
     assert!(page.body.contains("<a href=\"https://shop.example/ok?a=1&amp;b=2\""), "{}", page.body);
+    let refresh = "<meta http-equiv=\"refresh\" content=\"4;url=https://shop.example/ok?a=1&amp;b=2\">";
+    assert!(
+        page.body.contains(refresh) && page.body.contains("You return to shop.example in 4 seconds."),
+        "{}",
+        page.body
+    );
     let checked = world.check(&uuid, &token).await;
     assert_eq!((&checked["state"], &checked["default"]), (&"success".into(), &true.into()));
     assert_eq!(checked.get("error_code"), None);
