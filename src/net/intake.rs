@@ -24,7 +24,10 @@ use std::{
 };
 
 use bytes::{Buf as _, BytesMut};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::OwnedSemaphorePermit,
+};
 
 use self::{
     chunks::Chunks,
@@ -58,6 +61,8 @@ pub struct Guard<S> {
     line: Arc<Line>,
     limits: Limits,
     stage: Stage,
+    /// The permit of a connection whose first head is not complete.
+    opening: Option<OwnedSemaphorePermit>,
     /// Part of a head, held back.
     inbox: BytesMut,
     /// How far `inbox` has been searched for its end.
@@ -87,12 +92,20 @@ impl<S> Guard<S> {
             line,
             limits,
             stage: Stage::Head,
+            opening: None,
             inbox: BytesMut::new(),
             search: Search::default(),
             outbox: BytesMut::new(),
             refusing: false,
             clock: Clock::default(),
         }
+    }
+
+    /// The same, with a permit that is returned when the first head is complete.
+    #[must_use]
+    pub fn opening(mut self, permit: OwnedSemaphorePermit) -> Self {
+        self.opening = Some(permit);
+        self
     }
 
     /// Says how many of `bytes`, from the front, may pass now.
@@ -145,6 +158,7 @@ impl<S> Guard<S> {
                 if self.line.heads.fetch_add(1, Ordering::Relaxed) == 0 {
                     // The shorter of the two limits may be the one that holds from now on.
                     self.clock.restart(self.limits.idle);
+                    self.opening = None;
                 }
                 self.search = Search::default();
                 self.stage = match framing {
@@ -171,16 +185,17 @@ impl<S> Guard<S> {
         self.line.heads.load(Ordering::Relaxed)
     }
 
-    /// Whether a drain ends the connection, or the head of which only a part has arrived, now that there is nothing to read.
+    /// Whether a drain or an eviction ends the connection, or the head of which only a part has arrived, now that there is nothing to
+    /// read.
     fn is_over(&self) -> bool {
         match self.stage {
             // With an answer that the peer has yet to read, the connection is not idle.
             Stage::Head if self.inbox.is_empty() => {
-                self.line.state() >= ListenerState::Closing
+                (self.line.state() >= ListenerState::Closing || self.line.is_evicted())
                     && self.line.idle_since().is_some()
                     && !self.clock.is_stalled()
             }
-            Stage::Head => self.line.state() == ListenerState::Over,
+            Stage::Head => self.line.state() == ListenerState::Over || self.line.is_evicted(),
             _ => false,
         }
     }
@@ -200,9 +215,13 @@ impl<S> Guard<S> {
     fn written<T>(&mut self, written: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         let stalled = self.clock.is_stalled();
         let written = self.clock.poll_written(written, self.limits.idle, cx);
-        if stalled && !self.clock.is_stalled() && self.line.state() >= ListenerState::Closing {
-            // The connection may be idle now. Reading, where that is noticed, came before.
-            cx.waker().wake_by_ref();
+        let stalls = self.clock.is_stalled();
+        if stalled != stalls {
+            self.line.stall(stalls);
+            if !stalls && (self.line.state() >= ListenerState::Closing || self.line.is_evicted()) {
+                // The connection may be idle now. Reading, where that is noticed, came before.
+                cx.waker().wake_by_ref();
+            }
         }
         written
     }
@@ -237,7 +256,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
                 if this.inbox.is_empty() {
                     return Poll::Ready(Ok(()));
                 }
-                this.refuse(if over { Refusal::Draining } else { Refusal::HeadTimeout });
+                let refusal = if !over {
+                    Refusal::HeadTimeout
+                } else if this.line.is_evicted() {
+                    Refusal::Evicted
+                } else {
+                    Refusal::Draining
+                };
+                this.refuse(refusal);
                 continue;
             }
             let fresh = &buffer.filled()[before..];

@@ -22,7 +22,7 @@ use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::AsyncWriteExt as _,
-    sync::{Semaphore, watch},
+    sync::watch,
     task::JoinSet,
     time::{sleep, timeout},
 };
@@ -31,10 +31,14 @@ use super::{
     caller::Caller,
     intake::{self, Active, Guard, Line, ListenerState},
     listen::{Listener, OverUnix, Stream},
+    places::{Place, Places},
     respond::{Code, Failure},
     tls_server::TlsServer,
 };
-use crate::metrics::{Metrics, Sent};
+use crate::{
+    contract::ERROR,
+    metrics::{Metrics, Sent},
+};
 
 /// How long connections are kept after the last one was accepted: what their callers sent until then may not have arrived yet.
 const LAST_CALL: Duration = Duration::from_millis(100);
@@ -75,7 +79,7 @@ pub async fn serve<S, B>(
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let protocol = protocol(allowance.intake);
-    let places = Arc::new(Semaphore::new(allowance.connections));
+    let mut places = Places::new(allowance.connections, tls.is_some());
     let mut connections = JoinSet::new();
     let (state, states) = watch::channel(ListenerState::Serving);
     let mut stop = pin!(async {
@@ -107,10 +111,10 @@ pub async fn serve<S, B>(
                 continue;
             }
         };
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+        let Some(Place { line, opening, held }) = places.take(&states).await else {
             tracing::warn!(limit = allowance.connections, "too many connections, one was turned away");
             metrics.proxy_error(Code::Overloaded.as_str(), Sent::No);
-            // Under TLS there is no telling anyone anything before the handshake, which is what there is no place for.
+            // Under TLS there is no answer before the handshake, and no place for a handshake.
             if tls.is_none() || matches!(stream, Stream::Unix(_)) {
                 connections.spawn(turn_away(stream));
             }
@@ -119,25 +123,35 @@ pub async fn serve<S, B>(
         let (tls, service, protocol) = (tls.clone(), service.clone(), protocol.clone());
         let mut state = states.clone();
         connections.spawn(async move {
-            // Given back when the connection is gone.
-            let _place = place;
+            let _held = held;
             let opened = tokio::select! {
+                biased;
                 opened = open(stream, tls, allowance.intake.head) => opened,
                 // No request can have arrived yet, so none is lost.
+                () = line.eviction() => None,
                 _ = state.wait_for(|state| *state >= ListenerState::Closing) => None,
             };
             let Some((stream, caller)) = opened else { return };
             let over_unix = matches!(stream, Stream::Unix(_));
-            let line = Arc::new(Line::new(state.clone()));
-            let stream = TokioIo::new(Guard::new(stream, Arc::clone(&line), allowance.intake));
+            let guard = Guard::new(stream, Arc::clone(&line), allowance.intake).opening(opening);
             let service = PerConnection { inner: service, line: Arc::clone(&line), caller, over_unix };
-            let mut serving = pin!(protocol.serve_connection(stream, service));
+            let mut serving = pin!(protocol.serve_connection(TokioIo::new(guard), service));
             let ended = loop {
                 tokio::select! {
                     biased;
                     ended = &mut serving => break ended,
                     // Its guard looks at the state when it is polled. There is always a sender.
                     _ = state.changed() => {}
+                    () = line.eviction() => {
+                        // A request that has arrived by now is served. If none has, the guard ends the connection; a peer that does
+                        // not read must not delay that.
+                        let polled = poll_fn(|cx| Poll::Ready(serving.as_mut().poll(cx))).await;
+                        match polled {
+                            Poll::Ready(ended) => break ended,
+                            Poll::Pending if line.is_in_use() => {}
+                            Poll::Pending => return,
+                        }
+                    }
                 }
             };
             if let Err(error) = ended {
@@ -248,6 +262,12 @@ where
                 // hyper would add "keep-alive" to an answer of version 1.1.
                 *response.version_mut() = Version::HTTP_10;
             }
+        }
+        if let Some(active) = &active
+            && !active.is_served()
+            && !response.headers().contains_key(ERROR)
+        {
+            active.serve();
         }
         Poll::Ready(Ok(response.map(|body| Tracked { body, _active: active })))
     }

@@ -1,7 +1,7 @@
 //! The signing listener as a gateway for other pods: TLS, and callers that show who they are.
 
 mod breaks;
-mod handshakes;
+pub(crate) mod handshakes;
 
 use std::{net::SocketAddr, time::Duration};
 

@@ -39,10 +39,12 @@ pub enum Refusal {
     TooManyHeaders,
     /// More bytes than allowed.
     HeadTooLarge,
-    /// It did not come in time.
+    /// It did not arrive in time.
     HeadTimeout,
     /// It was not complete at the end of a drain.
     Draining,
+    /// It had not arrived when another connection needed the place.
+    Evicted,
 }
 
 impl From<Refusal> for Failure {
@@ -66,6 +68,9 @@ impl From<Refusal> for Failure {
             Refusal::LengthAndEncoding => (Code::BadRequest, "both Content-Length and Transfer-Encoding"),
             Refusal::TooManyHeaders => (Code::HeadersTooLarge, "too many header lines (limits.headers)"),
             Refusal::HeadTooLarge => (Code::HeadersTooLarge, "the request head is too large (limits.header_bytes)"),
+            Refusal::Evicted => {
+                (Code::Overloaded, "too many connections (limits.connections), and this request head was not complete")
+            }
             Refusal::HeadTimeout => {
                 (Code::HeadTimeout, "the request head did not arrive in time (timeouts.request_head)")
             }

@@ -3,12 +3,15 @@
 use std::{
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::{Notify, futures::Notified, watch},
+    time::Instant,
+};
 
 use super::Refusal;
 
@@ -33,10 +36,17 @@ pub struct Line {
     pub(super) heads: AtomicUsize,
     calls: AtomicUsize,
     active: AtomicUsize,
-    pub(super) opened: Instant,
+    /// When the connection was accepted.
+    pub(in crate::net) opened: Instant,
     /// When the last request ended, in milliseconds since `opened`.
     idle_since: AtomicU64,
     state: watch::Receiver<ListenerState>,
+    served: AtomicBool,
+    /// Whether the peer has yet to read what was written.
+    stalled: AtomicBool,
+    evicted: AtomicBool,
+    /// Wakes the connection's task when it is evicted.
+    eviction: Notify,
 }
 
 /// Of a connection to a listener that does not end.
@@ -58,6 +68,10 @@ impl Line {
             opened: Instant::now(),
             idle_since: AtomicU64::new(0),
             state,
+            served: AtomicBool::new(false),
+            stalled: AtomicBool::new(false),
+            evicted: AtomicBool::new(false),
+            eviction: Notify::new(),
         }
     }
 
@@ -67,9 +81,45 @@ impl Line {
     }
 
     /// Since when no request is in flight; none while one is.
-    pub(super) fn idle_since(&self) -> Option<Instant> {
+    pub(in crate::net) fn idle_since(&self) -> Option<Instant> {
         let idle = self.active.load(Ordering::Acquire) == 0;
         idle.then(|| self.opened + Duration::from_millis(self.idle_since.load(Ordering::Relaxed)))
+    }
+
+    /// Whether no whole request head has arrived yet.
+    pub(in crate::net) fn is_opening(&self) -> bool {
+        self.heads.load(Ordering::Relaxed) == 0
+    }
+
+    /// Whether upstream has answered a request of this connection.
+    pub(in crate::net) fn is_served(&self) -> bool {
+        self.served.load(Ordering::Relaxed)
+    }
+
+    /// Whether the peer has yet to read what was written.
+    pub(super) fn stall(&self, stalled: bool) {
+        self.stalled.store(stalled, Ordering::Relaxed);
+    }
+
+    /// Whether a request is in flight, or an answer of upstream is not read yet.
+    pub(in crate::net) fn is_in_use(&self) -> bool {
+        self.active.load(Ordering::Acquire) > 0 || self.is_served() && self.stalled.load(Ordering::Relaxed)
+    }
+
+    /// Whether the connection is to end, because another needs its place.
+    pub(in crate::net) fn is_evicted(&self) -> bool {
+        self.evicted.load(Ordering::Relaxed)
+    }
+
+    /// Ends the connection, because another needs its place.
+    pub(in crate::net) fn evict(&self) {
+        self.evicted.store(true, Ordering::Relaxed);
+        self.eviction.notify_one();
+    }
+
+    /// Completes when the connection is evicted.
+    pub(in crate::net) fn eviction(&self) -> Notified<'_> {
+        self.eviction.notified()
     }
 
     /// The service is called. hyper calls it in the order of the request heads, so the count identifies the request, and
@@ -91,8 +141,18 @@ impl Active {
     /// has arrived, is still served.
     #[must_use]
     pub fn is_last(&self) -> bool {
-        self.0.state() > ListenerState::Serving
+        (self.0.state() > ListenerState::Serving || self.0.is_evicted())
             && self.0.calls.load(Ordering::Relaxed) >= self.0.heads.load(Ordering::Relaxed)
+    }
+
+    /// Whether upstream has answered a request of this connection before.
+    pub(in crate::net) fn is_served(&self) -> bool {
+        self.0.is_served()
+    }
+
+    /// Upstream has answered this request.
+    pub(in crate::net) fn serve(&self) {
+        self.0.served.store(true, Ordering::Relaxed);
     }
 }
 

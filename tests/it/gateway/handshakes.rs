@@ -76,7 +76,7 @@ async fn refuses_every_wrong_certificate() {
 }
 
 /// What a client says first.
-fn hello(caller: &TlsConnector) -> Vec<u8> {
+pub(crate) fn hello(caller: &TlsConnector) -> Vec<u8> {
     let name = ServerName::try_from("localhost").unwrap();
     let mut bytes = Vec::new();
     ClientConnection::new(Arc::clone(caller.config()), name).unwrap().write_tls(&mut bytes).unwrap();
@@ -191,30 +191,6 @@ async fn agrees_on_no_protocol_but_http_1_1() {
         assert!(!is_served(sidecar.listen, &caller(&[&ours], Some(&shop), alpn)).await, "{alpn:?}");
         until(sidecar.admin, FAILED, failed).await;
     }
-}
-
-#[tokio::test]
-async fn handshakes_that_stop_take_places_only_until_their_time_is_over() {
-    let (ours, mounted) = Mounted::by_one();
-    let upstream = Recorder::start().await;
-    let settings = "[limits]\nconnections = 4\n[timeouts]\nrequest_head = \"2s\"\n";
-    let sidecar = mounted.sidecar(&upstream.origin(), settings).await;
-    let mut silent = Vec::new();
-    for _ in 0..4 {
-        silent.push(TcpStream::connect(sidecar.listen).await.unwrap());
-    }
-    // One more is turned away without a word: there is no telling it anything.
-    let mut late = TcpStream::connect(sidecar.listen).await.unwrap();
-    let mut answer = Vec::new();
-    let _ = timeout(HANG, late.read_to_end(&mut answer)).await.expect("turned away");
-    assert_eq!(answer, b"");
-    until(sidecar.admin, "wonder_signer_proxy_errors_total{reason=\"overloaded\",sent=\"no\"}", 1.0).await;
-    for mut stream in silent {
-        timeout(HANG, stream.read_to_end(&mut answer)).await.expect("ends").unwrap();
-    }
-    let shop = caller(&[&ours], Some(&ours.issue(&["shop"], "")), &[]);
-    let served = async { while !is_served(sidecar.listen, &shop).await {} };
-    timeout(HANG, served).await.expect("there is a place again");
 }
 
 #[tokio::test]

@@ -1,0 +1,117 @@
+//! Which connections have a place, and which one is evicted when another needs its place.
+//!
+//! A connection is *opening* until its first request head is complete: the TLS handshake and the wait for the first byte are part of
+//! it. A peer needs no certificate and no request for that, so opening connections have a smaller budget of their own, and the oldest
+//! is evicted first. When all places are taken, the connections that never had a request signed and answered by Wonder are evicted
+//! first, then those that have been idle for longest. A connection with a request in flight is never evicted.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    time::{timeout, timeout_at},
+};
+
+use super::intake::{Line, ListenerState};
+
+/// How long a new connection is not evicted, because its caller is about to send the request head; with TLS, to complete the handshake.
+const NEW: Duration = Duration::from_millis(10);
+const NEW_TLS: Duration = Duration::from_millis(50);
+/// How long to wait for an evicted connection to end before another is evicted. It ends when its task runs, unless a request has
+/// arrived on it in the meantime.
+const EVICTION: Duration = Duration::from_millis(20);
+/// How often evictions are logged at most.
+const WARNING: Duration = Duration::from_secs(10);
+
+/// The places of one server.
+pub(super) struct Places {
+    limit: usize,
+    new: Duration,
+    all: Arc<Semaphore>,
+    opening: Arc<Semaphore>,
+    /// The connections in the order in which they were accepted; at times also some that have ended.
+    lines: Vec<Arc<Line>>,
+    evicted: u64,
+    warned: Option<Instant>,
+}
+
+/// A connection's place. It is free again when this is dropped.
+pub(super) struct Place {
+    pub(super) line: Arc<Line>,
+    /// Dropped when the connection is no longer opening.
+    pub(super) opening: OwnedSemaphorePermit,
+    pub(super) held: OwnedSemaphorePermit,
+}
+
+impl Places {
+    pub(super) fn new(limit: usize, tls: bool) -> Self {
+        Self {
+            limit,
+            new: if tls { NEW_TLS } else { NEW },
+            all: Arc::new(Semaphore::new(limit)),
+            opening: Arc::new(Semaphore::new((limit / 4).max(1))),
+            lines: Vec::new(),
+            evicted: 0,
+            warned: None,
+        }
+    }
+
+    /// A place for a new connection; none while every connection has a request in flight.
+    pub(super) async fn take(&mut self, state: &watch::Receiver<ListenerState>) -> Option<Place> {
+        let opening = self.free(Arc::clone(&self.opening), |lines| {
+            lines.iter().find(|line| line.is_opening() && line.idle_since().is_some())
+        });
+        let opening = opening.await?;
+        let held = self.free(Arc::clone(&self.all), |lines| {
+            lines.iter().filter(|line| !line.is_in_use()).min_by_key(|line| (line.is_served(), line.idle_since()))
+        });
+        let held = held.await?;
+        if self.lines.len() > 2 * self.limit {
+            self.sweep();
+        }
+        let line = Arc::new(Line::new(state.clone()));
+        self.lines.push(Arc::clone(&line));
+        Some(Place { line, opening, held })
+    }
+
+    /// A permit of `places`; if there is none left, that of the connection which `choose` finds.
+    async fn free(
+        &mut self,
+        places: Arc<Semaphore>,
+        choose: impl Fn(&[Arc<Line>]) -> Option<&Arc<Line>>,
+    ) -> Option<OwnedSemaphorePermit> {
+        loop {
+            if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
+                return Some(place);
+            }
+            self.sweep();
+            let line = Arc::clone(choose(&self.lines)?);
+            let acquired = timeout_at(line.opened + self.new, Arc::clone(&places).acquire_owned());
+            if let Ok(Ok(place)) = acquired.await {
+                return Some(place);
+            }
+            line.evict();
+            self.warn();
+            if let Ok(Ok(place)) = timeout(EVICTION, Arc::clone(&places).acquire_owned()).await {
+                return Some(place);
+            }
+        }
+    }
+
+    /// Forgets the connections that have ended or were evicted.
+    fn sweep(&mut self) {
+        self.lines.retain(|line| Arc::strong_count(line) > 1 && !line.is_evicted());
+    }
+
+    fn warn(&mut self) {
+        self.evicted += 1;
+        if self.warned.is_none_or(|warned| warned.elapsed() >= WARNING) {
+            self.warned = Some(Instant::now());
+            let evicted = std::mem::take(&mut self.evicted);
+            tracing::warn!(evicted, limit = self.limit, "idle connections closed to make room for new ones");
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! More connections than there are places: a caller that pays gets through at once, whatever the others do with theirs.
+
+use std::{
+    io::ErrorKind,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use futures_util::future::join_all;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpStream, UnixStream},
+};
+use wonder_signer::config::ListenAddress;
+
+use crate::{
+    gateway::handshakes::hello,
+    http2::PREFACE,
+    support::{
+        patience::soon,
+        sidecar::{Sidecar, assert_signed},
+        transport::{Connection, Transport},
+        upstream::{Act, Recorder},
+        wire::{read_message, request},
+    },
+};
+
+/// Nothing here waits for the end of one of these.
+const PATIENT: &str = "[timeouts]\nrequest_head = \"1h\"\nidle = \"1h\"\nbody = \"1h\"\nqueue = \"1h\"\nrequest = \"1h\"\n\
+                       response_head = \"1h\"\n[limits]\nconnections = 16\n";
+
+/// What a peer sends before it falls silent, and how many answers it reads first.
+fn silences() -> Vec<(&'static str, Vec<u8>, usize)> {
+    let elsewhere = request("GET", "/elsewhere", &[], b"");
+    let old = b"GET /elsewhere HTTP/1.0\r\nConnection: keep-alive\r\n\r\n".to_vec();
+    vec![
+        ("nothing", Vec::new(), 0),
+        ("one byte", b"G".to_vec(), 0),
+        ("one CRLF", b"\r\n".to_vec(), 0),
+        ("many CRLF", b"\r\n".repeat(1000), 0),
+        ("half a head", b"POST /svc/a HTTP/1.1\r\nHost: localhost\r\nX-".to_vec(), 0),
+        ("a large half of a head", [&b"POST /svc/a HTTP/1.1\r\nX-A: "[..], &[b'a'; 60_000]].concat(), 0),
+        ("four bytes of a preface", PREFACE[..4].to_vec(), 0),
+        ("a preface", PREFACE.to_vec(), 1),
+        ("one answered 404", elsewhere.clone(), 1),
+        ("one answered 404 in HTTP/1.0", old, 1),
+        ("answered 404s that it does not read", elsewhere.repeat(2000), 0),
+    ]
+}
+
+async fn pays(transport: &Transport, sidecar: &Sidecar, upstream: &Recorder, what: &str) -> Box<dyn Connection> {
+    let began = Instant::now();
+    let mut stream = transport.send(sidecar.listen, &request("POST", "/svc/a", &[], b"{}")).await;
+    let answer = soon(read_message(&mut stream, false)).await.expect(what);
+    assert_eq!(answer.status(), 200, "{transport}, {what}");
+    assert_signed(&upstream.next().await);
+    // No wait for a time-out; the bound leaves room for a busy machine.
+    assert!(began.elapsed() < Duration::from_secs(20), "{transport}, {what}: {:?}", began.elapsed());
+    stream
+}
+
+#[tokio::test]
+async fn peers_that_fall_silent_lock_nobody_out() {
+    for transport in Transport::all() {
+        for (what, bytes, answers) in silences() {
+            let upstream = Recorder::start().await;
+            let sidecar = transport.sidecar(&upstream.origin(), PATIENT).await;
+            let mut silent = Vec::new();
+            for _ in 0..40 {
+                // Some of the earlier ones are closed by then.
+                let mut stream = transport.connect(sidecar.listen).await;
+                let _ = stream.write_all(&bytes).await;
+                let _ = stream.flush().await;
+                for _ in 0..answers {
+                    let _ = soon(read_message(&mut stream, false)).await;
+                }
+                silent.push(stream);
+            }
+            pays(&transport, &sidecar, &upstream, what).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn handshakes_that_stop_lock_nobody_out() {
+    let transport = Transport::tls();
+    let Transport::Tls { caller, .. } = &transport else { panic!("TLS") };
+    let hello = hello(caller);
+    for (what, bytes) in [("nothing", &hello[..0]), ("a part of a hello", &hello[..20]), ("a hello", &hello[..])] {
+        let upstream = Recorder::start().await;
+        let sidecar = transport.sidecar(&upstream.origin(), PATIENT).await;
+        let mut silent = Vec::new();
+        for number in 0..100 {
+            let mut stream = TcpStream::connect(sidecar.listen).await.unwrap();
+            let _ = stream.write_all(bytes).await;
+            if number % 2 == 0 {
+                // Half-closed, as a port scan leaves it.
+                let _ = stream.shutdown().await;
+            }
+            silent.push(stream);
+        }
+        pays(&transport, &sidecar, &upstream, what).await;
+    }
+}
+
+/// Connects when the backlog has room: over a Unix socket a client does not wait for that by itself.
+async fn connected(path: &Path) -> UnixStream {
+    let connecting = async {
+        loop {
+            match UnixStream::connect(path).await {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => tokio::task::yield_now().await,
+                connected => return connected.unwrap(),
+            }
+        }
+    };
+    soon(connecting).await
+}
+
+#[tokio::test]
+async fn silent_peers_of_a_unix_socket_lock_nobody_out() {
+    let upstream = Recorder::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let listen = format!("unix:{}", directory.path().join("signer.sock").display());
+    let sidecar = Sidecar::listening(&listen, &upstream.origin(), PATIENT).await.unwrap();
+    let ListenAddress::Unix(path) = &sidecar.all[0] else { panic!("a Unix socket") };
+    for bytes in [&b""[..], b"\r\n", b"GET /"] {
+        let mut silent = Vec::new();
+        for _ in 0..40 {
+            let mut stream = connected(path).await;
+            let _ = stream.write_all(bytes).await;
+            silent.push(stream);
+        }
+        let mut stream = connected(path).await;
+        stream.write_all(&request("POST", "/svc/a", &[], b"{}")).await.unwrap();
+        assert_eq!(soon(read_message(&mut stream, false)).await.expect("an answer").status(), 200);
+    }
+}
+
+#[tokio::test]
+async fn evicts_connections_without_a_signed_request_first_and_then_the_one_idle_longest() {
+    for transport in Transport::all() {
+        let upstream = Recorder::start().await;
+        let sidecar = transport.sidecar(&upstream.origin(), PATIENT).await;
+        let mut paying = Vec::new();
+        for _ in 0..12 {
+            paying.push(pays(&transport, &sidecar, &upstream, "one of 12").await);
+        }
+        let mut refused = Vec::new();
+        for _ in 0..10 {
+            let mut stream = transport.send(sidecar.listen, &request("GET", "/elsewhere", &[], b"")).await;
+            assert_eq!(soon(read_message(&mut stream, false)).await.unwrap().status(), 404);
+            refused.push(stream);
+        }
+        // 12 and 4 are left, and each of the 12 goes on.
+        for stream in &mut paying {
+            stream.write_all(&request("POST", "/svc/b", &[], b"{}")).await.unwrap();
+            stream.flush().await.unwrap();
+            assert_eq!(soon(read_message(stream, false)).await.expect("it is kept").status(), 200);
+            upstream.next().await;
+        }
+        // From now on those that paid, from the one that has been idle for longest.
+        for _ in 0..8 {
+            paying.push(pays(&transport, &sidecar, &upstream, "one more").await);
+        }
+        let mut ended = Vec::new();
+        for (number, stream) in paying.iter_mut().enumerate() {
+            let mut byte = [0];
+            if tokio::time::timeout(Duration::from_millis(20), stream.read(&mut byte)).await.is_ok() {
+                ended.push(number);
+            }
+        }
+        assert_eq!(ended, [0, 1, 2, 3], "{transport}");
+    }
+}
+
+#[tokio::test]
+async fn never_evicts_a_request_in_flight() {
+    for transport in Transport::all() {
+        let upstream = Recorder::acting(|number| if number < 15 { Act::Stall(Vec::new()) } else { Act::ok() }).await;
+        let sidecar = transport.sidecar(&upstream.origin(), PATIENT).await;
+        let hold = request("POST", "/svc/hold", &[], b"{}");
+        let mut holding = join_all((0..15).map(async |_| transport.send(sidecar.listen, &hold).await)).await;
+        for _ in 0..15 {
+            upstream.next().await;
+        }
+        let mut silent = Vec::new();
+        for _ in 0..25 {
+            silent.push(transport.send(sidecar.listen, b"GET /").await);
+        }
+        drop(pays(&transport, &sidecar, &upstream, "with 15 in flight").await);
+        for stream in &mut holding {
+            let read = tokio::time::timeout(Duration::from_millis(1), stream.read(&mut [0])).await;
+            assert!(read.is_err(), "{transport}: it is still in flight");
+        }
+    }
+}
