@@ -123,7 +123,7 @@ impl App {
         sign_once(&keystore)?;
         let reasons: Vec<&'static str> = Code::ALL.iter().map(|code| code.as_str()).collect();
         let metrics = Metrics::new(&reasons);
-        let upstream = Upstream::new(&config.upstream, &config.timeouts, metrics.clone())?;
+        let upstream = Upstream::new(&config.upstream, &config.limits, &config.timeouts, metrics.clone())?;
         let tls = config.listen.tls.as_ref().map(|tls| TlsServer::load(tls, &metrics).map(Arc::new)).transpose()?;
         let mut listeners = Vec::new();
         let mut addresses = Vec::new();

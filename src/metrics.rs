@@ -110,7 +110,7 @@ impl Metrics {
         self.0.added_duration.observe(seconds);
     }
 
-    /// Memory for a request's body was taken; it is given back when the guard is dropped.
+    /// Memory for the body of a request or an answer was taken; it is given back when the guard is dropped.
     #[must_use]
     pub fn buffered(&self) -> Buffered {
         Buffered(Held::take(&self.0.buffered, 0))

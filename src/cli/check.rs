@@ -42,7 +42,7 @@ impl CheckArgs {
         }
         config.require_credential().context("configuration").map_err(Failure::usage)?;
         let keystore = Keystore::load(&config.credentials).context("check").map_err(Failure::usage)?;
-        let upstream = Upstream::new(&config.upstream, &config.timeouts, Metrics::new(&[]));
+        let upstream = Upstream::new(&config.upstream, &config.limits, &config.timeouts, Metrics::new(&[]));
         let upstream = upstream.context("check").map_err(Failure::usage)?;
         if let Some(tls) = &config.listen.tls {
             TlsServer::load(tls, &Metrics::new(&[])).context("check").map_err(Failure::usage)?;

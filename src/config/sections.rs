@@ -114,9 +114,16 @@ section! {
         headers: usize = "limits.headers", count(10..=1000);
         /// Bytes of a request's head, default 64 KiB. At least 8 KiB, which is the least that hyper works with.
         header_bytes: usize = "limits.header_bytes", size(8 * KIB..=MIB);
-        /// Bytes of request bodies held at once, default 64 MiB; a request that would go over it is shed. Bounds memory where
-        /// `body` times `requests_in_flight` would not.
+        /// Bytes of request bodies and held answers in memory at once, default 64 MiB. A request that would exceed it is
+        /// rejected, an answer is streamed. Bounds memory where `body` times `requests_in_flight` would not.
         buffered: usize = "limits.buffered", size(MIB..=4 * GIB);
+        /// Largest body of an answer that is read whole before its head is forwarded, default 64 KiB: Wonder's answers are small
+        /// JSON. 0 streams every answer.
+        response_held: usize = "limits.response_held", size(0..=16 * MIB);
+        /// Header lines of an answer from the origin, default 256.
+        response_headers: usize = "limits.response_headers", count(10..=1000);
+        /// Bytes of an answer's status line and headers, default 64 KiB. At least 8 KiB, as with requests.
+        response_header_bytes: usize = "limits.response_header_bytes", size(8 * KIB..=MIB);
     }
 }
 

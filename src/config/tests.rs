@@ -117,7 +117,10 @@ fn the_defaults_are_those_of_the_design() {
             connections: 1024,
             headers: 100,
             header_bytes: 65_536,
-            buffered: 67_108_864
+            buffered: 67_108_864,
+            response_held: 65_536,
+            response_headers: 256,
+            response_header_bytes: 65_536,
         }
     );
     assert_eq!(
@@ -221,6 +224,9 @@ fn every_key_is_read() {
             headers = 18
             header_bytes = "9KiB"
             buffered = "10MiB"
+            response_held = "0B"
+            response_headers = 19
+            response_header_bytes = "11KiB"
             [timeouts]
             idle = "11s"
             request_head = "1s"
@@ -283,6 +289,9 @@ limits.connections = 7
 limits.headers = 18
 limits.header_bytes = "9KiB"
 limits.buffered = "10MiB"
+limits.response_held = "0B"
+limits.response_headers = 19
+limits.response_header_bytes = "11KiB"
 timeouts.request_head = "1s"
 timeouts.idle = "11s"
 timeouts.body = "2s"

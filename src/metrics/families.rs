@@ -254,8 +254,8 @@ impl Families {
             ),
             buffered: make.gauge(
                 "wonder_signer_buffered_bytes",
-                "Bytes of request bodies held in memory now. Compare with the container's memory limit; the most there can be is \
-                 limits.body times limits.requests_in_flight.",
+                "Bytes of request bodies and held answers in memory now. Compare with the container's memory limit; the most \
+                 there can be is limits.buffered.",
             ),
             draining: make.gauge(
                 "wonder_signer_draining",

@@ -31,11 +31,11 @@ pub fn to_upstream(headers: &mut HeaderMap, mut stripped: impl FnMut(Stripped)) 
     }
 }
 
-/// Makes Wonder's response headers fit to be passed on. Headers of our own name space can only be ours.
+/// Makes Wonder's response headers fit to be forwarded. Only the sidecar itself may set headers of its own name space.
 pub fn to_downstream(headers: &mut HeaderMap) {
     remove_nominated(headers, &mut |_| ());
     let unwanted: Vec<HeaderName> =
-        headers.keys().filter(|name| is_hop_by_hop(name) || name.as_str().starts_with(OURS)).cloned().collect();
+        headers.keys().filter(|name| is_hop_by_hop(name) || is_ours(name)).cloned().collect();
     for name in unwanted {
         headers.remove(&name);
     }
@@ -73,6 +73,14 @@ fn fate(name: &HeaderName) -> Fate {
         text if !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') => Stripped::LookAlike,
         _ => return Fate::Kept,
     })
+}
+
+/// Whether a name is of our name space, in any spelling. Much software makes one name of those that differ only in `-`, `_` and
+/// `.`, for example in the variables of CGI and WSGI.
+fn is_ours(name: &HeaderName) -> bool {
+    let (name, ours) = (name.as_str().as_bytes(), OURS.as_bytes());
+    let same = |(byte, ours): (&u8, &u8)| byte == ours || (*ours == b'-' && !byte.is_ascii_alphanumeric());
+    name.len() >= ours.len() && name.iter().zip(ours).all(same)
 }
 
 fn is_hop_by_hop(name: &HeaderName) -> bool {
@@ -234,9 +242,13 @@ mod tests {
             ("keep-alive", "timeout=5"),
             ("transfer-encoding", "chunked"),
             ("x-wonder-signer-error", "forged"),
+            ("X_Wonder_Signer_Error", "forged"),
+            ("x.wonder-signer_sent", "no"),
+            ("X-Wonder-Signer-", "forged"),
+            ("x-wonder-signed", "8"),
             ("x-total-entries", "7"),
         ]);
         to_downstream(&mut headers);
-        assert_eq!(headers, map(&[("x-total-entries", "7")]));
+        assert_eq!(headers, map(&[("x-wonder-signed", "8"), ("x-total-entries", "7")]));
     }
 }

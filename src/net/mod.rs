@@ -9,6 +9,7 @@
 //! * [`hosts`]: the names under which a listener may be addressed; pure.
 //! * [`intake`]: lets through only HTTP/1 that can be read in one way.
 //! * [`headers`]: which headers pass, in both directions; pure.
+//! * [`response_head`]: which answers of the origin may be forwarded, and how they are framed; pure.
 //! * [`respond`]: the one place where failures become responses.
 
 pub mod caller;
@@ -21,6 +22,7 @@ pub mod intake;
 pub mod listen;
 mod places;
 pub mod respond;
+pub mod response_head;
 pub mod server;
 pub mod tls;
 pub mod tls_server;

@@ -66,6 +66,7 @@ impl Upstream {
     /// Builds the client; connects when the first request comes.
     pub fn new(
         upstream: &crate::config::Upstream,
+        limits: &crate::config::Limits,
         timeouts: &Timeouts,
         metrics: Metrics,
     ) -> Result<Self, UpstreamError> {
@@ -86,13 +87,13 @@ impl Upstream {
         let host = origin.authority().parse().map_err(|_| unfit())?;
         let address = (origin.host(), origin.port());
         let connector = Connector::new(address, egress, tls, deadlines, metrics.clone());
-        let limits = Limits {
+        let kept = Limits {
             idle: upstream.pool_idle,
             max_idle: upstream.pool_max_idle,
             age: upstream.max_connection_age,
             connect: timeouts.connect,
         };
-        let pool = Arc::new(Pool::new(connector, limits, only_http2));
+        let pool = Arc::new(Pool::new(connector, kept, limits.into(), only_http2));
         Ok(Self { pool, origin: uri, host, metrics })
     }
 

@@ -13,21 +13,27 @@ use futures_util::future::BoxFuture;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::sleep;
 
-use super::exchange::{CUT, Exchange};
-use crate::net::{respond::Code, upstream::Streamed};
+use super::{
+    body::Claim,
+    exchange::{CUT, Exchange},
+    held::{Ahead, Held},
+};
+use crate::{
+    contract::Code,
+    net::{respond::chain, upstream::Streamed},
+};
 
-/// Wonder's answer as it streams through, or one of ours. Holds its exchange open until it is dropped.
+/// Wonder's answer, held or as it streams through, or one of ours. Holds its exchange open until it is dropped.
 pub struct Answer {
-    content: Content,
+    ahead: Ahead,
+    /// What is still to be read from the origin. Boxed, because few answers are larger than what is held.
+    rest: Option<Box<Rest>>,
+    _claim: Option<Claim>,
+    ours: bool,
     exchange: Arc<Exchange>,
 }
 
-enum Content {
-    OurOwn(Option<Bytes>),
-    PassedOn(PassedOn),
-}
-
-struct PassedOn {
+struct Rest {
     body: Streamed,
     idle: Duration,
     wait: Option<Wait>,
@@ -38,21 +44,21 @@ type Wait = BoxFuture<'static, Cut>;
 
 impl Answer {
     pub(super) fn our_own(body: Bytes, exchange: Arc<Exchange>) -> Self {
-        exchange.passed(body.len());
-        Self { content: Content::OurOwn(Some(body)), exchange }
+        Self { ahead: body.into(), rest: None, _claim: None, ours: true, exchange }
     }
 
     /// `idle` is the longest wait between two pieces. Nothing limits the whole: as long as an answer continues, only its caller
     /// and the end of a drain cut it.
-    pub(super) fn passed_on(body: Streamed, exchange: Arc<Exchange>, idle: Duration) -> Self {
-        Self { content: Content::PassedOn(PassedOn { body, idle, wait: None }), exchange }
+    pub(super) fn passed_on(held: Held, exchange: Arc<Exchange>, idle: Duration) -> Self {
+        let rest = held.rest.map(|body| Box::new(Rest { body, idle, wait: None }));
+        Self { ahead: held.ahead, rest, _claim: held.claim, ours: false, exchange }
     }
 }
 
 /// Why an answer broke off: the code that is counted, and the cause for the log.
 type Cut = (Code, String);
 
-impl PassedOn {
+impl Rest {
     fn poll(&mut self, exchange: &Exchange, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         if exchange.is_cutting() && !self.body.is_end_stream() {
             return Poll::Ready(Some(Err(drained())));
@@ -62,10 +68,10 @@ impl PassedOn {
                 self.wait = None;
                 Poll::Ready(Some(Ok(frame)))
             }
-            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err((Code::UpstreamReset, error.to_string())))),
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err((error.code(), chain(&error))))),
             Poll::Ready(None) => Poll::Ready(None),
             Poll::Pending => {
-                // Made at the first wait: most answers come in one piece and never need it.
+                // Made at the first wait: where the origin is quicker than the caller there is none.
                 let idle = self.idle;
                 let wait = self.wait.get_or_insert_with(|| {
                     let cutting = exchange.cutting();
@@ -96,18 +102,19 @@ impl Body for Answer {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let this = &mut *self;
-        let passed_on = match &mut this.content {
-            Content::OurOwn(body) => return Poll::Ready(body.take().map(|body| Ok(Frame::data(body)))),
-            Content::PassedOn(passed_on) => passed_on,
+        let frame = match (this.ahead.next(), &mut this.rest) {
+            (Some(piece), _) => Some(Ok(Frame::data(piece))),
+            (None, Some(rest)) => ready!(rest.poll(&this.exchange, cx)),
+            (None, None) => None,
         };
-        Poll::Ready(match ready!(passed_on.poll(&this.exchange, cx)) {
+        Poll::Ready(match frame {
             Some(Ok(frame)) => {
                 this.exchange.passed(frame.data_ref().map_or(0, Bytes::len));
                 Some(Ok(frame))
             }
             Some(Err((code, cause))) => {
-                // The head is gone, so the contract's answer is no longer possible. An error here makes the server end
-                // the connection (or the stream) short of the announced end, which every client can see.
+                // The head was forwarded, so the contract's answer is no longer possible. At an error here the server ends the
+                // connection short of the end that the head announced.
                 this.exchange.cut(code, cause);
                 Some(Err(io::Error::other("the answer was cut short upstream")))
             }
@@ -116,26 +123,28 @@ impl Body for Answer {
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.content {
-            Content::OurOwn(body) => body.is_none(),
-            Content::PassedOn(passed_on) => passed_on.body.is_end_stream(),
-        }
+        self.ahead.left() == 0 && self.rest.as_ref().is_none_or(|rest| rest.body.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.content {
-            Content::OurOwn(body) => SizeHint::with_exact(body.as_ref().map_or(0, |body| body.len() as u64)),
-            Content::PassedOn(passed_on) => passed_on.body.size_hint(),
+        let ahead = self.ahead.left() as u64;
+        let Some(rest) = &self.rest else { return SizeHint::with_exact(ahead) };
+        let rest = rest.body.size_hint();
+        let mut hint = SizeHint::new();
+        hint.set_lower(ahead + rest.lower());
+        if let Some(upper) = rest.upper() {
+            hint.set_upper(ahead + upper);
         }
+        hint
     }
 }
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        match &self.content {
-            Content::OurOwn(_) => self.exchange.ended(),
-            Content::PassedOn(passed_on) if passed_on.body.is_end_stream() => self.exchange.passed_on(),
-            Content::PassedOn(_) => {}
+        if self.ours {
+            self.exchange.ended();
+        } else if self.is_end_stream() {
+            self.exchange.passed_on();
         }
     }
 }

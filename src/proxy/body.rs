@@ -82,7 +82,7 @@ pub(super) async fn take(
 /// Chunks as they come. Small ones are copied together: each keeps a whole read buffer alive, and there may be as many as
 /// there are bytes.
 #[derive(Default)]
-struct Chunks {
+pub(super) struct Chunks {
     pieces: Vec<Bytes>,
     small: BytesMut,
     length: usize,
@@ -91,7 +91,7 @@ struct Chunks {
 impl Chunks {
     const SMALL: usize = 4096;
 
-    fn push(&mut self, chunk: Bytes) {
+    pub(super) fn push(&mut self, chunk: Bytes) {
         self.length += chunk.len();
         if chunk.len() >= Self::SMALL || (self.pieces.is_empty() && self.small.is_empty()) {
             self.settle();
@@ -101,19 +101,23 @@ impl Chunks {
         }
     }
 
+    pub(super) fn length(&self) -> usize {
+        self.length
+    }
+
     fn settle(&mut self) {
         if !self.small.is_empty() {
             self.pieces.push(std::mem::take(&mut self.small).freeze());
         }
     }
 
-    fn finish(mut self) -> (Vec<Bytes>, usize) {
+    pub(super) fn finish(mut self) -> (Vec<Bytes>, usize) {
         self.settle();
         (self.pieces, self.length)
     }
 }
 
-/// The memory that all request bodies together may take.
+/// The memory that all request bodies and held answers together may take.
 pub(super) struct Budget {
     left: Arc<Semaphore>,
     metrics: Metrics,
@@ -124,13 +128,13 @@ impl Budget {
         Self { left: Arc::new(Semaphore::new(bytes)), metrics }
     }
 
-    fn claim(&self) -> Claim {
+    pub(super) fn claim(&self) -> Claim {
         Claim { left: Arc::clone(&self.left), permit: None, bytes: 0, counted: self.metrics.buffered() }
     }
 }
 
 /// A part of the budget, given back when dropped.
-struct Claim {
+pub(super) struct Claim {
     left: Arc<Semaphore>,
     permit: Option<OwnedSemaphorePermit>,
     bytes: usize,
@@ -139,7 +143,7 @@ struct Claim {
 
 impl Claim {
     /// Whether the claim could be made as large as `bytes`; it never gets smaller.
-    fn extend_to(&mut self, bytes: usize) -> bool {
+    pub(super) fn extend_to(&mut self, bytes: usize) -> bool {
         let Some(more) = bytes.checked_sub(self.bytes).filter(|more| *more > 0) else { return true };
         let permits =
             u32::try_from(more).ok().and_then(|more| Arc::clone(&self.left).try_acquire_many_owned(more).ok());
@@ -155,7 +159,7 @@ impl Claim {
 }
 
 fn no_memory() -> Failure {
-    Failure::new(Code::Overloaded, "too many bytes of request bodies in flight (limits.buffered)").closing()
+    Failure::new(Code::Overloaded, "too many bytes of bodies in memory (limits.buffered)").closing()
 }
 
 pub(super) fn too_large(limit: usize) -> Failure {

@@ -70,6 +70,7 @@ struct Facts {
     phases: Phases,
     /// When the attempt under way was begun; times here count from the request's head.
     attempt: Option<Duration>,
+    /// When the head of Wonder's answer was there.
     answered: Option<Duration>,
     ended: Option<Duration>,
 }
@@ -175,6 +176,7 @@ impl Exchange {
         let ended = self.started.elapsed();
         let mut facts = self.facts();
         let took = ended.saturating_sub(facts.attempt.take().unwrap_or(ended));
+        facts.answered = Some(ended);
         facts.phases.upstream = Phase { ended, took };
         facts.phases.waiting += took;
         drop(facts);
@@ -203,12 +205,9 @@ impl Exchange {
         self.facts().close_attempt(now, sent);
     }
 
-    /// Wonder has answered.
+    /// Wonder's answer is forwarded.
     pub(super) fn answered(&self, status: StatusCode) {
-        let now = self.started.elapsed();
-        let mut facts = self.facts();
-        (facts.status, facts.answered) = (Some(status), Some(now));
-        drop(facts);
+        self.facts().status = Some(status);
         self.metrics.upstream_responded(status);
     }
 

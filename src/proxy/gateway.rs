@@ -12,14 +12,15 @@ use super::{
     body::{self, Budget},
     exchange::{Call, Exchange},
     head,
+    held::{Held, Hold},
     turns::Turns,
 };
 use crate::{
     keystore::Entry,
-    metrics::Sent,
     net::{
         headers,
         respond::{Code, Failure},
+        response_head,
         upstream::{Chunks, SendError, Streamed},
     },
     signing::{self, Nonce, Stamp},
@@ -55,7 +56,7 @@ impl Gateway {
         Self { parts, budget, turns }
     }
 
-    pub(super) async fn handle(self: Arc<Self>, call: Call) -> Result<Response<Streamed>, Failure> {
+    pub(super) async fn handle(self: Arc<Self>, call: Call) -> Result<Response<Held>, Failure> {
         let Call { request, exchange } = call;
         let (head, incoming) = request.into_parts();
         let target = head::check(&head, &self.parts.rules)?;
@@ -71,15 +72,21 @@ impl Gateway {
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.length));
         }
         let taken = Taken { method: head.method, target, headers, body };
-        match self.attempt(&taken, &entry, &exchange).await {
+        let response = match self.attempt(&taken, &entry, &exchange).await {
             // The one second attempt: not a byte was written, or the origin gave the request back with the guarantee that it had not
             // processed it. It gets a new time, nonce and signature.
             Err(Attempt { again: true, .. }) => {
                 exchange.metrics().connect_retried();
-                self.attempt(&taken, &entry, &exchange).await.map_err(|attempt| attempt.failure)
+                self.attempt(&taken, &entry, &exchange).await
             }
-            first => first.map_err(|attempt| attempt.failure),
-        }
+            first => first,
+        };
+        let (parts, body) = response.map_err(|attempt| attempt.failure)?.into_parts();
+        // The answer may need the memory.
+        drop(taken);
+        let (limit, idle) = (self.parts.limits.response_held, self.parts.timeouts.response_idle);
+        let body = Hold { limit, idle, budget: &self.budget }.read(&parts.headers, body).await?;
+        Ok(Response::from_parts(parts, body))
     }
 
     fn credential(&self, headers: &HeaderMap) -> Result<Arc<Entry>, Failure> {
@@ -137,9 +144,10 @@ impl Gateway {
         let sending = self.parts.upstream.send(taken.method.clone(), taken.target.clone(), headers, body, handover);
         match timeout_at(deadline.into(), sending).await {
             Ok(Ok(response)) => {
-                check_answer(&response)?;
+                let (mut head, body) = response.into_parts();
+                response_head::check(&mut head, (&self.parts.limits).into())?;
                 exchange.head_came();
-                Ok(response)
+                Ok(Response::from_parts(head, body))
             }
             Ok(Err(error)) => {
                 exchange.attempt_failed();
@@ -176,20 +184,6 @@ impl Gateway {
             }
         }
     }
-}
-
-/// Refuses answers that cannot be passed on as they are.
-fn check_answer<B>(response: &Response<B>) -> Result<(), Failure> {
-    let headers = response.headers();
-    let reason = if response.status().is_informational() {
-        "the origin switched to a protocol that nobody asked for"
-    } else if headers.contains_key(header::TRANSFER_ENCODING) && headers.contains_key(header::CONTENT_LENGTH) {
-        // RFC 9112 §6.3: to be handled as an error. Passed on, the length would cut the answer short unseen.
-        "the origin framed its answer in two ways"
-    } else {
-        return Ok(());
-    };
-    Err(Failure::new(Code::UpstreamBadResponse, reason).with_sent(Sent::Maybe))
 }
 
 /// An attempt that failed.

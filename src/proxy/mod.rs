@@ -13,6 +13,7 @@
 //! * `turns`: whose turn it is to sign.
 //! * `gateway`: stamps, signs and forwards.
 //! * [`Drain`]: what was finished and what was cut at the end.
+//! * `held`: reads a small answer whole before its head is forwarded.
 //! * `answer`: the body of every answer, watched to its end.
 //! * `trace`: W3C `traceparent`; pure.
 
@@ -23,6 +24,7 @@ mod drain;
 mod exchange;
 mod gateway;
 mod head;
+mod held;
 mod observe;
 mod slots;
 mod standing;

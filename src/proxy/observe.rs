@@ -9,7 +9,7 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response, Version};
 use hyper::body::Incoming;
 use rand::Rng as _;
 use tokio::time::timeout_at;
@@ -20,6 +20,7 @@ use super::{
     deadline::Deadline,
     drain::Drain,
     exchange::{Call, Exchange},
+    held::Held,
     trace::{TRACEPARENT, TRACESTATE},
 };
 use crate::{
@@ -29,7 +30,6 @@ use crate::{
         headers,
         intake::Refusal,
         respond::{Code, Failure, REQUEST_ID},
-        upstream::Streamed,
     },
     telemetry::Requests,
 };
@@ -62,7 +62,7 @@ impl<S> Observe<S> {
 
 impl<S> Service<Request<Incoming>> for Observe<S>
 where
-    S: Service<Call, Response = Response<Streamed>, Error = Failure> + Clone + Send + 'static,
+    S: Service<Call, Response = Response<Held>, Error = Failure> + Clone + Send + 'static,
     S::Future: Send,
 {
     type Response = Response<Answer>;
@@ -120,12 +120,14 @@ where
     }
 }
 
-fn pass_on(mut response: Response<Streamed>, exchange: Arc<Exchange>, idle: Duration) -> Response<Answer> {
+fn pass_on(mut response: Response<Held>, exchange: Arc<Exchange>, idle: Duration) -> Response<Answer> {
     headers::to_downstream(response.headers_mut());
+    // The origin's version is of its own hop (RFC 9110 §2.5). With HTTP/1.0 the caller's answer could not be chunked.
+    *response.version_mut() = Version::HTTP_11;
     response.headers_mut().insert(REQUEST_ID, exchange.id().clone());
-    exchange.came_over(response.body().connection_opened());
+    exchange.came_over(response.body().opened);
     exchange.answered(response.status());
-    response.map(|body| Answer::passed_on(body, exchange, idle))
+    response.map(|held| Answer::passed_on(held, exchange, idle))
 }
 
 fn refuse(failure: Failure, exchange: Arc<Exchange>) -> Response<Answer> {

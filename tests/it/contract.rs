@@ -176,7 +176,7 @@ async fn says_maybe_when_no_answer_comes_in_time() {
 async fn cuts_an_answer_that_breaks_off_so_that_the_caller_sees_it() {
     let head = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this";
     let upstream = Recorder::acting(|_| Act::AnswerAndClose(head.to_vec())).await;
-    let sidecar = Sidecar::before(&upstream.origin()).await;
+    let sidecar = Sidecar::with(&upstream.origin(), "[limits]\nresponse_held = \"0B\"").await;
     let mut stream = TcpStream::connect(sidecar.listen).await.unwrap();
     stream.write_all(&request("POST", "/svc/a", &[], b"{}")).await.unwrap();
     let mut seen = Vec::new();
@@ -191,7 +191,8 @@ async fn cuts_an_answer_that_breaks_off_so_that_the_caller_sees_it() {
 async fn cuts_an_answer_that_stops_for_too_long() {
     let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
     let upstream = Recorder::acting(|_| Act::Stall(head.to_vec())).await;
-    let sidecar = Sidecar::with(&upstream.origin(), "[timeouts]\nresponse_idle = \"50ms\"").await;
+    let settings = "[timeouts]\nresponse_idle = \"50ms\"\n[limits]\nresponse_held = \"0B\"";
+    let sidecar = Sidecar::with(&upstream.origin(), settings).await;
     let mut stream = TcpStream::connect(sidecar.listen).await.unwrap();
     stream.write_all(&request("POST", "/svc/a", &[], b"{}")).await.unwrap();
     let mut seen = Vec::new();

@@ -4,6 +4,7 @@
 
 mod answers;
 mod connections;
+mod framing;
 mod races;
 
 use crate::support::{

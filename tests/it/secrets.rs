@@ -264,8 +264,11 @@ async fn no_secret_shows_when_wonder_breaks_off() {
     for format in ["json", "text"] {
         let script: Vec<Act> = answers.iter().map(|(act, _)| act.clone()).chain(cut.clone()).collect();
         let upstream = Recorder::acting(move |number| script[number].clone()).await;
-        let limits =
-            [("WONDER_SIGNER_TIMEOUTS__RESPONSE_HEAD", "2s"), ("WONDER_SIGNER_TIMEOUTS__RESPONSE_IDLE", "200ms")];
+        let limits = [
+            ("WONDER_SIGNER_TIMEOUTS__RESPONSE_HEAD", "2s"),
+            ("WONDER_SIGNER_TIMEOUTS__RESPONSE_IDLE", "200ms"),
+            ("WONDER_SIGNER_LIMITS__RESPONSE_HELD", "0B"),
+        ];
         let mut watched = Watched::before(&upstream.origin(), format, &limits);
         for (act, code) in &answers {
             assert_eq!(watched.send(&target(), &[], &body()).await.as_deref(), *code, "{act:?}");

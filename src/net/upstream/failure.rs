@@ -139,7 +139,20 @@ impl From<SendError> for Failure {
                 let message = "the origin gave the request back unprocessed (HTTP/2 GOAWAY or REFUSED_STREAM)";
                 (Code::UpstreamConnect, message.into())
             }
-            SendError::BadResponse(_) => (Code::UpstreamBadResponse, "the origin did not answer in valid HTTP".into()),
+            SendError::BadResponse(cause) => {
+                let error = cause.downcast_ref::<hyper::Error>();
+                let message = match error {
+                    Some(error) if error.is_parse_too_large() => {
+                        "the head of the origin's answer is too large (limits.response_headers, limits.response_header_bytes)"
+                    }
+                    Some(_) => "the origin did not answer in valid HTTP",
+                    None => {
+                        "the origin did not answer in valid HTTP/2, or the head of its answer is too large \
+                         (limits.response_header_bytes)"
+                    }
+                };
+                (Code::UpstreamBadResponse, message.into())
+            }
             SendError::Broken(_) => {
                 (Code::UpstreamReset, "the connection to the origin broke before the answer".into())
             }

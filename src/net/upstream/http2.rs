@@ -33,15 +33,16 @@ use tokio::time::{Instant, sleep, timeout};
 use self::{download::Cancel, slot::Streams};
 pub(super) use self::{download::Download, slot::Slot};
 use super::{chunks::Chunks, connection::Connection, failure::SendError};
-use crate::net::connect::{Life, UpstreamStream};
+use crate::net::{
+    connect::{Life, UpstreamStream},
+    response_head,
+};
 
 /// Bytes of one answer that may wait for a slow reader.
 const STREAM_WINDOW: u32 = 64 * 1024;
 /// The same for all answers on a connection: 256 of them, so that readers who do not read cannot use up what the others need.
 /// Where this is less than the streams together may hold, a few stuck answers stop the connection for all.
 const CONNECTION_WINDOW: u32 = 256 * STREAM_WINDOW;
-/// The largest head of an answer, bytes.
-const HEAD_LIMIT: u32 = 16 * 1024;
 /// How often a connection with requests on it is checked with a PING, and how long the answer may take.
 const PING: Duration = Duration::from_secs(10);
 /// What h2 reports as the origin's limit of streams before the origin has set one. No 32-bit setting has this value.
@@ -59,13 +60,13 @@ pub(super) struct Http2 {
 
 impl Http2 {
     /// Begins HTTP/2 on `stream`, and waits for the origin's SETTINGS.
-    pub(super) async fn begin(stream: UpstreamStream) -> io::Result<Self> {
+    pub(super) async fn begin(stream: UpstreamStream, heads: response_head::Limits) -> io::Result<Self> {
         let life = stream.life();
         let mut builder = h2::client::Builder::new();
         builder
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
-            .max_header_list_size(HEAD_LIMIT)
+            .max_header_list_size(heads.as_list_size())
             .initial_max_send_streams(NOT_SET)
             .enable_push(false);
         let (sender, mut connection) = builder.handshake(stream).await.map_err(io::Error::other)?;

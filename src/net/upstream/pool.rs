@@ -23,12 +23,16 @@ use super::{
     failure::SendError,
     http2::Http2,
 };
-use crate::net::connect::Connector;
+use crate::net::{connect::Connector, response_head};
+
+/// The most that is read from an HTTP/1 connection at a time, which is what the HTTP library takes by itself.
+const READ_BUFFER: usize = 8192 + 4096 * 100;
 
 /// Opens connections and keeps them for the next request.
 pub(super) struct Pool {
     connector: Connector,
     limits: Limits,
+    heads: response_head::Limits,
     only_http2: bool,
     kept: Mutex<Kept>,
 }
@@ -54,8 +58,8 @@ enum Opened {
 
 impl Pool {
     /// An empty one. With `only_http2` there is nothing to agree on, or the connector insists.
-    pub(super) fn new(connector: Connector, limits: Limits, only_http2: bool) -> Self {
-        Self { connector, limits, only_http2, kept: Mutex::new(Kept::new(only_http2)) }
+    pub(super) fn new(connector: Connector, limits: Limits, heads: response_head::Limits, only_http2: bool) -> Self {
+        Self { connector, limits, heads, only_http2, kept: Mutex::new(Kept::new(only_http2)) }
     }
 
     /// A connection for one request that is sent `now`; a new one where it is to be `fresh`.
@@ -120,12 +124,19 @@ impl Pool {
         Box::pin(async {
             let stream = self.connector.connect().await?;
             if self.only_http2 || stream.speaks_http2() {
-                let begun = timeout(self.limits.connect, Http2::begin(stream)).await;
+                let begun = timeout(self.limits.connect, Http2::begin(stream, self.heads)).await;
                 let begun = begun.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
                 return begun.map(Opened::Http2).map_err(SendError::no_http2);
             }
             let life = stream.life();
-            let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(SendError::unsent)?;
+            let begun = http1::Builder::new()
+                .max_headers(self.heads.headers)
+                .max_header_size(self.heads.bytes)
+                .max_buf_size(READ_BUFFER.max(self.heads.bytes))
+                // RFC 9112 §5.1: a proxy removes the space.
+                .allow_spaces_after_header_name_in_responses(true)
+                .handshake(TokioIo::new(stream));
+            let (sender, connection) = begun.await.map_err(SendError::unsent)?;
             // How it ends is seen by the stream and reported to the request on it.
             tokio::spawn(async { drop(connection.await) });
             Ok(Opened::Http1(Http1::new(sender, life)))

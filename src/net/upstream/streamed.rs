@@ -1,7 +1,8 @@
 //! The body of an answer, as it comes from the origin.
 
 use std::{
-    fmt,
+    error::Error as _,
+    fmt, io,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -13,6 +14,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::{connection::Http1, http2::Download, pool::Pool};
+use crate::contract::Code;
 
 /// A body that gives its connection back when it has been read to the end. Dropped before, its stream ends with it: over HTTP/1
 /// that is the connection.
@@ -41,6 +43,25 @@ pub enum BodyError {
     Http2(#[from] h2::Error),
 }
 
+impl BodyError {
+    /// The error that the caller gets for it: the origin sent bytes that are no body, or it broke off.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        let malformed = match self {
+            Self::Http1(error) => error.source().and_then(|source| source.downcast_ref()).is_some_and(is_malformed),
+            // h2 itself found that the origin broke the rules.
+            Self::Http2(error) => error.is_library(),
+        };
+        if malformed { Code::UpstreamBadResponse } else { Code::UpstreamReset }
+    }
+}
+
+/// Whether the decoder of chunks made this error. TLS makes errors of the same kinds, which are broken connections.
+fn is_malformed(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData)
+        && error.get_ref().is_none_or(|inner| !inner.is::<rustls::Error>())
+}
+
 impl Streamed {
     pub(super) fn new(source: Source, opened: tokio::time::Instant, pool: &Arc<Pool>) -> Self {
         Self { source, ended: false, opened: opened.into_std(), pool: Arc::clone(pool) }
@@ -64,15 +85,24 @@ impl Body for Streamed {
     type Error = BodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = match &mut self.source {
-            Source::Http1(body, _) => ready!(Pin::new(body).poll_frame(cx)).map(|frame| frame.map_err(BodyError::from)),
-            Source::Http2(body) => ready!(Pin::new(body).poll_frame(cx)).map(|frame| frame.map_err(BodyError::from)),
-        };
-        self.ended |= frame.is_none();
-        Poll::Ready(frame)
+        loop {
+            let frame = match &mut self.source {
+                Source::Http1(body, _) => {
+                    ready!(Pin::new(body).poll_frame(cx)).map(|frame| frame.map_err(BodyError::from))
+                }
+                Source::Http2(body) => {
+                    ready!(Pin::new(body).poll_frame(cx)).map(|frame| frame.map_err(BodyError::from))
+                }
+            };
+            // Trailers are not forwarded (RFC 9110 §6.5.1): callers need none, and one with a name of ours would be forged.
+            if !matches!(&frame, Some(Ok(frame)) if frame.is_trailers()) {
+                self.ended |= frame.is_none();
+                return Poll::Ready(frame);
+            }
+        }
     }
 
-    /// Chunked bodies know their end only when it has been asked for.
+    /// A chunked body reports its end only when it is polled for the next frame.
     fn is_end_stream(&self) -> bool {
         self.ended
             || match &self.source {

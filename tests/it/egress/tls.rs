@@ -239,7 +239,9 @@ async fn settings_of_tls_that_cannot_be_used_stop_the_start_and_name_the_key() {
             wonder_signer::config::Config::load(&[path], [], &wonder_signer::config::Flags::default()).unwrap();
         let metrics = wonder_signer::metrics::Metrics::new(&[]);
         let error =
-            wonder_signer::net::upstream::Upstream::new(&config.upstream, &config.timeouts, metrics).err().unwrap();
+            wonder_signer::net::upstream::Upstream::new(&config.upstream, &config.limits, &config.timeouts, metrics)
+                .err()
+                .unwrap();
         let error = format!("{error} {error:?}");
         assert!(error.starts_with(&text) && !error.contains("MARKER"), "{error}");
     }

@@ -28,7 +28,7 @@ impl Client {
         let environment = environment.map(|(name, value)| (name.into(), value.into()));
         let config = Config::load(&[file.path().to_owned()], environment, &Flags::default()).unwrap();
         let metrics = Metrics::new(&[]);
-        let upstream = Upstream::new(&config.upstream, &config.timeouts, metrics.clone()).unwrap();
+        let upstream = Upstream::new(&config.upstream, &config.limits, &config.timeouts, metrics.clone()).unwrap();
         Self { upstream, metrics }
     }
 

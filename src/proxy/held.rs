@@ -1,0 +1,152 @@
+//! Reads a small answer whole before its head is forwarded.
+//!
+//! A client whose connection closes before the first byte of an answer often sends the request again by itself, and Wonder has no
+//! idempotency key. As long as nothing was forwarded, an answer that breaks off can still become an answer of the error contract.
+
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    task::Poll,
+    time::{Duration, Instant},
+    vec,
+};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body as _, Frame};
+use http_body_util::BodyExt as _;
+use tokio::time::timeout;
+
+use super::body::{Budget, Chunks, Claim};
+use crate::{
+    contract::{Code, Sent},
+    net::{
+        respond::Failure,
+        response_head,
+        upstream::{BodyError, Streamed},
+    },
+};
+
+/// The body of Wonder's answer when its head may be forwarded.
+pub(super) struct Held {
+    /// What was read before.
+    pub(super) ahead: Ahead,
+    /// What is still to be read, unless all was.
+    pub(super) rest: Option<Streamed>,
+    /// The memory of `ahead`, where it took several reads.
+    pub(super) claim: Option<Claim>,
+    /// When the connection that it came over was ready for requests.
+    pub(super) opened: Instant,
+}
+
+/// The beginning of a body, in the pieces in which it arrived.
+#[derive(Default)]
+pub(super) struct Ahead {
+    first: Option<Bytes>,
+    others: vec::IntoIter<Bytes>,
+    left: usize,
+}
+
+/// How an answer may be held.
+#[derive(Clone, Copy)]
+pub(super) struct Hold<'a> {
+    /// The largest body that is held.
+    pub(super) limit: usize,
+    /// The longest wait between two pieces.
+    pub(super) idle: Duration,
+    /// The memory that there is.
+    pub(super) budget: &'a Budget,
+}
+
+type NextFrame = Option<Result<Frame<Bytes>, BodyError>>;
+
+impl Hold<'_> {
+    /// Reads `body` whole if it is not larger than the limit and there is memory for it, else as much of it as turns out to be
+    /// too much. An error if it breaks off before.
+    pub(super) async fn read(self, headers: &HeaderMap, mut body: Streamed) -> Result<Held, Failure> {
+        let declared = response_head::length(headers).unwrap_or(0);
+        if body.is_end_stream() || self.limit == 0 || declared > self.limit {
+            return Ok(Held::new(Ahead::default(), body, None));
+        }
+        // Most answers arrive together with their head, in one piece. They need no claim, because nothing waits.
+        let first = poll_fn(|cx| Poll::Ready(Pin::new(&mut body).poll_frame(cx))).await;
+        match first {
+            Poll::Ready(Some(Ok(frame))) if body.is_end_stream() => {
+                Ok(Held::new(frame.into_data().unwrap_or_default().into(), body, None))
+            }
+            // Boxed, because few answers need it and the future of each request would be larger for it.
+            first => Box::pin(self.read_on(declared, first, body)).await,
+        }
+    }
+
+    async fn read_on(self, declared: usize, first: Poll<NextFrame>, mut body: Streamed) -> Result<Held, Failure> {
+        let (mut chunks, mut claim) = (Chunks::default(), self.budget.claim());
+        let mut fits = claim.extend_to(declared);
+        let mut next = first;
+        loop {
+            let frame = match next {
+                Poll::Ready(frame) => frame,
+                Poll::Pending if !fits => break,
+                Poll::Pending => timeout(self.idle, body.frame()).await.map_err(|_| late())?,
+            };
+            let Some(frame) = frame else { break };
+            chunks.push(frame.map_err(|error| broken(&error))?.into_data().unwrap_or_default());
+            fits = fits && chunks.length() <= self.limit && claim.extend_to(chunks.length());
+            if !fits || body.is_end_stream() {
+                break;
+            }
+            next = Poll::Pending;
+        }
+        Ok(Held::new(chunks.into(), body, Some(claim)))
+    }
+}
+
+impl Held {
+    fn new(ahead: Ahead, body: Streamed, claim: Option<Claim>) -> Self {
+        let opened = body.connection_opened();
+        // Dropped here, a body that has been read to the end returns its connection before the answer is forwarded.
+        let rest = Some(body).filter(|body| !body.is_end_stream());
+        Self { ahead, rest, claim, opened }
+    }
+}
+
+impl From<Bytes> for Ahead {
+    fn from(piece: Bytes) -> Self {
+        Self { left: piece.len(), first: Some(piece), others: Vec::new().into_iter() }
+    }
+}
+
+impl From<Chunks> for Ahead {
+    fn from(chunks: Chunks) -> Self {
+        let (others, left) = chunks.finish();
+        Self { first: None, others: others.into_iter(), left }
+    }
+}
+
+impl Ahead {
+    /// The next piece.
+    pub(super) fn next(&mut self) -> Option<Bytes> {
+        let piece = self.first.take().or_else(|| self.others.next());
+        self.left -= piece.as_ref().map_or(0, Bytes::len);
+        piece
+    }
+
+    /// Bytes that are left.
+    pub(super) fn left(&self) -> usize {
+        self.left
+    }
+}
+
+fn late() -> Failure {
+    let message = "the answer of the origin did not continue in time (timeouts.response_idle)";
+    Failure::new(Code::UpstreamTimeout, message).with_sent(Sent::Maybe)
+}
+
+fn broken(error: &BodyError) -> Failure {
+    let code = error.code();
+    let message = match code {
+        Code::UpstreamBadResponse => "the origin did not answer in valid HTTP",
+        _ => "the connection to the origin broke within the answer",
+    };
+    Failure::new(code, message).with_sent(Sent::Maybe).because(error)
+}
