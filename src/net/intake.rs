@@ -8,7 +8,7 @@
 //! The guard reads bytes where the socket put them; only a head that arrives in pieces is held back and copied. HTTP/2 is
 //! refused: the signed target would be what an HTTP/2 library made of the bytes, not the bytes.
 //!
-//! [`clock`] ends a connection whose peer sends nothing, or reads nothing.
+//! `clock` ends a connection whose peer sends nothing, or reads nothing.
 
 mod chunks;
 mod clock;

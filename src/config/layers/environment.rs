@@ -122,15 +122,15 @@ fn nearest(key: &str) -> Option<String> {
 /// Source: Kubernetes documentation, "Accessing the Service", environment variables.
 fn is_service_link(rest: &str, value: &str) -> bool {
     let is_upper = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
-    let table = rest.split_once("__").map(|(table, _)| table.to_ascii_lowercase());
-    let is_ours = table.is_some_and(|table| keys::place(&[&table]) == Place::Table);
-    if is_ours || rest.starts_with('_') || !rest.bytes().all(is_upper) {
+    if !rest.bytes().all(is_upper) {
         return false;
     }
-    // The name of a Service may hold any of these words too, so each place of each is tried.
+    // The name of a Service may hold any of these words too, so each place of each is tried. It may hold two hyphens in a row, but
+    // does not end in one; below a table of ours these words come right after "__".
     let after = |word: &'static str| {
         rest.match_indices(word).filter_map(move |(at, _)| {
-            let ends_a_name = at == 0 || rest[..at].ends_with('_') && !rest[..at].ends_with("__");
+            let name = rest[..at].strip_suffix('_').unwrap_or_default();
+            let ends_a_name = at == 0 || name.ends_with(|last: char| last != '_');
             ends_a_name.then(|| &rest[at + word.len()..])
         })
     };

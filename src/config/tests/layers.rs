@@ -89,7 +89,7 @@ fn one_key_set_by_two_spellings_of_a_variable_is_refused() {
 
 #[test]
 fn variables_that_kubernetes_makes_for_services_are_ignored() {
-    for service in ["", "METRICS_", "GATEWAY_", "ADMIN_PORT_", "LISTEN_", "A__B_", "0_"] {
+    for service in ["", "METRICS_", "GATEWAY_", "ADMIN_PORT_", "LISTEN_", "A__B_", "LISTEN__TLS_", "_X_", "0_"] {
         let mut given = Given::new();
         for (name, value) in [
             ("SERVICE_HOST", "10.0.0.11"),
@@ -127,11 +127,13 @@ fn a_variable_that_only_looks_like_one_of_kubernetes_is_reported() {
         ("METRICS_PORT_8080_TCP_PROTO", "udp"),
         ("METRICS_PORT_8080_TLS", "tcp://10.0.0.11:8080"),
         ("METRICS_PORT_808000_TCP", "tcp://10.0.0.11:8080"),
-        // Below a table of ours, and no name that a Service can have.
+        // Below a table of ours, where the name of the Service would end in a hyphen.
         ("LISTEN__SERVICE_PORT", "8080"),
-        ("UPSTREAM__PROXY_SERVICE_HOST", "10.0.0.11"),
-        ("LIMITS__BODY_PORT", "tcp://10.0.0.11:8080"),
-        ("_METRICS_SERVICE_PORT", "8080"),
+        ("ADMIN__SERVICE_HOST", "10.0.0.11"),
+        ("ADMIN__PORT", "tcp://10.0.0.11:8080"),
+        ("_SERVICE_PORT", "8080"),
+        ("ADMIN__ADDRESS_PORT", "9090"),
+        ("UPSTREAM__ORIGIN_PORT", "443"),
         ("metrics_service_port", "8080"),
     ] {
         let name = format!("WONDER_SIGNER_{name}");

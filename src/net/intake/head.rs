@@ -19,7 +19,7 @@ pub enum Refusal {
     Version,
     /// A byte in the target that must be percent-encoded.
     Target,
-    /// A target longer than [`LONGEST_TARGET`].
+    /// A target longer than `LONGEST_TARGET`.
     LongTarget,
     /// A `#` in the target.
     Fragment,
