@@ -1,7 +1,7 @@
 //! The catalogue of Wonder's named operations: method and path template become `customers.create`.
 //!
 //! Metric labels, log lines and policy all take their names from this one table, so no raw path (which may carry a merchant's
-//! own reference number) ever becomes a label. A request that is in no row is `other`. Source: `wonder-api.md` §5.
+//! own reference number) ever becomes a label. A request that is in no row is `other`. Source: `deploy/docs/wonder.md` §5.3.
 //!
 //! ```
 //! use wonder_signer::operations::find;
@@ -152,9 +152,8 @@ macro_rules! issuing {
 }
 
 static ROWS: [Operation; 35] = numbered([
-    // §1, §5.11
     Operation::confirmed("echo", "POST", &["/svc/payment/api/v1/echo", payment!("echo")]),
-    // §5.1 customers
+    // customers
     Operation::confirmed("customers.list", "GET", &[payment!("customers")]),
     Operation::confirmed("customers.create", "POST", &[payment!("customers")]),
     Operation::confirmed("customers.get_by_reference", "GET", &[payment!("customers/ref/{ref}")]),
@@ -162,23 +161,23 @@ static ROWS: [Operation; 35] = numbered([
     Operation::confirmed("customers.update", "PUT", &[payment!("customers/{id}")]),
     Operation::guessed("customers.get", "GET", &[payment!("customers/{id}")]),
     Operation::guessed("customers.delete", "DELETE", &[payment!("customers/{id}")]),
-    // §5.2 payment tokens; a client may send the literal word `uuid` in place of the customer's, which a placeholder takes too
+    // payment tokens; a client may send the literal word `uuid` in place of the customer's, which a placeholder takes too
     Operation::confirmed("payment_tokens.check", "POST", &[payment!("customers/{id}/payment_tokens/check")]),
     Operation::guessed("payment_tokens.create", "POST", &[payment!("customers/{id}/payment_tokens")]),
     Operation::guessed("payment_tokens.list", "GET", &[payment!("customers/{id}/payment_tokens")]),
     Operation::guessed("payment_tokens.delete", "DELETE", &[payment!("customers/{id}/payment_tokens/{token}")]),
-    // §5.3 orders
+    // orders
     Operation::confirmed("orders.create", "POST", &[payment!("orders")]),
     Operation::confirmed("orders.check", "POST", &[payment!("orders/check")]),
     Operation::confirmed("orders.list", "GET", &[payment!("orders/list")]),
     Operation::confirmed("orders.void", "POST", &[payment!("orders/void")]),
     Operation::confirmed("orders.refund", "POST", &[payment!("orders/refund")]),
     Operation::guessed("orders.close", "POST", &[payment!("orders/close")]),
-    // §5.4 transactions and direct payments
+    // transactions and direct payments
     Operation::confirmed("transactions.void", "POST", &[payment!("transactions/void")]),
     Operation::confirmed("transactions.check", "POST", &[payment!("transactions/check")]),
     Operation::confirmed("open_payments.create", "POST", &[payment!("open_payments")]),
-    // §5.5 recurring payments
+    // recurring payments
     Operation::confirmed("plans.list", "GET", &[payment!("recurring_payments/plan")]),
     Operation::guessed("plans.create", "POST", &[payment!("recurring_payments/plan")]),
     Operation::confirmed("plans.calculate", "POST", &[payment!("recurring_payments/plan/calculate")]),
@@ -188,12 +187,12 @@ static ROWS: [Operation; 35] = numbered([
     Operation::confirmed("plans.recover", "PUT", &[payment!("recurring_payments/plan/{id}/recover")]),
     Operation::confirmed("billing_configs.create", "POST", &[payment!("recurring_payments/billing_configs")]),
     Operation::confirmed("items.create", "POST", &[payment!("recurring_payments/items")]),
-    // §5.7 issuing, a service of its own
+    // issuing, a service of its own
     Operation::confirmed("cards.create", "POST", &[issuing!("cards")]),
     Operation::guessed("cards.list", "GET", &[issuing!("cards")]),
     Operation::confirmed("cards.limit_history", "GET", &[issuing!("cards/{id}/limit/history")]),
     Operation::confirmed("card_transactions.list", "GET", &[issuing!("transactions")]),
-    // §5.9 the encrypted terminal relay, §5.6 and §5.8 to §5.10: known by title only, no path to match
+    // Terminals, batches, payouts and others are known by title only: no path to match.
     Operation::guessed("other", "", &[]),
 ]);
 

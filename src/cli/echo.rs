@@ -19,7 +19,7 @@ use crate::{
     signing::{self, Nonce, RequestTime, Stamp, diagnosis::clock::TOLERANCE_SECONDS},
 };
 
-/// Wonder's call without side effects (`wonder-api.md` §1).
+/// Wonder's call without side effects (`deploy/docs/wonder.md` §1).
 const ECHO: &str = "/svc/payment/api/v1/openapi/echo";
 /// The most that is read of an answer. Wonder's has some hundred bytes.
 const LONGEST_ANSWER: usize = 64 * 1024;

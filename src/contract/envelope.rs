@@ -10,7 +10,7 @@ pub const ERROR: HeaderName = HeaderName::from_static("x-wonder-signer-error");
 /// Response header that says whether Wonder may have seen the request: `X-Wonder-Signer-Sent: no`.
 pub const SENT: HeaderName = HeaderName::from_static("x-wonder-signer-sent");
 
-/// The body, in the shape of Wonder's envelope (`wonder-api.md` §4) with `code` a string.
+/// The body, in the shape of Wonder's envelope (`deploy/docs/wonder.md` §4) with `code` a string.
 ///
 /// ```
 /// use wonder_signer::contract::{Code, Envelope, Sent};

@@ -11,7 +11,7 @@ const OURS: &str = "x-wonder-signer-";
 ///
 /// The rest has no framing, no routing, no signature, no name that another program may read as one of these, and nothing that the
 /// caller nominated in `Connection`. The caller of this function sets `Content-Length`, `Host` and the signature headers after it. A
-/// missing `Content-Type` becomes `application/json` (`wonder-api.md` §2.1).
+/// missing `Content-Type` becomes `application/json` (`deploy/docs/wonder.md` §2.1).
 pub fn to_upstream(headers: &mut HeaderMap, mut stripped: impl FnMut(Stripped)) {
     remove_nominated(headers, &mut stripped);
     let unwanted: Vec<(HeaderName, Fate)> = headers

@@ -73,7 +73,7 @@ impl Failure {
         self.cause.as_deref()
     }
 
-    /// The answer, in the shape of Wonder's envelope (`wonder-api.md` §4) with `code` a string.
+    /// The answer, in the shape of Wonder's envelope (`deploy/docs/wonder.md` §4) with `code` a string.
     #[must_use]
     pub fn respond(&self, request_id: &HeaderValue) -> Response<Bytes> {
         let envelope = Envelope::new(self.code, self.sent, &self.message, request_id.to_str().unwrap_or_default());

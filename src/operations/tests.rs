@@ -1,50 +1,14 @@
 use super::*;
 
-/// The index of confirmed routes, `wonder-api.md` §5.11, as printed there, each with the name that it must get.
-const CONFIRMED: &str = "
-POST   /svc/payment/api/v1/echo                                              echo
-POST   /svc/payment/api/v1/openapi/echo                                      echo
-GET    /svc/payment/api/v1/openapi/customers                                 customers.list
-POST   /svc/payment/api/v1/openapi/customers                                 customers.create
-PUT    /svc/payment/api/v1/openapi/customers/{id}                            customers.update
-GET    /svc/payment/api/v1/openapi/customers/ref/{ref}                       customers.get_by_reference
-POST   /svc/payment/api/v1/openapi/customers/by/token                        customers.get_by_token
-POST   /svc/payment/api/v1/openapi/customers/{uuid}/payment_tokens/check     payment_tokens.check
-POST   /svc/payment/api/v1/openapi/orders                                    orders.create
-POST   /svc/payment/api/v1/openapi/orders/check                              orders.check
-GET    /svc/payment/api/v1/openapi/orders/list                               orders.list
-POST   /svc/payment/api/v1/openapi/orders/void                               orders.void
-POST   /svc/payment/api/v1/openapi/orders/refund                             orders.refund
-POST   /svc/payment/api/v1/openapi/transactions/void                         transactions.void
-POST   /svc/payment/api/v1/openapi/transactions/check                        transactions.check
-POST   /svc/payment/api/v1/openapi/open_payments                             open_payments.create
-GET    /svc/payment/api/v1/openapi/recurring_payments/plan                   plans.list
-GET    /svc/payment/api/v1/openapi/recurring_payments/plan/{id}              plans.get
-POST   /svc/payment/api/v1/openapi/recurring_payments/plan/calculate         plans.calculate
-PUT    /svc/payment/api/v1/openapi/recurring_payments/plan/{id}/cancel       plans.cancel
-PUT    /svc/payment/api/v1/openapi/recurring_payments/plan/{id}/recover      plans.recover
-POST   /svc/payment/api/v1/openapi/recurring_payments/billing_configs        billing_configs.create
-POST   /svc/payment/api/v1/openapi/recurring_payments/items                  items.create
-POST   /svc/ts/api/v1/openapi/cards                                          cards.create
-GET    /svc/ts/api/v1/openapi/cards/{id}/limit/history                       cards.limit_history
-GET    /svc/ts/api/v1/openapi/transactions                                   card_transactions.list
-";
-
-/// The guesses: what the reference marks so, and the deletion of a token, for which it gives no path.
-const GUESSED: &str = "
-GET    /svc/payment/api/v1/openapi/customers/{id}                            customers.get
-DELETE /svc/payment/api/v1/openapi/customers/{id}                            customers.delete
-POST   /svc/payment/api/v1/openapi/customers/{uuid}/payment_tokens           payment_tokens.create
-GET    /svc/payment/api/v1/openapi/customers/{uuid}/payment_tokens           payment_tokens.list
-DELETE /svc/payment/api/v1/openapi/customers/{uuid}/payment_tokens/{token}   payment_tokens.delete
-POST   /svc/payment/api/v1/openapi/orders/close                              orders.close
-POST   /svc/payment/api/v1/openapi/recurring_payments/plan                   plans.create
-PUT    /svc/payment/api/v1/openapi/recurring_payments/plan/{id}              plans.update
-GET    /svc/ts/api/v1/openapi/cards                                          cards.list
-";
-
-fn rows(list: &'static str) -> Vec<[&'static str; 3]> {
-    list.lines().filter_map(|line| line.split_whitespace().collect::<Vec<_>>().try_into().ok()).collect()
+/// The table of `deploy/docs/wonder.md` §5.3: method, template, name, mark, whether the simulator serves it.
+fn documented() -> Vec<[&'static str; 5]> {
+    let page = include_str!("../../deploy/docs/wonder.md");
+    let rows = page.lines().filter(|line| line.contains("| `/svc/"));
+    rows.map(|line| {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(|cell| cell.trim().trim_matches('`')).collect();
+        cells.try_into().unwrap()
+    })
+    .collect()
 }
 
 /// A path as a client would send it: the placeholders filled with what stands there in real life.
@@ -61,27 +25,19 @@ fn payment(path: &str) -> String {
 }
 
 #[test]
-fn names_all_26_confirmed_routes() {
-    let rows = rows(CONFIRMED);
-    assert_eq!(rows.len(), 26);
-    for [method, template, name] in rows {
+fn names_every_documented_route_and_marks_guesses() {
+    let rows = documented();
+    assert_eq!(rows.iter().filter(|row| row[3] == "confirmed").count(), 26);
+    for [method, template, name, mark, _] in rows {
         let operation = find(method, &filled(template));
-        assert_eq!((operation.name(), operation.is_confirmed()), (name, true), "{method} {template}");
+        assert_eq!((operation.name(), operation.is_confirmed()), (name, mark == "confirmed"), "{method} {template}");
+        assert!(["confirmed", "derived"].contains(&mark), "{mark}");
     }
 }
 
 #[test]
-fn names_every_guessed_route_and_marks_it_so() {
-    for [method, template, name] in rows(GUESSED) {
-        let operation = find(method, &filled(template));
-        assert_eq!((operation.name(), operation.is_confirmed()), (name, false), "{method} {template}");
-    }
-}
-
-#[test]
-fn holds_no_row_that_is_in_neither_list() {
-    let listed = rows(CONFIRMED).len() + rows(GUESSED).len();
-    assert_eq!(CATALOGUE.iter().map(|row| row.templates().len()).sum::<usize>(), listed);
+fn holds_no_row_that_is_not_documented() {
+    assert_eq!(CATALOGUE.iter().map(|row| row.templates().len()).sum::<usize>(), documented().len());
 }
 
 #[test]

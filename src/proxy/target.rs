@@ -8,9 +8,9 @@ use http::uri::PathAndQuery;
 
 use crate::net::respond::{Code, Failure};
 
-/// Wonder serves everything under this (`wonder-api.md` §5.12).
+/// Wonder serves everything under this (`deploy/docs/wonder.md` §5.4).
 const ROOT: &str = "/svc/";
-/// Below [`ROOT`], the family of operations that RSA does not sign (`wonder-api.md` §8.1).
+/// Below [`ROOT`], the family of operations that RSA does not sign (`deploy/docs/wonder.md` §5.4).
 const PUBLIC: [&[u8]; 2] = [b"payment", b"public"];
 
 /// Refuses a target that is outside [`ROOT`], or in [`PUBLIC`], for any reader. The query does not matter.

@@ -1,5 +1,5 @@
 //! The words of the signature headers: AppID, request time, nonce, and the credential made of them
-//! (`wonder-api.md` §2.1 to §2.3). Each is parsed once; what exists is well formed.
+//! (`deploy/docs/wonder.md` §2.1 to §2.3). Each is parsed once; what exists is well formed.
 
 use std::{fmt, str::FromStr};
 
@@ -130,7 +130,7 @@ impl RequestTimeText {
     }
 }
 
-/// 16 characters of `0-9A-Za-z`, used once (`wonder-api.md` §2.3).
+/// 16 characters of `0-9A-Za-z`, used once (`deploy/docs/wonder.md` §2.3).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Nonce([u8; 16]);
 

@@ -1,4 +1,4 @@
-//! What is signed: the pre-sign string and the HMAC chain over it (`wonder-api.md` §2.4).
+//! What is signed: the pre-sign string and the HMAC chain over it (`deploy/docs/wonder.md` §2.4).
 
 use hmac::{Hmac, Mac as _, digest::Output};
 use sha2::Sha256;
@@ -63,7 +63,7 @@ pub fn signature_message<B: AsRef<[u8]>>(stamp: &Stamp, method: &str, target: &s
 }
 
 /// Whether a body has bytes but white space alone, in which case Wonder's own SDKs disagree on whether it is signed
-/// (`wonder-api.md` §2.5), so that it cannot be signed safely.
+/// (`deploy/docs/wonder.md` §2.5), so that it cannot be signed safely.
 ///
 /// White space is what their `trim` removes, the byte order mark and non-ASCII spaces included. A space of several
 /// bytes may lie across chunks.

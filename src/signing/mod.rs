@@ -2,7 +2,7 @@
 //!
 //! Nothing in here reads a clock, a file, a socket or the environment; time, nonce and key are handed in.
 //!
-//! # The scheme (`wonder-api.md` §2.4)
+//! # The scheme (`deploy/docs/wonder.md` §2.4)
 //!
 //! ```text
 //! k1  = HMAC-SHA256(key = nonce, message = request time)

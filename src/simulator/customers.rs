@@ -1,4 +1,4 @@
-//! The calls of Wonder's customer pages (`wonder-api.md` §5.1).
+//! The calls of Wonder's customer pages (`deploy/docs/wonder.md` §5.1).
 //!
 //! `company_name` is taken and checked but not given back: the documented customer object has no such field.
 
@@ -28,7 +28,7 @@ const METHODS: [&str; 8] =
     ["Credit Card", "Alipay", "Wechat Pay", "Google Pay", "FPS", "Octopus Business", "Union Pay", "Payment Token"];
 const METHOD_LIST: &str =
     "Credit Card, Alipay, Wechat Pay, Google Pay, FPS, Octopus Business, Union Pay, Payment Token";
-/// The most rows a page has (`wonder-api.md` §6).
+/// The most rows a page has (`deploy/docs/wonder.md` §6).
 const MOST_ROWS: usize = 1000;
 /// The rows of a page when the caller does not say; Wonder documents none.
 const USUAL_ROWS: usize = 20;

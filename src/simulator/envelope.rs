@@ -19,7 +19,7 @@ use super::{
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TOTAL_ENTRIES: HeaderName = HeaderName::from_static("x-total-entries");
 
-/// A success: `{"code":200,"message":"success","data":…}` (`wonder-api.md` §4).
+/// A success: `{"code":200,"message":"success","data":…}` (`deploy/docs/wonder.md` §4).
 #[derive(Debug, Clone)]
 pub(super) struct Answer {
     data: Value,

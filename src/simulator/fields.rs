@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::refusal::{JsonType, Refusal, Rule};
 
-/// The longest text a field takes, in characters (`wonder-api.md` §5.1).
+/// The longest text a field takes, in characters (`deploy/docs/wonder.md` §5.1).
 pub(super) const TEXT: usize = 255;
 /// The longest URL a field takes, in characters; Wonder documents none.
 pub(super) const URL: usize = 2048;

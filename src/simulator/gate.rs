@@ -1,5 +1,5 @@
 //! The gate: nothing under `/svc/` is served before its signature was verified, step by step, over the target and the
-//! body exactly as they arrived (`wonder-api.md` §2).
+//! body exactly as they arrived (`deploy/docs/wonder.md` §2).
 //!
 //! `X-Skip-Signature` has no meaning here. Two targets never come this far as they were sent, because hyper reads them
 //! first: one with a raw `"`, `<` or `>` in its query gets hyper's own 400 without a body, and a fragment (`#…`), which
@@ -34,7 +34,7 @@ pub(super) const BODY_LIMIT: usize = 2 * 1024 * 1024;
 const LARGEST_EXPLAINED: usize = 64 * 1024;
 /// How long a body may take to arrive.
 const BODY_TIME: Duration = Duration::from_secs(30);
-/// How far the request time may be from ours, in seconds, either way (`wonder-api.md` §2.2).
+/// How far the request time may be from ours, in seconds, either way (`deploy/docs/wonder.md` §2.2).
 const WINDOW: u64 = 1800;
 /// How many nonces one generation holds.
 const GENERATION: usize = 1 << 20;

@@ -1,4 +1,4 @@
-//! Words for people in the three languages of Wonder's `x-i18n-lang` header (`wonder-api.md` §2.1): how a language is
+//! Words for people in the three languages of Wonder's `x-i18n-lang` header (`deploy/docs/wonder.md` §2.1): how a language is
 //! chosen and how a text is filled in. The refusals and their texts are in `refusal.rs`.
 
 use http::HeaderMap;

@@ -1,4 +1,4 @@
-//! A strict local stand-in for the Wonder gateway: it verifies every signature as `wonder-api.md` §2 says, names the
+//! A strict local stand-in for the Wonder gateway: it verifies every signature as `deploy/docs/wonder.md` §2 says, names the
 //! step that fails, and keeps customers and payment tokens in memory. Nothing here is a copy of Wonder's own code, and
 //! what Wonder does not document is decided in the file that does it and marked there.
 //!
@@ -57,7 +57,10 @@ use uuid::Uuid;
 
 pub use server::Simulator;
 
-use crate::signing::{AppId, RequestTime, VerifyingKey};
+use crate::{
+    operations,
+    signing::{AppId, RequestTime, VerifyingKey},
+};
 use envelope::Answer;
 use fields::Fields;
 use gate::Gate;
@@ -145,12 +148,22 @@ fn router(options: Options, origin: String) -> Router {
         .with_state(wonder)
 }
 
-/// Both echo paths: gives `message` back, whatever it is. The envelope is a guess (`wonder-api.md` §1).
+/// Both echo paths: gives `message` back, whatever it is. The envelope is a guess (`deploy/docs/wonder.md` §1).
 async fn echo(body: Bytes) -> Result<Answer, Refusal> {
     let body = fields::json(&body)?;
     Ok(Answer::new(json!({ "message": Fields::of(&body)?.value("message")? })))
 }
 
-async fn nowhere(uri: http::Uri) -> Refusal {
-    if uri.path().starts_with("/svc/") { Refusal::NoRoute } else { Refusal::NotWonder }
+async fn nowhere(method: http::Method, uri: http::Uri) -> Refusal {
+    let path = uri.path();
+    if !path.starts_with("/svc/") {
+        return Refusal::NotWonder;
+    }
+    if path.starts_with("/svc/payment/public/") {
+        return Refusal::NotServed("of the mobile SDK, which signs nothing");
+    }
+    // A path that Wonder has for another method is known all the same.
+    let methods = [method.as_str(), "GET", "POST", "PUT", "DELETE"];
+    let operation = methods.into_iter().map(|method| operations::find(method, path)).find(|found| !found.is_other());
+    operation.map_or(Refusal::NoRoute, |operation| Refusal::NotServed(operation.name()))
 }

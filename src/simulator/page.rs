@@ -1,7 +1,10 @@
 //! The 3-D Secure page: what `verify_url` opens. A person approves or declines there, by hand; it is outside `/svc/` and nobody signs
 //! for it, as with the real one. After the decision it returns to the merchant by itself.
 
-use std::sync::{Arc, LazyLock};
+use std::{
+    fmt::Write as _,
+    sync::{Arc, LazyLock},
+};
 
 use axum::{
     Form,
@@ -91,7 +94,8 @@ impl Content {
             let merchant = host(url).unwrap_or(url);
             inner += &paragraph(&language.fill(&RETURNING, &[merchant, &RETURNS_AFTER.to_string()]));
             let (url, text) = (escape(url), escape(language.pick(&BACK)));
-            inner += &format!("<a href=\"{url}\" class=\"back act\" rel=\"noopener noreferrer\">{text}</a>");
+            // Writing to a `String` does not fail.
+            let _ = write!(inner, "<a href=\"{url}\" class=\"back act\" rel=\"noopener noreferrer\">{text}</a>");
         }
         let heading = escape(language.pick(heading));
         Self { class, icon, heading, inner, returns_to: return_url.as_deref().map(escape) }

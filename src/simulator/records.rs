@@ -81,7 +81,7 @@ impl Means {
     }
 }
 
-/// How far a token is. The words are a guess (`wonder-api.md` §5.2).
+/// How far a token is (`deploy/docs/wonder.md` §5.2).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum TokenState {
     Pending,

@@ -1,6 +1,6 @@
 //! Every way in which the simulator says no: status, code and message of each, in one table.
 //!
-//! Only `E000002` is a code of Wonder's own (`wonder-api.md` §4). Every other number here is INVENTED, because the
+//! Only `E000002` is a code of Wonder's own (`deploy/docs/wonder.md` §4). Every other number here is INVENTED, because the
 //! page with the real ones could not be read: do not build on them.
 
 use http::StatusCode;
@@ -54,7 +54,9 @@ pub(super) enum Refusal {
     NoCustomer,
     /// The customer has no such payment token.
     NoToken,
-    /// Properly signed, but nothing is served there.
+    /// Wonder has this operation, the simulator does not.
+    NotServed(&'static str),
+    /// Properly signed, but no operation of Wonder is known there.
     NoRoute,
     /// Not under `/svc/`, where the signed calls are.
     NotWonder,
@@ -109,7 +111,7 @@ impl Refusal {
     pub(super) fn status(&self) -> StatusCode {
         match self.number() {
             1..=9 => StatusCode::UNAUTHORIZED,
-            30..=33 => StatusCode::NOT_FOUND,
+            30..=34 => StatusCode::NOT_FOUND,
             40 => StatusCode::METHOD_NOT_ALLOWED,
             41 => StatusCode::REQUEST_TIMEOUT,
             43 => StatusCode::PAYLOAD_TOO_LARGE,
@@ -143,6 +145,7 @@ impl Refusal {
             Self::NoToken => 31,
             Self::NoRoute => 32,
             Self::NotWonder => 33,
+            Self::NotServed(_) => 34,
             Self::Method => 40,
             Self::BodyTimeout => 41,
             Self::BodyCut => 42,
@@ -165,7 +168,7 @@ impl Refusal {
             Self::NotJson => "json",
             Self::FieldMissing(_) | Self::FieldType(..) | Self::FieldTooLong(..) | Self::FieldValue(..) => "field",
             Self::NoCustomer | Self::NoToken => "unknown_id",
-            Self::NoRoute | Self::NotWonder => "route",
+            Self::NotServed(_) | Self::NoRoute | Self::NotWonder => "route",
             Self::Method => "method",
             Self::BodyTimeout | Self::BodyCut | Self::BodyTooLarge(_) => "body",
             Self::Full(_) => "memory",
@@ -189,6 +192,7 @@ impl Refusal {
                 Rule::Number(from, to) => language.fill(self.text(), &[field, &from.to_string(), &to.to_string()]),
                 _ => language.fill(self.text(), &[field]),
             },
+            Self::NotServed(operation) => language.fill(self.text(), &[operation]),
             Self::BodyTooLarge(limit) | Self::Full(limit) => language.fill(self.text(), &[&limit.to_string()]),
             _ => language.fill(self.text(), &[]),
         }

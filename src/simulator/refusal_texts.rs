@@ -101,10 +101,17 @@ pub(super) fn of(refusal: &Refusal) -> &'static Text {
                 en: "There is no such payment token.", hk: "沒有此付款令牌。", cn: "没有此支付令牌。"
             }
         }
+        Refusal::NotServed(_) => &Text {
+            en: "The signature is right. Wonder has this operation ({0}), but the simulator does not serve it; \
+                 deploy/docs/wonder.md lists what it serves.",
+            hk: "簽名正確。Wonder 提供此操作（{0}），但模擬器不提供；deploy/docs/wonder.md 列出模擬器提供的操作。",
+            cn: "签名正确。Wonder 提供此操作（{0}），但模拟器不提供；deploy/docs/wonder.md 列出模拟器提供的操作。",
+        },
         Refusal::NoRoute => &Text {
-            en: "The signature is right, but the simulator does not serve this path.",
-            hk: "簽名正確，但模擬器不提供此路徑。",
-            cn: "签名正确，但模拟器不提供此路径。",
+            en: "The signature is right, but no operation of Wonder is known at this path. Usual cause: a misspelt path, a slash \
+                 at its end, or another version.",
+            hk: "簽名正確，但此路徑沒有已知的 Wonder 操作。常見原因：路徑拼寫錯誤、結尾多了斜線，或版本不同。",
+            cn: "签名正确，但此路径没有已知的 Wonder 操作。常见原因：路径拼写错误、结尾多了斜线，或版本不同。",
         },
         Refusal::NotWonder => &Text {
             en: "The path is not under /svc/, where all signed calls are.",

@@ -1,5 +1,4 @@
-//! The calls of Wonder's payment-token pages (`wonder-api.md` §5.2). Paths other than `check`, the `wechatpay` body, and
-//! the words of `state` are guesses there, and so they are here.
+//! The calls of Wonder's payment-token pages (`deploy/docs/wonder.md` §5.2 and §5.3, where the marks say what is sure).
 
 use std::sync::Arc;
 

@@ -14,6 +14,7 @@ mod check;
 mod contract;
 mod crowds;
 mod deadlines;
+mod documents;
 mod drain;
 mod egress;
 mod endurance;

@@ -10,7 +10,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Tries the usual other bodies on `signed`, one in memory at a time.
 pub(super) fn find(body: &[u8], signed: impl Fn(&[u8]) -> bool) -> Option<Mistake> {
     if body.is_empty() {
-        // PHP's SDK signs `[]`, the JSON of an empty array, for a GET (`wonder-api.md` §2.5).
+        // PHP's SDK signs `[]`, the JSON of an empty array, for a GET (`deploy/docs/wonder.md` §2.5).
         let invented: [&[u8]; 7] = [b"{}", b"[]", b"null", b"\"\"", b"''", b" ", b"undefined"];
         return invented.into_iter().any(signed).then_some(Mistake::BodyInvented);
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::signing::RequestTime;
 
-/// How far a request time may lie from Wonder's own, in seconds (`wonder-api.md` §2.2).
+/// How far a request time may lie from Wonder's own, in seconds (`deploy/docs/wonder.md` §2.2).
 pub const TOLERANCE_SECONDS: u64 = 1800;
 
 /// A clock that shows local time may also be a little wrong, in seconds.

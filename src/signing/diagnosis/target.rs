@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::Mistake;
 
-/// Wonder's hosts, and the one its own code samples carry (`wonder-api.md` §1).
+/// Wonder's hosts, and the one its own code samples carry (`deploy/docs/wonder.md` §1).
 const HOSTS: [&str; 3] = ["gateway-stg.wonder.today", "gateway.wonder.today", "developer.wonder.today"];
 
 /// Tries the usual other targets on `signed`.

@@ -103,7 +103,7 @@ async fn copies_the_request_id_to_every_answer() {
 #[tokio::test]
 async fn answers_in_the_envelope_wherever_there_is_nothing() {
     let world = World::plain().await;
-    for target in ["/svc/", "/svc/ts/api/v1/openapi/cards", "/svc/payment/api/v1/openapi/customers/"] {
+    for target in ["/svc/", "/svc/ts/api/v1/openapi/card", "/svc/payment/api/v1/openapi/customers/"] {
         world.call("GET", target, "").await.refused(404, "E000032");
     }
     for target in ["/", "/svc", "/other", "/%73vc/payment/api/v1/echo"] {

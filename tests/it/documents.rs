@@ -1,0 +1,85 @@
+//! Nothing is cited that is not there.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Every text of the repository, with its path from the root.
+fn texts() -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    let mut folders = vec![root.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap()) {
+            let (path, name) = (entry.path(), entry.file_name());
+            if entry.file_type().unwrap().is_dir() {
+                // What is built, what git keeps, and inputs of the fuzzers.
+                if !["target", ".git", "corpus", "node_modules"].iter().any(|other| name == *other) {
+                    folders.push(path);
+                }
+            } else if let Ok(text) = fs::read_to_string(&path) {
+                found.push((path.strip_prefix(root).unwrap().to_path_buf(), text));
+            }
+        }
+    }
+    found
+}
+
+/// The words of `text` that look like a path to a page of documentation.
+fn cited(text: &str) -> impl Iterator<Item = &str> {
+    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || "._/:-".contains(c)));
+    words.map(|word| word.trim_end_matches(['.', ':'])).filter(|word| {
+        let page = Path::new(word);
+        let is_page = page.extension().is_some_and(|ending| ending == "md") && page.file_stem().is_some();
+        is_page && !word.contains("://")
+    })
+}
+
+/// As a link has it, from the page's own folder; as prose has it, from the root or by a name that the repository has.
+fn is_there(file: &Path, page: &str, all: &[(PathBuf, String)]) -> bool {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folders = file.ancestors().skip(1);
+    folders.map(|folder| root.join(folder).join(page)).any(|path| path.exists())
+        || (!page.contains('/') && all.iter().any(|(path, _)| path.file_name().is_some_and(|name| name == page)))
+}
+
+#[test]
+fn no_file_cites_a_page_that_is_not_in_the_repository() {
+    let all = texts();
+    let gone: Vec<String> = all
+        .iter()
+        .flat_map(|(file, text)| {
+            cited(text).filter(|page| !is_there(file, page, &all)).map(|page| format!("{}: {page}", file.display()))
+        })
+        .collect();
+    assert!(all.len() > 100 && gone.is_empty(), "{gone:#?}");
+}
+
+/// The check itself: it sees what it is for.
+#[test]
+fn a_page_that_is_not_there_is_seen() {
+    let all = texts();
+    // In two parts, because this file is searched as well.
+    let gone = ["gone", "md"].join(".");
+    let text = format!("see `{gone}` §2, [x](../{gone}#a), deploy/{gone}. https://example.com/{gone} deploy/errors.md");
+    let seen: Vec<&str> = cited(&text).filter(|page| !is_there(Path::new("src/lib.rs"), page, &all)).collect();
+    assert_eq!(seen, [gone.clone(), format!("../{gone}"), format!("deploy/{gone}")]);
+}
+
+#[test]
+fn every_section_that_is_cited_exists() {
+    let (all, page) = (texts(), include_str!("../../deploy/docs/wonder.md"));
+    let sections: Vec<&str> =
+        page.lines().filter(|line| line.starts_with("##")).filter_map(|line| line.split(' ').nth(1)).collect();
+    let mut count = 0;
+    for (file, text) in &all {
+        for after in text.split(&["deploy/docs/wonder.md`", "§"].join(" ")).skip(1) {
+            let section =
+                after.split(|c: char| !(c.is_ascii_digit() || c == '.')).next().unwrap().trim_end_matches('.');
+            assert!(sections.contains(&section), "{}: §{section}", file.display());
+            count += 1;
+        }
+    }
+    assert!(count > 10, "{count}");
+}

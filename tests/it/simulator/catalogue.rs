@@ -1,0 +1,56 @@
+//! What the simulator serves, held against the table that says so.
+
+use super::world::{Call, P, World};
+
+/// Method, path with its places filled, operation, whether the table says that the simulator serves it.
+fn documented() -> Vec<(String, String, String, bool)> {
+    let page = include_str!("../../../deploy/docs/wonder.md");
+    let rows = page.lines().filter(|line| line.contains("| `/svc/"));
+    rows.map(|line| {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(|cell| cell.trim().trim_matches('`')).collect();
+        let path = cells[1]
+            .replace("{id}", "0c6f6a3e-2d53-4f6b-9f55-3a1d6a0c7a10")
+            .replace("{token}", "7a4b2f10-9f0e-4c61-8b0e-5d2f1c3e9a77")
+            .replace("{ref}", "KTR-0042");
+        (cells[0].to_owned(), path, cells[2].to_owned(), cells[4] == "serves it")
+    })
+    .collect()
+}
+
+#[tokio::test]
+async fn serves_what_its_table_says_and_names_the_rest() {
+    let world = World::plain().await;
+    let rows = documented();
+    assert!(rows.len() > 30 && rows.iter().any(|row| row.3) && rows.iter().any(|row| !row.3));
+    for (method, path, operation, served) in rows {
+        let reply = world.send(&Call::signed(&method, &path, "")).await;
+        let code = reply.json()["code"].as_str().unwrap_or("200").to_owned();
+        // What is served answers a missing body or customer in its own words.
+        assert_eq!(!["E000032", "E000034", "E000040"].contains(&&code[..]), served, "{method} {path}: {code}");
+        if !served {
+            let said = reply.refused(404, "E000034");
+            assert!(said.contains(&format!("Wonder has this operation ({operation})")), "{said}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_path_that_nobody_knows_has_another_text_than_one_that_wonder_has() {
+    let world = World::plain().await;
+    for path in [
+        format!("{P}/ordres"),
+        format!("{P}/orders/"),
+        "/svc/payment/api/v2/openapi/orders".to_owned(),
+        "/svc/".to_owned(),
+    ] {
+        let said = world.send(&Call::signed("POST", &path, "{}")).await.refused(404, "E000032");
+        assert!(said.contains("no operation of Wonder is known at this path"), "{path}: {said}");
+    }
+    // Known for another method, and the mobile SDK's.
+    let said = world.send(&Call::signed("GET", &format!("{P}/orders"), "")).await.refused(404, "E000034");
+    assert!(said.contains("orders.create"), "{said}");
+    let said = world.send(&Call::signed("GET", "/svc/payment/public/api/v1/openapi/payment_methods", "")).await;
+    assert!(said.refused(404, "E000034").contains("of the mobile SDK"));
+    let chinese = world.send(&Call::signed("POST", &format!("{P}/orders"), "{}").header("x-i18n-lang", "zh-HK")).await;
+    assert!(chinese.refused(404, "E000034").contains("orders.create"));
+}
