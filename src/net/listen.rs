@@ -13,7 +13,6 @@ use tokio::{
     net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixSocket, UnixStream},
 };
 
-use rustix::fs::{Mode, fchmod};
 use tokio_rustls::server::TlsStream;
 
 use crate::config::ListenAddress;
@@ -56,7 +55,9 @@ impl Listener {
         // There is no moment at which more users may connect than `mode` says: `bind` gives the file the mode of the socket, less
         // the umask. What the umask took away is restored under another name, and nobody can connect before `listen`.
         let socket = UnixSocket::new_stream()?;
-        fchmod(&socket, Mode::from_raw_mode(mode))?;
+        // Elsewhere than on Linux fchmod(2) knows no sockets, and that nobody can connect yet has to do.
+        #[cfg(target_os = "linux")]
+        rustix::fs::fchmod(&socket, rustix::fs::Mode::from_raw_mode(mode))?;
         let unfinished = unfinished(path);
         let _ = std::fs::remove_file(&unfinished);
         socket.bind(&unfinished)?;
