@@ -15,6 +15,7 @@ mod lines;
 #[cfg(feature = "otel")]
 pub mod otlp;
 mod output;
+mod quota;
 mod request;
 #[cfg(test)]
 pub(crate) mod tests;

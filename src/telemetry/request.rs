@@ -3,9 +3,13 @@
 //! The server fills in a [`Finished`] and gives it to [`Requests`]; it knows nothing of levels, sampling or exporters.
 //! A record has no place for a target, a query, a header's value or a body, so none of these can get out.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use super::values;
+use super::{quota::Quota, values};
 use crate::{
     config::Log,
     contract::{Code, Sent, Severity},
@@ -20,7 +24,7 @@ macro_rules! line {
             request_id = $request.request_id,
             trace_id = $request.trace.map(|trace| tracing::field::display(trace.id)),
             operation = $request.operation,
-            method = $request.method,
+            method = $request.short_method(),
             status = $request.status,
             origin = $request.status.map(|_| $request.origin),
             sent = $request.sent_text(),
@@ -43,6 +47,9 @@ macro_rules! line {
         )
     };
 }
+
+/// Characters of a method that are logged.
+const METHOD: usize = 32;
 
 /// A request that is over, and its answer.
 #[derive(Debug, Clone)]
@@ -84,6 +91,18 @@ pub struct Finished<'a> {
 }
 
 impl Finished<'_> {
+    /// The method, cut where it is longer than any that there is: a caller may send as many bytes as a head may have.
+    #[must_use]
+    pub fn short_method(&self) -> &str {
+        // Methods are ASCII (RFC 9110 §9.1).
+        self.method.get(..METHOD).unwrap_or(self.method)
+    }
+
+    /// Whether it ended here before anything was signed for it.
+    fn was_refused_unsigned(&self) -> bool {
+        self.attempts == 0 && self.phases.signing.is_zero()
+    }
+
     /// Whether it went as it should: answered upstream with a status below 400, and the answer passed on whole.
     #[must_use]
     pub fn is_success(&self) -> bool {
@@ -177,12 +196,13 @@ pub trait Recorder: Send + Sync {
     fn record(&self, request: &Finished<'_>);
 }
 
-/// Takes in requests that are over. Clones share one recorder.
+/// Takes in requests that are over. Clones share one recorder and one quota.
 #[derive(Clone)]
 pub struct Requests {
     makes_traceparent: bool,
     chosen: Share,
     slow: Duration,
+    refused: Arc<Quota>,
     recorder: Option<Arc<dyn Recorder>>,
 }
 
@@ -191,7 +211,8 @@ impl Requests {
     #[must_use]
     pub fn new(log: &Log) -> Self {
         let slow = if log.slow_request.is_zero() { Duration::MAX } else { log.slow_request };
-        Self { makes_traceparent: log.make_traceparent, chosen: Share::new(log.sample_success), slow, recorder: None }
+        let chosen = Share::new(log.sample_success);
+        Self { makes_traceparent: log.make_traceparent, chosen, slow, refused: Arc::default(), recorder: None }
     }
 
     /// Makes traces too.
@@ -223,6 +244,9 @@ impl Requests {
     pub fn finished(&self, request: &Finished<'_>) {
         if let (Some(recorder), Some(Trace { recorded: true, .. })) = (&self.recorder, request.trace) {
             recorder.record(request);
+        }
+        if request.was_refused_unsigned() && !self.refused.admits(Instant::now()) {
+            return;
         }
         let slow = (request.total >= self.slow).then_some(true);
         match request.severity() {

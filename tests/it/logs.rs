@@ -7,6 +7,7 @@ use tokio::io::AsyncWriteExt as _;
 use crate::support::{
     closed::Closed,
     logged::Logged,
+    sidecar::metric,
     upstream::{Act, Recorder},
     wire::{exchange, read_message, request},
 };
@@ -37,6 +38,47 @@ async fn a_line_says_what_became_of_a_request() {
             "response_bytes": 12,
         })
     );
+}
+
+/// A caller in a loop whose requests are refused. The flood costs it next to nothing, and must not fill a disk.
+#[tokio::test]
+async fn lines_of_refused_requests_are_short_and_few_and_none_is_uncounted() {
+    const FLOOD: u64 = 1000;
+    let upstream = Recorder::start().await;
+    let program = Logged::before(&upstream.origin(), &[]).await;
+    let method = "M".repeat(60_000);
+    let flood = request(&method, "/elsewhere", &[], b"");
+    let mut stream = tokio::net::TcpStream::connect(program.listen).await.unwrap();
+    let began = std::time::Instant::now();
+    for _ in 0..FLOOD {
+        stream.write_all(&flood).await.unwrap();
+        assert_eq!(read_message(&mut stream, false).await.unwrap().contract().1, "not_wonder");
+    }
+    let seconds = began.elapsed().as_secs() + 1;
+    let (mut lines, mut left_out, mut bytes) = (0, 0, 0);
+    while lines + left_out < FLOOD {
+        let line = program.next().await.expect("a line");
+        bytes += line.to_string().len();
+        match line["message"].as_str().unwrap() {
+            "request" => {
+                assert_eq!(line["method"], "M".repeat(32));
+                lines += 1;
+            }
+            "lines of requests that were refused before signing are left out" => {
+                assert_eq!(line["level"], "warn");
+                left_out += line["lines"].as_u64().unwrap();
+            }
+            other => panic!("{other}"),
+        }
+    }
+    assert_eq!(lines + left_out, FLOOD);
+    assert!(left_out > 0 && lines <= 100 * (seconds + 1), "{lines} lines in {seconds} s");
+    eprintln!("| {FLOOD} refusals, {lines} lines, {bytes} bytes |");
+    let counted = r#"wonder_signer_proxy_errors_total{reason="not_wonder",sent="no"}"#;
+    assert!((metric(program.admin, counted).await - 1000.0).abs() < f64::EPSILON);
+    // Requests that are signed have their lines all the same.
+    exchange(program.listen, &request("GET", "/svc/a", &[], b"")).await;
+    assert_eq!(program.line("request").await["sent"], "yes");
 }
 
 #[tokio::test]

@@ -65,7 +65,7 @@ impl Logged {
         panic!("no {message:?} in\n{}", self.heard());
     }
 
-    async fn next(&self) -> Option<Value> {
+    pub(crate) async fn next(&self) -> Option<Value> {
         let line = soon(std::future::poll_fn(|cx| self.lines.lock().unwrap().poll_recv(cx))).await?;
         let value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not JSON: {line}"));
         let mut heard = self.heard.lock().unwrap();
