@@ -1,0 +1,109 @@
+"""12 callers through a sidecar to a real nginx that ends its connections all the time: after 50 requests each, and when it is reloaded.
+
+    python3 tests/e2e/rollover.py PROGRAM [http2|auto|http1] [CALLS] [RELOADS]
+
+Needs nginx and openssl. Over HTTP/2 nginx says which requests it did not process (GOAWAY), so no call may end as `maybe`; without reloads
+none may fail. No request may arrive twice.
+"""
+
+import collections
+import concurrent.futures
+import http.client
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+CALLERS = 12
+APP_ID = "1f0e5b52-6c0a-4a55-9a0e-2f6b8d0c7e11"
+program, version, calls, reloads = (sys.argv[1:] + ["http2", "3600", "0"][len(sys.argv) - 2 :])[:4]
+work = pathlib.Path(tempfile.mkdtemp())
+work.chmod(0o755)
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def openssl(*words):
+    subprocess.run(["openssl", *words], check=True, capture_output=True)
+
+
+openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{work}/tls.key", "-out", f"{work}/tls.crt", "-days", "2", "-subj",
+        "/CN=nginx", "-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE")
+openssl("genrsa", "-out", f"{work}/signer.pem", "2048")
+(work / "signer.pem").chmod(0o600)
+front, back = free_port(), free_port()
+(work / "nginx.conf").write_text(f"""
+daemon off; worker_processes 2; pid {work}/pid; error_log {work}/error.log;
+events {{ worker_connections 512; }}
+http {{
+    log_format ids '$http_x_request_id';
+    client_body_temp_path {work}/a; proxy_temp_path {work}/b; fastcgi_temp_path {work}/c; uwsgi_temp_path {work}/d; scgi_temp_path {work}/e;
+    server {{
+        listen 127.0.0.1:{front} ssl{'' if version == 'http1' else ' http2'}; keepalive_requests 50; access_log off;
+        ssl_certificate {work}/tls.crt; ssl_certificate_key {work}/tls.key;
+        location / {{ proxy_pass http://127.0.0.1:{back}; }}
+    }}
+    server {{ listen 127.0.0.1:{back}; access_log {work}/ids.log ids; location / {{ return 200 '{{}}'; }} }}
+}}""")
+nginx = subprocess.Popen(["nginx", "-p", str(work), "-c", f"{work}/nginx.conf"], stderr=subprocess.DEVNULL)
+settings = {
+    "WONDER_SIGNER_UPSTREAM__ENVIRONMENT": "custom",
+    "WONDER_SIGNER_UPSTREAM__ORIGIN": f"https://127.0.0.1:{front}",
+    "WONDER_SIGNER_UPSTREAM__CA_FILE": f"{work}/tls.crt",
+    "WONDER_SIGNER_UPSTREAM__HTTP_VERSION": version,
+    "WONDER_SIGNER_CREDENTIALS__DEFAULT__APP_ID": APP_ID,
+    "WONDER_SIGNER_CREDENTIALS__DEFAULT__PRIVATE_KEY_FILE": f"{work}/signer.pem",
+    "WONDER_SIGNER_LOG__LEVEL": "off",
+}
+words = [program, "run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--ready-file", f"{work}/ready"]
+sidecar = subprocess.Popen(words, env=settings)
+while not (work / "ready").exists() or not (work / "pid").exists():
+    time.sleep(0.02)
+listen = json.loads((work / "ready").read_text())["listen"]
+listen = listen[0] if isinstance(listen, list) else listen
+
+
+def caller(number):
+    outcomes = collections.Counter()
+    connection = http.client.HTTPConnection(listen, timeout=60)
+    for call in range(int(calls) // CALLERS):
+        headers = {"Content-Type": "application/json", "X-Request-ID": f"{number}-{call}"}
+        connection.request("POST", "/svc/a", b'{"amount":1}', headers)
+        answer = connection.getresponse()
+        answer.read()
+        outcomes[f"{answer.status} {answer.getheader('x-wonder-signer-sent', '')}".strip()] += 1
+    return outcomes
+
+
+def reload():
+    for _ in range(int(reloads)):
+        if over.wait(0.4):
+            return
+        nginx.send_signal(signal.SIGHUP)
+
+
+over = threading.Event()
+reloader = threading.Thread(target=reload)
+reloader.start()
+with concurrent.futures.ThreadPoolExecutor(CALLERS) as pool:
+    outcomes = sum(pool.map(caller, range(CALLERS)), collections.Counter())
+over.set()
+reloader.join()
+sidecar.kill()
+nginx.terminate()
+nginx.wait()
+arrived = collections.Counter((work / "ids.log").read_text().split())
+twice = [request for request, count in arrived.items() if count > 1]
+print(f"{version}, {reloads} reloads: {dict(outcomes)}; {len(twice)} arrived twice")
+failures = sum(outcomes.values()) - outcomes["200"]
+if twice or (version != "http1" and outcomes["502 maybe"]) or (reloads == "0" and version != "http1" and failures):
+    sys.exit("failed")
