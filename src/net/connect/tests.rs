@@ -95,7 +95,8 @@ async fn an_address_that_refuses_is_passed_over_and_the_error_of_all_names_each(
     drop(listener);
     let error = connector(&[21, 22], port, None).connect().await.err().unwrap();
     assert_eq!((error.step, error.may_be_tried_again()), (Step::Tcp, true));
-    let refused = "Connection refused (os error 111)";
+    let number = if cfg!(target_os = "linux") { 111 } else { 61 };
+    let refused = format!("Connection refused (os error {number})");
     assert_eq!(error.cause.to_string(), format!("127.0.0.21:{port}: {refused}; 127.0.0.22:{port}: {refused}"));
 }
 

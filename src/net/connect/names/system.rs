@@ -124,6 +124,8 @@ mod tests {
         assert!(resolver.ask(None).await.is_ok());
     }
 
+    /// The numbers are those of Linux.
+    #[cfg(target_os = "linux")]
     #[test]
     fn a_name_that_does_not_exist_is_told_from_a_resolver_that_does_not_answer() {
         let error = LookupError::new(-2);
