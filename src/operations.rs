@@ -9,7 +9,11 @@
 //! assert_eq!(find("GET", "/svc/payment/api/v9/unheard/of").name(), "other");
 //! ```
 
+mod template;
+
 use std::fmt;
+
+pub use self::template::template;
 
 /// One named operation. All there are stand in [`CATALOGUE`].
 #[derive(Clone, Copy)]

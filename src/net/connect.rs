@@ -102,7 +102,7 @@ impl Connector {
         };
         self.order.reached(address);
         self.metrics.upstream_phase(Phase::Connect, started.elapsed().as_secs_f64());
-        Ok(UpstreamStream::new(io, self.metrics.upstream_connected()))
+        Ok(UpstreamStream::new(io, address, self.metrics.upstream_connected()))
     }
 
     async fn addresses(&self, deadline: Instant) -> Result<names::Addresses, ConnectError> {

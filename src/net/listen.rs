@@ -2,6 +2,7 @@
 
 use std::{
     fmt, io,
+    net::SocketAddr,
     os::unix::fs::{FileTypeExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     pin::Pin,
@@ -104,9 +105,23 @@ impl Drop for SocketFile {
     }
 }
 
-/// Marks a request that came over a Unix socket. It is in the request's extensions.
-#[derive(Debug, Clone, Copy)]
-pub struct OverUnix;
+/// The other end of a downstream connection. It is in the extensions of each of its requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peer {
+    /// Over TCP, at this address.
+    Tcp(SocketAddr),
+    /// A program on this machine, over a Unix socket.
+    Unix,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix => f.write_str("unix"),
+        }
+    }
+}
 
 /// A downstream connection.
 #[derive(Debug)]
@@ -117,6 +132,18 @@ pub enum Stream {
     Tls(Box<TlsStream<TcpStream>>),
     /// Over a Unix socket.
     Unix(UnixStream),
+}
+
+impl Stream {
+    /// The other end; none where it has gone already.
+    #[must_use]
+    pub fn peer(&self) -> Option<Peer> {
+        match self {
+            Self::Tcp(stream) => stream.peer_addr().ok().map(Peer::Tcp),
+            Self::Tls(stream) => stream.get_ref().0.peer_addr().ok().map(Peer::Tcp),
+            Self::Unix(_) => Some(Peer::Unix),
+        }
+    }
 }
 
 impl AsyncRead for Stream {

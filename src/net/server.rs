@@ -30,7 +30,7 @@ use tokio::{
 use super::{
     caller::Caller,
     intake::{self, Active, Guard, Line, ListenerState},
-    listen::{Listener, OverUnix, Stream},
+    listen::{Listener, Peer, Stream},
     places::{Place, Places},
     respond::{Code, Failure},
     tls_server::TlsServer,
@@ -124,6 +124,7 @@ pub async fn serve<S, B>(
         let mut state = states.clone();
         connections.spawn(async move {
             let _held = held;
+            let peer = stream.peer();
             let opened = tokio::select! {
                 biased;
                 opened = open(stream, tls, allowance.intake.head) => opened,
@@ -132,9 +133,8 @@ pub async fn serve<S, B>(
                 _ = state.wait_for(|state| *state >= ListenerState::Closing) => None,
             };
             let Some((stream, caller)) = opened else { return };
-            let over_unix = matches!(stream, Stream::Unix(_));
             let guard = Guard::new(stream, Arc::clone(&line), allowance.intake).opening(opening);
-            let service = PerConnection { inner: service, line: Arc::clone(&line), caller, over_unix };
+            let service = PerConnection { inner: service, line: Arc::clone(&line), caller, peer };
             let mut serving = pin!(protocol.serve_connection(TokioIo::new(guard), service));
             let ended = loop {
                 tokio::select! {
@@ -209,7 +209,7 @@ struct PerConnection<S> {
     inner: S,
     line: Arc<Line>,
     caller: Option<Caller>,
-    over_unix: bool,
+    peer: Option<Peer>,
 }
 
 impl<S, B> hyper::service::Service<Request<Incoming>> for PerConnection<S>
@@ -229,8 +229,8 @@ where
         if let Some(caller) = &self.caller {
             request.extensions_mut().insert(caller.clone());
         }
-        if self.over_unix {
-            request.extensions_mut().insert(OverUnix);
+        if let Some(peer) = self.peer {
+            request.extensions_mut().insert(peer);
         }
         let version = request.version();
         // Our stack is always ready: what has to wait waits within the call, where it is timed.

@@ -12,8 +12,10 @@ mod skew;
 mod streamed;
 
 use std::{
+    fmt,
+    net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::SystemTime,
@@ -112,8 +114,10 @@ impl Upstream {
         let started = Instant::now();
         // A connection that was kept may be about to end like the first, so a second attempt gets a new one.
         let fresh = handover.attempted.swap(true, Ordering::Relaxed);
+        handover.goes_to(self.host.clone(), None);
         let connection = self.pool.connection(started, fresh).await?;
-        let (opened, request) = (connection.opened(), self.request(&connection, method, target, headers, body));
+        handover.goes_to(self.host.clone(), Some(connection.life().peer()));
+        let (opened, request) = (connection.life().opened(), self.request(&connection, method, target, headers, body));
         handover.sent.store(true, Ordering::Release);
         let response = connection.send(request).await.inspect_err(|error| {
             handover.sent.store(error.sent() == Sent::Maybe, Ordering::Release);
@@ -156,9 +160,31 @@ impl Upstream {
 pub struct Handover {
     sent: AtomicBool,
     attempted: AtomicBool,
+    place: Mutex<Option<Place>>,
+}
+
+/// Where a request goes: the origin, and the address at the other end of its connection.
+#[derive(Debug, Clone)]
+pub struct Place(HeaderValue, Option<SocketAddr>);
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "origin {}", self.0.to_str().unwrap_or_default())?;
+        self.1.map_or(Ok(()), |address| write!(f, " at {address}"))
+    }
 }
 
 impl Handover {
+    fn goes_to(&self, origin: HeaderValue, address: Option<SocketAddr>) {
+        *self.place.lock().unwrap_or_else(PoisonError::into_inner) = Some(Place(origin, address));
+    }
+
+    /// Where the request goes, from the first attempt on.
+    #[must_use]
+    pub fn place(&self) -> Option<Place> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// What may be said of the request's bytes at this moment.
     #[must_use]
     pub fn sent(&self) -> Sent {

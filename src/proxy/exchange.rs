@@ -23,6 +23,8 @@ use crate::{
     metrics::{self, InFlight, Metrics, Responder, Sent},
     net::{
         caller::Caller,
+        intake::Refusal,
+        listen::Peer,
         respond::{Code, Failure},
         upstream::Handover,
     },
@@ -46,6 +48,9 @@ pub(super) struct Exchange {
     started: Instant,
     trace: Option<Trace>,
     caller: Option<Caller>,
+    peer: Option<Peer>,
+    /// The template form of the path, where that belongs to no operation.
+    path: Option<String>,
     metrics: Metrics,
     requests: Requests,
     drain: Drain,
@@ -88,10 +93,16 @@ impl Exchange {
         if let Some(caller) = &caller {
             caller.called();
         }
+        let path = request.uri().path();
+        let operation = operations::find(request.method().as_str(), path);
+        // A head that was refused was replaced by another, with another path.
+        let is_own = request.extensions().get::<Refusal>().is_none();
         Self {
             id,
             method: request.method().clone(),
-            operation: operations::find(request.method().as_str(), request.uri().path()),
+            path: (operation.is_other() && is_own).then(|| operations::template(path)),
+            operation,
+            peer: request.extensions().get().copied(),
             started: Instant::now(),
             trace: place_in_trace(Traceparent::of(request.headers()), &requests),
             caller,
@@ -231,7 +242,8 @@ impl Exchange {
         facts.sent = Some(failure.sent);
         facts.by_us = true;
         facts.code = Some(failure.code);
-        facts.cause = Some(failure.cause().map_or_else(|| failure.to_string(), str::to_owned));
+        facts.cause =
+            Some(self.located(failure.code, failure.cause().map_or_else(|| failure.to_string(), str::to_owned)));
     }
 
     /// Ends when the answer is to be broken off.
@@ -250,7 +262,22 @@ impl Exchange {
         let mut facts = self.facts();
         facts.code = Some(code);
         facts.sent = Some(Sent::Maybe);
-        facts.cause = Some(cause);
+        facts.cause = Some(self.located(code, cause));
+    }
+
+    /// The cause of an error on the way to Wonder, with the place where it happened.
+    fn located(&self, code: Code, cause: String) -> String {
+        use Code::{
+            Draining, UpstreamBadResponse, UpstreamConnect, UpstreamDns, UpstreamReset, UpstreamTimeout, UpstreamTls,
+        };
+        match (code, self.handover.place()) {
+            (
+                UpstreamDns | UpstreamConnect | UpstreamTls | UpstreamReset | UpstreamBadResponse | UpstreamTimeout
+                | Draining,
+                Some(place),
+            ) => format!("{cause} ({place})"),
+            _ => cause,
+        }
     }
 
     pub(super) fn passed(&self, bytes: usize) {
@@ -324,11 +351,14 @@ impl Drop for Exchange {
             self.metrics.cancelled(sent);
         }
         let request_id = self.id.to_str().unwrap_or_default();
+        let refused = facts.by_us && facts.status.is_some_and(|status| status.is_client_error());
+        let peer = self.peer.filter(|_| refused || self.operation.is_other()).map(|peer| peer.to_string());
         self.requests.finished(&Finished {
             request_id,
             trace: self.trace,
             operation: self.operation.name(),
             method: self.method.as_str(),
+            path: self.path.as_deref(),
             status: facts.status.map(|status| status.as_u16()),
             origin: by.as_str(),
             sent: (!answered).then_some(sent),
@@ -336,6 +366,7 @@ impl Drop for Exchange {
             cause: facts.cause.as_deref(),
             cancelled,
             caller: self.caller.as_ref().map(Caller::name),
+            peer: peer.as_deref(),
             credential: facts.signer.as_ref().map(|signer| signer.name.as_str()),
             attempts: facts.attempts,
             total,

@@ -7,7 +7,7 @@ use crate::{
     config::RequiredHeader,
     net::{
         hosts::Hosts,
-        listen::OverUnix,
+        listen::Peer,
         respond::{Code, Failure},
     },
 };
@@ -109,7 +109,7 @@ fn check_hosts(head: &Parts, hosts: &Hosts) -> Result<(), Failure> {
         )
     };
     // No web page can open a Unix socket, so any name will do there.
-    let any = head.extensions.get::<OverUnix>().is_some();
+    let any = head.extensions.get() == Some(&Peer::Unix);
     let mut given = head.headers.get_all(header::HOST).iter();
     match (given.next(), given.next()) {
         (Some(host), None) => {

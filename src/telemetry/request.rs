@@ -25,6 +25,7 @@ macro_rules! line {
             trace_id = $request.trace.map(|trace| tracing::field::display(trace.id)),
             operation = $request.operation,
             method = $request.short_method(),
+            path = $request.path,
             status = $request.status,
             origin = $request.status.map(|_| $request.origin),
             sent = $request.sent_text(),
@@ -33,6 +34,7 @@ macro_rules! line {
             cancelled = $request.cancelled.then_some(true),
             slow = $slow,
             caller = $request.caller,
+            peer = $request.peer,
             credential = $request.credential,
             attempts = $request.attempts,
             body_ms = milliseconds($request.phases.body.took),
@@ -62,6 +64,8 @@ pub struct Finished<'a> {
     pub operation: &'static str,
     /// Its method, as received.
     pub method: &'a str,
+    /// The template form of its path, where that belongs to no operation.
+    pub path: Option<&'a str>,
     /// The status that it was answered with, if it was.
     pub status: Option<u16>,
     /// Who made the answer: `upstream` or `signer`.
@@ -76,6 +80,8 @@ pub struct Finished<'a> {
     pub cancelled: bool,
     /// The name in the caller's certificate, where it showed one.
     pub caller: Option<&'a str>,
+    /// The other end of its connection, where it sent what it should not have sent.
+    pub peer: Option<&'a str>,
     /// The name of the credential that it was to be signed with.
     pub credential: Option<&'a str>,
     /// How often it was begun to be sent.

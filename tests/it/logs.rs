@@ -296,6 +296,86 @@ async fn counts_the_answers_size_and_what_we_added_ourselves() {
     }
 }
 
+#[tokio::test]
+async fn the_cause_of_a_failure_on_the_way_to_wonder_names_origin_and_address() {
+    let broken = [b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n".to_vec(), vec![b'x'; 500_000]].concat();
+    let upstream = Recorder::acting(move |number| match number {
+        0 => Act::AnswerAndClose(Vec::new()),
+        1 => Act::AnswerAndClose(b"SSH-2.0-OpenSSH_9.2\r\n".to_vec()),
+        2 => Act::AnswerAndClose(broken.clone()),
+        _ => Act::Stall(Vec::new()),
+    })
+    .await;
+    let timeout = [("WONDER_SIGNER_TIMEOUTS__RESPONSE_HEAD", "50ms")];
+    let by_name = format!("http://localhost:{}", upstream.address().port());
+    let program = Logged::before(&by_name, &timeout).await;
+    let origin = format!("(origin localhost:{} at {})", upstream.address().port(), upstream.address());
+    for (timeout, error) in [
+        ("1m", "upstream_reset"),
+        ("1m", "upstream_bad_response"),
+        ("1m", "upstream_reset"),
+        ("1m", "upstream_timeout"),
+        ("20ms", "upstream_timeout"),
+    ] {
+        let headers = [("X-Wonder-Signer-Timeout", timeout)];
+        let mut stream = tokio::net::TcpStream::connect(program.listen).await.unwrap();
+        stream.write_all(&request("POST", "/svc/a", &headers, b"{}")).await.unwrap();
+        // A message that breaks off is none.
+        read_message(&mut stream, false).await;
+        let line = program.line("request").await;
+        assert_eq!(line["error"], error, "{line}");
+        assert!(line["cause"].as_str().unwrap().ends_with(&origin), "{origin} in {line}");
+    }
+    let closed = Closed::port();
+    let refused = Logged::before(&closed.origin(), &[]).await;
+    let address = closed.origin().replace("http://", "");
+    let unknown = Logged::before("https://no-such-host.invalid", &[]).await;
+    for (program, error, names) in
+        [(&refused, "upstream_connect", &address[..]), (&unknown, "upstream_dns", "no-such-host.invalid")]
+    {
+        exchange(program.listen, &request("POST", "/svc/a", &[], b"{}")).await;
+        let line = program.line("request").await;
+        assert_eq!(line["error"], error);
+        let cause = line["cause"].as_str().unwrap();
+        assert!(cause.contains(&format!("(origin {names}")) && cause.matches(names).count() > 1, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_path_is_written_as_its_template_with_its_sender() {
+    let upstream = Recorder::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("signer.sock");
+    let listen = format!("127.0.0.1:0,unix:{}", socket.display());
+    let program = Logged::before(&upstream.origin(), &[("WONDER_SIGNER_LISTEN__ADDRESS", &listen)]).await;
+    for (bytes, path, peer) in [
+        (request("GET", "/healthz?MARKER", &[], b""), Some("/healthz"), true),
+        (request("GET", "/svc/MARKER/orders/4111111111111111", &[], b""), Some("/svc/{}/orders/{}"), true),
+        (
+            request("GET", "/svc/payment/api/v9/openapi/customers/x", &[], b""),
+            Some("/svc/payment/api/v9/openapi/customers/{}"),
+            true,
+        ),
+        (request("GET", &format!("{CUSTOMERS}/KTR-42"), &[], b""), None, false),
+        // What the service got wrong has its sender too; a head that was refused has no path.
+        (request("POST", CUSTOMERS, &[], b" "), None, true),
+        (b"GET /MARKER HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n".to_vec(), None, true),
+    ] {
+        let mut stream = tokio::net::TcpStream::connect(program.listen).await.unwrap();
+        stream.write_all(&bytes).await.unwrap();
+        read_message(&mut stream, false).await.unwrap();
+        let line = program.line("request").await;
+        let expected = peer.then(|| stream.local_addr().unwrap().to_string());
+        assert_eq!((line["path"].as_str(), line["peer"].as_str()), (path, expected.as_deref()), "{line}");
+    }
+    let mut stream = tokio::net::UnixStream::connect(&socket).await.unwrap();
+    stream.write_all(&request("GET", "/metrics", &[], b"")).await.unwrap();
+    read_message(&mut stream, false).await.unwrap();
+    let line = program.line("request").await;
+    assert_eq!((line["path"].as_str(), line["peer"].as_str()), (Some("/metrics"), Some("unix")));
+    assert!(!program.stop().await.contains("MARKER"));
+}
+
 /// An answer, or the end of a connection that is cut.
 async fn exchange_or_end(program: &Logged, bytes: &[u8]) {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    net::SocketAddr,
     pin::Pin,
     sync::{
         Arc,
@@ -27,6 +28,7 @@ pub(super) enum Io {
 /// The life of one connection.
 #[derive(Debug)]
 pub struct Life {
+    peer: SocketAddr,
     opened: Instant,
     aged: AtomicBool,
 }
@@ -36,6 +38,12 @@ impl Life {
     #[must_use]
     pub fn opened(&self) -> Instant {
         self.opened
+    }
+
+    /// The address at its other end: the origin's, or the egress proxy's.
+    #[must_use]
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
     }
 
     /// It gets no more requests because of its age: when it ends, that was why.
@@ -52,8 +60,8 @@ pub struct UpstreamStream {
 }
 
 impl UpstreamStream {
-    pub(super) fn new(io: Io, counted: metrics::Connection) -> Self {
-        let life = Arc::new(Life { opened: Instant::now(), aged: AtomicBool::new(false) });
+    pub(super) fn new(io: Io, peer: SocketAddr, counted: metrics::Connection) -> Self {
+        let life = Arc::new(Life { peer, opened: Instant::now(), aged: AtomicBool::new(false) });
         Self { io, life, counted }
     }
 

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use http::{Request, Response};
 use hyper::client::conn::http1;
-use tokio::time::Instant;
 
 use super::{
     chunks::Chunks,
@@ -51,11 +50,11 @@ impl Connection {
         matches!(self, Self::Http1(_))
     }
 
-    /// When it was ready for requests.
-    pub(super) fn opened(&self) -> Instant {
+    /// Its age and its other end.
+    pub(super) fn life(&self) -> &Life {
         match self {
-            Self::Http1(connection) => connection.life.opened(),
-            Self::Http2(connection, _) => connection.life().opened(),
+            Self::Http1(connection) => connection.life(),
+            Self::Http2(connection, _) => connection.life(),
         }
     }
 

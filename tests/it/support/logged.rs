@@ -50,7 +50,8 @@ impl Logged {
         let mut program =
             Self { listen: unbound, admin: unbound, child, lines: Mutex::new(lines), heard: Mutex::default() };
         let ready = program.line("ready").await;
-        let address = |name: &str| ready[name].as_str().unwrap().parse().unwrap();
+        // Of several addresses the first.
+        let address = |name: &str| ready[name].as_str().unwrap().split(',').next().unwrap().parse().unwrap();
         (program.listen, program.admin) = (address("listen"), address("admin"));
         program
     }
