@@ -455,7 +455,7 @@ def names_come_from_dns(world):
         expect("a name in the hosts file", "ok: echo" in check("localhost"), True)
         expect("a name that nobody knows", "cannot be resolved" in check("nowhere.wonder.test"), True)
         server.send_signal(signal.SIGSTOP)
-        silent = "cannot resolve the name of the origin: not done within 2s (timeouts.connect)"
+        silent = "cannot resolve the name of the origin: gateway.wonder.test: not done within 2s (timeouts.connect)"
         expect("a server that says nothing", silent in check("gateway.wonder.test"), True)
     finally:
         server.send_signal(signal.SIGCONT)

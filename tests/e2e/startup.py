@@ -3,6 +3,7 @@
     startup.py PROGRAM README WORK --write      writes the table anew
 """
 
+import hashlib
 import os
 import pathlib
 import shutil
@@ -234,8 +235,15 @@ def cause(program, work, configuration, more):
     return done.returncode, lines[0]
 
 
-def table(program, work):
-    keys = work.parent / "startup-keys"
+def is_static(program):
+    """Whether nothing can be preloaded, as faketime does: a program without an interpreter (ELF, PT_INTERP)."""
+    return b"/ld-linux" not in program.read_bytes()[:4096]
+
+
+def table(program, work, documented):
+    """Every failure, caused. One that this program cannot be brought to have keeps its documented row."""
+    # Made once, and again when this file has changed, because it says which keys there are.
+    keys = work.parent / f"startup-keys-{hashlib.sha256(pathlib.Path(__file__).read_bytes()).hexdigest()[:10]}"
     if not keys.exists():
         # Whole or not at all: what a run that was cut short leaves behind is not taken for it.
         made = keys.with_name("startup-keys.new")
@@ -252,6 +260,12 @@ def table(program, work):
         shutil.copytree(keys, place / "startup-keys")
         rows = ["| What is wrong | Exit | What it says | Fix |", "|---|---|---|---|"]
         for what, configuration, more, fix in CASES:
+            if "/usr/bin/faketime" in more.get("under", []) and is_static(program):
+                kept = [row for row in documented.splitlines() if row.startswith(f"| {what} |")]
+                if not kept:
+                    raise Failed(f"{what}: not in README.md, and only a dynamic program can be brought to have it")
+                rows += kept
+                continue
             try:
                 code, line = cause(place / "wonder-signer", place / "work", configuration, more)
             except Failed as failed:
@@ -265,16 +279,17 @@ def table(program, work):
 
 
 def compare(program, readme, work, write=False):
-    now = table(program, work)
     text = readme.read_text()
     before, rest = text.split(BEGIN)
     documented, after = rest.split(END)
+    now = table(program, work, documented)
     if write:
         readme.write_text(f"{before}{BEGIN}\n{now}\n{END}{after}")
     elif documented.strip() != now:
         new = [line for line in now.splitlines() if line not in documented]
         raise Failed("run startup.py --write; not in README.md: " + " ".join(new))
-    return f"{len(CASES)} failures caused"
+    note = " but that of the clock, because nothing is preloaded into a static program" if is_static(program) else ""
+    return f"{len(CASES)} failures, all caused{note}"
 
 
 if __name__ == "__main__":
