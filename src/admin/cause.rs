@@ -29,7 +29,7 @@ impl Cause {
         match code {
             "bad_target" | "bad_request" | "ambiguous_body" | "unknown_credential" | "policy_denied"
             | "browser_denied" | "not_wonder" | "head_timeout" | "body_timeout" | "body_too_large"
-            | "headers_too_large" | "bad_host" | "webhook_rejected" => Self::Service,
+            | "headers_too_large" | "bad_host" => Self::Service,
             "upstream_dns" | "upstream_connect" | "upstream_tls" => Self::Network,
             "upstream_reset" | "upstream_bad_response" | "upstream_timeout" => Self::Wonder,
             "overloaded" | "draining" => Self::Load,
@@ -86,7 +86,7 @@ mod tests {
     fn only_faults_of_this_program_are_its_own() {
         let own: Vec<_> =
             Code::ALL.iter().map(|code| code.as_str()).filter(|code| Cause::of_code(code) == Cause::Signer).collect();
-        assert_eq!(own, ["sign_failed", "internal", "no_key"]);
+        assert_eq!(own, ["sign_failed", "internal"]);
     }
 
     #[test]

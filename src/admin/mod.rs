@@ -62,8 +62,7 @@ use crate::{
     net::hosts::Hosts,
 };
 
-/// What the pages tell about the program besides its metrics. The functions are asked anew for each answer, since keys and
-/// configuration can be reloaded.
+/// What the pages show besides the metrics. Each answer calls the functions anew.
 #[derive(Clone)]
 pub struct StatusFacts {
     /// The program's version.

@@ -76,8 +76,6 @@ codes! {
     Overloaded = "overloaded", SERVICE_UNAVAILABLE No;
     /// Shutting down: before the request was sent, or while its answer was awaited.
     Draining = "draining", SERVICE_UNAVAILABLE No, GATEWAY_TIMEOUT Maybe;
-    /// No key is loaded for the credential.
-    NoKey = "no_key", SERVICE_UNAVAILABLE No;
     /// No answer, or not all of it, within the deadline.
     UpstreamTimeout = "upstream_timeout", GATEWAY_TIMEOUT Maybe, GATEWAY_TIMEOUT No;
 }

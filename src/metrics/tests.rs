@@ -23,7 +23,6 @@ const REASONS: &[&str] = &[
     "upstream_bad_response",
     "overloaded",
     "draining",
-    "no_key",
     "upstream_timeout",
 ];
 

@@ -143,6 +143,14 @@ def chart_pays_through_the_sidecar(world):
     world.drop(relay, pod)
 
 
+def documented_check_works_in_the_image(world):
+    """the line of deploy/README.md that proves the key, run in the sidecar's container, gets its message back from the upstream"""
+    page = (ROOT / "deploy/README.md").read_text()
+    line = re.search(r"^ +kubectl .* -c wonder-signer -- (/wonder-signer check .*--echo)$", page, re.M)[1]
+    said = world.app.execute("wonder-signer", *line.split(), check=True).stdout
+    expect("echo", "ok: echo with credential default at " in said and "the message came back" in said, True)
+
+
 def container_is_confined(world):
     """the sidecar runs as 65532 without capabilities, new privileges, or a root file system it can write to"""
     pod = world.app
@@ -493,6 +501,7 @@ CHECKS = [
     charts_are_the_kustomizations,
     app_pays_through_the_sidecar,
     chart_pays_through_the_sidecar,
+    documented_check_works_in_the_image,
     container_is_confined,
     app_cannot_read_the_key,
     verbs_replace_a_shell,
