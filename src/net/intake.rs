@@ -227,6 +227,22 @@ impl<S> Guard<S> {
     }
 }
 
+impl<S: Socket> Guard<S> {
+    /// Where only the end of the connection ends an answer, every end is a reset until the answer is whole: also when this task is
+    /// aborted, or the process dies.
+    fn mark_unfinished(&self) {
+        if self.line.ends_the_answer.load(Ordering::Relaxed) {
+            self.stream.reset_at_close(true);
+        }
+    }
+}
+
+/// A stream whose end can be told from an orderly one.
+pub trait Socket {
+    /// Whether closing resets the connection. It has no effect on a Unix socket, which has no reset.
+    fn reset_at_close(&self, resets: bool);
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
@@ -298,18 +314,26 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
+impl<S: AsyncRead + AsyncWrite + Socket + Unpin> AsyncWrite for Guard<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.mark_unfinished();
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.written(written, cx)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        if matches!(flushed, Poll::Ready(Ok(()))) && self.line.awaits_flush.swap(false, Ordering::Relaxed) {
+            cx.waker().wake_by_ref();
+        }
         self.written(flushed, cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // hyper shuts a connection down only after a whole answer.
+        if self.line.ends_the_answer.swap(false, Ordering::Relaxed) {
+            self.stream.reset_at_close(false);
+        }
         let shut = Pin::new(&mut self.stream).poll_shutdown(cx);
         ready!(self.written(shut, cx))?;
         let mut scrap = [0; 4096];
@@ -332,6 +356,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.mark_unfinished();
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
         self.written(written, cx)
     }

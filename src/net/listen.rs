@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use tokio::{
@@ -14,8 +15,10 @@ use tokio::{
     net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixSocket, UnixStream},
 };
 
+use rustix::net::sockopt::set_socket_linger;
 use tokio_rustls::server::TlsStream;
 
+use super::intake::Socket;
 use crate::config::ListenAddress;
 
 /// A bound listener.
@@ -143,6 +146,18 @@ impl Stream {
             Self::Tls(stream) => stream.get_ref().0.peer_addr().ok().map(Peer::Tcp),
             Self::Unix(_) => Some(Peer::Unix),
         }
+    }
+}
+
+impl Socket for Stream {
+    fn reset_at_close(&self, resets: bool) {
+        let socket = match self {
+            Self::Tcp(socket) => socket,
+            Self::Tls(stream) => stream.get_ref().0,
+            Self::Unix(_) => return,
+        };
+        // RFC 9293 §3.10.4: without time to linger, CLOSE is ABORT.
+        let _ = set_socket_linger(socket, resets.then_some(Duration::ZERO));
     }
 }
 

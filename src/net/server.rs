@@ -3,6 +3,8 @@
 //! HTTP/1.1 has no word for "this connection ends, send no more" but `Connection: close` on an answer (RFC 9112 §9.6). So a drain
 //! begins with a delay in which every answer says it, and new connections are still served. What is idle after the delay is closed.
 
+mod outgoing;
+
 use std::{
     convert::Infallible,
     fmt::Write as _,
@@ -17,7 +19,7 @@ use std::{
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::{HeaderValue, Request, Response, Version, header};
-use http_body::{Body, Frame, SizeHint};
+use http_body::Body;
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -27,6 +29,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
+use self::outgoing::Outgoing;
 use super::{
     caller::Caller,
     intake::{self, Active, Guard, Line, ListenerState},
@@ -216,8 +219,9 @@ impl<S, B> hyper::service::Service<Request<Incoming>> for PerConnection<S>
 where
     S: tower::Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone,
     S::Future: Unpin,
+    B: Body,
 {
-    type Response = Response<Tracked<B>>;
+    type Response = Response<Outgoing<B>>;
     type Error = Infallible;
     type Future = Tracking<S::Future>;
 
@@ -250,12 +254,20 @@ struct Tracking<F> {
 impl<F, B> Future for Tracking<F>
 where
     F: Future<Output = Result<Response<B>, Infallible>> + Unpin,
+    B: Body,
 {
-    type Output = Result<Response<Tracked<B>>, Infallible>;
+    type Output = Result<Response<Outgoing<B>>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Ok(mut response) = ready!(Pin::new(&mut self.answer).poll(cx));
         let active = self.active.take();
+        if outgoing::ends_with_the_connection(&response, self.version) {
+            // hyper would say that the connection is kept.
+            *response.version_mut() = Version::HTTP_10;
+            if let Some(active) = &active {
+                active.ends_with_the_connection();
+            }
+        }
         if active.as_ref().is_some_and(Active::is_last) {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             if self.version == Version::HTTP_10 {
@@ -269,30 +281,7 @@ where
         {
             active.serve();
         }
-        Poll::Ready(Ok(response.map(|body| Tracked { body, _active: active })))
-    }
-}
-
-/// A response body during which the connection is not idle.
-struct Tracked<B> {
-    body: B,
-    _active: Option<Active>,
-}
-
-impl<B: Body<Data = Bytes> + Unpin> Body for Tracked<B> {
-    type Data = Bytes;
-    type Error = B::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        Poll::Ready(Ok(response.map(|body| Outgoing::new(body, active))))
     }
 }
 

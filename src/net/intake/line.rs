@@ -42,6 +42,10 @@ pub struct Line {
     idle_since: AtomicU64,
     state: watch::Receiver<ListenerState>,
     served: AtomicBool,
+    /// Whether an answer broke off, and what came before is not written yet.
+    pub(super) awaits_flush: AtomicBool,
+    /// Whether only the end of the connection ends the answer.
+    pub(super) ends_the_answer: AtomicBool,
     /// Whether the peer has yet to read what was written.
     stalled: AtomicBool,
     evicted: AtomicBool,
@@ -69,6 +73,8 @@ impl Line {
             idle_since: AtomicU64::new(0),
             state,
             served: AtomicBool::new(false),
+            awaits_flush: AtomicBool::new(false),
+            ends_the_answer: AtomicBool::new(false),
             stalled: AtomicBool::new(false),
             evicted: AtomicBool::new(false),
             eviction: Notify::new(),
@@ -137,6 +143,22 @@ impl Line {
 pub struct Active(Arc<Line>);
 
 impl Active {
+    /// The answer breaks off; the connection's task is woken when what came before is written.
+    pub fn await_flush(&self) {
+        self.0.awaits_flush.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether something that came before the break is not written yet.
+    #[must_use]
+    pub fn awaits_flush(&self) -> bool {
+        self.0.awaits_flush.load(Ordering::Relaxed)
+    }
+
+    /// Only the end of the connection ends the answer. Until that is an orderly one, it is a reset.
+    pub fn ends_with_the_connection(&self) {
+        self.0.ends_the_answer.store(true, Ordering::Relaxed);
+    }
+
     /// Whether its answer is to be the last on the connection. A request that a caller sent after it without waiting, and that
     /// has arrived, is still served.
     #[must_use]

@@ -6,6 +6,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 use super::*;
 use tokio::time::Instant;
 
+impl Socket for tokio::io::DuplexStream {
+    fn reset_at_close(&self, _: bool) {}
+}
+
 const LIMITS: Limits =
     Limits { headers: 10, header_bytes: 200, head: Duration::from_secs(10), idle: Duration::from_mins(1) };
 

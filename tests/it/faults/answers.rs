@@ -59,6 +59,49 @@ async fn an_answer_that_breaks_while_it_is_held_is_an_error_of_the_contract() {
     }
 }
 
+/// Answers too large to be held: whatever breaks, the caller gets the head, and sees that the rest is missing.
+fn long() -> Vec<Row> {
+    let (length, size) = (b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n".to_vec(), 90_000);
+    let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+    let chunk = [format!("{size:x}\r\n").as_bytes(), &vec![b'x'; size], b"\r\n"].concat();
+    let (half, half_chunks) = ([&length[..], &vec![b'x'; size]].concat(), [&chunked[..], &chunk].concat());
+    let junk = [&half_chunks[..], b"zz\r\n"].concat();
+    let (close, reset, stall) = (Fault::AnswerThenClose, Fault::AnswerThenReset, Fault::Stall);
+    // A reset may overtake what was sent before it.
+    let cut_or_lost = "200 cut | 502 upstream_reset maybe";
+    vec![
+        row("closed right after the head", close(length.clone()), "200 cut"),
+        row("closed within the body", close(half.clone()), "200 cut"),
+        row("closed between chunks", close(half_chunks.clone()), "200 cut"),
+        row("a chunk size that is no number", close(junk), "200 cut"),
+        row("reset right after the head", reset(length.clone()), cut_or_lost),
+        row("reset within the body", reset(half.clone()), cut_or_lost),
+        row("reset between chunks", reset(half_chunks.clone()), cut_or_lost),
+        row("a head and nothing more", stall(length), "200 cut").settings("[timeouts]\nresponse_idle = \"100ms\""),
+        row("half a body and nothing more", stall(half), "200 cut").settings("[timeouts]\nresponse_idle = \"100ms\""),
+        row("half the chunks and nothing more", stall(half_chunks), "200 cut")
+            .settings("[timeouts]\nresponse_idle = \"100ms\""),
+    ]
+}
+
+#[tokio::test]
+async fn a_streamed_answer_that_breaks_has_its_head_and_shows_that_it_is_cut() {
+    title("large answers that break off, plain");
+    for row in long() {
+        row.check().await;
+    }
+    title("large answers that break off, TLS");
+    for row in long() {
+        row.tls().check().await;
+    }
+    title("small answers that break off and are not held");
+    let close = |bytes: &[u8]| Fault::AnswerThenClose(bytes.to_vec());
+    for bytes in [HEAD, HALF_BODY, HALF_CHUNKS] {
+        let streamed = row("closed", close(bytes), "200 cut").settings("[limits]\nresponse_held = \"0B\"");
+        streamed.check().await;
+    }
+}
+
 fn garbage() -> Vec<Row> {
     let bad = "502 upstream_bad_response maybe";
     let close = |bytes: &[u8]| Fault::AnswerThenClose(bytes.to_vec());

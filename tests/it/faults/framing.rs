@@ -3,6 +3,7 @@
 use super::{numbered, upstream};
 use crate::support::{
     faults::{Fault, Upstream},
+    patience::soon,
     sidecar::Sidecar,
     wire::{Message, exchange},
 };
@@ -151,4 +152,39 @@ async fn a_response_head_may_be_as_large_as_the_limits_that_the_error_names() {
     let answer = format!("HTTP/1.1 200 OK\r\n{}\r\n\r\n12345678", long(900_000));
     let (_upstream, sidecar) = answering(answer.as_bytes(), "[limits]\nresponse_header_bytes = \"1MiB\"").await;
     assert_eq!(exchange(sidecar.listen, &numbered(0, b"{}")).await.status(), 200);
+}
+
+/// An HTTP/1.0 caller reads an answer without a length to the end of the connection, so the end has to say whether it is whole.
+#[tokio::test]
+async fn an_http_1_0_caller_of_a_streamed_answer_gets_a_reset_where_it_breaks() {
+    let chunks = format!("{:x}\r\n{}\r\n", 90_000, "x".repeat(90_000));
+    let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for (answer, whole) in [(format!("{head}{chunks}"), false), (format!("{head}{chunks}0\r\n\r\n"), true)] {
+        let (_upstream, sidecar) = answering(answer.as_bytes(), "").await;
+        for keep in ["", "Connection: keep-alive\r\n"] {
+            let mut stream = tokio::net::TcpStream::connect(sidecar.listen).await.unwrap();
+            let request = format!("GET /svc/a HTTP/1.0\r\nHost: localhost\r\n{keep}\r\n");
+            tokio::io::AsyncWriteExt::write_all(&mut stream, request.as_bytes()).await.unwrap();
+            let mut bytes = Vec::new();
+            let end = soon(tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut bytes)).await;
+            let text = String::from_utf8(bytes).unwrap();
+            assert!(text.starts_with("HTTP/1.0 200 OK\r\n") && !text.contains("keep-alive"), "{}", &text[..300]);
+            assert!(!text.contains("content-length") && text.contains("\r\n\r\nxxx"), "{}", &text[..300]);
+            match end {
+                Ok(_) => assert!(whole && text.ends_with(&"x".repeat(90_000))),
+                Err(error) => assert!(!whole && error.kind() == std::io::ErrorKind::ConnectionReset, "{error}"),
+            }
+        }
+    }
+}
+
+/// HTTP/1.1 has chunks, whatever the origin speaks: the last one is missing where the answer is cut.
+#[tokio::test]
+async fn an_answer_that_ends_with_its_connection_is_chunked_for_http_1_1() {
+    for version in ["1.0", "1.1"] {
+        let answer = format!("HTTP/{version} 200 OK\r\n\r\n{}", "x".repeat(90_000));
+        let (_upstream, sidecar) = answering(answer.as_bytes(), "").await;
+        let answer = exchange(sidecar.listen, &numbered(0, b"{}")).await;
+        assert_eq!((answer.value("transfer-encoding"), answer.body.len()), (Some("chunked"), 90_000));
+    }
 }

@@ -1,0 +1,80 @@
+//! The body of an answer as its connection writes it. What fails in it, fails after the head was written.
+//!
+//! hyper ends a connection at an error of a body, and discards what it has not written yet. The caller would get no byte at all,
+//! and many clients then send the request again by themselves. So an error is kept until hyper has flushed what came before it.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::{Response, Version, header};
+use http_body::{Body, Frame, SizeHint};
+
+use crate::net::intake::Active;
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// A response body during which the connection is not idle.
+pub(super) struct Outgoing<B> {
+    body: B,
+    /// What ends the body, until it may be reported.
+    failed: Option<Error>,
+    active: Option<Active>,
+}
+
+impl<B: Body> Outgoing<B> {
+    pub(super) fn new(body: B, active: Option<Active>) -> Self {
+        Self { body, failed: None, active }
+    }
+}
+
+/// Whether only the end of the connection ends this answer: HTTP/1.0 has no chunks (RFC 9112 §6.3).
+pub(super) fn ends_with_the_connection<B: Body>(response: &Response<B>, caller: Version) -> bool {
+    let body = response.body();
+    caller == Version::HTTP_10
+        && !body.is_end_stream()
+        && body.size_hint().exact().is_none()
+        && !response.headers().contains_key(header::CONTENT_LENGTH)
+}
+
+impl<B> Body for Outgoing<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<Error>,
+{
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let this = &mut *self;
+        if this.failed.is_none() {
+            // A panic would drop the connection with what it has not written. The panic hook has logged it.
+            match catch_unwind(AssertUnwindSafe(|| Pin::new(&mut this.body).poll_frame(cx))) {
+                Ok(polled) => match ready!(polled) {
+                    Some(Err(error)) => this.failed = Some(error.into()),
+                    frame => return Poll::Ready(frame.map(|frame| frame.map_err(Into::into))),
+                },
+                Err(_) => this.failed = Some("a fault inside wonder-signer".into()),
+            }
+            if let Some(active) = &this.active {
+                active.await_flush();
+            }
+        }
+        // The guard wakes this task when hyper has flushed.
+        if this.active.as_ref().is_some_and(Active::awaits_flush) {
+            return Poll::Pending;
+        }
+        Poll::Ready(this.failed.take().map(Err))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.failed.is_none() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
