@@ -26,8 +26,8 @@ pub(super) fn check(target: &PathAndQuery) -> Result<(), Failure> {
         )),
         Place::Unclear => Err(Failure::new(
             Code::BadTarget,
-            "the request target has both a \"..\" segment and an encoded slash or back slash, which programs resolve \
-             differently; send the resolved path",
+            "the request target has a \"..\" segment and also an encoded slash or back slash, which programs resolve differently, \
+             or more than 4096 bytes; send the resolved path",
         )),
         Place::Public => Err(Failure::new(
             Code::NotWonder,
@@ -36,6 +36,9 @@ pub(super) fn check(target: &PathAndQuery) -> Result<(), Failure> {
     }
 }
 
+/// The longest path with a ".." that is read in every way: reading takes time, and no service has a longer one.
+const LONGEST_DOTTED: usize = 4096;
+
 /// Where a path leads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
@@ -43,7 +46,7 @@ enum Place {
     Inside,
     /// Out of [`ROOT`], in some reading.
     Outside,
-    /// A dot segment, and a byte that is a separator to some readers only.
+    /// A dot segment, and a byte that is a separator to some readers only; or one in a path that is too long to tell.
     Unclear,
     /// In [`PUBLIC`], in some reading.
     Public,
@@ -51,12 +54,20 @@ enum Place {
 
 fn place(path: &str) -> Place {
     let plain = || path.bytes().map(|byte| Symbol { byte, encoded: false });
+    // Without a ".." the most lenient reading includes all others.
+    let undotted = |walk: Walk| if walk.public { Place::Public } else { Place::Inside };
     if !path.contains('%') && !path.contains("..") {
-        // Nothing is resolved or decoded, so the most lenient reading includes all others.
-        return if Walk::along(plain(), Reading::LENIENT).public { Place::Public } else { Place::Inside };
+        return undotted(Walk::along(plain(), Reading::LENIENT));
     }
     let once = decoded(plain().collect());
     let twice = decoded(once.clone());
+    let lenient = Walk::along(twice.iter().copied(), Reading::LENIENT);
+    if !lenient.dots {
+        return undotted(lenient);
+    }
+    if path.len() > LONGEST_DOTTED {
+        return if lenient.outside { Place::Outside } else { Place::Unclear };
+    }
     let separators = twice.iter().any(|symbol| symbol.encoded && matches!(symbol.byte, b'/' | b'\\'));
     let (mut outside, mut public, mut dots) = (false, false, false);
     for reading in Reading::all() {

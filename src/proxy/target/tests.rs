@@ -92,6 +92,15 @@ fn refuses_dot_segments_together_with_encoded_separators() {
 }
 
 #[test]
+fn refuses_dot_segments_in_a_path_that_is_too_long_to_resolve() {
+    let path = |length: usize| format!("/svc/a/../{}", "b".repeat(length - "a/../".len()));
+    assert_eq!(code(&path(4096)), Ok(()));
+    assert_eq!(code(&path(4097)), Err("bad_target"));
+    assert_eq!(code(&format!("/svc/../{}", "b".repeat(5000))), Err("not_wonder"));
+    assert_eq!(code(&format!("/svc/%41{}", "b".repeat(5000))), Ok(()));
+}
+
+#[test]
 fn refuses_the_family_without_signatures_in_every_spelling() {
     for target in [
         "/svc/payment/public/api/v1/openapi/orders",
