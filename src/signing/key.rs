@@ -134,8 +134,7 @@ impl VerifyingKey {
         Self::from_der(&pem::find(pem, &PUBLIC_LABELS).map_err(KeyError::instead_of_public)?.der)
     }
 
-    /// Reads a public key in any form in which Wonder's portal and other people's code hand it on: PEM, DER, and base64 or hex of
-    /// either.
+    /// Reads a public key in any form that Wonder's portal and other programs give it: PEM, DER, and base64 or hex of either.
     ///
     /// # Errors
     /// A [`KeyError`] that says what was found instead of an RSA public key of 2048 to 4096 bits.

@@ -5,6 +5,7 @@ import json
 import pathlib
 import subprocess
 import tempfile
+import urllib.error
 import urllib.request
 
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
@@ -69,6 +70,13 @@ class Browser:
     def text(self, selector="body"):
         """What is to be read, in one line."""
         return " ".join(self.script(f"return document.querySelector({json.dumps(selector)}).innerText").split())
+
+    def shows(self, words, selector="body"):
+        """Whether that is to be read now; no where the page is just being replaced."""
+        try:
+            return words in self.text(selector)
+        except urllib.error.HTTPError:
+            return False
 
     def press(self, selector):
         found = self.ask("POST", "/element", {"using": "css selector", "value": selector})[ELEMENT]

@@ -82,18 +82,18 @@ def run(browser, stage):
 
     # The link works where there is no other network, and leads to the entry.
     browser.press("#problems a")
-    check("the runbook's entry is not shown", browser.text().startswith("## WonderSignerUpstreamUnreachable"))
+    wait_for(lambda: browser.shows("## WonderSignerUpstreamUnreachable (page)"), 10, "the runbook's entry is shown")
 
     secure(browser, stage, good)
 
     # A page that is open renews itself, and says so when nobody answers any more.
     browser.open(page(good))
     good.signal(signal.SIGTERM)
-    wait_for(lambda: "not ready: draining" in browser.text("#headline"), 10, "the open page shows the drain")
+    wait_for(lambda: browser.shows("not ready: draining", "#headline"), 10, "the open page shows the drain")
     judge(browser, "draining", page(good), ["not ready: draining", "rejects new ones", "runbook: WonderSignerDrainSlow"])
     browser.open(page(new))
     new.kill()
-    wait_for(lambda: "no answer" in browser.text("#headline"), 10, "the open page says that it is old")
+    wait_for(lambda: browser.shows("no answer", "#headline"), 10, "the open page says that it is old")
 
 
 def secure(browser, stage, sidecar):
@@ -114,7 +114,7 @@ def secure(browser, stage, sidecar):
     says = [f"Merchant 127.0.0.1:{sidecar.admin}", "Amount no charge", "Visa 411111******1111", "Approve Decline", "Simulation"]
     judge(browser, "secure", token["verify_url"], says, charts=0)
     browser.press("button.act")
-    check("secure: the result is not shown", "Approved. The payment token is ready" in browser.text())
+    wait_for(lambda: browser.shows("Approved. The payment token is ready"), 10, "the result is shown")
     if pictures:
         browser.picture(pictures / "secure-approved.png")
     wait_for(lambda: browser.url() == shop, 20, "the payer is back at the shop")
