@@ -188,6 +188,12 @@ impl Metrics {
         self.0.clock_skew.set(seconds);
     }
 
+    /// What [`set_clock_skew`](Self::set_clock_skew) was last called with, 0 before that.
+    #[must_use]
+    pub fn clock_skew(&self) -> f64 {
+        self.0.clock_skew.get()
+    }
+
     /// These keys are in use from now on, and no others.
     pub fn set_keys(&self, keys: &[LoadedKey<'_>]) {
         let rows: Vec<_> = keys

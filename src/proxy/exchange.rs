@@ -16,6 +16,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
     drain::{Drain, End},
+    rejection,
     trace::Traceparent,
 };
 use crate::{
@@ -218,7 +219,10 @@ impl Exchange {
 
     /// Wonder's answer is forwarded.
     pub(super) fn answered(&self, status: StatusCode) {
-        self.facts().status = Some(status);
+        let mut facts = self.facts();
+        facts.status = Some(status);
+        facts.cause = rejection::cause(status, self.metrics.clock_skew());
+        drop(facts);
         self.metrics.upstream_responded(status);
     }
 

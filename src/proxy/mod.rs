@@ -14,6 +14,7 @@
 //! * `gateway`: stamps, signs and forwards.
 //! * [`Drain`]: what was finished and what was cut at the end.
 //! * `held`: reads a small answer whole before its head is forwarded.
+//! * `rejection`: what to check when Wonder rejects the authentication; pure.
 //! * `answer`: the body of every answer, watched to its end.
 //! * `trace`: W3C `traceparent`; pure.
 
@@ -26,6 +27,7 @@ mod gateway;
 mod head;
 mod held;
 mod observe;
+mod rejection;
 mod slots;
 mod standing;
 mod target;

@@ -4,7 +4,7 @@
 #   tests/e2e/prometheus.sh            injects every fault and shows which alerts fire and clear; under 6 minutes
 #   tests/e2e/prometheus.sh --quick    no faults; under a minute, the build apart
 #
-# Installs Debian's prometheus (which brings promtool) if it is missing. SIGNER_BINARY names a built binary; without it one is built.
+# Installs Debian's prometheus (which brings promtool) and faketime if they are missing. SIGNER_BINARY names a built binary; without it one is built.
 # Everything listens on 127.0.0.1, on ports that are free, and is ended again. The last line is "N passed, N failed".
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -18,6 +18,8 @@ if ! command -v promtool >/dev/null || ! command -v prometheus >/dev/null; then
     fi
     apt-get -o Acquire::Retries=3 update -qq && DEBIAN_FRONTEND=noninteractive apt-get -o Acquire::Retries=3 install -y -qq --no-install-recommends prometheus
 fi
+
+command -v faketime >/dev/null || apt-get -o Acquire::Retries=3 install -y -qq --no-install-recommends faketime
 
 if [ -z "${SIGNER_BINARY:-}" ]; then
     cargo build --locked --quiet

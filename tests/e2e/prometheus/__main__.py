@@ -10,6 +10,7 @@ import tempfile
 import time
 
 import documents
+import incidents
 from faults import Fault, all_faults, settings
 from programs import Load, Sidecar, Stage, wait_for
 from server import RULES, Prometheus, shortened
@@ -218,6 +219,7 @@ def main():
     with tempfile.TemporaryDirectory() as directory:
         stage = Stage(binary, directory)
         try:
+            incidents.check(tally, stage)
             (quick if options else full)(tally, stage)
         finally:
             stage.end()

@@ -1,0 +1,52 @@
+//! What a person has to check when Wonder rejects the authentication of a request (401 or 403). Pure.
+//!
+//! Wonder's body is not logged. What is certain without it is the clock: Wonder's answers show how far it is off.
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+use crate::signing::diagnosis::clock::TOLERANCE_SECONDS;
+
+/// The cause for the log line; `None` for an answer with which Wonder accepted the authentication. `clock` is how many seconds
+/// this host's clock is ahead of Wonder's.
+pub(super) fn cause(status: StatusCode, clock: f64) -> Option<String> {
+    if !matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+        return None;
+    }
+    let side = if clock <= -0.5 { "behind" } else { "ahead of" };
+    let clock = clock.abs();
+    Some(if clock <= Duration::from_secs(TOLERANCE_SECONDS).as_secs_f64() {
+        format!(
+            "Wonder rejected the authentication, and not for the clock, which is {clock:.0} s {side} Wonder's: check key, AppID, \
+             environment and egress address (wonder-signer check --echo)"
+        )
+    } else {
+        format!(
+            "Wonder rejected the authentication: the clock is {clock:.0} s {side} Wonder's, which accepts {TOLERANCE_SECONDS} s; \
+             correct the host's clock"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_the_clock_if_it_is_off_and_everything_else_if_it_is_not() {
+        let text = |status, clock| cause(StatusCode::from_u16(status).unwrap(), clock);
+        for (status, clock, expected) in [
+            (401, 2400.2, "the clock is 2400 s ahead of Wonder's, which accepts 1800 s; correct the host's clock"),
+            (403, -1801.0, "the clock is 1801 s behind Wonder's"),
+            (401, 1800.0, "not for the clock, which is 1800 s ahead of Wonder's: check key, AppID"),
+            (403, -0.2, "not for the clock, which is 0 s ahead of Wonder's: check key, AppID"),
+        ] {
+            let cause = text(status, clock).unwrap();
+            assert!(cause.starts_with("Wonder rejected the authentication") && cause.contains(expected), "{cause}");
+        }
+        for status in [200, 400, 404, 500] {
+            assert_eq!(text(status, 2400.0), None, "{status}");
+        }
+    }
+}
