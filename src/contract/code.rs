@@ -66,8 +66,8 @@ codes! {
     UpstreamDns = "upstream_dns", BAD_GATEWAY No;
     /// No connection to the origin.
     UpstreamConnect = "upstream_connect", BAD_GATEWAY No;
-    /// The TLS handshake with the origin failed.
-    UpstreamTls = "upstream_tls", BAD_GATEWAY No;
+    /// The TLS handshake with the origin failed. In TLS 1.3 the origin may reject our certificate after the request was written.
+    UpstreamTls = "upstream_tls", BAD_GATEWAY Maybe, BAD_GATEWAY No;
     /// The connection broke before or within the answer.
     UpstreamReset = "upstream_reset", BAD_GATEWAY Maybe;
     /// The answer was not HTTP.

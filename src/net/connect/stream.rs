@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, ready},
@@ -18,7 +18,10 @@ use tokio::{
 };
 use tokio_rustls::client::TlsStream;
 
-use crate::metrics::{self, Closed};
+use crate::{
+    metrics::{self, Closed},
+    net::tls::trouble::{self, Trouble},
+};
 
 pub(super) enum Io {
     Plain(TcpStream),
@@ -31,6 +34,7 @@ pub struct Life {
     peer: SocketAddr,
     opened: Instant,
     aged: AtomicBool,
+    rejection: OnceLock<Trouble>,
 }
 
 impl Life {
@@ -46,6 +50,11 @@ impl Life {
         self.peer
     }
 
+    /// Why the origin rejected the TLS connection after our part of the handshake had ended.
+    pub(in crate::net) fn rejection(&self) -> Option<&Trouble> {
+        self.rejection.get()
+    }
+
     /// It gets no more requests because of its age: when it ends, that was why.
     pub fn retire(&self) {
         self.aged.store(true, Ordering::Relaxed);
@@ -57,12 +66,19 @@ pub struct UpstreamStream {
     io: Io,
     life: Arc<Life>,
     counted: metrics::Connection,
+    /// Whether the origin has sent anything after the handshake.
+    received: bool,
 }
 
 impl UpstreamStream {
     pub(super) fn new(io: Io, peer: SocketAddr, counted: metrics::Connection) -> Self {
-        let life = Arc::new(Life { peer, opened: Instant::now(), aged: AtomicBool::new(false) });
-        Self { io, life, counted }
+        let life = Arc::new(Life {
+            peer,
+            opened: Instant::now(),
+            aged: AtomicBool::default(),
+            rejection: OnceLock::default(),
+        });
+        Self { io, life, counted, received: false }
     }
 
     /// Its life, for those who keep it.
@@ -77,18 +93,30 @@ impl UpstreamStream {
         self.io.speaks_http2()
     }
 
-    /// Notes why the connection ends; the first reason stands. The other end's goodbye to a connection that was retired is
-    /// the answer to ours.
+    /// Notes why the connection ends; the first reason stands. A retired connection that the other end closes ends of its age.
     fn ends(&mut self, reason: Closed) {
         let aged = self.life.aged.load(Ordering::Relaxed);
         self.counted.because(if aged { Closed::Age } else { reason });
     }
 
     fn failed(&mut self, error: io::Error) -> io::Error {
-        // TLS calls it so when the other end closed without saying goodbye first.
+        if let Some(trouble) = trouble::after_handshake(&error, !self.received) {
+            let _ = self.life.rejection.set(trouble);
+        }
+        // The other end closed without close_notify.
         let gone = error.kind() == io::ErrorKind::UnexpectedEof;
         self.ends(if gone { Closed::Peer } else { Closed::Error });
         error
+    }
+
+    /// A write fails where the origin has closed. The alert that says why may have arrived and not been read.
+    fn failed_to_write(&mut self, error: io::Error, cx: &mut Context<'_>) -> io::Error {
+        if let Io::Tls(stream) = &mut self.io
+            && let Poll::Ready(Err(alert)) = Pin::new(stream).poll_read(cx, &mut ReadBuf::new(&mut [0; 1024]))
+        {
+            self.failed(alert);
+        }
+        self.failed(error)
     }
 }
 
@@ -109,6 +137,7 @@ impl AsyncRead for UpstreamStream {
         if result.is_ok() && room > 0 && buffer.filled().len() == before {
             self.ends(Closed::Peer);
         }
+        self.received |= buffer.filled().len() > before;
         Poll::Ready(result.map_err(|error| self.failed(error)))
     }
 }
@@ -119,7 +148,7 @@ impl AsyncWrite for UpstreamStream {
             Io::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
             Io::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
         });
-        Poll::Ready(result.map_err(|error| self.failed(error)))
+        Poll::Ready(result.map_err(|error| self.failed_to_write(error, cx)))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -127,7 +156,7 @@ impl AsyncWrite for UpstreamStream {
             Io::Plain(stream) => Pin::new(stream).poll_flush(cx),
             Io::Tls(stream) => Pin::new(stream).poll_flush(cx),
         });
-        Poll::Ready(result.map_err(|error| self.failed(error)))
+        Poll::Ready(result.map_err(|error| self.failed_to_write(error, cx)))
     }
 
     /// An end of our own; what fails in it is no news.
@@ -154,7 +183,7 @@ impl AsyncWrite for UpstreamStream {
             Io::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
             Io::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
         });
-        Poll::Ready(result.map_err(|error| self.failed(error)))
+        Poll::Ready(result.map_err(|error| self.failed_to_write(error, cx)))
     }
 }
 

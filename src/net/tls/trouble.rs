@@ -1,4 +1,7 @@
 //! What went wrong in a TLS handshake, and what to set: in full for the log, without the other side's words for the caller.
+//!
+//! A client has ended its part of a TLS 1.3 handshake before the server has seen its certificate, so a rejection arrives as an alert
+//! at the first read (RFC 8446 §4.4.2.4).
 
 use std::{io, time::SystemTime};
 
@@ -9,7 +12,7 @@ use rustls::{
 use super::verifier::Untrusted;
 
 /// A handshake that failed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(in super::super) struct Trouble {
     /// What is wrong and what to set. Nothing of it comes from the other side.
     pub(in super::super) advice: &'static str,
@@ -24,6 +27,15 @@ pub(in super::super) fn with_origin(error: &io::Error) -> Trouble {
         Some(error) => (origin_advice(error), detail(error, "the origin")),
     };
     Trouble { advice, detail }
+}
+
+/// What the origin rejected after our part of the handshake had ended. `is_first`: it had not sent anything before. Later alerts that
+/// are not about a certificate end a connection that was in use.
+pub(in super::super) fn after_handshake(error: &io::Error, is_first: bool) -> Option<Trouble> {
+    match rustls_error(error)? {
+        Error::AlertReceived(alert) if is_first || rejects_certificate(*alert) => Some(with_origin(error)),
+        _ => None,
+    }
 }
 
 /// A handshake with a caller, for the log.

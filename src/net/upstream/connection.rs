@@ -62,11 +62,13 @@ impl Connection {
     pub(super) async fn send(self, request: Request<Chunks>) -> Result<Response<Source>, SendError> {
         match self {
             Self::Http1(mut connection) => {
-                let response = connection.sender.try_send_request(request).await?;
+                let response = connection.sender.try_send_request(request).await;
+                let response = response.map_err(|error| SendError::from(error).explained(&connection.life))?;
                 Ok(response.map(|body| Source::Http1(body, Some(connection))))
             }
             Self::Http2(connection, slot) => {
-                let response = connection.send(slot, request).await?;
+                let response = connection.send(slot, request).await;
+                let response = response.map_err(|error| error.explained(connection.life()))?;
                 Ok(response.map(|body| Source::Http2(Box::new(body))))
             }
         }

@@ -9,7 +9,7 @@ use super::chunks::Chunks;
 use crate::{
     metrics::Sent,
     net::{
-        connect::{ConnectError, Step},
+        connect::{ConnectError, Life, Step},
         respond::{Code, Failure},
     },
 };
@@ -38,6 +38,17 @@ pub enum SendError {
     /// The origin gave the request back, with the guarantee that it had not processed it (RFC 9113 §8.7).
     #[error("the origin gave the request back unprocessed")]
     Unprocessed(#[source] Cause),
+    /// The origin rejected the TLS connection after our part of the handshake had ended.
+    #[error("the origin rejected the TLS connection")]
+    Rejected {
+        /// What to set. Nothing of it comes from the origin.
+        advice: &'static str,
+        /// Whether the request may have been written before.
+        sent: Sent,
+        /// What the origin sent.
+        #[source]
+        cause: Cause,
+    },
     /// What came back is not HTTP.
     #[error("the answer is not valid HTTP")]
     BadResponse(#[source] Cause),
@@ -56,6 +67,7 @@ impl SendError {
             Self::Connect(_) | Self::NoHttp2(_) | Self::NoStream { .. } | Self::Unsent(_) | Self::Unprocessed(_) => {
                 Sent::No
             }
+            Self::Rejected { sent, .. } => *sent,
             Self::BadResponse(_) | Self::Broken(_) => Sent::Maybe,
         }
     }
@@ -66,7 +78,11 @@ impl SendError {
         match self {
             Self::Connect(error) => error.may_be_tried_again(),
             Self::Unsent(_) | Self::Unprocessed(_) => true,
-            Self::NoHttp2(_) | Self::NoStream { .. } | Self::BadResponse(_) | Self::Broken(_) => false,
+            Self::NoHttp2(_)
+            | Self::NoStream { .. }
+            | Self::Rejected { .. }
+            | Self::BadResponse(_)
+            | Self::Broken(_) => false,
         }
     }
 
@@ -77,6 +93,13 @@ impl SendError {
 
     pub(super) fn no_http2(error: io::Error) -> Self {
         Self::NoHttp2(Arc::new(error))
+    }
+
+    /// The same, or why the origin ended the connection, where it sent that.
+    pub(super) fn explained(self, life: &Life) -> Self {
+        let Some(trouble) = life.rejection() else { return self };
+        let cause = Arc::new(io::Error::other(trouble.detail.clone()));
+        Self::Rejected { advice: trouble.advice, sent: self.sent(), cause }
     }
 
     /// A stream that ended without an answer. An error that h2 found itself means that the origin broke the rules.
@@ -138,6 +161,9 @@ impl From<SendError> for Failure {
             SendError::Unprocessed(_) => {
                 let message = "the origin gave the request back unprocessed (HTTP/2 GOAWAY or REFUSED_STREAM)";
                 (Code::UpstreamConnect, message.into())
+            }
+            SendError::Rejected { advice, .. } => {
+                (Code::UpstreamTls, format!("no TLS connection to the origin: {advice}").into())
             }
             SendError::BadResponse(cause) => {
                 let error = cause.downcast_ref::<hyper::Error>();

@@ -123,12 +123,12 @@ impl Pool {
     fn open(&self) -> BoxFuture<'_, Result<Opened, SendError>> {
         Box::pin(async {
             let stream = self.connector.connect().await?;
+            let life = stream.life();
             if self.only_http2 || stream.speaks_http2() {
                 let begun = timeout(self.limits.connect, Http2::begin(stream, self.heads)).await;
                 let begun = begun.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
-                return begun.map(Opened::Http2).map_err(SendError::no_http2);
+                return begun.map(Opened::Http2).map_err(|error| SendError::no_http2(error).explained(&life));
             }
-            let life = stream.life();
             let begun = http1::Builder::new()
                 .max_headers(self.heads.headers)
                 .max_header_size(self.heads.bytes)

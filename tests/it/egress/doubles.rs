@@ -96,12 +96,12 @@ pub(super) struct TlsServer {
     task: JoinHandle<()>,
 }
 
-impl TlsServer {
-    pub(super) async fn start(issued: &Issued, manner: Manner<'_>) -> Self {
+impl Manner<'_> {
+    fn config(&self, issued: &Issued) -> Arc<ServerConfig> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder =
-            ServerConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(manner.versions).unwrap();
-        let builder = match manner.clients {
+            ServerConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(self.versions).unwrap();
+        let builder = match self.clients {
             None => builder.with_no_client_auth(),
             Some(authority) => {
                 let mut roots = RootCertStore::empty();
@@ -112,8 +112,60 @@ impl TlsServer {
         };
         let (chain, key) = issued.chain();
         let mut config = builder.with_single_cert(chain, key).unwrap();
-        config.alpn_protocols = manner.alpn.iter().map(|name| name.to_vec()).collect();
-        let acceptor = TlsAcceptor::from(Arc::new(config));
+        config.alpn_protocols = self.alpn.iter().map(|name| name.to_vec()).collect();
+        Arc::new(config)
+    }
+}
+
+/// An origin that reads nothing after the client's first flight until the request has arrived, and then ends the handshake. Returns
+/// why it failed.
+pub(super) async fn reject_after_the_request(
+    listener: TcpListener,
+    issued: Issued,
+    manner: Manner<'_>,
+) -> rustls::Error {
+    let mut session = rustls::ServerConnection::new(manner.config(&issued)).unwrap();
+    let (mut stream, _) = listener.accept().await.unwrap();
+    loop {
+        let mut bytes = Vec::new();
+        stream.read_buf(&mut bytes).await.unwrap();
+        session.read_tls(&mut &bytes[..]).unwrap();
+        let processed = session.process_new_packets();
+        let mut flight = Vec::new();
+        while session.wants_write() {
+            session.write_tls(&mut flight).unwrap();
+        }
+        stream.write_all(&flight).await.unwrap();
+        if let Err(error) = processed {
+            stream.shutdown().await.unwrap();
+            let _ = stream.read_to_end(&mut Vec::new()).await;
+            return error;
+        }
+        // The second flight of a client without a certificate is far smaller, and a signature alone is larger than the rest.
+        while !flight.is_empty() && stream.peek(&mut [0; 1024]).await.unwrap() < 600 {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// An origin that answers one request with these bytes and closes: with `close_notify`, or with a FIN alone.
+pub(super) async fn answer_and_close(listener: TcpListener, issued: Issued, answer: &[u8], notify: bool) {
+    let acceptor = TlsAcceptor::from(Manner::default().config(&issued));
+    let mut stream = acceptor.accept(listener.accept().await.unwrap().0).await.unwrap();
+    read_message(&mut stream, false).await.unwrap();
+    stream.write_all(answer).await.unwrap();
+    stream.flush().await.unwrap();
+    if notify {
+        stream.shutdown().await.unwrap();
+    } else {
+        stream.get_mut().0.shutdown().await.unwrap();
+    }
+    let _ = stream.get_mut().0.read_to_end(&mut Vec::new()).await;
+}
+
+impl TlsServer {
+    pub(super) async fn start(issued: &Issued, manner: Manner<'_>) -> Self {
+        let acceptor = TlsAcceptor::from(manner.config(issued));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let arrived = Arc::new(Mutex::new(Vec::new()));

@@ -9,8 +9,14 @@ use wonder_signer::{
     net::respond::{Code, Failure},
 };
 
-use super::doubles::{Authority, Issued, Manner, TlsServer};
-use crate::support::client::Client;
+use super::doubles::{Authority, Issued, Manner, TlsServer, answer_and_close, reject_after_the_request};
+use crate::support::{
+    caller::{Outcome, ask},
+    client::Client,
+    patience::soon,
+    sidecar::Sidecar,
+    wire::{exchange, request},
+};
 
 const TLS13: &[&rustls::SupportedProtocolVersion] = &[&rustls::version::TLS13];
 const TLS12: &[&rustls::SupportedProtocolVersion] = &[&rustls::version::TLS12];
@@ -188,7 +194,6 @@ async fn a_client_certificate_is_shown_to_an_origin_that_asks_for_one() {
     let certificate = file(directory.path(), "client.pem", &client.certificate_pem());
     let key = file(directory.path(), "client.key", &client.key_pem());
     let ours = format!("client_certificate_file = \"{certificate}\"\nclient_key_file = \"{key}\"");
-    // In TLS 1.2 the refusal is part of the handshake; in 1.3 it comes after ours has ended (RFC 8446 §4.4.2.4).
     let issued = servers.issue(&["127.0.0.1"], |_| ());
     let manner = |versions| Manner { versions, clients: Some(&clients), ..Manner::default() };
     for versions in [TLS12, TLS13] {
@@ -196,13 +201,93 @@ async fn a_client_certificate_is_shown_to_an_origin_that_asks_for_one() {
         let toml = format!("[upstream]\nca_file = \"{ca}\"\n{ours}");
         assert_eq!(Client::of(&server.origin(), &toml).send("/svc/a").await.unwrap().status(), 200);
         assert_eq!(server.arrived().len(), 1);
-        let error = Client::of(&server.origin(), &format!("[upstream]\nca_file = \"{ca}\"")).send("/svc/a").await;
-        let failure = Failure::from(error.unwrap_err());
-        if versions == TLS12 {
-            assert_eq!((failure.code, failure.sent), (Code::UpstreamTls, Sent::No));
-            assert!(failure.to_string().contains("upstream.client_certificate_file"), "{failure}");
+    }
+}
+
+/// In TLS 1.2 the rejection is part of the handshake. In TLS 1.3 it arrives after our part has ended (RFC 8446 §4.4.2.4).
+#[tokio::test]
+async fn an_origin_that_rejects_the_client_certificate_is_upstream_tls() {
+    let directory = tempfile::tempdir().unwrap();
+    let (servers, clients, others) =
+        (Authority::named("servers"), Authority::named("clients"), Authority::named("others"));
+    let ca = file(directory.path(), "ca.pem", &servers.pem());
+    let other = others.issue(&["client"], |_| ());
+    let certificate = file(directory.path(), "other.pem", &other.certificate_pem());
+    let key = file(directory.path(), "other.key", &other.key_pem());
+    let wrong = format!("client_certificate_file = \"{certificate}\"\nclient_key_file = \"{key}\"\n");
+    let issued = servers.issue(&["127.0.0.1"], |_| ());
+    for (versions, http, alpn) in [
+        (TLS12, "http1", b"http/1.1" as &[u8]),
+        (TLS13, "http1", b"http/1.1"),
+        (TLS12, "http2", b"h2"),
+        (TLS13, "http2", b"h2"),
+        (TLS13, "auto", b"h2"),
+    ] {
+        for shown in ["", &wrong] {
+            let what = format!("{versions:?}, {http}, {shown}");
+            let alpn: &'static [&'static [u8]] = if alpn == b"h2" { &[b"h2"] } else { &[b"http/1.1"] };
+            let server = TlsServer::start(&issued, Manner { versions, alpn, clients: Some(&clients) }).await;
+            let toml = format!("[upstream]\nca_file = \"{ca}\"\nhttp_version = \"{http}\"\n{shown}");
+            let sidecar = Sidecar::with(&server.origin(), &toml).await;
+            let got = exchange(sidecar.listen, &request("POST", "/svc/a", &[], b"{}")).await;
+            let (status, code, sent) = got.contract();
+            assert_eq!((status, code.as_str()), (502, "upstream_tls"), "{what}: {}", got.text());
+            // Over HTTP/1 the rejection may arrive before the request is written, or after it.
+            assert!(sent == "no" || (versions, http) == (TLS13, "http1"), "{what}: {sent}");
+            assert!(got.text().contains("upstream.client_certificate_file"), "{what}: {}", got.text());
+            assert_eq!(server.arrived(), [""; 0], "{what}");
         }
-        assert_eq!(server.arrived().len(), 1, "nothing arrives without a certificate");
+    }
+}
+
+#[tokio::test]
+async fn a_rejection_after_the_request_was_written_is_upstream_tls_and_maybe() {
+    let directory = tempfile::tempdir().unwrap();
+    let (servers, clients) = (Authority::named("servers"), Authority::named("clients"));
+    let ca = file(directory.path(), "ca.pem", &servers.pem());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("https://{}", listener.local_addr().unwrap());
+    let sidecar = Sidecar::with(&origin, &format!("[upstream]\nca_file = \"{ca}\"")).await;
+    let manner = Manner { versions: TLS13, clients: Some(&clients), ..Manner::default() };
+    let rejection = reject_after_the_request(listener, servers.issue(&["127.0.0.1"], |_| ()), manner);
+    let asked = request("POST", "/svc/a", &[], b"{}");
+    let (rejection, got) = soon(async { tokio::join!(rejection, exchange(sidecar.listen, &asked)) }).await;
+    assert_eq!(rejection, rustls::Error::NoCertificatesPresented);
+    assert_eq!(got.contract(), (502, "upstream_tls".to_owned(), "maybe".to_owned()));
+    assert!(got.text().contains("upstream.client_certificate_file"), "{}", got.text());
+    let series = r#"wonder_signer_proxy_errors_total{reason="upstream_tls",sent="maybe"}"#;
+    assert!((sidecar.metric(series).await - 1.0).abs() < f64::EPSILON);
+}
+
+/// RFC 8446 §6.1: without `close_notify` the close may be somebody else's, and the answer cut.
+#[tokio::test]
+async fn a_close_that_ends_an_answer_needs_close_notify() {
+    let directory = tempfile::tempdir().unwrap();
+    let servers = Authority::named("servers");
+    let ca = file(directory.path(), "ca.pem", &servers.pem());
+    let large = "x".repeat(100_000);
+    for head in ["HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", "HTTP/1.0 200 OK\r\n\r\n"] {
+        for (body, notify, expected) in [
+            ("{\"paid\":1}", true, "200 whole"),
+            ("{\"paid\":1}", false, "502 upstream_reset maybe"),
+            ("", true, "200 whole"),
+            ("", false, "502 upstream_reset maybe"),
+            (&large, true, "200 whole"),
+            (&large, false, "200 cut"),
+        ] {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let origin = format!("https://{}", listener.local_addr().unwrap());
+            let sidecar = Sidecar::with(&origin, &format!("[upstream]\nca_file = \"{ca}\"")).await;
+            let answer = format!("{head}{body}");
+            let issued = servers.issue(&["127.0.0.1"], |_| ());
+            let asked = request("POST", "/svc/a", &[], b"{}");
+            let answering = answer_and_close(listener, issued, answer.as_bytes(), notify);
+            let ((), got) = soon(async { tokio::join!(answering, ask(sidecar.listen, &asked)) }).await;
+            assert_eq!(got.text(), expected, "{head:?} {} bytes, close_notify: {notify}", body.len());
+            if let Outcome::Passed { body: read, whole: true, .. } = got {
+                assert_eq!(read, body.as_bytes());
+            }
+        }
     }
 }
 
