@@ -146,6 +146,12 @@ impl App {
         Ok(Self { config, metrics, requests, readiness, keystore, upstream, listeners, tls, admin, addresses })
     }
 
+    /// What it counts.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
     /// Where it listens.
     #[must_use]
     pub fn addresses(&self) -> &Addresses {

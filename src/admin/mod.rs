@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `/livez` | 200 while the process can answer at all |
 //! | `/readyz` | 200, or 503 with the reason: `starting`, `draining` |
-//! | `/metrics` | Prometheus text format |
+//! | `/metrics` | Prometheus text format, written at most once a second |
 //! | `/config` | the configuration in force as JSON, its secrets masked; checks `Host` |
 //! | `/` | the status page; checks `Host` |
 //! | `/status.json` | what the status page shows; checks `Host` |
@@ -47,6 +47,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use bytes::Bytes;
 use tokio::time::Instant;
 
 use self::{
@@ -108,7 +109,7 @@ pub struct CredentialFact {
 pub fn router(metrics: Metrics, readiness: Readiness, page: StatusFacts) -> (Router, Sampler) {
     let start = Instant::now();
     let history = Mutex::new(History::new(start, metrics.snapshot()));
-    let admin = Arc::new(Admin { metrics, readiness, facts: page, start, history });
+    let admin = Arc::new(Admin { metrics, readiness, facts: page, start, history, scrape: Mutex::new(None) });
     let pages = Router::new()
         .route("/", get(status_page))
         .route("/status.json", get(status_json))
@@ -148,6 +149,18 @@ struct Admin {
     facts: StatusFacts,
     start: Instant,
     history: Mutex<History>,
+    scrape: Mutex<Option<Scrape>>,
+}
+
+/// How old the text of `/metrics` may be. It costs as much as many probes, and anyone who reaches the pod may ask for it.
+const SCRAPE: Duration = Duration::from_secs(1);
+
+/// The last text of `/metrics`.
+struct Scrape {
+    at: Instant,
+    /// A change is shown at once.
+    state: State,
+    text: Bytes,
 }
 
 impl Admin {
@@ -207,9 +220,18 @@ async fn ready(Shared(admin): Shared<Arc<Admin>>) -> Response {
 }
 
 async fn metrics_text(Shared(admin): Shared<Arc<Admin>>) -> Response {
-    admin.metrics.set_draining(admin.readiness.state() == State::Draining);
+    let state = admin.readiness.state();
+    let mut scrape = admin.scrape.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(scrape) = scrape.as_ref().filter(|scrape| scrape.state == state && scrape.at.elapsed() < SCRAPE) {
+        return ([(CONTENT_TYPE, TEXT_FORMAT)], scrape.text.clone()).into_response();
+    }
+    admin.metrics.set_draining(state == State::Draining);
     match admin.metrics.encode() {
-        Ok(text) => ([(CONTENT_TYPE, TEXT_FORMAT)], text).into_response(),
+        Ok(text) => {
+            let text = Bytes::from(text);
+            *scrape = Some(Scrape { at: Instant::now(), state, text: text.clone() });
+            ([(CONTENT_TYPE, TEXT_FORMAT)], text).into_response()
+        }
         Err(error) => {
             tracing::error!(error = &error as &(dyn std::error::Error + 'static), "cannot answer a scrape");
             (StatusCode::INTERNAL_SERVER_ERROR, "cannot write the metrics\n").into_response()

@@ -4,28 +4,40 @@ use std::{
     collections::VecDeque,
     io,
     net::SocketAddr,
-    sync::mpsc::{self, RecvTimeoutError},
+    sync::{
+        Arc,
+        mpsc::{self, RecvTimeoutError},
+    },
     thread,
+    time::Duration,
 };
 
 use axum::{Router, extract::ConnectInfo};
+use http::HeaderValue;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::oneshot,
     task::{AbortHandle, yield_now},
+    time::timeout,
 };
 use tower::ServiceExt as _;
 
 use super::Sampler;
-use crate::net::server::not_accepted;
+use crate::net::{
+    intake::{self, Guard, Line},
+    respond::Failure,
+    server::not_accepted,
+};
 
 /// How many connections there are at most. Anyone who can reach the pod can connect, and a descriptor that is held here is one
 /// that a payment does not get.
 const CONNECTIONS: usize = 64;
-/// What is kept of a request that is not whole yet, in bytes.
-const UNREAD: usize = 16 * 1024;
+/// How long a connection may take in all, from accept to the last byte of the answer.
+const TIME: Duration = Duration::from_secs(10);
+/// What a request may be.
+const LIMITS: intake::Limits = intake::Limits { headers: 100, header_bytes: 16 * 1024, head: TIME, idle: TIME };
 /// A sample is a walk over counters.
 const SAMPLER_STACK: usize = 128 * 1024;
 
@@ -73,8 +85,8 @@ impl Probes {
     }
 }
 
-/// Serves every connection; one too many ends the one that was accepted first. Who only holds connections open so drives out
-/// his own, while a probe is answered within the millisecond that it takes.
+/// Serves every connection; one too many ends the one that was accepted first. A peer that hoards connections so ends its own, while
+/// a probe is answered within the millisecond that it takes.
 async fn accept(listener: TcpListener, routes: Router) {
     let mut connections = VecDeque::<AbortHandle>::new();
     loop {
@@ -91,18 +103,31 @@ async fn accept(listener: TcpListener, routes: Router) {
         {
             first.abort();
         }
-        connections.push_back(tokio::spawn(answer(stream, peer, routes.clone())).abort_handle());
-        // Whose request is there already gets its answer before anyone has to make room.
+        connections.push_back(tokio::spawn(timeout(TIME, answer(stream, peer, routes.clone()))).abort_handle());
+        // A request that has arrived already is answered before another connection is accepted.
         yield_now().await;
     }
 }
 
+/// Answers one request and closes. Requests in one connection would be answered in a row, ahead of the probes.
 async fn answer(stream: TcpStream, peer: SocketAddr, routes: Router) {
-    let service = service_fn(|mut request: http::Request<Incoming>| {
+    let line = Arc::new(Line::default());
+    let stream = TokioIo::new(Guard::new(stream, Arc::clone(&line), LIMITS));
+    let service = service_fn(move |mut request: http::Request<Incoming>| {
+        let (active, refusal) = line.call();
         request.extensions_mut().insert(ConnectInfo(peer));
-        routes.clone().oneshot(request)
+        let routes = routes.clone();
+        async move {
+            let _active = active;
+            match refusal {
+                Some(refusal) => {
+                    Ok(Failure::from(refusal).respond(&HeaderValue::from_static("none")).map(axum::body::Body::from))
+                }
+                None => routes.oneshot(request).await,
+            }
+        }
     });
     let mut http = http1::Builder::new();
-    // Whoever breaks off need not be told.
-    let _ = http.max_buf_size(UNREAD).serve_connection(TokioIo::new(stream), service).await;
+    // A peer that breaks off is no concern of anyone.
+    let _ = http.keep_alive(false).max_buf_size(LIMITS.header_bytes).serve_connection(stream, service).await;
 }

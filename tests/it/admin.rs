@@ -1,12 +1,18 @@
 //! The admin listener, served on a real socket and read as bytes.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    task::JoinSet,
 };
 use tower::ServiceExt as _;
 use wonder_signer::{
@@ -15,7 +21,10 @@ use wonder_signer::{
     net::hosts::Hosts,
 };
 
-use crate::support::{patience::soon, wire::read_message};
+use crate::{
+    http2::PREFACE,
+    support::{patience::soon, wire::read_message},
+};
 
 /// A running admin listener, and the handles that a program would hold.
 struct Admin {
@@ -265,14 +274,7 @@ async fn the_pages_for_people_check_the_host_and_probes_and_metrics_do_not() {
             assert_eq!(admin.send("GET", target, host).await.status, 200, "{target} {host}");
         }
     }
-    for host in [
-        "evil.example",
-        "evil.example:9090",
-        "127.0.0.1.evil.example",
-        "",
-        "localhost, evil.example",
-        "a\r\nHost: localhost",
-    ] {
+    for host in ["evil.example", "evil.example:9090", "127.0.0.1.evil.example", "", "localhost, evil.example"] {
         for target in ["/", "/config", "/status.json"] {
             let answer = admin.send("GET", target, host).await;
             assert_eq!(answer.status, 421, "{target} {host}");
@@ -333,4 +335,86 @@ async fn refuses_a_head_that_is_too_large() {
     stream.write_all(format!("GET /livez HTTP/1.1\r\nX: {}", "x".repeat(20_000)).as_bytes()).await.unwrap();
     assert_eq!(soon(read_message(&mut stream, false)).await.expect("an answer").status(), 431);
     assert_eq!(admin.get("/livez").await.status_and_body(), (200, "ok\n"));
+}
+
+/// What floods ask for, each with one connection's worth of pipelined requests.
+#[tokio::test]
+async fn a_probe_is_answered_whatever_else_is_asked_for() {
+    let admin = admin().await;
+    admin.readiness.set_ready();
+    let mut flood = JoinSet::new();
+    for target in ["/metrics", "/", "/status.json", "/config", "/runbook", "/nothing"] {
+        let (address, bytes) = (admin.address, format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n").repeat(200));
+        for _ in 0..4 {
+            let bytes = bytes.clone();
+            flood.spawn(async move {
+                loop {
+                    let mut stream = TcpStream::connect(address).await.unwrap();
+                    let _ = stream.write_all(bytes.as_bytes()).await;
+                    let mut answers = Vec::new();
+                    // It may be evicted, or reset with what it still had to ask.
+                    let _ = stream.read_to_end(&mut answers).await;
+                    let answers = answers.windows(9).filter(|nine| nine == b"HTTP/1.1 ").count();
+                    assert!(answers <= 1, "{answers} answers on one connection");
+                }
+            });
+        }
+    }
+    for _ in 0..200 {
+        let asked = Instant::now();
+        assert_eq!(soon(admin.get("/livez")).await.status_and_body(), (200, "ok\n"));
+        // A kubelet gives up after a second.
+        assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
+    }
+    assert!(flood.try_join_next().is_none(), "the flood goes on");
+}
+
+#[tokio::test]
+async fn answers_one_request_and_closes() {
+    let admin = admin().await;
+    for target in ["/livez", "/metrics"] {
+        let bytes = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: keep-alive\r\n\r\n");
+        let mut stream = TcpStream::connect(admin.address).await.unwrap();
+        stream.write_all(bytes.repeat(200).as_bytes()).await.unwrap();
+        let answer = soon(read_message(&mut stream, false)).await.unwrap();
+        assert_eq!((answer.status(), answer.value("connection")), (200, Some("close")));
+        assert!(soon(read_message(&mut stream, false)).await.is_none());
+    }
+}
+
+#[tokio::test]
+async fn answers_hostile_heads_in_the_contract() {
+    let admin = admin().await;
+    let long = [&b"GET /livez HTTP/1.1\r\nX-A: "[..], &[b'a'; 20_000]].concat();
+    for (bytes, status, code) in [
+        (PREFACE, 400, "bad_request"),
+        (&PREFACE[..6], 400, "bad_request"),
+        (b"GET /livez\r\n", 400, "bad_request"),
+        (b"GET /livez HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, "bad_request"),
+        (&long, 431, "headers_too_large"),
+    ] {
+        let mut stream = TcpStream::connect(admin.address).await.unwrap();
+        stream.write_all(bytes).await.unwrap();
+        let answer = soon(read_message(&mut stream, false)).await.unwrap();
+        assert_eq!(answer.contract(), (status, code.to_owned(), "no".to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn writes_the_metrics_at_most_once_a_second() {
+    let admin = admin().await;
+    let count = async || {
+        let text = admin.get("/metrics").await.body;
+        let series = r#"wonder_signer_proxy_errors_total{reason="overloaded",sent="no"} "#;
+        text.lines().find_map(|line| line.strip_prefix(series)).unwrap().parse::<u64>().unwrap()
+    };
+    assert_eq!(count().await, 0);
+    let (began, mut texts, mut last) = (Instant::now(), 1, 0);
+    while last < 2 || began.elapsed() < Duration::from_secs(2) {
+        admin.metrics.proxy_error("overloaded", Sent::No);
+        let now = count().await;
+        texts += u64::from(now != last);
+        last = now;
+    }
+    assert!(texts <= began.elapsed().as_secs() + 2, "{texts} texts in {:?}", began.elapsed());
 }

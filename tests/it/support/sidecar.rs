@@ -1,6 +1,7 @@
 //! A sidecar in this process: real listeners, real client, real key.
 
 use std::{
+    collections::HashMap,
     io::Write as _,
     net::SocketAddr,
     sync::{LazyLock, Mutex},
@@ -10,6 +11,7 @@ use tokio::{sync::oneshot, task::JoinHandle};
 use wonder_signer::{
     app::{App, StartError, Stop},
     config::{Config, Flags, ListenAddress},
+    metrics::Metrics,
     proxy::Receipt,
     signing::{Credential, Nonce, SigningKey, Stamp, VerifyingKey, verify},
 };
@@ -37,6 +39,7 @@ pub(crate) struct Sidecar {
     /// Every address.
     pub(crate) all: Vec<ListenAddress>,
     pub(crate) admin: SocketAddr,
+    _known: Known,
     shutdown: Mutex<Option<oneshot::Sender<Stop>>>,
     task: JoinHandle<Receipt>,
 }
@@ -67,7 +70,7 @@ impl Sidecar {
         let environment = environment.map(|(name, value)| (name.into(), value.into()));
         let config = Config::load(&[file.path().to_owned()], environment, &Flags::default()).unwrap();
         let app = App::start(config).await?;
-        let addresses = app.addresses().clone();
+        let (addresses, metrics) = (app.addresses().clone(), app.metrics().clone());
         let (shutdown, stopped) = oneshot::channel();
         let task = tokio::spawn(app.run(async { stopped.await.unwrap_or(Stop::AtOnce) }));
         let first = addresses.listen.iter().find_map(|address| match address {
@@ -78,6 +81,7 @@ impl Sidecar {
             listen: first.unwrap_or(addresses.admin),
             all: addresses.listen,
             admin: addresses.admin,
+            _known: Known::new(addresses.admin, metrics),
             shutdown: Mutex::new(Some(shutdown)),
             task,
         })
@@ -111,10 +115,36 @@ impl Sidecar {
     }
 }
 
-/// The value of one series, by its full text in the `/metrics` of this admin listener.
+/// The metrics of the sidecars in this process, by their admin listener: what that answers may be a second old.
+static METRICS: LazyLock<Mutex<HashMap<SocketAddr, Metrics>>> = LazyLock::new(Mutex::default);
+
+/// Keeps a sidecar in [`METRICS`].
+struct Known(SocketAddr);
+
+impl Known {
+    fn new(admin: SocketAddr, metrics: Metrics) -> Self {
+        METRICS.lock().unwrap().insert(admin, metrics);
+        Self(admin)
+    }
+}
+
+impl Drop for Known {
+    fn drop(&mut self) {
+        METRICS.lock().unwrap().remove(&self.0);
+    }
+}
+
+/// The value of one series, by its full text in the `/metrics` of this admin listener; that of another process may be a second old.
 pub(crate) async fn metric(admin: SocketAddr, series: &str) -> f64 {
+    let here = METRICS.lock().unwrap().get(&admin).cloned();
+    if let Some(metrics) = here {
+        return value(&metrics.encode().unwrap(), series);
+    }
     let ask = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-    let text = super::wire::exchange(admin, ask).await.text();
+    value(&super::wire::exchange(admin, ask).await.text(), series)
+}
+
+fn value(text: &str, series: &str) -> f64 {
     let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("no {series} in\n{text}")).parse().unwrap()
 }
