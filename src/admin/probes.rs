@@ -27,6 +27,7 @@ use tower::ServiceExt as _;
 use super::Sampler;
 use crate::net::{
     intake::{self, Guard, Line},
+    listen::Stream,
     respond::Failure,
     server::not_accepted,
 };
@@ -112,7 +113,7 @@ async fn accept(listener: TcpListener, routes: Router) {
 /// Answers one request and closes. Requests in one connection would be answered in a row, ahead of the probes.
 async fn answer(stream: TcpStream, peer: SocketAddr, routes: Router) {
     let line = Arc::new(Line::default());
-    let stream = TokioIo::new(Guard::new(stream, Arc::clone(&line), LIMITS));
+    let stream = TokioIo::new(Guard::new(Stream::Tcp(stream), Arc::clone(&line), LIMITS));
     let service = service_fn(move |mut request: http::Request<Incoming>| {
         let (active, refusal) = line.call();
         request.extensions_mut().insert(ConnectInfo(peer));
