@@ -2,7 +2,7 @@
 //!
 //! * [`listen`]: TCP and Unix sockets.
 //! * [`tls_server`]: TLS on the TCP sockets, where it is wanted; [`caller`]: who is at the other end.
-//! * [`server`]: accepts connections, serves them, drains them; [`places`]: which connection is evicted for another.
+//! * [`server`]: accepts connections, serves them, drains them; `places`: which connection is evicted for another.
 //! * [`upstream`]: the pooled client to the one origin, over [`connect`], with [`tls`] and, where there is one, through the
 //!   proxy of `egress`.
 //! * [`clock`]: the time of day, for TLS and `Date`.
