@@ -2,7 +2,7 @@
 //!
 //! The HTTP library has read the answer by now. What is forwarded is read once more, by callers that may read it differently.
 
-use http::{HeaderMap, HeaderValue, StatusCode, header, response::Parts};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header, response::Parts};
 
 use super::respond::Failure;
 use crate::{
@@ -50,11 +50,21 @@ pub fn check(head: &mut Parts, limits: Limits) -> Result<(), Failure> {
         return Err(bad("the origin framed its answer in two ways (Transfer-Encoding and Content-Length)"));
     }
     settle_length(headers)?;
-    if matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+    if is_bodiless(head.status) {
         // There is no body for it to be the length of.
         headers.remove(header::CONTENT_LENGTH);
     }
     Ok(())
+}
+
+/// Whether the answer to a request with `method` can have a body, whatever its headers say (RFC 9112 §6.3).
+#[must_use]
+pub fn has_body(method: &Method, status: StatusCode) -> bool {
+    method != Method::HEAD && !is_bodiless(status)
+}
+
+fn is_bodiless(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
 /// Bytes of the headers as HTTP/1.1 writes them.

@@ -82,6 +82,9 @@ impl Gateway {
             first => first,
         };
         let (parts, body) = response.map_err(|attempt| attempt.failure)?.into_parts();
+        if !response_head::has_body(&taken.method, parts.status) {
+            return Ok(Response::from_parts(parts, Held::without(body)));
+        }
         // The answer may need the memory.
         drop(taken);
         let (limit, idle) = (self.parts.limits.response_held, self.parts.timeouts.response_idle);

@@ -102,6 +102,11 @@ impl Hold<'_> {
 }
 
 impl Held {
+    /// The body of an answer that cannot have one. What the origin sends of it nevertheless is not read.
+    pub(super) fn without(body: Streamed) -> Self {
+        Self { ahead: Ahead::default(), rest: None, claim: None, opened: body.connection_opened() }
+    }
+
     fn new(ahead: Ahead, body: Streamed, claim: Option<Claim>) -> Self {
         let opened = body.connection_opened();
         // Dropped here, a body that has been read to the end returns its connection before the answer is forwarded.

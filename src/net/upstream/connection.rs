@@ -11,7 +11,7 @@ use super::{
     http2::{Http2, Slot},
     streamed::Source,
 };
-use crate::net::connect::Life;
+use crate::net::{connect::Life, response_head};
 
 /// A connection for one request.
 pub(super) enum Connection {
@@ -62,9 +62,12 @@ impl Connection {
     pub(super) async fn send(self, request: Request<Chunks>) -> Result<Response<Source>, SendError> {
         match self {
             Self::Http1(mut connection) => {
+                let method = request.method().clone();
                 let response = connection.sender.try_send_request(request).await;
                 let response = response.map_err(|error| SendError::from(error).explained(&connection.life))?;
-                Ok(response.map(|body| Source::Http1(body, Some(connection))))
+                // An origin that sends a body where there is none would answer the next request on the connection with it.
+                let kept = response_head::has_body(&method, response.status()).then_some(connection);
+                Ok(response.map(|body| Source::Http1(body, kept)))
             }
             Self::Http2(connection, slot) => {
                 let response = connection.send(slot, request).await;

@@ -10,7 +10,14 @@ use tokio::{
 use super::http2::Server;
 use wonder_signer::net::upstream::Handover;
 
-use crate::support::{client::Client, closed::Closed, upstream::Recorder, wire::read_message};
+use crate::support::{
+    client::Client,
+    closed::Closed,
+    patience::soon,
+    sidecar::Sidecar,
+    upstream::Recorder,
+    wire::{exchange, read_message, request},
+};
 
 const OPENED: &str = "wonder_signer_upstream_connections_opened_total";
 const OPEN: &str = "wonder_signer_upstream_connections{state=\"open\"}";
@@ -73,6 +80,34 @@ async fn an_answer_that_nobody_asked_for_is_given_to_nobody() {
     assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "{}");
     another_over_a_new_connection(&client, &listener).await;
     client.until(OPENED, 2.0).await;
+}
+
+/// RFC 9112 §6.3: these have no body. An origin that sends one nevertheless would answer the next request with it.
+#[tokio::test]
+async fn the_connection_of_an_answer_that_can_have_no_body_is_not_used_again() {
+    let evil = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil";
+    for status in ["204 No Content", "304 Not Modified"] {
+        for line in ["", "Content-Length: 42\r\n", "Transfer-Encoding: chunked\r\n"] {
+            let (listener, origin) = listen().await;
+            let client = Client::of(&origin, "");
+            let first = tokio::spawn(client.start("/svc/a", b"{}"));
+            let mut stream = take(&listener).await;
+            stream.write_all(format!("HTTP/1.1 {status}\r\n{line}\r\n").as_bytes()).await.unwrap();
+            assert!(first.await.unwrap().unwrap().into_body().collect().await.unwrap().to_bytes().is_empty());
+            another_over_a_new_connection(&client, &listener).await;
+            // It may be closed already.
+            let _ = stream.write_all(evil).await;
+        }
+    }
+    let (listener, origin) = listen().await;
+    let sidecar = Sidecar::before(&origin).await;
+    for _ in 0..2 {
+        let head = request("HEAD", "/svc/a", &[], b"");
+        let call = tokio::spawn(async move { exchange(sidecar.listen, &head).await });
+        let mut stream = soon(take(&listener)).await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 42\r\n\r\n").await.unwrap();
+        assert_eq!(soon(call).await.unwrap().status(), 200);
+    }
 }
 
 /// The answer is whole, the request is not: what follows on that connection would be taken for more of it.

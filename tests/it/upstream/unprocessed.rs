@@ -5,7 +5,8 @@ use tokio::task::JoinSet;
 
 use crate::support::{
     client::Client,
-    frames::{DATA, END_STREAM, frame},
+    frames::{DATA, END_HEADERS, END_STREAM, HEADERS, frame},
+    logged::Logged,
     origin::{ALL, CANCEL, ENHANCE_YOUR_CALM, INTERNAL_ERROR, NO_ERROR, Origin, Peer, REFUSED_STREAM},
     patience::soon,
     sidecar::Sidecar,
@@ -186,6 +187,22 @@ async fn a_reset_after_the_end_of_an_answer_takes_nothing_from_it() {
     peer.reset(id, NO_ERROR).await;
     let answer = soon(answer).await.unwrap().unwrap();
     assert_eq!(soon(answer.into_body().collect()).await.unwrap().to_bytes(), "{}");
+}
+
+#[tokio::test]
+async fn an_answer_that_can_have_no_body_is_whole_whatever_follows_its_head() {
+    let origin = Origin::start().await;
+    let program = Logged::before(&origin.url(), &[("WONDER_SIGNER_UPSTREAM__HTTP_VERSION", "http2")]).await;
+    let listen = program.listen;
+    let call = tokio::spawn(async move { exchange(listen, &request("POST", "/svc/a", &[], b"{}")).await });
+    let mut peer = origin.accept(None).await;
+    let [id] = peer.requests().await;
+    // Status 204 by its place in HPACK's table, and a body that must not be.
+    peer.write(&[frame(HEADERS, END_HEADERS, id, &[0x89]), frame(DATA, END_STREAM, id, b"{}")].concat()).await;
+    assert_eq!(soon(call).await.unwrap().status(), 204);
+    let line = program.line("request").await;
+    assert_eq!((line["level"].as_str(), line["sent"].as_str()), (Some("info"), Some("yes")), "{line}");
+    assert!(line["cancelled"].is_null(), "{line}");
 }
 
 #[tokio::test]
