@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt as _, Limited};
 use serde_json::Value;
-use tokio::time::timeout;
+use tokio::time::timeout_at;
 
 use crate::{
     config::{self, Timeouts},
@@ -75,16 +75,17 @@ async fn call(timeouts: &Timeouts, entry: &Entry, upstream: &Upstream, message: 
         headers.insert(name, HeaderValue::try_from(value)?);
     }
     let began = Instant::now();
+    let deadline = began + timeouts.response_head;
     let (target, handover) = (http::uri::PathAndQuery::from_static(ECHO), Handover::default());
     let sending = async {
         let body = std::iter::once(body).collect();
-        let sent = upstream.send(Method::POST, target, headers, body, &handover).await;
+        let sent = upstream.send(Method::POST, target, headers, body, deadline.into(), &handover).await;
         let (head, body) = sent.map_err(|error| with_cause(&error.into()))?.into_parts();
         let body = Limited::new(body, LONGEST_ANSWER).collect().await;
         let body = body.map_err(|error| anyhow!("the answer ({}) cannot be read to its end: {error}", head.status))?;
         Ok::<_, anyhow::Error>((head, body.to_bytes()))
     };
-    let (head, body) = timeout(timeouts.response_head, sending)
+    let (head, body) = timeout_at(deadline.into(), sending)
         .await
         .map_err(|_| anyhow!("no answer within {:?} (timeouts.response_head)", timeouts.response_head))??;
     let skew = skew(&head.headers, since_1970.as_secs());

@@ -13,6 +13,7 @@ mod streamed;
 
 use std::{
     fmt,
+    future::pending,
     net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError,
@@ -102,13 +103,15 @@ impl Upstream {
     /// Sends one request, once, and waits for the head of its answer.
     ///
     /// `headers` are complete but for `Host` and `:authority`, which are the origin's. `handover` knows, now and later,
-    /// whether the request was handed to a connection.
+    /// whether the request was handed to a connection. A request that is not by `deadline` never is: the caller of this function
+    /// then drops the future, which does not end by itself.
     pub async fn send(
         &self,
         method: Method,
         target: PathAndQuery,
         headers: HeaderMap,
         body: Chunks,
+        deadline: Instant,
         handover: &Handover,
     ) -> Result<Response<Streamed>, SendError> {
         let started = Instant::now();
@@ -118,6 +121,10 @@ impl Upstream {
         let connection = self.pool.connection(started, fresh).await?;
         handover.goes_to(self.host.clone(), Some(connection.life().peer()));
         let (opened, request) = (connection.life().opened(), self.request(&connection, method, target, headers, body));
+        if Instant::now() >= deadline {
+            // Timers are looked at last, so the one that has elapsed could not prevent this.
+            pending::<()>().await;
+        }
         handover.sent.store(true, Ordering::Release);
         let response = connection.send(request).await.inspect_err(|error| {
             handover.sent.store(error.sent() == Sent::Maybe, Ordering::Release);

@@ -15,6 +15,7 @@ use rand::Rng as _;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
+    deadline::Deadline,
     drain::{Drain, End},
     rejection,
     trace::Traceparent,
@@ -39,6 +40,8 @@ pub(super) const CUT: &str = "the answer was not forwarded whole before the end 
 /// A request, and what becomes of it.
 pub(super) struct Call {
     pub(super) request: Request<Incoming>,
+    /// The request is not sent after it.
+    pub(super) deadline: Deadline,
     pub(super) exchange: Arc<Exchange>,
 }
 

@@ -47,6 +47,7 @@ struct Taken {
     target: PathAndQuery,
     headers: HeaderMap,
     body: body::Taken,
+    deadline: Instant,
 }
 
 impl Gateway {
@@ -57,7 +58,7 @@ impl Gateway {
     }
 
     pub(super) async fn handle(self: Arc<Self>, call: Call) -> Result<Response<Held>, Failure> {
-        let Call { request, exchange } = call;
+        let Call { request, deadline, exchange } = call;
         let (head, incoming) = request.into_parts();
         let target = head::check(&head, &self.parts.rules)?;
         let entry = self.credential(&head.headers)?;
@@ -71,7 +72,7 @@ impl Gateway {
         if body.length > 0 || matches!(head.method, Method::POST | Method::PUT | Method::PATCH) {
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.length));
         }
-        let taken = Taken { method: head.method, target, headers, body };
+        let taken = Taken { method: head.method, target, headers, body, deadline: deadline.at() };
         let response = match self.attempt(&taken, &entry, &exchange).await {
             // The one second attempt: not a byte was written, or the origin gave the request back with the guarantee that it had not
             // processed it. It gets a new time, nonce and signature.
@@ -144,7 +145,8 @@ impl Gateway {
         let body: Chunks = taken.body.chunks.iter().cloned().collect();
         let (began, handover) = exchange.attempt();
         let deadline = began + self.parts.timeouts.response_head;
-        let sending = self.parts.upstream.send(taken.method.clone(), taken.target.clone(), headers, body, handover);
+        let (method, target, until) = (taken.method.clone(), taken.target.clone(), deadline.min(taken.deadline).into());
+        let sending = self.parts.upstream.send(method, target, headers, body, until, handover);
         match timeout_at(deadline.into(), sending).await {
             Ok(Ok(response)) => {
                 let (mut head, body) = response.into_parts();

@@ -100,7 +100,7 @@ where
         let mut inner = self.inner.clone();
         let cutting = self.drain.cutting();
         Box::pin(async move {
-            let call = Call { request, exchange: Arc::clone(&exchange) };
+            let call = Call { request, deadline, exchange: Arc::clone(&exchange) };
             let outcome = tokio::select! {
                 // An answer that is there at the last moment is better than none.
                 biased;

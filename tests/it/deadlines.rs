@@ -91,6 +91,19 @@ async fn every_wait_before_the_answer_counts() {
     assert_eq!(timed_out(&exchange(sidecar.listen, &post("50ms")).await), late("no", "header"), "the TLS handshake");
 }
 
+/// With a connection at hand, a request is written before any timer is looked at.
+#[tokio::test]
+async fn a_request_whose_deadline_has_passed_is_never_sent() {
+    let upstream = Recorder::start().await;
+    let sidecar = Sidecar::before(&upstream.origin()).await;
+    for _ in 0..10 {
+        assert_eq!(exchange(sidecar.listen, &post("1m")).await.status(), 200);
+        upstream.next().await;
+        assert_eq!(timed_out(&exchange(sidecar.listen, &post("1ns")).await), late("no", "header"));
+    }
+    assert_eq!(upstream.waiting(), 0);
+}
+
 #[tokio::test]
 async fn a_long_body_is_not_cut_by_the_deadline_but_by_its_own_silence() {
     // Longer than what is held, so that its head is forwarded.

@@ -10,7 +10,7 @@ use wonder_signer::{
     net::upstream::{Handover, SendError, Streamed, Upstream},
 };
 
-use super::patience::soon;
+use super::patience::{HANG, soon};
 
 /// A client of one origin and its metrics.
 pub(crate) struct Client {
@@ -82,5 +82,6 @@ async fn post(
     let mut headers = HeaderMap::new();
     headers.insert("content-length", HeaderValue::from(body.len()));
     let target = http::uri::PathAndQuery::from_static(target);
-    upstream.send(Method::POST, target, headers, std::iter::once(body).collect(), handover).await
+    let deadline = tokio::time::Instant::now() + HANG;
+    upstream.send(Method::POST, target, headers, std::iter::once(body).collect(), deadline, handover).await
 }
