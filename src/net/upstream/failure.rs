@@ -169,7 +169,8 @@ impl From<SendError> for Failure {
                 let error = cause.downcast_ref::<hyper::Error>();
                 let message = match error {
                     Some(error) if error.is_parse_too_large() => {
-                        "the head of the origin's answer is too large (limits.response_headers, limits.response_header_bytes)"
+                        "the head of the origin's answer is too large (limits.response_headers, limits.response_header_bytes), \
+                         or the length that it declares"
                     }
                     Some(_) => "the origin did not answer in valid HTTP",
                     None => {
