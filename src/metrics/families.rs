@@ -27,8 +27,8 @@ const BODY_BYTES: &[f64] =
 pub(super) static LOG_LINES_LOST: LazyLock<IntCounter> = LazyLock::new(|| {
     constant(IntCounter::new(
         "wonder_signer_log_lines_lost_total",
-        "Log lines that could not be written because nobody took them in time: the container runtime's log reader is slow or stuck, or \
-         its disk is full. Requests do not wait for it.",
+        "Log lines that were lost because standard error accepted nothing for a tenth of a second: the container runtime's log reader is \
+         slow or stuck, or its disk is full. Requests do not wait for it.",
     ))
 });
 
@@ -84,8 +84,9 @@ impl Families {
         let reasons = || reasons.iter().copied().filter(|reason| *reason != "other").chain(["other"]);
         let requests = make.counters(
             "wonder_signer_requests_total",
-            "Requests answered, by operation and by who made the answer. A rise of origin=\"signer\" is our own trouble: see \
-             wonder_signer_proxy_errors_total; of origin=\"upstream\" 4xx the service's; of origin=\"upstream\" 5xx Wonder's.",
+            "Requests answered, by operation. origin=\"upstream\" is Wonder's answer: look at the service when 4xx rises, at Wonder when \
+             5xx rises. origin=\"signer\" is an error answered here: 4xx is the service's, 5xx that of the network, of Wonder, of the \
+             load or of this program; wonder_signer_proxy_errors_total has the code.",
             &["operation", "method", "code_class", "origin"],
         );
         let durations = make.histograms(
@@ -121,18 +122,19 @@ impl Families {
         let closed = make.counters(
             "wonder_signer_upstream_connections_closed_total",
             "Connections to Wonder that ended. Much \"error\" points to the network or an egress proxy; much \"peer\" to a time-out \
-             of theirs that is shorter than upstream.pool_idle.",
+             at Wonder or at the proxy that is shorter than upstream.pool_idle.",
             &["reason"],
         );
         let errors = make.counters(
             "wonder_signer_proxy_errors_total",
-            "Errors answered by this program, by code. With sent=\"maybe\" Wonder may have carried the request out: query before \
-             repeating it, above all for payments. reason=\"other\" is a defect of this program.",
+            "Errors answered here, and answers of Wonder that broke off after their head was forwarded, by code. With sent=\"maybe\" \
+             Wonder may have carried the request out: query before repeating it, above all for payments. reason=\"other\" is a defect \
+             of this program.",
             &["reason", "sent"],
         );
         let stripped = make.counters(
             "wonder_signer_stripped_headers_total",
-            "Headers of the caller that were not sent on. \"signature\" means that the service still signs by itself; \
+            "Headers of the caller that were not forwarded. \"signature\" means that the service still signs by itself; \
              \"skip_signature\" that it carries a test shortcut: correct the service.",
             &["kind"],
         );
@@ -144,8 +146,8 @@ impl Families {
         );
         let cancelled = make.counters(
             "wonder_signer_cancelled_requests_total",
-            "Requests that the service gave up before it had its answer. When it rises, the service's time-out is too short; with \
-             sent=\"maybe\" the outcome at Wonder is unknown to it.",
+            "Requests for which the service closed the connection before it had the whole answer. When it rises, the service's time-out is \
+             too short; with sent=\"maybe\" the service does not know the outcome at Wonder.",
             &["sent"],
         );
         let build = make.gauges(
@@ -184,19 +186,19 @@ impl Families {
             request_duration: one_each::<Responder, _>(|by| durations.with_label_values(&[by])),
             callers: make.counters(
                 "wonder_signer_caller_requests_total",
-                "Requests by the caller's certificate, with listen.tls. A rise of caller=\"other\" with 403: somebody who is not in \
-                 listen.tls.callers calls; the log line has the name.",
+                "Requests by the caller's certificate, with listen.tls. When caller=\"other\" rises, a caller that is not in \
+                 listen.tls.callers is rejected with 403; the log line has its name.",
                 &["caller"],
             ),
             handshakes_failed: make.counter(
                 "wonder_signer_listener_handshakes_failed_total",
-                "TLS handshakes with callers that came to nothing, with listen.tls. A rise means a caller whose certificate is missing, \
-                 out of date or of another authority, or a certificate of ours that callers do not trust: see the log.",
+                "TLS handshakes with callers that failed, with listen.tls. A rise means that a caller's certificate is missing, expired or \
+                 of another authority, or that callers do not trust the gateway's certificate: see the log.",
             ),
             in_flight: make.gauge(
                 "wonder_signer_requests_in_flight",
                 "Requests under way, until the last byte of their answer. Near wonder_signer_requests_in_flight_limit new ones are \
-                 refused: Wonder is slow, or the limit is too low.",
+                 rejected: Wonder is slow, or the limit is too low.",
             ),
             in_flight_limit: make.gauge(
                 "wonder_signer_requests_in_flight_limit",
@@ -204,12 +206,12 @@ impl Families {
             ),
             body_read_duration: make.histogram(
                 "wonder_signer_body_read_duration_seconds",
-                "From the request's head to the last byte of its body. A rise is the service's: it is slow to send.",
+                "From the request's head to the last byte of its body. A rise means that the service is slow to send.",
                 REQUEST_SECONDS,
             ),
             added_duration: make.histogram(
                 "wonder_signer_added_duration_seconds",
-                "Time a request spent in this program's own hands: queueing, signing, copying; not the service's nor Wonder's. A rise \
+                "Time that this program adds to a request: queueing, signing, copying; without the service's and Wonder's time. A rise \
                  means too little processor: see wonder_signer_signing_duration_seconds and the container's limits.",
                 SIGNING_SECONDS,
             ),
@@ -244,22 +246,23 @@ impl Families {
             stripped: one_each::<Stripped, _>(|kind| stripped.with_label_values(&[kind])),
             request_body: make.histogram(
                 "wonder_signer_request_body_bytes",
-                "Size of the requests' bodies. Near limits.body the next one may be refused with 413: raise the limit.",
+                "Size of the requests' bodies. Near limits.body the next one may be rejected with 413: raise the limit.",
                 BODY_BYTES,
             ),
             response_body: make.histogram(
                 "wonder_signer_response_body_bytes",
-                "Size of the answers' bodies as passed on. Large lists are better paged by the service with limit and offset.",
+                "Size of the answers' bodies as forwarded. Large lists are better paged by the service with limit and offset.",
                 BODY_BYTES,
             ),
             buffered: make.gauge(
                 "wonder_signer_buffered_bytes",
-                "Bytes of request bodies and held answers in memory now. Compare with the container's memory limit; the most \
-                 there can be is limits.buffered.",
+                "Bytes of request bodies and held answers in memory now. At limits.buffered, requests are rejected with overloaded \
+                 and answers are not held: raise it together with the container's memory limit.",
             ),
             draining: make.gauge(
                 "wonder_signer_draining",
-                "1 from SIGTERM until the program exits. Longer than shutdown.drain_delay: a request holds it up.",
+                "1 from the begin of a shutdown until the program exits. If that takes longer than shutdown.drain_delay, requests are still \
+                 in flight: see wonder_signer_requests_in_flight.",
             ),
             drain_cut: sent(&drain_cut),
             cancelled: sent(&cancelled),

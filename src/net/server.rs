@@ -115,7 +115,7 @@ pub async fn serve<S, B>(
             }
         };
         let Some(Place { line, opening, held }) = places.take(&states).await else {
-            tracing::warn!(limit = allowance.connections, "too many connections, one was turned away");
+            tracing::warn!(limit = allowance.connections, "too many connections: one was rejected");
             metrics.proxy_error(Code::Overloaded.as_str(), Sent::No);
             // Under TLS there is no answer before the handshake, and no place for a handshake.
             if tls.is_none() || matches!(stream, Stream::Unix(_)) {

@@ -66,6 +66,7 @@ def examine(tally, prometheus, sidecar):
     number, silent = documents.check_expressions(tally, prometheus, scrape, recorded)
     print(f"{number} expressions evaluated; {len(silent)} panels' are empty at the moment: {', '.join(silent) or 'none'}")
     documents.check_runbook(tally, rules)
+    documents.check_codes_watched(tally, rules)
 
 
 def full(tally, stage):
@@ -216,6 +217,7 @@ def main():
     documents.check_dashboard(tally)
     documents.check_errors(tally)
     documents.check_logs(tally)
+    documents.check_messages(tally)
     with tempfile.TemporaryDirectory() as directory:
         stage = Stage(binary, directory)
         try:

@@ -72,6 +72,43 @@ def check_errors(tally):
     tally.check(not gone, "the error page has no code that is gone", str(gone))
 
 
+def check_codes_watched(tally, rules):
+    """Every code of an error is in the expression of an alert: none can fail all requests unseen."""
+    codes = re.findall(r'(\w+) = "(\w+)", ([A-Z_]+) \w+', pathlib.Path("src/contract/code.rs").read_text())
+    watched = [
+        pattern
+        for rule in rules
+        for pattern in re.findall(r'proxy_errors_total\{[^}]*reason=~?"([^"]+)"', rule["query"])
+    ]
+    unseen = {code for _, code, _ in codes if not any(re.fullmatch(pattern, code) for pattern in watched)}
+    tally.check(not unseen, "an alert watches every error code", str(unseen))
+
+
+def message(call):
+    """The last text among the arguments of a macro, which begin here and end with its closing bracket."""
+    depth, last = 1, None
+    for token in re.finditer(r'"((?:[^"\\]|\\.)*)"|[()]', call):
+        depth += {"(": 1, ")": -1}.get(token[0], 0)
+        if depth == 0:
+            return last
+        last = token[1] or last
+
+
+def check_messages(tally):
+    """Every line that the program may write is in a table of logs.md; the simulator's are not, because it runs in no deployment."""
+    messages = set()
+    for file in pathlib.Path("src").rglob("*.rs"):
+        if "simulat" in str(file) or "tests" in str(file):
+            continue
+        source = file.read_text().split("#[cfg(test)]")[0]
+        for begin in re.finditer(r"tracing::(?:error|warn|info)!\(", source):
+            messages.add(message(source[begin.end() :]))
+    tally.check(len(messages) > 20, "the messages are found in the source", str(messages))
+    page = LOGS.read_text()
+    unknown = {message for message in messages if f"`{message}`" not in page}
+    tally.check(not unknown, "the log page has every message", str(unknown))
+
+
 def check_logs(tally):
     source = pathlib.Path("src/telemetry/request.rs").read_text()
     event = re.search(r"tracing::event!\((.*?)\"request\"", source, re.S)
