@@ -8,12 +8,13 @@
 //! The guard reads bytes where the socket put them; only a head that arrives in pieces is held back and copied. HTTP/2 is
 //! refused: the signed target would be what an HTTP/2 library made of the bytes, not the bytes.
 //!
-//! `clock` ends a connection whose peer sends nothing, or reads nothing.
+//! `clock` ends a connection whose peer sends nothing, or reads nothing. `linger` closes it so that the last answer arrives.
 
 mod chunks;
 mod clock;
 mod head;
 mod line;
+mod linger;
 
 use std::{
     io,
@@ -33,14 +34,13 @@ use self::{
     chunks::Chunks,
     clock::{Clock, Wait},
     head::{Framing, Scan, Search},
+    linger::Linger,
 };
 pub use head::Refusal;
 pub use line::{Active, Line, ListenerState};
 
 /// What hyper reads in place of a refused head.
 const IN_PLACE: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
-/// Bytes that are read and discarded at the end, because unread bytes would reset the connection and destroy the answer.
-const LINGER: usize = 256 * 1024;
 
 /// What a head may be, and how long it may take.
 #[derive(Debug, Clone, Copy)]
@@ -72,6 +72,7 @@ pub struct Guard<S> {
     /// Whether the stand-in for a refused head comes next, after what was vetted before it.
     refusing: bool,
     clock: Clock,
+    linger: Option<Linger>,
 }
 
 enum Stage {
@@ -98,6 +99,7 @@ impl<S> Guard<S> {
             outbox: BytesMut::new(),
             refusing: false,
             clock: Clock::default(),
+            linger: None,
         }
     }
 
@@ -330,21 +332,17 @@ impl<S: AsyncRead + AsyncWrite + Socket + Unpin> AsyncWrite for Guard<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
         // hyper shuts a connection down only after a whole answer.
-        if self.line.ends_the_answer.swap(false, Ordering::Relaxed) {
-            self.stream.reset_at_close(false);
+        if this.line.ends_the_answer.swap(false, Ordering::Relaxed) {
+            this.stream.reset_at_close(false);
         }
-        let shut = Pin::new(&mut self.stream).poll_shutdown(cx);
-        ready!(self.written(shut, cx))?;
-        let mut scrap = [0; 4096];
-        for _ in 0..LINGER / scrap.len() {
-            let mut buffer = ReadBuf::new(&mut scrap);
-            match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
-                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
-                _ => break,
-            }
+        if this.linger.is_none() {
+            let shut = Pin::new(&mut this.stream).poll_shutdown(cx);
+            ready!(this.written(shut, cx))?;
         }
-        Poll::Ready(Ok(()))
+        let unfinished = !matches!(this.stage, Stage::Head) || !this.inbox.is_empty();
+        this.linger.get_or_insert_default().poll(&mut this.stream, unfinished, cx).map(Ok)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -270,10 +270,10 @@ where
         }
         if active.as_ref().is_some_and(Active::is_last) {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-            if self.version == Version::HTTP_10 {
-                // hyper would add "keep-alive" to an answer of version 1.1.
-                *response.version_mut() = Version::HTTP_10;
-            }
+        }
+        if self.version == Version::HTTP_10 && response.headers().contains_key(header::CONNECTION) {
+            // It says "close". hyper would add "keep-alive" to an answer of version 1.1.
+            *response.version_mut() = Version::HTTP_10;
         }
         if let Some(active) = &active
             && !active.is_served()

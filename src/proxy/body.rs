@@ -15,12 +15,7 @@ use tokio::{
 use crate::{
     metrics::{Buffered, Metrics},
     net::respond::{Code, Failure},
-    signing,
 };
-
-/// How much of a body that was refused is read and thrown away, and for how long, so that a caller who is still sending
-/// gets to see the answer instead of a reset.
-const LINGER: (usize, Duration) = (64 << 20, Duration::from_secs(2));
 
 /// How large a body of a request that is refused is taken in first, and how long that may take.
 const SWALLOWED: (u64, Duration) = (64 << 10, Duration::from_millis(100));
@@ -49,33 +44,24 @@ pub(super) async fn take(
         let frame = match timeout_at(deadline, body.frame()).await {
             Ok(Some(Ok(frame))) => frame,
             Ok(Some(Err(error))) => {
-                return Err(Failure::new(Code::BadRequest, "the request body broke off").because(&error).closing());
+                return Err(Failure::new(Code::BadRequest, "the request body broke off").because(&error));
             }
             Ok(None) => break,
             Err(_) => {
-                return Err(Failure::new(Code::BodyTimeout, "the request body did not arrive in time (timeouts.body)")
-                    .closing());
+                return Err(Failure::new(Code::BodyTimeout, "the request body did not arrive in time (timeouts.body)"));
             }
         };
         // Trailers are not signed and not forwarded.
         let Ok(chunk) = frame.into_data() else { continue };
         if chunks.length + chunk.len() > limit {
-            linger(body);
             return Err(too_large(limit));
         }
         if !claim.extend_to(chunks.length + chunk.len()) {
-            linger(body);
             return Err(no_memory());
         }
         chunks.push(chunk);
     }
     let (pieces, length) = chunks.finish();
-    if signing::is_ambiguous(&pieces) {
-        return Err(Failure::new(
-            Code::AmbiguousBody,
-            "the body is only white space, which Wonder's own clients sign in different ways; send none, or send JSON",
-        ));
-    }
     Ok(Taken { chunks: pieces, length, _claim: claim })
 }
 
@@ -159,11 +145,17 @@ impl Claim {
 }
 
 fn no_memory() -> Failure {
-    Failure::new(Code::Overloaded, "too many bytes of bodies in memory (limits.buffered)").closing()
+    Failure::new(Code::Overloaded, "too many bytes of bodies in memory (limits.buffered)")
 }
 
 pub(super) fn too_large(limit: usize) -> Failure {
-    Failure::new(Code::BodyTooLarge, format!("the request body is larger than {limit} bytes (limits.body)")).closing()
+    Failure::new(Code::BodyTooLarge, format!("the request body is larger than {limit} bytes (limits.body)"))
+}
+
+pub(super) fn ambiguous() -> Failure {
+    let message =
+        "the body is only white space, which Wonder's own clients sign in different ways; send none, or send JSON";
+    Failure::new(Code::AmbiguousBody, message)
 }
 
 /// Takes in a small body that will not be used, so that its connection can stay: to open another costs more than to refuse
@@ -185,19 +177,6 @@ pub(super) async fn swallow(request: Request<Incoming>) -> bool {
         true
     };
     timeout(SWALLOWED.1, whole).await.unwrap_or(false)
-}
-
-/// Lets the caller finish sending what will not be used.
-pub(super) fn linger(mut body: Incoming) {
-    tokio::spawn(timeout(LINGER.1, async move {
-        let mut left = LINGER.0;
-        while let Some(Ok(frame)) = body.frame().await {
-            match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
-                Some(rest) => left = rest,
-                None => break,
-            }
-        }
-    }));
 }
 
 #[cfg(test)]

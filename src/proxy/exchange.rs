@@ -5,11 +5,15 @@
 
 use std::{
     future::Future,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use http::{HeaderValue, Method, Request, StatusCode};
+use http_body::Body;
 use hyper::body::Incoming;
 use rand::Rng as _;
 use tokio::sync::OwnedSemaphorePermit;
@@ -60,6 +64,8 @@ pub(super) struct Exchange {
     drain: Drain,
     _in_flight: InFlight,
     handover: Handover,
+    /// Whether a part of the request's body has not been read.
+    body_unread: AtomicBool,
     facts: Mutex<Facts>,
 }
 
@@ -85,7 +91,7 @@ struct Facts {
 }
 
 impl Exchange {
-    pub(super) fn open<B>(
+    pub(super) fn open<B: Body>(
         request: &Request<B>,
         id: HeaderValue,
         metrics: Metrics,
@@ -115,6 +121,7 @@ impl Exchange {
             requests,
             drain,
             handover: Handover::default(),
+            body_unread: AtomicBool::new(!request.body().is_end_stream()),
             facts: Mutex::default(),
         }
     }
@@ -158,7 +165,18 @@ impl Exchange {
         facts.request_bytes = bytes;
         facts.phases.body = Phase { ended, took };
         drop(facts);
+        self.body_read();
         self.metrics.body_read(took.as_secs_f64(), bytes);
+    }
+
+    /// The request's body was read to its end.
+    pub(super) fn body_read(&self) {
+        self.body_unread.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether a part of the request's body has not been read.
+    pub(super) fn has_unread_body(&self) -> bool {
+        self.body_unread.load(Ordering::Relaxed)
     }
 
     pub(super) fn signed(&self, began: Instant) {
@@ -168,11 +186,6 @@ impl Exchange {
         facts.phases.signing += took;
         drop(facts);
         self.metrics.signed(true, took.as_secs_f64());
-    }
-
-    /// Whether its body has arrived.
-    pub(super) fn has_body(&self) -> bool {
-        !self.facts().phases.body.ended.is_zero()
     }
 
     /// A new attempt begins: when, and who is to be told whether a connection has got hold of it.
@@ -453,7 +466,8 @@ mod tests {
         let metrics = Metrics::new(&[]);
         let drain = Drain::new(1, metrics.clone());
         let requests = Requests::new(&log).recorded_by(Arc::<Watcher>::clone(&watcher));
-        let exchange = Exchange::open(&Request::new(()), HeaderValue::from_static("r-1"), metrics, requests, drain);
+        let exchange =
+            Exchange::open(&Request::new(String::new()), HeaderValue::from_static("r-1"), metrics, requests, drain);
         exchange.hold(Arc::clone(&places).try_acquire_owned().unwrap());
         assert_eq!(places.available_permits(), 0);
         drop(exchange);

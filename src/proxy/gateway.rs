@@ -63,7 +63,7 @@ impl Gateway {
         let target = head::check(&head, &self.parts.rules)?;
         let entry = self.credential(&head.headers)?;
         exchange.signing_as(&entry);
-        let body = self.take_body(&head.headers, incoming, &exchange).await?;
+        let body = self.take_body(incoming, &exchange).await?;
         let mut headers = head.headers;
         if let Some(required) = &self.parts.rules.required_header {
             headers.remove(&required.name);
@@ -109,24 +109,19 @@ impl Gateway {
         })
     }
 
-    async fn take_body(
-        &self,
-        headers: &HeaderMap,
-        incoming: Incoming,
-        exchange: &Exchange,
-    ) -> Result<body::Taken, Failure> {
+    async fn take_body(&self, incoming: Incoming, exchange: &Exchange) -> Result<body::Taken, Failure> {
         let limit = self.parts.limits.body;
+        // Before the first read, because that lets a caller with `Expect: 100-continue` send its body.
         if incoming.size_hint().lower() > limit as u64 {
-            // A caller who asked first has not begun to send, and must not be told to go on.
-            if !headers.contains_key(header::EXPECT) {
-                body::linger(incoming);
-            }
             return Err(body::too_large(limit));
         }
         let began = Instant::now();
         let deadline = began + self.parts.timeouts.body;
         let body = body::take(incoming, limit, deadline.into(), &self.budget).await?;
         exchange.body_taken(body.length as u64, began);
+        if signing::is_ambiguous(&body.chunks) {
+            return Err(body::ambiguous());
+        }
         Ok(body)
     }
 

@@ -106,8 +106,6 @@ where
                 biased;
                 outcome = timeout_at(deadline.at().into(), inner.call(call)) => match outcome {
                     Ok(outcome) => outcome,
-                    // The rest of a body that has not arrived cannot be told from the next request.
-                    Err(_) if !exchange.has_body() => Err(deadline.missed().closing()),
                     Err(_) => Err(deadline.missed()),
                 },
                 () = cutting => Err(Failure::draining(exchange.sent())),
@@ -131,8 +129,10 @@ fn pass_on(mut response: Response<Held>, exchange: Arc<Exchange>, idle: Duration
 }
 
 fn refuse(failure: Failure, exchange: Arc<Exchange>) -> Response<Answer> {
-    // Which connection had got hold of the request, if any, is known to the exchange alone.
+    // Only the exchange records whether the request was handed to a connection.
     let failure = failure.with_sent(exchange.sent());
+    // The rest of a body cannot be told from the next request, so the connection is not kept.
+    let failure = if exchange.has_unread_body() { failure.closing() } else { failure };
     let response = failure.respond(exchange.id());
     exchange.failed(&failure);
     response.map(|body| Answer::our_own(body, exchange))

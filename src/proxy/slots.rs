@@ -30,10 +30,12 @@ where
             async move {
                 match slots.next().await {
                     Ok(slot) => call.exchange.hold(slot),
-                    Err(failure) if failure.code == Code::Overloaded && body::swallow(call.request).await => {
+                    Err(failure) => {
+                        if failure.code == Code::Overloaded && body::swallow(call.request).await {
+                            call.exchange.body_read();
+                        }
                         return Err(failure);
                     }
-                    Err(failure) => return Err(failure.closing()),
                 }
                 inner.call(call).await
             }

@@ -1,6 +1,7 @@
 //! Every failure is answered in the contract: which error, and whether the request may have reached Wonder.
 
 mod documents;
+mod unread;
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},

@@ -152,6 +152,29 @@ async fn gives_up_on_who_takes_nothing_of_an_answer() {
     assert_eq!(began.elapsed(), LIMITS.idle / 2 + LIMITS.idle, "from the last byte that was taken");
 }
 
+#[tokio::test(start_paused = true)]
+async fn closes_with_a_part_of_a_request_unread_when_the_peer_does_or_after_two_seconds() {
+    // Part of a body, part of a head, and nothing.
+    for (bytes, ends, waits) in [
+        (&POST[..POST.len() - 1], false, 2),
+        (&GET[..10], false, 2),
+        (GET, false, 0),
+        (&POST[..POST.len() - 1], true, 0),
+    ] {
+        let (mut peer, stream) = duplex(1024);
+        let mut guard = Guard::new(stream, Arc::default(), LIMITS);
+        peer.write_all(bytes.as_bytes()).await.unwrap();
+        let _ = guard.read(&mut [0; 1024]).now_or_never();
+        if ends {
+            peer.shutdown().await.unwrap();
+        }
+        let began = Instant::now();
+        guard.shutdown().await.unwrap();
+        assert_eq!(began.elapsed().as_secs(), waits, "{bytes:?}");
+        assert_eq!(peer.read(&mut [0; 1]).await.unwrap(), 0);
+    }
+}
+
 #[tokio::test]
 async fn refuses_a_head_over_the_limit_whatever_the_readers_buffer() {
     let limits = Limits { header_bytes: 65_536, ..LIMITS };

@@ -1,0 +1,52 @@
+//! The lingering close: a connection that is closed with unread bytes is reset, and a reset may destroy an answer that the peer has not
+//! read (RFC 9112 §9.6). So after the FIN, what still arrives is read and discarded for a while.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, ReadBuf},
+    time::{Sleep, sleep},
+};
+
+/// How long a peer may go on sending the rest of a request that was answered, and how much.
+const LONGEST: Duration = Duration::from_secs(2);
+const MOST: usize = 64 << 20;
+/// How much is discarded where a request has not begun.
+const BETWEEN: usize = 256 << 10;
+
+#[derive(Default)]
+pub(super) struct Linger {
+    discarded: usize,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Linger {
+    /// Ready when the peer has ended its side too, or has sent or waited too much. With `unfinished`, a part of a request has not
+    /// been read; otherwise only what has arrived is discarded.
+    pub(super) fn poll<S: AsyncRead + Unpin>(
+        &mut self,
+        stream: &mut S,
+        unfinished: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        let mut scrap = [0; 8192];
+        let most = if unfinished { MOST } else { BETWEEN };
+        while self.discarded < most {
+            let mut buffer = ReadBuf::new(&mut scrap);
+            match Pin::new(&mut *stream).poll_read(cx, &mut buffer) {
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => self.discarded += buffer.filled().len(),
+                Poll::Pending if unfinished => {
+                    ready!(self.timer.get_or_insert_with(|| Box::pin(sleep(LONGEST))).as_mut().poll(cx));
+                    break;
+                }
+                // Its end or an error: there is nobody to read the answer, or nothing to destroy it.
+                _ => break,
+            }
+        }
+        Poll::Ready(())
+    }
+}
