@@ -7,7 +7,7 @@
 //! ```text
 //! 5   main.rs → cli
 //! 4   app
-//! 3   proxy   admin   simulator                 strangers to one another
+//! 3   proxy   admin   simulator (feature)       strangers to one another
 //! 2   net   keystore   telemetry
 //! 1   config   metrics
 //! 0   signing   operations   contract           pure: no I/O, clock, randomness, async, logging
@@ -26,5 +26,6 @@ pub mod net;
 pub mod operations;
 pub mod proxy;
 pub mod signing;
+#[cfg(feature = "simulator")]
 pub mod simulator;
 pub mod telemetry;

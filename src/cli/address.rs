@@ -8,6 +8,7 @@ pub(super) fn admin(text: &str) -> Result<SocketAddr, String> {
 }
 
 /// The simulator's.
+#[cfg(feature = "simulator")]
 pub(super) fn simulator(text: &str) -> Result<SocketAddr, String> {
     parse(text, "127.0.0.1:4443")
 }

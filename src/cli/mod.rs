@@ -9,10 +9,12 @@ mod address;
 mod capture;
 mod check;
 mod configuration;
+#[cfg(feature = "simulator")]
 mod dev;
 mod echo;
 mod input;
 mod keygen;
+#[cfg(feature = "simulator")]
 mod local;
 mod output;
 mod process;
@@ -22,6 +24,7 @@ mod shell;
 mod shutdown;
 mod sign;
 mod signals;
+#[cfg(feature = "simulator")]
 mod simulate;
 mod supervisor;
 mod target;
@@ -56,7 +59,9 @@ struct Arguments {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Run(run::RunArgs),
+    #[cfg(feature = "simulator")]
     Dev(dev::DevArgs),
+    #[cfg(feature = "simulator")]
     Simulate(simulate::SimulateArgs),
     Check(check::CheckArgs),
     Sign(sign::SignArgs),
@@ -70,7 +75,9 @@ impl Command {
     fn run(self, out: &mut dyn Write) -> Outcome {
         match self {
             Self::Run(args) => args.run(),
+            #[cfg(feature = "simulator")]
             Self::Dev(args) => args.run(out),
+            #[cfg(feature = "simulator")]
             Self::Simulate(args) => args.run(out),
             Self::Check(args) => args.run(out),
             Self::Sign(args) => args.run(out),

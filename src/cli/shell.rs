@@ -1,7 +1,5 @@
 //! Words of a shell, for lines that people paste.
 
-use std::path::Path;
-
 /// `text` as one word of sh, bash and zsh.
 pub(super) fn word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/-_.:".contains(c);
@@ -10,10 +8,6 @@ pub(super) fn word(text: &str) -> String {
     } else {
         format!("'{}'", text.replace('\'', r"'\''"))
     }
-}
-
-pub(super) fn path(path: &Path) -> String {
-    word(&path.display().to_string())
 }
 
 #[cfg(test)]

@@ -109,24 +109,29 @@ impl SimulateArgs {
     /// The commands that run a sidecar against it, one for each AppID, to paste.
     fn greet(&self, simulator: &Simulator, ca_file: Option<&Path>, out: &mut dyn Write) -> anyhow::Result<()> {
         let program = std::env::args_os().next().map(PathBuf::from);
-        let program = program.map_or_else(|| "wonder-signer".to_owned(), |path| shell::path(&path));
+        let program = program.map_or_else(|| "wonder-signer".to_owned(), |path| word(&path));
         let origin = simulator.origin();
         let mut show = || -> std::io::Result<()> {
             writeln!(out, "wonder-signer simulate: a stand-in for Wonder at {origin}\n\nA sidecar that calls it:\n")?;
             for (app_id, public) in self.app_id.iter().zip(&self.public_key_file) {
                 write!(out, "  {program} run --environment custom --origin {origin}")?;
                 if let Some(path) = ca_file {
-                    write!(out, " --ca-file {}", shell::path(path))?;
+                    write!(out, " --ca-file {}", word(path))?;
                 }
                 // As keygen writes them. Where there is none, its name says what to put in its place.
                 let private = public.with_file_name("private_key.pem");
                 let private = if private.is_file() { &private } else { Path::new("PRIVATE_KEY.pem") };
-                writeln!(out, " \\\n    --app-id {app_id} --private-key-file {}\n", shell::path(private))?;
+                writeln!(out, " \\\n    --app-id {app_id} --private-key-file {}\n", word(private))?;
             }
             writeln!(out, "Ctrl-C ends it.").and_then(|()| out.flush())
         };
         show().context("standard output")
     }
+}
+
+/// A path as one word of a shell.
+fn word(path: &Path) -> String {
+    shell::word(&path.display().to_string())
 }
 
 /// The file with the authority's certificate: the one that was asked for, or one that is gone at the end.

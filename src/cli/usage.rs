@@ -38,7 +38,9 @@ fn cause(stopped: &clap::Error) -> String {
             }
             _ => format!("{argument}: needs a value"),
         },
-        (ErrorKind::InvalidSubcommand, ..) => format!("no such command{}", command_suggestion(stopped)),
+        (ErrorKind::InvalidSubcommand, ..) => {
+            elsewhere(stopped).unwrap_or_else(|| format!("no such command{}", command_suggestion(stopped)))
+        }
         (ErrorKind::TooManyValues | ErrorKind::WrongNumberOfValues, Some(argument), _) => {
             format!("{argument}: takes no value, or fewer")
         }
@@ -81,6 +83,18 @@ fn stray(argument: &str) -> String {
          dash, and quote one that has spaces or & in it",
         meant.unwrap_or_default()
     )
+}
+
+/// Names the build that has the command. The sidecar's image is built without the simulator.
+fn elsewhere(stopped: &clap::Error) -> Option<String> {
+    let Some(ContextValue::String(command)) = stopped.get(ContextKind::InvalidSubcommand) else { return None };
+    // With the feature, clap has these commands and rejects neither.
+    ["dev", "simulate"].contains(&command.as_str()).then(|| {
+        format!(
+            "{command} is not in this program, which is built without the simulator; use the image wonder-simulator, or a build \
+             with the cargo feature simulator"
+        )
+    })
 }
 
 /// The command that was meant, or all of them.

@@ -2,12 +2,39 @@
 
 use crate::run;
 
+#[cfg(feature = "simulator")]
+const COMMANDS: &[&str] = &["run", "dev", "simulate", "check", "sign", "verify", "keygen", "wait", "shutdown"];
+#[cfg(not(feature = "simulator"))]
+const COMMANDS: &[&str] = &["run", "check", "sign", "verify", "keygen", "wait", "shutdown"];
+
+#[cfg(not(feature = "simulator"))]
+#[test]
+fn a_command_of_the_simulator_names_the_build_that_has_it() {
+    for (command, more) in [("dev", &[][..]), ("simulate", &["--help"]), ("simulate", &["--app-id", "x"])] {
+        run(&[&[command], more].concat(), b"").failed(
+            64,
+            &format!(
+                "usage: {command} is not in this program, which is built without the simulator; use the image \
+                 wonder-simulator, or a build with the cargo feature simulator; try --help"
+            ),
+        );
+    }
+    let help = run(&["--help"], b"").done();
+    assert!(!help.contains("dev") && !help.contains("simulat"), "{help}");
+}
+
+#[cfg(feature = "simulator")]
+#[test]
+fn the_simulator_is_suggested_for_a_misspelt_name() {
+    run(&["simulator"], b"").failed(64, "usage: no such command (did you mean simulate?); try --help");
+}
+
 #[test]
 fn bad_usage_is_one_line_and_64() {
     run(&[], b"").failed_with(64, "usage: 'wonder-signer' requires a subcommand");
-    let all = "run, dev, simulate, check, sign, verify, keygen, wait, shutdown";
+    let all = COMMANDS.join(", ");
     run(&["nonsense"], b"").failed(64, &format!("usage: no such command; the commands are {all}; try --help"));
-    for (typed, meant) in [("simulator", "simulate"), ("chek", "check"), ("keygenn", "keygen"), ("verfy", "verify")] {
+    for (typed, meant) in [("chek", "check"), ("keygenn", "keygen"), ("verfy", "verify")] {
         run(&[typed], b"").failed(64, &format!("usage: no such command (did you mean {meant}?); try --help"));
     }
     run(&["sign", "--method", "GET"], b"").failed(
@@ -63,12 +90,16 @@ fn a_stray_word_is_named_by_its_place_and_not_repeated() {
 
 #[test]
 fn an_address_that_is_none_is_answered_with_one_that_fits_the_option() {
+    #[cfg(feature = "simulator")]
     let simulate = ["--app-id", "844bcde8-3a40-4b0f-8ec5-4cb7ef621538", "--public-key-file", "x"];
     for (command, option, more, example) in [
         ("wait", "--admin", &[][..], "127.0.0.1:9090"),
         ("shutdown", "--admin", &[], "127.0.0.1:9090"),
+        #[cfg(feature = "simulator")]
         ("dev", "--admin", &[], "127.0.0.1:9090"),
+        #[cfg(feature = "simulator")]
         ("dev", "--simulator", &[], "127.0.0.1:4443"),
+        #[cfg(feature = "simulator")]
         ("simulate", "--listen", &simulate, "127.0.0.1:4443"),
     ] {
         for value in ["nowhere", "localhost:9090", "9090", "127.0.0.1", "http://127.0.0.1:9090", ""] {
@@ -116,7 +147,7 @@ fn lines_to_paste_work_in_zsh() {
 
 #[test]
 fn every_command_helps_with_an_example() {
-    for command in ["run", "dev", "simulate", "check", "sign", "verify", "keygen", "wait", "shutdown"] {
+    for command in COMMANDS {
         let help = run(&[command, "--help"], b"").done();
         let example = help.split("\nExample:\n").nth(1).unwrap_or_default();
         assert!(example.contains(&format!("  wonder-signer {command}")), "{help}");
