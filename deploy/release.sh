@@ -1,21 +1,27 @@
 #!/bin/sh
-# Builds the program that is shipped: static, with the export of traces. The same source gives the same bytes, on any path.
+# Builds the programs that are shipped: static, with the export of traces. The same source gives the same bytes, on any path.
 #
-#   deploy/release.sh                     the program's path is the last line, and the only one on standard output
+#   deploy/release.sh                     wonder-signer, the sidecar, without the simulator; and wonder-simulator, the same with it
+#   deploy/release.sh wonder-signer       one of them
 #   deploy/release.sh --profile e2e       with another of Cargo.toml's profiles
 #   deploy/release.sh --target TRIPLE     for another machine
 #
-# What cargo says goes to standard error. MESSAGES=FILE keeps its JSON messages.
+# Standard output has the paths of the programs, one a line. What cargo says goes to standard error. MESSAGES=FILE keeps the JSON
+# messages of the last build, which is that of wonder-signer where both are built.
 set -eu
 cd "$(dirname "$0")/.."
 
-usage() { echo "release.sh: $1; usage: deploy/release.sh [--profile NAME] [--target TRIPLE]" >&2; exit 64; }
+usage() {
+    echo "release.sh: $1; usage: deploy/release.sh [--profile NAME] [--target TRIPLE] [wonder-signer|wonder-simulator]" >&2
+    exit 64
+}
 
-profile=release target=$(rustc -vV | sed -n 's/^host: //p')
+profile=release target=$(rustc -vV | sed -n 's/^host: //p') programs=''
 while [ $# -gt 0 ]; do
     case "$1" in
         --profile) profile=${2:-} ;;
         --target) target=${2:-} ;;
+        wonder-signer | wonder-simulator) programs=$1; shift; continue ;;
         *) usage "unknown argument $1" ;;
     esac
     [ -n "${2:-}" ] || usage "$1 needs a value"
@@ -29,7 +35,17 @@ directory=$(cd "$directory" && pwd)
 source=$(pwd) registry=${CARGO_HOME:-$HOME/.cargo}
 export CFLAGS="${CFLAGS:-} -ffile-prefix-map=$directory=/target -ffile-prefix-map=$source=/source -ffile-prefix-map=$registry=/cargo"
 export RUSTFLAGS="-C target-feature=+crt-static --remap-path-prefix=$directory=/target --remap-path-prefix=$source=/source --remap-path-prefix=$registry=/cargo"
-cargo build --locked --features otel --bin wonder-signer --profile "$profile" --target "$target" \
-    --message-format json-render-diagnostics >"${MESSAGES:-/dev/null}" ||
-    { echo "release.sh: the program does not build" >&2; exit 1; }
-echo "$directory/$target/$profile/wonder-signer"
+
+for program in ${programs:-wonder-simulator wonder-signer}; do
+    case "$program" in
+        wonder-signer) features=otel ;;
+        wonder-simulator) features=otel,simulator ;;
+    esac
+    cargo build --locked --no-default-features --features "$features" --bin wonder-signer --profile "$profile" --target "$target" \
+        --message-format json-render-diagnostics >"${MESSAGES:-/dev/null}" ||
+        { echo "release.sh: $program does not build" >&2; exit 1; }
+    built=$directory/$target/$profile
+    # Cargo has one name for both, so the sidecar's build would replace the simulator's.
+    [ "$program" = wonder-signer ] || mv "$built/wonder-signer" "$built/$program"
+    echo "$built/$program"
+done

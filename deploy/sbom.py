@@ -14,8 +14,8 @@ import tomllib
 import uuid
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-# What the image is built with.
-FEATURES = ["--features", "otel"]
+# What the sidecar's image is built with.
+FEATURES = ["--no-default-features", "--features", "otel"]
 # Written with a slash by older crates; it means either.
 EXPRESSION = str.maketrans({"/": " OR "})
 

@@ -71,7 +71,7 @@ def connected(bill):
 
 
 def in_tree(root, target):
-    words = ["--locked", "--features", "otel", "--edges", "normal,build", "--target", target, "--prefix", "none"]
+    words = ["--locked", "--no-default-features", "--features", "otel", "--edges", "normal,build", "--target", target, "--prefix", "none"]
     lines = run("cargo", "tree", "--manifest-path", root / "Cargo.toml", *words).stdout.splitlines()
     parts = {tuple(line.split()[:2]) for line in lines if line}
     return {(name, version.removeprefix("v")) for name, version in parts if name != "wonder-signer"}

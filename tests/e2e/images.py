@@ -1,4 +1,4 @@
-"""The two images of the pod test, built where no base image can be pulled."""
+"""The images of the pod test, built where no base image can be pulled."""
 
 import glob
 import os
@@ -9,6 +9,7 @@ import tempfile
 from machine import podman, run
 
 SIGNER = "localhost/wonder-signer:0.1.0"
+SIMULATOR = "localhost/wonder-simulator:0.1.0"
 APP = "localhost/example-app:0.1.0"
 # What `python:slim` would hold, as far as the example needs it: Debian packages, unpacked.
 PACKAGES = (
@@ -17,15 +18,15 @@ PACKAGES = (
 ).split()
 
 
-def signer(root, binary):
-    """The shipped Containerfile's runtime stage around a program that is built already."""
+def program(root, binary, image, target):
+    """A runtime stage of the shipped Containerfile around a program that is built already; gives the image's size."""
     with tempfile.TemporaryDirectory() as context:
-        shutil.copy(binary, f"{context}/wonder-signer")
+        shutil.copy(binary, f"{context}/program")
         # Those of earlier runs would pile up.
-        podman("rmi", "--force", SIGNER, check=False)
-        words = ["--target", "prebuilt", "--tag", SIGNER, "--file", root / "deploy/Containerfile", context]
-        podman("build", "--quiet", *words, timeout=300)
-    return int(podman("image", "inspect", "--format", "{{.Size}}", SIGNER).stdout)
+        podman("rmi", "--force", image, check=False)
+        words = ["--target", target, "--build-arg", "BINARY=program", "--tag", image]
+        podman("build", "--quiet", *words, "--file", root / "deploy/Containerfile", context, timeout=300)
+    return int(podman("image", "inspect", "--format", "{{.Size}}", image).stdout)
 
 
 def app(root, work):

@@ -5,6 +5,7 @@ Everything else runs as shipped: arguments, ConfigMap, users, capabilities, secc
 
 import copy
 
+import images
 from machine import PREFIX, run
 
 # The kinds that the component can put the sidecar into.
@@ -68,7 +69,7 @@ def simulator(name, keys, shared, apps):
         words += ["--app-id", app_id, "--public-key-file", f"/keys/{file}"]
     container = {
         "name": "simulator",
-        "image": "localhost/wonder-signer:0.1.0",
+        "image": images.SIMULATOR,
         "args": words,
         "securityContext": {"runAsUser": 65532, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}},
         "volumeMounts": [

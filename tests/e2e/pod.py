@@ -27,7 +27,7 @@ import manifests
 import overlays
 import startup
 import usage
-from machine import Failed, expect, favoured, podman, run, sweep, until
+from machine import Failed, Namespace, expect, favoured, podman, run, sweep, until
 from world import BINARY, CUSTOMERS, KUBECTL, KUBERNETES, MIB, ROOT, TO_SIMULATOR, World, customer, in_flight, sign_up
 
 
@@ -47,7 +47,31 @@ def image_is_small(world):
     # The engine adds its own empty mount points when it makes a container.
     own = [name for name in files if name.split("/")[0] not in ("dev", "etc", "proc", "run", "sys")]
     expect("files in the image", own, ["wonder-signer"])
-    return f"{world.image_size / MIB:.1f} MiB"
+    return f"{world.image_size / MIB:.2f} MiB, and {world.simulator_size / MIB:.2f} MiB with the simulator"
+
+
+def simulator_has_an_image_of_its_own(world):
+    """the sidecar's image is smaller than the simulator's, rejects `dev` and `simulate` and names that image, which runs them"""
+    if world.image_size >= world.simulator_size:
+        raise Failed(f"{world.image_size} bytes, and {world.simulator_size} with the simulator")
+    for command in ("dev", "simulate"):
+        done = podman("run", "--rm", "--network=none", images.SIGNER, command, check=False)
+        line = (
+            f"wonder-signer: usage: {command} is not in this program, which is built without the simulator; use the image "
+            "wonder-simulator, or a build with the cargo feature simulator; try --help\n"
+        )
+        expect(f"{command} in the sidecar's image", (done.returncode, done.stdout, done.stderr), (64, "", line))
+    # As it comes, but for what a careful cluster takes away.
+    made = podman("run", "--detach", "--network=none", "--read-only", "--cap-drop=ALL", images.SIMULATOR).stdout.strip()
+    try:
+        until("dev has a line to paste", lambda: "Ctrl-C ends it" in podman("logs", made).stdout)
+        # Published ports arrive at this address; the port in `Host` is the one that was published.
+        pid = podman("inspect", "--format", "{{.State.Pid}}", made).stdout.strip()
+        headers = {"Content-Type": "application/json", "Host": "localhost:18080"}
+        status, _, text = Namespace(pid).ask(8080, "POST", CUSTOMERS, customer("image-1"), headers)
+        expect("a customer by dev", (status, json.loads(text)["code"]), (200, 200))
+    finally:
+        podman("rm", "--force", "--time=0", made)
 
 
 def bill_names_what_is_in_it(world):
@@ -491,6 +515,7 @@ def failures_are_as_documented(world):
 
 CHECKS = [
     image_is_small,
+    simulator_has_an_image_of_its_own,
     bill_names_what_is_in_it,
     overlays_are_valid,
     grace_periods_add_up,

@@ -4,7 +4,7 @@
 # Ends with "N passed, M failed", and not with 0 if a check failed or could not be made.
 #
 #   tests/e2e/pod.sh [--figures] [CHECK...]          builds with the profile e2e; all checks, or those of pod.py that are named
-#   BINARY=path/to/wonder-signer tests/e2e/pod.sh    tests that (static) program
+#   BINARY=path/to/wonder-signer tests/e2e/pod.sh    tests that (static) program; SIMULATOR=… names that of the simulator's image
 #
 # Time to ready and added delay are always measured and told. They are judged only with --figures, for a machine that has
 # nothing else to do: other work would make them fail at random.
@@ -58,8 +58,11 @@ PYTHON
 fi
 
 rm -f "$work/build.json"
+if [ -z "${SIMULATOR:-}" ]; then
+    SIMULATOR=$(deploy/release.sh --profile e2e wonder-simulator) || die "the simulator does not build"
+fi
 if [ -z "${BINARY:-}" ]; then
-    BINARY=$(MESSAGES=$work/build.json deploy/release.sh --profile e2e) || die "the program does not build"
+    BINARY=$(MESSAGES=$work/build.json deploy/release.sh --profile e2e wonder-signer) || die "the program does not build"
 fi
 
 # A container may not get more of these than the machine lets us have.
@@ -72,5 +75,5 @@ CONF
 export CONTAINERS_CONF="$work/containers.conf"
 podman info >/dev/null || die "podman does not run on this machine"
 
-export KUBECTL BINARY
+export KUBECTL BINARY SIMULATOR
 exec "$work/venv/bin/python" tests/e2e/pod.py "$work" "$@"

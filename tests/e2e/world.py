@@ -12,7 +12,9 @@ from machine import Failed, Pod, Relay, expect, until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 KUBERNETES = ROOT / "deploy/kubernetes"
-KUBECTL, BINARY = os.environ["KUBECTL"], pathlib.Path(os.environ["BINARY"]).resolve()
+KUBECTL = os.environ["KUBECTL"]
+# The sidecar as it is shipped, and the program of the simulator's image.
+BINARY, SIMULATOR = (pathlib.Path(os.environ[name]).resolve() for name in ("BINARY", "SIMULATOR"))
 CUSTOMERS = "/svc/payment/api/v1/openapi/customers"
 MIB = 1024 * 1024
 # The pods are on loopback only; the rest is what a real overlay would set for an origin of its own.
@@ -35,7 +37,8 @@ class World:
         # Whether figures that other work on the machine can spoil are judged, or only told.
         self.figures = figures
         self.things = []
-        self.image_size = images.signer(ROOT, BINARY)
+        self.image_size = images.program(ROOT, BINARY, images.SIGNER, "prebuilt")
+        self.simulator_size = images.program(ROOT, SIMULATOR, images.SIMULATOR, "prebuilt-simulator")
         images.app(ROOT, work)
         self.old, self.old_id = images.keys(BINARY, work, "old")
         self.new, self.new_id = images.keys(BINARY, work, "new")
