@@ -4,7 +4,7 @@
 #   tests/fuzz/run.sh [SECONDS EACH] [TARGET...]      default 60, all targets
 #
 # Needs the nightly toolchain and cargo-fuzz (cargo install cargo-fuzz). What a run finds of new paths is kept outside the
-# repository, in target/corpus; corpus/ holds the seeds.
+# repository, in target/corpus; corpus/ holds the seeds. One more seed is made here: every key with its default.
 set -euo pipefail
 cd "$(dirname "$0")"
 seconds="${1:-60}"
@@ -12,6 +12,9 @@ shift || true
 if [ $# -eq 0 ]; then set -- $(sed -n 's/^name = "\(.*\)"$/\1/p' Cargo.toml | grep -v wonder-signer); fi
 
 cargo +nightly fuzz build --fuzz-dir . --sanitizer "${SANITIZER:-address}" >&2
+mkdir -p target/corpus/configuration
+# Without the comments, which are longer than an input may be.
+grep -v '^#' ../../config/default.toml >target/corpus/configuration/default.toml
 log="$(mktemp)"
 trap 'rm -f "$log"' EXIT
 printf '| target | seconds | executions | executions/s | edges |\n|---|---|---|---|---|\n'
