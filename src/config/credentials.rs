@@ -12,7 +12,7 @@ use super::{
     field::{Key, Shown},
     file,
     layers::{Layers, trimmed},
-    values,
+    shapes, values,
 };
 use crate::signing::AppId;
 
@@ -64,13 +64,14 @@ impl fmt::Debug for Secret {
 impl CredentialConfig {
     /// The keys of every credential. No error repeats a value: each may be a key in the wrong place.
     pub(super) fn keys(all: &mut Vec<Key>) {
-        const NAMES: [&str; 4] = [
-            "credentials.*.app_id",
-            "credentials.*.app_id_file",
-            "credentials.*.private_key_file",
-            "credentials.*.private_key",
+        let file = values::path().schema;
+        let keys = [
+            ("credentials.*.app_id", shapes::uuid()),
+            ("credentials.*.app_id_file", file.clone()),
+            ("credentials.*.private_key_file", file),
+            ("credentials.*.private_key", shapes::not_in_a_file()),
         ];
-        all.extend(NAMES.map(|name| Key { name, secret: true }));
+        all.extend(keys.map(|(name, schema)| Key { name, secret: true, schema }));
     }
 
     /// An AppID shows as such, also when it came from `app_id_file`.

@@ -1,18 +1,21 @@
 //! One row per key: a field of a section, the key it is read from, and what its value may be.
 //!
 //! A section declares its fields with [`section!`]. The reader, the list of known keys, the names of environment variables,
-//! the masking, `--print-config`, `/config` and the configuration's hash all follow from that declaration.
+//! the masking, `--print-config`, `/config`, the configuration's hash and its JSON Schema all follow from that declaration.
 
 use figment::value::Value;
 use serde_json::Value as Json;
 
 use super::{ConfigError, Sources, layers::Layers};
 
-/// The name of a key, and whether its value may hold a secret, which no error repeats.
-#[derive(Debug, Clone, Copy)]
+/// What is known of a key without a configuration.
+#[derive(Debug, Clone)]
 pub(super) struct Key {
     pub(super) name: &'static str,
+    /// Whether the value may hold a secret, which no error repeats.
     pub(super) secret: bool,
+    /// The JSON Schema of the value in a file.
+    pub(super) schema: Json,
 }
 
 /// A table of the configuration with all its keys.
@@ -28,9 +31,7 @@ pub(super) trait Section: Sized {
 /// What a field of a section is read from: one key as a rule, several where they mean something only together.
 pub(super) trait Field<T> {
     /// Adds the field's keys. `own` is the key, or the table, that the section names.
-    fn keys(&self, own: &'static str, all: &mut Vec<Key>) {
-        all.push(Key { name: own, secret: false });
-    }
+    fn keys(&self, own: &'static str, all: &mut Vec<Key>);
     fn read(&self, own: &'static str, layers: &Layers) -> Result<T, ConfigError>;
     fn show(&self, own: &'static str, value: &T, shown: &mut Shown<'_>);
 }
@@ -39,12 +40,18 @@ pub(super) trait Field<T> {
 pub(super) struct Kind<T> {
     pub(super) parse: Parse<T>,
     pub(super) show: fn(&T) -> Json,
+    /// See [`Key::schema`].
+    pub(super) schema: Json,
 }
 
 type Parse<T> = Box<dyn Fn(&Value) -> Result<T, String>>;
 
 /// A key that every configuration has.
 impl<T> Field<T> for Kind<T> {
+    fn keys(&self, own: &'static str, all: &mut Vec<Key>) {
+        all.push(Key { name: own, secret: false, schema: self.schema.clone() });
+    }
+
     fn read(&self, own: &'static str, layers: &Layers) -> Result<T, ConfigError> {
         layers.read(own, &self.parse)
     }
@@ -58,6 +65,10 @@ impl<T> Field<T> for Kind<T> {
 pub(super) struct Optional<T>(pub(super) Kind<T>);
 
 impl<T> Field<Option<T>> for Optional<T> {
+    fn keys(&self, own: &'static str, all: &mut Vec<Key>) {
+        self.0.keys(own, all);
+    }
+
     fn read(&self, own: &'static str, layers: &Layers) -> Result<Option<T>, ConfigError> {
         layers.read_optional(own, &self.0.parse)
     }

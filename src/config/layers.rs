@@ -30,7 +30,7 @@ use super::{
 };
 
 /// The defaults: the documented file itself.
-const DEFAULTS: &str = include_str!("../../config/default.toml");
+pub(super) const DEFAULTS: &str = include_str!("../../config/default.toml");
 /// What the lowest layer is called.
 pub(super) const DEFAULT: &str = "default";
 /// More than any configuration needs, and little enough to read by mistake.

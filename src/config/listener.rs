@@ -165,7 +165,8 @@ const CALLERS: &str = "listen.tls.callers";
 
 impl Field<Option<ListenTls>> for TlsFiles {
     fn keys(&self, _: &'static str, all: &mut Vec<Key>) {
-        all.extend(FILES.into_iter().chain([CALLERS]).map(|name| Key { name, secret: false }));
+        all.extend(FILES.map(|name| Key { name, secret: false, schema: values::path().schema }));
+        all.push(Key { name: CALLERS, secret: false, schema: values::callers().schema });
     }
 
     fn read(&self, _: &'static str, layers: &Layers) -> Result<Option<ListenTls>, ConfigError> {

@@ -22,8 +22,9 @@
 //! * `field`: how a row becomes reader, known key, variable and shown value.
 //! * `keys`: the names of all keys, and the one most like a name that is none of them.
 //! * `upstream`: what the keys of `[upstream]` mean together.
-//! * `values`: what a single value may be.
+//! * `values`: what a single value may be; `shapes`: the same for editors.
 //! * `explain`: every effective value and where it came from, secrets masked.
+//! * `schema`: the JSON Schema of a configuration file, for editors.
 //! * `error`: what went wrong, in one line.
 
 pub mod credentials;
@@ -36,7 +37,9 @@ mod layers;
 pub mod listener;
 pub mod origin;
 pub mod proxy;
+mod schema;
 pub mod sections;
+mod shapes;
 mod upstream;
 pub(crate) mod values;
 
@@ -47,6 +50,7 @@ pub use layers::{Flags, Made};
 pub use listener::{ListenAddress, RequiredHeader};
 pub use origin::Origin;
 pub use proxy::Proxy;
+pub use schema::schema;
 pub use sections::{
     Admin, CaMode, ClientCertificate, Environment, HttpVersion, Limits, Listen, ListenTls, Log, LogFormat, LogLevel,
     Process, Shutdown, Timeouts, TlsVersion, Upstream,

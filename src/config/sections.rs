@@ -9,8 +9,8 @@ use super::{
     listener::{self, ListenAddress, RequiredHeader},
     origin::Origin,
     proxy::Proxy,
-    upstream,
-    values::{address, count, duration, hosts, listeners, mode, path, share, size, switch, word},
+    shapes, upstream,
+    values::{Words, address, count, duration, hosts, listeners, mode, path, share, size, switch, text, word},
 };
 
 section! {
@@ -27,7 +27,7 @@ section! {
         /// Whether requests that a web page made are refused, default `true`: any page that a person has open can reach loopback.
         browser_guard: bool = "listen.browser_guard", switch();
         /// A header that every request must have, default none.
-        required_header: Option<RequiredHeader> = "listen.required_header", Optional(word());
+        required_header: Option<RequiredHeader> = "listen.required_header", Optional(text(shapes::header()));
         /// Whether `addresses` may be other than loopback, default `false`: whoever reaches it can have requests signed.
         dangerous_allow_non_loopback: bool = "listen.dangerous_allow_non_loopback", switch();
         /// TLS on the TCP addresses, default none: plain.
@@ -215,13 +215,17 @@ macro_rules! words {
             }
         }
 
+        impl Words for $name {
+            const WORDS: &'static [&'static str] = &[$($word),+];
+        }
+
         impl FromStr for $name {
             type Err = UnknownWord;
 
             fn from_str(text: &str) -> Result<Self, UnknownWord> {
                 match text {
                     $($word => Ok(Self::$variant),)+
-                    _ => Err(UnknownWord(&[$($word),+])),
+                    _ => Err(UnknownWord(Self::WORDS)),
                 }
             }
         }

@@ -8,7 +8,7 @@ use super::{
     layers::Layers,
     origin,
     proxy::{self, Wanted},
-    values,
+    shapes, values,
 };
 
 impl Upstream {
@@ -25,6 +25,10 @@ impl Upstream {
 pub(super) struct OfEnvironment;
 
 impl Field<Origin> for OfEnvironment {
+    fn keys(&self, own: &'static str, all: &mut Vec<Key>) {
+        all.push(Key { name: own, secret: false, schema: shapes::origin() });
+    }
+
     fn read(&self, own: &'static str, layers: &Layers) -> Result<Origin, ConfigError> {
         const ENVIRONMENT: &str = "upstream.environment";
         let environment = layers.read(ENVIRONMENT, values::parse_word)?;
@@ -68,7 +72,7 @@ const KEY: &str = "upstream.client_key_file";
 
 impl Field<Option<ClientCertificate>> for CertificateAndKey {
     fn keys(&self, _: &'static str, all: &mut Vec<Key>) {
-        all.extend([CERTIFICATE, KEY].map(|name| Key { name, secret: false }));
+        all.extend([CERTIFICATE, KEY].map(|name| Key { name, secret: false, schema: values::path().schema }));
     }
 
     fn read(&self, _: &'static str, layers: &Layers) -> Result<Option<ClientCertificate>, ConfigError> {
@@ -96,7 +100,7 @@ pub(super) struct WayOut;
 
 impl Field<Option<Proxy>> for WayOut {
     fn keys(&self, own: &'static str, all: &mut Vec<Key>) {
-        all.push(Key { name: own, secret: true });
+        all.push(Key { name: own, secret: true, schema: shapes::proxy() });
     }
 
     fn read(&self, own: &'static str, layers: &Layers) -> Result<Option<Proxy>, ConfigError> {

@@ -14,10 +14,11 @@ use super::{
     field::Kind,
     listener::{ListenAddress, NotAnAddress},
     origin::Host,
+    shapes,
 };
 
-fn kind<T>(parse: impl Fn(&Value) -> Result<T, String> + 'static, show: fn(&T) -> Json) -> Kind<T> {
-    Kind { parse: Box::new(parse), show }
+fn kind<T>(parse: impl Fn(&Value) -> Result<T, String> + 'static, show: fn(&T) -> Json, schema: Json) -> Kind<T> {
+    Kind { parse: Box::new(parse), show, schema }
 }
 
 /// A duration with its unit, within `bounds`.
@@ -27,7 +28,7 @@ pub(super) fn duration(bounds: RangeInclusive<Duration>) -> Kind<Duration> {
         let text = if matches!(value, Value::Num(..)) { "0" } else { value.as_str().unwrap_or_default() };
         within(duration_of(text)?, &bounds, duration_text)
     };
-    kind(parse, |duration| json!(duration_text(*duration)))
+    kind(parse, |duration| json!(duration_text(*duration)), shapes::duration())
 }
 
 /// A duration with its unit, from a text that need not be part of the configuration.
@@ -67,7 +68,7 @@ pub(super) fn size(bounds: RangeInclusive<u64>) -> Kind<usize> {
         let size = text.parse::<ByteSize>().map_err(|_| not_a_size())?.as_u64();
         usize::try_from(within(size, &bounds, size_text)?).map_err(|_| not_a_size())
     };
-    kind(parse, |size| json!(size_text(*size as u64)))
+    kind(parse, |size| json!(size_text(*size as u64)), shapes::size())
 }
 
 fn disagree(unit: &str, decimal: u64, binary: u64) -> String {
@@ -78,6 +79,7 @@ fn disagree(unit: &str, decimal: u64, binary: u64) -> String {
 
 /// A whole number within `bounds`.
 pub(super) fn count(bounds: RangeInclusive<u64>) -> Kind<usize> {
+    let schema = json!({ "type": "integer", "minimum": bounds.start(), "maximum": bounds.end() });
     let parse = move |value: &Value| {
         let not_a_number = || "not a whole number".to_owned();
         let number = match value {
@@ -86,12 +88,12 @@ pub(super) fn count(bounds: RangeInclusive<u64>) -> Kind<usize> {
         };
         usize::try_from(within(number, &bounds, |bound| bound.to_string())?).map_err(|_| not_a_number())
     };
-    kind(parse, |count| json!(count))
+    kind(parse, |count| json!(count), schema)
 }
 
 /// A part of one.
 pub(super) fn share() -> Kind<f64> {
-    kind(parse_share, |share| json!(share))
+    kind(parse_share, |share| json!(share), json!({ "type": "number", "minimum": 0, "maximum": 1 }))
 }
 
 fn parse_share(value: &Value) -> Result<f64, String> {
@@ -105,7 +107,7 @@ fn parse_share(value: &Value) -> Result<f64, String> {
 
 /// `true` or `false`.
 pub(super) fn switch() -> Kind<bool> {
-    kind(parse_switch, |switch| json!(switch))
+    kind(parse_switch, |switch| json!(switch), json!({ "type": "boolean" }))
 }
 
 fn parse_switch(value: &Value) -> Result<bool, String> {
@@ -117,19 +119,30 @@ fn parse_switch(value: &Value) -> Result<bool, String> {
     .ok_or_else(|| "must be true or false".to_owned())
 }
 
-/// A text that says by itself what it may be, such as one of a few words.
-pub(super) fn word<T: FromStr<Err: Display> + Display + 'static>() -> Kind<T> {
-    kind(parse_word, |word: &T| json!(word.to_string()))
+/// One of a few words.
+pub(super) fn word<T: Words + FromStr<Err: Display> + Display + 'static>() -> Kind<T> {
+    kind(parse_word, |word: &T| json!(word.to_string()), json!({ "enum": T::WORDS }))
 }
 
-/// The same for what is not shown as it was written.
+/// What has a few words as its values.
+pub(super) trait Words {
+    /// All of them.
+    const WORDS: &'static [&'static str];
+}
+
+/// A text with a form of its own, which `schema` describes for editors.
+pub(super) fn text<T: FromStr<Err: Display> + Display + 'static>(schema: Json) -> Kind<T> {
+    kind(parse_word, |text: &T| json!(text.to_string()), schema)
+}
+
+/// A word or text that is not shown as it was written.
 pub(super) fn parse_word<T: FromStr<Err: Display>>(value: &Value) -> Result<T, String> {
     value.as_str().unwrap_or_default().parse().map_err(|error: T::Err| error.to_string())
 }
 
 /// An IP address with port.
 pub(super) fn address() -> Kind<SocketAddr> {
-    kind(parse_address, |address| json!(address.to_string()))
+    kind(parse_address, |address| json!(address.to_string()), shapes::address())
 }
 
 fn parse_address(value: &Value) -> Result<SocketAddr, String> {
@@ -141,10 +154,11 @@ fn parse_address(value: &Value) -> Result<SocketAddr, String> {
 
 /// Addresses of listeners, one or a list; in a text separated by commas.
 pub(super) fn listeners() -> Kind<Vec<ListenAddress>> {
-    kind(parse_listeners, |addresses| match &addresses[..] {
+    let show = |addresses: &Vec<ListenAddress>| match &addresses[..] {
         [one] => json!(one.to_string()),
         all => all.iter().map(ToString::to_string).collect(),
-    })
+    };
+    kind(parse_listeners, show, shapes::listeners())
 }
 
 fn parse_listeners(value: &Value) -> Result<Vec<ListenAddress>, String> {
@@ -160,7 +174,7 @@ fn parse_listeners(value: &Value) -> Result<Vec<ListenAddress>, String> {
 
 /// Permission bits in octal, as text.
 pub(super) fn mode() -> Kind<u32> {
-    kind(parse_mode, |mode| json!(format!("{mode:04o}")))
+    kind(parse_mode, |mode| json!(format!("{mode:04o}")), shapes::pattern("^0?[0-7]{3}$"))
 }
 
 fn parse_mode(value: &Value) -> Result<u32, String> {
@@ -173,7 +187,7 @@ fn parse_mode(value: &Value) -> Result<u32, String> {
 
 /// A list of host names without port, or such names separated by commas.
 pub(super) fn hosts() -> Kind<Vec<String>> {
-    kind(parse_hosts, |hosts| json!(hosts))
+    kind(parse_hosts, |hosts| json!(hosts), shapes::list(r"(\[[0-9A-Fa-f:.]+\]|[^\s,/?#@:\[\]]+)"))
 }
 
 fn parse_hosts(value: &Value) -> Result<Vec<String>, String> {
@@ -189,7 +203,7 @@ fn parse_hosts(value: &Value) -> Result<Vec<String>, String> {
 
 /// Names of callers as their certificates have them, as a list or separated by commas. `other` is what all the rest are counted as.
 pub(super) fn callers() -> Kind<Vec<String>> {
-    kind(parse_callers, |callers| json!(callers))
+    kind(parse_callers, |callers| json!(callers), shapes::list("[!-+.-~-]{1,253}"))
 }
 
 fn parse_callers(value: &Value) -> Result<Vec<String>, String> {
@@ -214,7 +228,9 @@ fn parse_callers(value: &Value) -> Result<Vec<String>, String> {
 
 /// A path. That of a key is at times confused with the key itself, which must then not be repeated as if it were a path.
 pub(super) fn path() -> Kind<PathBuf> {
-    kind(|value| path_text(value.as_str().ok_or("not a path")?), |path| json!(path.display().to_string()))
+    let parse = |value: &Value| path_text(value.as_str().ok_or("not a path")?);
+    let schema = json!({ "type": "string", "minLength": 1, "maxLength": 1024 });
+    kind(parse, |path| json!(path.display().to_string()), schema)
 }
 
 /// The same for a text, such as an argument.

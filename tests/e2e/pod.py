@@ -25,6 +25,7 @@ import injection
 import kubelet
 import manifests
 import overlays
+import schema
 import startup
 import usage
 from machine import Failed, Namespace, expect, favoured, podman, run, sweep, until
@@ -508,6 +509,11 @@ def unit_is_hardened(world):
     return f"systemd-analyze security: {score[1]} of 10"
 
 
+def schema_agrees_with_the_program(world):
+    """config/schema.json accepts every configuration that ships, rejects a misspelt key, and judges values as the program does"""
+    return schema.check(BINARY)
+
+
 def failures_are_as_documented(world):
     """every failure at start-up says what README.md says it does"""
     return startup.compare(BINARY, ROOT / "deploy/README.md", world.work / "startup")
@@ -542,6 +548,7 @@ CHECKS = [
     killed_job_needs_its_deadline,
     *gateway.CHECKS,
     unit_is_hardened,
+    schema_agrees_with_the_program,
     failures_are_as_documented,
 ]
 

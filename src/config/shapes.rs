@@ -1,0 +1,66 @@
+//! JSON Schemas of single values, as a configuration file has them.
+//!
+//! They describe the documented form. The parsers of [`values`](super::values) also take numbers and switches as text, because the
+//! environment has only text, and they check what a pattern cannot, such as the bounds of a duration.
+
+use serde_json::{Value as Json, json};
+
+/// IP address and port, the address in brackets when it is IPv6.
+const ADDRESS: &str = r"([0-9]{1,3}(\.[0-9]{1,3}){3}|\[[0-9A-Fa-f:.]+(%[0-9]+)?\]):[0-9]{1,5}";
+/// Host name or IP address, and a port at will.
+const AUTHORITY: &str = r"(\[[0-9A-Fa-f:.]+\]|[^\s/?#@:\[\]]+)(:[0-9]{1,5})?";
+/// Every unit that the parser of durations has.
+const TIME_UNITS: &str = "nanos|nsec|ns|usec|us|\u{b5}s|millis|msec|ms|seconds|second|secs|sec|s|minutes|minute|mins|min|m|\
+                          hours|hour|hrs|hr|h|days|day|d|weeks|week|wks|wk|w|months|month|M|years|year|yrs|yr|y";
+
+/// A text that matches the regular expression (ECMA 262).
+pub(super) fn pattern(pattern: &str) -> Json {
+    json!({ "type": "string", "pattern": pattern })
+}
+
+pub(super) fn duration() -> Json {
+    pattern(&format!(r"^([0-9]+(\.[0-9]+)?\s*({TIME_UNITS})\s*)+$"))
+}
+
+pub(super) fn size() -> Json {
+    pattern(r"^[0-9]+(\.[0-9]+)?\s*([Bb]|[KkMmGg][Ii][Bb]?)$")
+}
+
+pub(super) fn address() -> Json {
+    pattern(&format!("^{ADDRESS}$"))
+}
+
+pub(super) fn listeners() -> Json {
+    let mut all = list(&format!("({ADDRESS}|unix:/[^,]*[^,/])"));
+    all["anyOf"][0]["minItems"] = json!(1);
+    all
+}
+
+/// A list of texts that each match the regular expression `item`, or a text with commas between them.
+pub(super) fn list(item: &str) -> Json {
+    json!({ "anyOf": [
+        { "type": "array", "items": pattern(&format!("^{item}$")) },
+        pattern(&format!(r"^{item}(\s*,\s*{item})*$")),
+    ] })
+}
+
+pub(super) fn header() -> Json {
+    pattern("^[A-Za-z0-9-]+: +[!-~]([ -~]*[!-~])?$")
+}
+
+pub(super) fn origin() -> Json {
+    pattern(&format!("^[Hh][Tt][Tt][Pp][Ss]?://{AUTHORITY}/?$"))
+}
+
+pub(super) fn proxy() -> Json {
+    pattern(&format!(r"^(off|([Hh][Tt][Tt][Pp]://)?([^\s/?#]+@)?{AUTHORITY}/?)$"))
+}
+
+pub(super) fn uuid() -> Json {
+    pattern("^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$")
+}
+
+/// No value: the key is for the environment alone.
+pub(super) fn not_in_a_file() -> Json {
+    json!({ "not": {} })
+}
