@@ -326,6 +326,8 @@ impl<S: AsyncRead + AsyncWrite + Socket + Unpin> AsyncWrite for Guard<S> {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
         if matches!(flushed, Poll::Ready(Ok(()))) && self.line.awaits_flush.swap(false, Ordering::Relaxed) {
+            // The answer is cut. After a FIN some clients return what they have as the whole, though Content-Length says otherwise.
+            self.stream.reset_at_close(true);
             cx.waker().wake_by_ref();
         }
         self.written(flushed, cx)

@@ -178,6 +178,23 @@ async fn an_http_1_0_caller_of_a_streamed_answer_gets_a_reset_where_it_breaks() 
     }
 }
 
+/// Some clients take the bytes before a FIN for the whole answer, even where `Content-Length` or the chunks say otherwise.
+#[tokio::test]
+async fn a_streamed_answer_that_breaks_ends_in_a_reset_whatever_its_framing() {
+    let (length, body) = ("HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", "x".repeat(90_000));
+    let chunks = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n", 90_000);
+    for (answer, read) in [(length.to_owned(), 0), (format!("{length}{body}"), 90_000), (chunks, 90_000)] {
+        let (_upstream, sidecar) = answering(answer.as_bytes(), "").await;
+        let mut stream = tokio::net::TcpStream::connect(sidecar.listen).await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut stream, &numbered(0, b"{}")).await.unwrap();
+        let mut bytes = Vec::new();
+        let end = soon(tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut bytes)).await;
+        assert_eq!(end.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+        // The head and what came of the body are read before the reset.
+        assert!(bytes.starts_with(b"HTTP/1.1 200 OK\r\n") && bytes.len() > read, "{} bytes", bytes.len());
+    }
+}
+
 /// HTTP/1.1 has chunks, whatever the origin speaks: the last one is missing where the answer is cut.
 #[tokio::test]
 async fn an_answer_that_ends_with_its_connection_is_chunked_for_http_1_1() {
