@@ -20,6 +20,11 @@ def peak_memory(pid):
     return max(int(_cgroup(pid, "memory", ["memory.max_usage_in_bytes", "memory.peak"]) or 0), _memory(pid, "VmHWM"))
 
 
+def peak_resident(pid):
+    """The most memory that the process alone held at once, bytes."""
+    return _memory(pid, "VmHWM")
+
+
 def throttled(pid):
     """How often the CPU limit held it back. None where there is no limit in force."""
     count = re.search(r"nr_throttled (\d+)", _cgroup(pid, "cpu", ["cpu.stat"]) or "")
