@@ -64,6 +64,13 @@ fn troubles() -> Vec<(Snapshot, &'static str, &'static str)> {
              outcome before you repeat anything",
             "WonderSignerUnknownOutcome",
         ),
+        // The client certificate was rejected after TLS 1.3 had begun: no network fault that sent nothing.
+        (
+            Snapshot { errors: vec![("upstream_tls", [0, 2])], ..quiet.clone() },
+            "2 requests failed in the last 5 min after having perhaps reached Wonder (upstream_tls 2): ask Wonder for the \
+             outcome before you repeat anything",
+            "WonderSignerUnknownOutcome",
+        ),
         (
             Snapshot { errors: vec![("overloaded", [5, 0])], signer: [0, 5], ..quiet.clone() },
             "5 requests were rejected for lack of room in the last 5 min (overloaded 5)",
