@@ -1,6 +1,7 @@
 //! Nothing is cited that is not there.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
@@ -82,4 +83,92 @@ fn every_section_that_is_cited_exists() {
         }
     }
     assert!(count > 10, "{count}");
+}
+
+/// Every key of the configuration with its default, `None` where it has none and is commented out.
+fn keys() -> BTreeMap<String, Option<String>> {
+    let mut found = BTreeMap::new();
+    let mut section = "";
+    for line in include_str!("../../config/default.toml").lines() {
+        let (line, is_set) = line.strip_prefix("# ").map_or((line, true), |line| (line, false));
+        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            section = name;
+        } else if let Some((key, value)) = line.split_once(" = ")
+            && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+        {
+            found.insert(format!("{section}.{key}"), is_set.then(|| value.trim_matches('"').to_owned()));
+        }
+    }
+    found
+}
+
+/// The pages for people who deploy and operate the program.
+fn pages() -> impl Iterator<Item = (PathBuf, String)> {
+    let is_page = |path: &Path| {
+        path.extension().is_some_and(|ending| ending == "md")
+            && (path.starts_with("deploy") || path == Path::new("README.md"))
+            && !path.ends_with("CHANGELOG.md")
+    };
+    texts().into_iter().filter(move |(path, _)| is_page(path))
+}
+
+/// The code spans of a page, each with the text that follows it. Blocks of code are left out.
+fn spans(page: &str) -> Vec<(String, String)> {
+    let prose: String = page.split("```").step_by(2).collect();
+    let prose = prose.replace("`` ` ``", "").replace("``", "`").replace("\n|", "\n\n|").replace("\n*", "\n\n*");
+    // A span ends with its paragraph, item or row at the latest.
+    prose
+        .split("\n\n")
+        .flat_map(|paragraph| {
+            let words = paragraph.split_whitespace().collect::<Vec<_>>().join(" ");
+            let parts: Vec<&str> = words.split('`').collect();
+            parts
+                .chunks(2)
+                .zip(parts.chunks(2).skip(1))
+                .filter_map(|(one, next)| Some(((*one.get(1)?).to_owned(), next[0].to_owned())))
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+#[test]
+fn every_key_that_a_page_names_exists() {
+    let (keys, mut count) = (keys(), 0);
+    let is_key = |word: &str| {
+        word.split_once('.').is_some_and(|(section, rest)| {
+            keys.keys().any(|key| key.starts_with(&format!("{section}.")))
+                && rest.bytes().all(|byte| byte.is_ascii_lowercase() || b"_.".contains(&byte))
+        })
+    };
+    for (file, text) in pages() {
+        for (span, _) in spans(&text) {
+            let word = span.split(' ').next().unwrap();
+            if !is_key(word) {
+                continue;
+            }
+            let is_section = keys.keys().any(|key| key.starts_with(&format!("{word}.")));
+            assert!(is_section || keys.contains_key(word), "{}: {word}", file.display());
+            count += 1;
+        }
+    }
+    assert!(count > 50, "{count}");
+}
+
+#[test]
+fn every_default_that_a_page_names_is_the_default() {
+    let (keys, mut count) = (keys(), 0);
+    for (file, text) in pages() {
+        for (key, after) in spans(&text) {
+            let (Some(Some(default)), Some(stated)) = (keys.get(&key), after.strip_prefix(" (")) else { continue };
+            let stated = stated.split([')', ',']).next().unwrap();
+            let is_default = stated.ends_with(" by default");
+            // `10 minutes` is 10m, `20 s` is 20s.
+            let value = stated.trim_end_matches(" by default").replace(" minutes", "m").replace(' ', "");
+            if is_default || value == *default {
+                assert_eq!(&value, default, "{}: {key}", file.display());
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 5, "{count}");
 }
