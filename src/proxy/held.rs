@@ -104,7 +104,9 @@ impl Hold<'_> {
 impl Held {
     /// The body of an answer that cannot have one. What the origin sends of it nevertheless is not read.
     pub(super) fn without(body: Streamed) -> Self {
-        Self { ahead: Ahead::default(), rest: None, claim: None, opened: body.connection_opened() }
+        let opened = body.connection_opened();
+        drop(body);
+        Self { ahead: Ahead::default(), rest: None, claim: None, opened }
     }
 
     fn new(ahead: Ahead, body: Streamed, claim: Option<Claim>) -> Self {
