@@ -385,7 +385,7 @@ async fn answers_one_request_and_closes() {
 #[tokio::test]
 async fn answers_hostile_heads_in_the_contract() {
     let admin = admin().await;
-    let long = [&b"GET /livez HTTP/1.1\r\nX-A: "[..], &[b'a'; 20_000]].concat();
+    let long = [&b"GET /livez HTTP/1.1\r\nX-A: "[..], &vec![b'a'; 20_000]].concat();
     for (bytes, status, code) in [
         (PREFACE, 400, "bad_request"),
         (&PREFACE[..6], 400, "bad_request"),
