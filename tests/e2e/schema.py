@@ -27,7 +27,7 @@ VALUES = {
     "upstream.environment": (['"production"'], ['"Production"', '"test"', "1"]),
     "upstream.min_tls_version": (['"1.3"'], ['"1.1"', "1.3"]),
     "upstream.http_version": (['"auto"', '"http2"'], ['"http3"', "2"]),
-    "upstream.proxy": (['"off"', '"http://u:p%40@p.internal:3128"', '"p.internal:3128"'], ['"socks5://p:1"', '"http://p/x"', "false"]),
+    "upstream.proxy": (['"off"', '"http://u:p%40@p.in:3128"', '"p.in:3128"'], ['"socks5://p:1"', '"http://p/x"', "false"]),
     "upstream.pool_max_idle": (["0", "1024"], ["-1", "1025", "1.5"]),
     "upstream.pool_idle": (['"1h"', '"90 s"', '"1m 30s"', '"1500ms"', '"1.5s"'], ["10", '"10"', '"s"', '"-1s"', '"10 sekunden"']),
     "limits.body": (['"1b"', '"2 MiB"', '"64Mi"', '"0.5MiB"'], ['"2MB"', '"2M"', '"2"', "2", '"2 Mbit"', '"-1KiB"']),
