@@ -1,13 +1,14 @@
 //! Builds the sidecar from its configuration and runs it until told to stop.
 
 use std::{
-    future::Future,
+    future::{Future, pending},
     io,
     net::SocketAddr,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
+use futures_util::future::BoxFuture;
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
 
@@ -43,6 +44,7 @@ pub struct App {
     tls: Option<Arc<TlsServer>>,
     admin: TcpListener,
     addresses: Addresses,
+    hurry: BoxFuture<'static, ()>,
 }
 
 /// How a drain begins.
@@ -143,7 +145,8 @@ impl App {
         // From here on a connection is taken: it waits in the listener's queue until `run`.
         let readiness = Readiness::new();
         readiness.set_ready();
-        Ok(Self { config, metrics, requests, readiness, keystore, upstream, listeners, tls, admin, addresses })
+        let hurry = Box::pin(pending());
+        Ok(Self { config, metrics, requests, readiness, keystore, upstream, listeners, tls, admin, addresses, hurry })
     }
 
     /// What it counts.
@@ -165,11 +168,19 @@ impl App {
         self
     }
 
+    /// The same, with a drain that lasts no longer than until `hurry` resolves. The requests in flight are then answered with `draining`.
+    #[must_use]
+    pub fn hurried_by(mut self, hurry: impl Future<Output = ()> + Send + 'static) -> Self {
+        self.hurry = Box::pin(hurry);
+        self
+    }
+
     /// Serves until `shutdown` resolves, then drains. It is not ready from then on, and the next answer on each connection is its last.
     /// It accepts connections for `shutdown.drain_delay`, then lets the requests in flight finish for `shutdown.grace`, then answers
     /// those that are left with `draining`. Probes and metrics answer until the end.
     pub async fn run(self, shutdown: impl Future<Output = Stop>) -> Receipt {
-        let Self { config, metrics, requests, readiness, keystore, upstream, listeners, tls, admin, addresses } = self;
+        let Self { config, metrics, requests, readiness, keystore, upstream, listeners, tls, admin, addresses, hurry } =
+            self;
         tell_credentials(&keystore, &metrics);
         metrics.set_config(config.upstream.environment.as_str(), &fingerprint(&config));
         let asked = ShutdownRequest::new();
@@ -233,6 +244,7 @@ impl App {
                 drain_delay
             },
             grace: config.shutdown.grace,
+            hurry,
             cutting: || drain.cut(),
         };
         server::serve(listeners, tls, stack, allowance, &metrics, ending).await;

@@ -76,7 +76,7 @@ impl DevArgs {
     }
 
     async fn serve(&self, config: &Config, key: &SigningKey, pem: &Zeroizing<String>, out: &mut dyn Write) -> Outcome {
-        let shutdown = signals::shutdown().context("signals")?;
+        let signals = signals::shutdown().context("signals")?;
         let options = Options {
             listen: self.simulator,
             allow_non_loopback: config.listen.dangerous_allow_non_loopback,
@@ -106,7 +106,7 @@ impl DevArgs {
         let (drained, simulator_may_stop) = oneshot::channel::<()>();
         let simulator =
             tokio::spawn(async { simulator.run(async { simulator_may_stop.await.unwrap_or_default() }).await });
-        let cut = app.run(shutdown).await.cut.len();
+        let cut = app.hurried_by(signals.second).run(signals.first).await.cut.len();
         drop(drained);
         simulator.await.context("simulator")?;
         match cut {

@@ -40,7 +40,7 @@ impl RunArgs {
 }
 
 async fn serve(config: Config, telemetry: Telemetry, ready_file: Option<&Path>) -> Outcome {
-    let shutdown = signals::shutdown().context("signals")?;
+    let signals = signals::shutdown().context("signals")?;
     signals::levels(telemetry).context("signals")?;
     let app = App::start(config).await.map_err(Failure::start)?;
     let (app, traces) = traces::of(app);
@@ -50,20 +50,18 @@ async fn serve(config: Config, telemetry: Telemetry, ready_file: Option<&Path>) 
     let supervisor = Supervisor::from_environment();
     supervisor.ready();
     let shutdown = async {
-        let stop = shutdown.await;
+        let stop = signals.first.await;
         supervisor.stopping();
         stop
     };
     let receipt = tokio::select! {
-        receipt = app.run(shutdown) => receipt,
+        receipt = app.hurried_by(signals.second).run(shutdown) => receipt,
         never = supervisor.keep_alive() => match never {},
     };
     traces.finish().await;
     match receipt.cut.len() {
         0 => Ok(()),
-        cut => {
-            Err(Failure::no(anyhow!("shutdown: {cut} requests were still in flight after shutdown.grace and were cut")))
-        }
+        cut => Err(Failure::no(anyhow!("shutdown: {cut} requests were still in flight at its end and were cut"))),
     }
 }
 

@@ -2,26 +2,41 @@
 
 use std::{future::Future, io};
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use futures_util::TryFutureExt as _;
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::oneshot,
+};
 
 use crate::{app::Stop, config::LogLevel, telemetry::Telemetry};
 
-/// Resolves at the first SIGTERM or SIGINT. An orchestrator sends the first, and needs a moment until it sends no more requests; a
-/// person at a terminal sends the other. A second signal of either kind ends the process at once.
-///
+/// The signals that end the program, in their order.
+pub(super) struct Ends<F, S> {
+    /// Resolves at the first SIGTERM or SIGINT. An orchestrator sends the first, and needs a moment until it sends no more requests; a
+    /// person at a terminal sends the other.
+    pub(super) first: F,
+    /// Resolves at the second signal of either kind. A third ends the process at once.
+    pub(super) second: S,
+}
+
 /// The handlers are in place when this returns, so that no signal is lost between start and wait.
-pub(super) fn shutdown() -> io::Result<impl Future<Output = Stop>> {
+pub(super) fn shutdown() -> io::Result<Ends<impl Future<Output = Stop>, impl Future<Output = ()> + Send + 'static>> {
     let mut term = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        let stop = either(&mut term, &mut interrupt).await;
-        tokio::spawn(async move {
-            either(&mut term, &mut interrupt).await;
-            tracing::warn!("second signal: ending at once");
-            std::process::exit(1);
-        });
-        stop
-    })
+    let (first, stop) = oneshot::channel();
+    let (second, hurry) = oneshot::channel();
+    tokio::spawn(async move {
+        // Fails where a drain was begun in another way, and nothing waits for the first.
+        let _ = first.send(either(&mut term, &mut interrupt).await);
+        either(&mut term, &mut interrupt).await;
+        tracing::warn!("second signal: ending without delay and grace period");
+        let _ = second.send(());
+        either(&mut term, &mut interrupt).await;
+        tracing::warn!("third signal: ending at once");
+        std::process::exit(1);
+    });
+    // The task ends only with the process, or with its runtime.
+    Ok(Ends { first: stop.unwrap_or_else(|_| Stop::AtOnce), second: hurry.unwrap_or_else(|_| ()) })
 }
 
 async fn either(term: &mut Signal, interrupt: &mut Signal) -> Stop {

@@ -88,7 +88,7 @@ impl SimulateArgs {
 
     async fn serve(&self, options: Options, out: &mut dyn Write) -> Outcome {
         // Before anything says that we are ready, so that a signal sent right afterwards is not missed.
-        let shutdown = signals::shutdown().context("signals")?;
+        let signals = signals::shutdown().context("signals")?;
         for (app_id, key) in &options.apps {
             tracing::info!(%app_id, key = key.fingerprint(), "AppID may call");
         }
@@ -97,12 +97,15 @@ impl SimulateArgs {
         self.greet(&simulator, trusted.path(), out)?;
         self.local.write_ready(&serde_json::json!({ "listen": simulator.address() }))?;
         tracing::info!(origin = simulator.origin(), "simulator ready");
-        simulator
-            .run(async {
-                shutdown.await;
-                tracing::info!("simulator stopping");
-            })
-            .await;
+        let stopping = async {
+            signals.first.await;
+            tracing::info!("simulator stopping");
+        };
+        tokio::select! {
+            () = simulator.run(stopping) => {}
+            // It has nothing to drain that is worth a wait.
+            () = signals.second => {}
+        }
         Ok(())
     }
 

@@ -58,11 +58,13 @@ pub struct Allowance {
 }
 
 /// How a server ends.
-pub struct Ending<F, G> {
+pub struct Ending<F, H, G> {
     /// Resolves when the drain begins, with the delay for which connections are still accepted.
     pub drain: F,
     /// How long requests in flight may take after the delay.
     pub grace: Duration,
+    /// Resolves when neither the delay nor the grace period is to last any longer.
+    pub hurry: H,
     /// Called when that time is over and requests are still in flight. Each of them must then be answered.
     pub cutting: G,
 }
@@ -74,7 +76,7 @@ pub async fn serve<S, B>(
     service: S,
     allowance: Allowance,
     metrics: &Metrics,
-    ending: Ending<impl Future<Output = Duration>, impl FnOnce()>,
+    ending: Ending<impl Future<Output = Duration>, impl Future<Output = ()>, impl FnOnce()>,
 ) where
     S: tower::Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + Sync + 'static,
     S::Future: Send + Unpin + 'static,
@@ -85,10 +87,12 @@ pub async fn serve<S, B>(
     let mut places = Places::new(allowance.connections, tls.is_some());
     let mut connections = JoinSet::new();
     let (state, states) = watch::channel(ListenerState::Serving);
+    let hurry = ending.hurry.shared();
+    let cut_short = hurry.clone();
     let mut stop = pin!(async {
         let delay = ending.drain.await;
         state.send_replace(ListenerState::Draining);
-        sleep(delay).await;
+        let _ = timeout(delay, cut_short).await;
     });
     let mut accepting = true;
     loop {
@@ -170,7 +174,12 @@ pub async fn serve<S, B>(
         return;
     }
     state.send_replace(ListenerState::Closing);
-    if all_ended(&mut connections, ending.grace).await {
+    let ended = tokio::select! {
+        biased;
+        ended = all_ended(&mut connections, ending.grace) => ended,
+        () = hurry => false,
+    };
+    if ended {
         return;
     }
     state.send_replace(ListenerState::Over);
