@@ -69,6 +69,7 @@ fn read_key(name: &str, source: &KeySource) -> Result<SigningKey, KeystoreError>
                     ReadError::Io(reason) => KeystoreError::Unreadable { name, path, reason },
                     ReadError::Directory => KeystoreError::Directory { name, path },
                     ReadError::TooLarge(_) => KeystoreError::TooLarge { name, path },
+                    ReadError::Pipe(_) => KeystoreError::Pipe { name, path },
                 }
             })?;
             if content.mode & WORLD_READABLE != 0 {
@@ -114,6 +115,14 @@ pub enum KeystoreError {
         /// The credential.
         name: String,
         /// The file.
+        path: PathBuf,
+    },
+    /// A named pipe that nobody wrote to.
+    #[error("credentials.{name}.private_key_file {path}: is a named pipe that nobody wrote to its end", path = .path.display())]
+    Pipe {
+        /// The credential.
+        name: String,
+        /// The pipe.
         path: PathBuf,
     },
     /// The file holds no usable key.

@@ -1,6 +1,6 @@
 //! Reads small files whole, with a cap, into memory that is wiped.
 
-use std::{fs::File, io::Read as _, path::Path};
+use std::{fs::File, io::Read as _, path::Path, sync::mpsc, thread, time::Duration};
 
 use zeroize::Zeroizing;
 
@@ -12,8 +12,23 @@ pub(crate) struct Content {
     pub(crate) mode: u32,
 }
 
+/// How long a named pipe may stay without a writer, who may be a person at a password prompt.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Reads `path`, of at most `cap` bytes. Pipes do too, as a shell's `<(…)` makes them.
 pub(crate) fn read(path: &Path, cap: usize) -> Result<Content, ReadError> {
+    if is_named_pipe(path) { read_pipe(path, cap, PATIENCE) } else { read_whole(path, cap) }
+}
+
+/// Opening a named pipe waits for its writer, if need be for ever: a thread of its own waits, and is left behind in vain.
+fn read_pipe(path: &Path, cap: usize, patience: Duration) -> Result<Content, ReadError> {
+    let (send, receive) = mpsc::channel();
+    let path = path.to_owned();
+    thread::spawn(move || send.send(read_whole(&path, cap)));
+    receive.recv_timeout(patience).unwrap_or(Err(ReadError::Pipe(patience)))
+}
+
+fn read_whole(path: &Path, cap: usize) -> Result<Content, ReadError> {
     let file = File::open(path)?;
     let metadata = file.metadata()?;
     if metadata.is_dir() {
@@ -26,6 +41,18 @@ pub(crate) fn read(path: &Path, cap: usize) -> Result<Content, ReadError> {
         return Err(ReadError::TooLarge(cap / 1024));
     }
     Ok(Content { bytes, mode: mode(&metadata) })
+}
+
+#[cfg(unix)]
+fn is_named_pipe(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt as _;
+    // A shell's `<(…)` has its writer already, and needs no thread; but it does no harm either.
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo())
+}
+
+#[cfg(not(unix))]
+fn is_named_pipe(_: &Path) -> bool {
+    false
 }
 
 #[cfg(unix)]
@@ -47,4 +74,28 @@ pub(crate) enum ReadError {
     Directory,
     #[error("is larger than {0} KiB")]
     TooLarge(usize),
+    #[error("is a named pipe, and nothing wrote it to its end within {0:?}")]
+    Pipe(Duration),
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_named_pipe_is_read_to_its_end_or_given_up() {
+        let directory = tempfile::tempdir().unwrap();
+        let pipe = directory.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let nobody = read_pipe(&pipe, 10, Duration::from_millis(20)).err().unwrap();
+        assert_eq!(nobody.to_string(), "is a named pipe, and nothing wrote it to its end within 20ms");
+        // The reader that was left behind takes the first text, the second is for the next one.
+        std::fs::write(&pipe, "first").unwrap();
+        let writer = thread::spawn({
+            let pipe = pipe.clone();
+            move || std::fs::write(pipe, "second")
+        });
+        assert_eq!(&read(&pipe, 10).unwrap().bytes[..], b"second");
+        writer.join().unwrap().unwrap();
+    }
 }

@@ -85,7 +85,7 @@ fn says_what_is_wrong_with_an_inline_key_without_repeating_it() {
     let error = load_inline("-----BEGIN PRIVATE KEY-----\nMARKER\n-----END PRIVATE KEY-----").unwrap_err();
     assert_eq!(
         error.to_string(),
-        "credentials.default.private_key (from the environment): is damaged: the PEM block cannot be decoded"
+        "credentials.default.private_key (from the environment): is damaged: the PEM block cannot be decoded; copy the original file as a whole, because an editor may add invisible characters"
     );
     assert!(!format!("{error:?}").contains("MARKER"));
 }

@@ -11,7 +11,7 @@ use rsa::{
     pkcs1::{self, DecodeRsaPrivateKey as _, DecodeRsaPublicKey as _, EncodeRsaPrivateKey as _, UintRef},
     pkcs1v15,
     pkcs8::{
-        EncodePrivateKey as _, EncodePublicKey as _, LineEnding, PrivateKeyInfo,
+        EncodePrivateKey as _, EncodePublicKey as _, LineEnding, ObjectIdentifier, PrivateKeyInfo,
         spki::{AlgorithmIdentifierRef, SubjectPublicKeyInfoRef},
     },
     rand_core::CryptoRngCore,
@@ -23,7 +23,7 @@ use zeroize::Zeroizing;
 
 use super::{
     SignError, form,
-    pem::{self, Found},
+    pem::{self, Block, Format, Found},
 };
 
 /// The smallest modulus accepted.
@@ -46,14 +46,18 @@ impl SigningKey {
     /// # Errors
     /// A [`KeyError`] that says what was found instead of an RSA private key of 2048 to 4096 bits.
     pub fn from_pem(pem: &[u8]) -> Result<Self, KeyError> {
-        let block = pem::find(pem, &PRIVATE_LABELS).map_err(KeyError::instead_of_private)?;
+        let blocks = pem::find(pem, &PRIVATE_LABELS).map_err(KeyError::instead_of_private)?;
+        only(&blocks, |block| Self::from_der(&block.der), |key| &key.public)
+    }
+
+    fn from_der(der: &[u8]) -> Result<Self, KeyError> {
         // The label is at times that of the other form. The content says by itself which one it is.
-        match PrivateKeyInfo::try_from(&block.der[..]) {
+        match PrivateKeyInfo::try_from(der) {
             Ok(outer) => {
                 check_algorithm(&outer.algorithm)?;
                 Self::from_pkcs1_der(outer.private_key)
             }
-            Err(_) => Self::from_pkcs1_der(&block.der),
+            Err(_) => Self::from_pkcs1_der(der),
         }
     }
 
@@ -131,7 +135,8 @@ impl VerifyingKey {
     /// # Errors
     /// A [`KeyError`] that says what was found instead of an RSA public key of 2048 to 4096 bits.
     pub fn from_pem(pem: &[u8]) -> Result<Self, KeyError> {
-        Self::from_der(&pem::find(pem, &PUBLIC_LABELS).map_err(KeyError::instead_of_public)?.der)
+        let blocks = pem::find(pem, &PUBLIC_LABELS).map_err(KeyError::instead_of_public)?;
+        only(&blocks, |block| Self::from_der(&block.der), |key| key)
     }
 
     /// Reads a public key in any form that Wonder's portal and other programs give it: PEM, DER, and base64 or hex of either.
@@ -146,7 +151,7 @@ impl VerifyingKey {
                 Err(KeyError::Der) => {
                     return Self::from_der(&bytes).or_else(|_| Self::from_der(bytes.trim_ascii_end()));
                 }
-                Err(reason @ (KeyError::NoPem | KeyError::Bare | KeyError::Base64)) => match form::decoded(&bytes) {
+                Err(reason @ (KeyError::NoPem | KeyError::Bare | KeyError::Encoded)) => match form::decoded(&bytes) {
                     Some(inner) => bytes = Cow::Owned(inner),
                     None => return Err(reason),
                 },
@@ -283,7 +288,9 @@ pub enum KeyError {
     #[error("is cut short: the PEM block has no \"-----END\" line")]
     Cut,
     /// The block is not base64, or not the structure that its label names.
-    #[error("is damaged: the PEM block cannot be decoded")]
+    #[error(
+        "is damaged: the PEM block cannot be decoded; copy the original file as a whole, because an editor may add invisible characters"
+    )]
     Damaged,
     /// Modulus, exponents and primes do not belong together.
     #[error("is damaged: the parts of the RSA key do not belong together")]
@@ -298,8 +305,19 @@ pub enum KeyError {
     #[error("is encrypted with a passphrase; decrypt it first (openssl pkey -in key.pem -out plain.pem)")]
     Encrypted,
     /// A key of another algorithm, such as EC.
-    #[error("is a key of another algorithm, an RSA key is needed")]
+    #[error("is a key of another algorithm, an RSA key is needed (wonder-signer keygen --out keys makes one)")]
     NotRsa,
+    /// An RSA key that its own label restricts to another padding (RFC 4055 §1.2).
+    #[error(
+        "is an RSA key for PSS signatures alone, one for PKCS#1 v1.5 is needed (wonder-signer keygen --out keys makes one)"
+    )]
+    PssOnly,
+    /// Several keys, and nothing says which one is meant.
+    #[error("holds more than one key; leave only the one that is meant in the file")]
+    Several,
+    /// A key in a form that is neither PEM nor DER.
+    #[error("{}", of_format(*.0))]
+    Format(Format),
     /// A PEM block that is no key of a known form: certificate, OpenSSH key, parameters. Its label, one of a fixed list.
     #[error("holds a PEM block \"{0}\", which is not a key in PKCS#8 or PKCS#1 form")]
     OtherBlock(&'static str),
@@ -317,9 +335,11 @@ pub enum KeyError {
         "holds base64 without the lines around it; put \"-----BEGIN PRIVATE KEY-----\" (or PUBLIC) before and the END line after it"
     )]
     Bare,
-    /// PEM text that was encoded once more, as in the `data` of a Kubernetes Secret.
-    #[error("is base64 of a PEM file; decode it first (base64 -d)")]
-    Base64,
+    /// A file that was encoded once more, as in the `data` of a Kubernetes Secret.
+    #[error(
+        "is a key file in base64 or hex; decode it first (base64 -d, or xxd -r -p), twice where it was encoded twice"
+    )]
+    Encoded,
     /// Bytes in place of text.
     #[error(
         "is binary (DER), PEM text is needed (openssl pkey -inform DER -in key.der -out key.pem; add -pubin for a public key)"
@@ -360,9 +380,12 @@ impl KeyError {
             Found::Damaged => Self::Damaged,
             Found::Encrypted | Found::Label(ENCRYPTED_LABEL) => Self::Encrypted,
             Found::Bare => Self::Bare,
-            Found::Base64 => Self::Base64,
+            Found::Encoded => Self::Encoded,
+            Found::Several => Self::Several,
+            Found::Other(format) => Self::Format(format),
             Found::Der => Self::Der,
             Found::Label(label) if label.starts_with("EC ") || label.starts_with("DSA ") => Self::NotRsa,
+            Found::Label("OPENSSH PRIVATE KEY") => Self::Format(Format::OpenSsh),
             Found::Label(label) => Self::OtherBlock(label),
             Found::OtherLabel => Self::UnknownBlock,
         }
@@ -373,11 +396,46 @@ const PRIVATE_LABELS: [&str; 2] = ["PRIVATE KEY", "RSA PRIVATE KEY"];
 /// DER of `DigestInfo` for SHA-256 up to the digest (RFC 8017 §9.2 note 1).
 const SHA256_DIGEST_INFO: [u8; 19] =
     [0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20];
+/// id-RSASSA-PSS (RFC 4055 §3.1).
+const PSS_OID: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10");
 const ENCRYPTED_LABEL: &str = "ENCRYPTED PRIVATE KEY";
 const PUBLIC_LABELS: [&str; 2] = ["PUBLIC KEY", "RSA PUBLIC KEY"];
 
+fn of_format(format: Format) -> &'static str {
+    match format {
+        Format::Pkcs12 => {
+            "is a PKCS#12 file; take the key out of it (openssl pkcs12 -in key.p12 -nocerts -nodes -out key.pem)"
+        }
+        Format::Jwk => "is a JSON Web Key; PEM text is needed, which the program that made the key can export",
+        Format::OpenSsh => "is a key in OpenSSH's own form; convert a copy of it (ssh-keygen -p -m PEM -f copy)",
+        Format::OpenSshPublic => {
+            "is a public key in OpenSSH's own form; a public key in PEM is made of it with ssh-keygen -e -m PKCS8 -f key.pub"
+        }
+        Format::Putty => "is a PuTTY key; convert it (puttygen key.ppk -O private-openssh -o key.pem)",
+    }
+}
+
+/// The key that all of `blocks` hold, at times in both forms. Of two different keys the wrong one might be taken.
+fn only<K>(
+    blocks: &[Block],
+    read: impl Fn(&Block) -> Result<K, KeyError>,
+    public: fn(&K) -> &VerifyingKey,
+) -> Result<K, KeyError> {
+    let (first, others) = blocks.split_first().ok_or(KeyError::NoPem)?;
+    let first = read(first)?;
+    let is_first = |other: K| -> bool {
+        let halves: [&RsaPublicKey; 2] = [public(&first).key.as_ref(), public(&other).key.as_ref()];
+        halves[0] == halves[1]
+    };
+    if others.iter().all(|other| read(other).is_ok_and(is_first)) { Ok(first) } else { Err(KeyError::Several) }
+}
+
 fn check_algorithm(algorithm: &AlgorithmIdentifierRef<'_>) -> Result<(), KeyError> {
-    if algorithm.oid == pkcs1::ALGORITHM_OID { Ok(()) } else { Err(KeyError::NotRsa) }
+    match algorithm.oid {
+        pkcs1::ALGORITHM_OID => Ok(()),
+        PSS_OID => Err(KeyError::PssOnly),
+        _ => Err(KeyError::NotRsa),
+    }
 }
 
 fn check_bits(bits: usize) -> Result<(), KeyError> {

@@ -1,4 +1,4 @@
-//! Finds a block in PEM text (RFC 7468) in the shapes in which it arrives: with CRLF or CR line ends, with spaces or a literal `\n`
+//! Finds the blocks in PEM text (RFC 7468) in the shapes in which it arrives: with CRLF or CR line ends, with spaces or a literal `\n`
 //! in place of line ends, on one line, in quotes, in UTF-16, indented by a template, with other text or blocks around it.
 //!
 //! None of these is ambiguous: neither white space nor a back slash is a character of base64. What cannot be read is named for
@@ -7,6 +7,8 @@
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use memchr::memmem;
 use zeroize::Zeroizing;
+
+use super::form;
 
 /// A decoded block.
 pub(super) struct Block {
@@ -33,14 +35,33 @@ pub(super) enum Found {
     Encrypted,
     /// Base64 without the lines around it.
     Bare,
-    /// Base64 of PEM text.
-    Base64,
+    /// Base64 or hex of a file with a key, at times twice.
+    Encoded,
+    /// More wanted blocks than one, and not all of them whole.
+    Several,
+    /// A key in a form that is neither PEM nor DER.
+    Other(Format),
     /// Bytes of DER.
     Der,
     /// A block with another label, one of [`LABELS`].
     Label(&'static str),
     /// A block with a label that is none of [`LABELS`].
     OtherLabel,
+}
+
+/// The other forms that keys are kept in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// RFC 7292: `.p12` and `.pfx` files.
+    Pkcs12,
+    /// RFC 7517: JSON.
+    Jwk,
+    /// What ssh-keygen writes by itself.
+    OpenSsh,
+    /// One line: `ssh-rsa AAAA...`.
+    OpenSshPublic,
+    /// `.ppk` files.
+    Putty,
 }
 
 /// Labels that may be named in a message. Others are not: in a damaged file a label can be anything.
@@ -69,14 +90,15 @@ const BEGIN: &[u8] = b"-----BEGIN ";
 const END: &[u8] = b"-----END ";
 const DASHES: &[u8] = b"-----";
 
-/// Returns the first block whose label is among `wanted`, else what was there instead of it.
-pub(super) fn find(bytes: &[u8], wanted: &[&str]) -> Result<Block, Found> {
+/// Returns the blocks whose label is among `wanted`, at least one, else what was there instead.
+pub(super) fn find(bytes: &[u8], wanted: &[&str]) -> Result<Vec<Block>, Found> {
     let narrowed = ascii(bytes);
     let text = narrowed.as_ref().map_or(bytes, |narrowed| &narrowed[..]);
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     if text.iter().all(u8::is_ascii_whitespace) {
         return Err(Found::Nothing);
     }
+    let mut blocks = Vec::new();
     let mut other = None;
     let mut rest = text;
     while let Some((label, after)) = boundary(rest, BEGIN) {
@@ -84,24 +106,36 @@ pub(super) fn find(bytes: &[u8], wanted: &[&str]) -> Result<Block, Found> {
         let (body, next) = after.split_at(memmem::find(after, BEGIN).unwrap_or(after.len()));
         rest = next;
         if !wanted.iter().any(|wanted| wanted.as_bytes() == label) {
-            other.get_or_insert_with(|| named(label));
+            let found = named(label);
+            // A private key says more about the file than the certificates beside it.
+            if other.is_none() || is_private(found) && !other.is_some_and(is_private) {
+                other = Some(found);
+            }
             continue;
         }
         let Some(end) = memmem::find(body, END) else {
             if base64(body).is_some() {
-                return Err(Found::Cut);
+                return Err(if blocks.is_empty() { Found::Cut } else { Found::Several });
             }
             // A sentence about the line, such as a comment above the block.
             other.get_or_insert(Found::Cut);
             continue;
         };
-        return match boundary(&body[end..], END) {
+        let block = match boundary(&body[end..], END) {
             Some((ended, _)) if ended == label => decoded(&body[..end]),
             Some(_) => Err(Found::Ends),
             None => Err(Found::Cut),
         };
+        match block {
+            Ok(block) => blocks.push(block),
+            Err(found) => return Err(if blocks.is_empty() { found } else { Found::Several }),
+        }
     }
-    Err(other.unwrap_or_else(|| without_block(text)))
+    if blocks.is_empty() { Err(other.unwrap_or_else(|| without_block(text))) } else { Ok(blocks) }
+}
+
+fn is_private(found: Found) -> bool {
+    matches!(found, Found::Label(label) if label.contains("PRIVATE KEY"))
 }
 
 /// The label after the first `start`, and what follows its closing dashes.
@@ -145,18 +179,54 @@ fn base64(body: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
 
 /// Names a text that has no block.
 fn without_block(text: &[u8]) -> Found {
-    // "-----BEGIN " in base64.
-    const ENCODED: &[u8] = b"LS0tLS1CRUdJTi";
+    if !is_der(text.trim_ascii())
+        && let Some(found) = encoded(text.trim_ascii())
+    {
+        return found;
+    }
     let upper = Zeroizing::new(text.to_ascii_uppercase());
     let contains = |word: &[u8]| memmem::find(&upper, word).is_some();
     match text.trim_ascii() {
-        // A SEQUENCE with its length in one or two bytes (X.690 §8.1.3).
-        [0x30, 0x80..=0x84, ..] => Found::Der,
-        text if text.starts_with(ENCODED) => Found::Base64,
+        bytes if is_der(bytes) => der(bytes),
+        text if text.starts_with(b"{") && contains(b"\"KTY\"") => Found::Other(Format::Jwk),
+        text if text.starts_with(b"PuTTY-User-Key-File") => Found::Other(Format::Putty),
+        text if text.starts_with(b"ssh-") => Found::Other(Format::OpenSshPublic),
         text if text.starts_with(b"MII") && base64(text).is_some() => Found::Bare,
         _ if memmem::find(text, BEGIN).is_some() => Found::Cut,
         _ if contains(b"BEGIN ") && contains(b" KEY") => Found::Boundary,
         _ => Found::NoBlock,
+    }
+}
+
+/// A SEQUENCE with its length in up to four more bytes (X.690 §8.1.3).
+fn is_der(bytes: &[u8]) -> bool {
+    matches!(bytes, [0x30, 0x80..=0x84, ..])
+}
+
+/// PKCS#12 begins with its version, 3; the structures of single keys begin with 0 or with another SEQUENCE.
+fn der(bytes: &[u8]) -> Found {
+    match bytes {
+        [0x30, 0x82, _, _, 0x02, 0x01, 0x03, ..] => Found::Other(Format::Pkcs12),
+        _ => Found::Der,
+    }
+}
+
+/// Names a key file that was encoded as a whole, or as the value of a Kubernetes Secret in its YAML.
+fn encoded(text: &[u8]) -> Option<Found> {
+    // "-----BEGIN " in base64.
+    const BEGIN_ENCODED: &[u8] = b"LS0tLS1CRUdJTi";
+    if memmem::find(text, BEGIN_ENCODED).is_some() {
+        return Some(Found::Encoded);
+    }
+    let inner = Zeroizing::new(form::decoded(text)?);
+    match inner.trim_ascii() {
+        bytes if is_der(bytes) && der(bytes) != Found::Der => Some(der(bytes)),
+        bytes if is_der(bytes) && text.starts_with(b"MII") => Some(Found::Bare),
+        bytes if is_der(bytes) => Some(Found::Encoded),
+        inner => {
+            let is_file = memmem::find(inner, BEGIN).is_some() || memmem::find(inner, BEGIN_ENCODED).is_some();
+            is_file.then_some(Found::Encoded)
+        }
     }
 }
 

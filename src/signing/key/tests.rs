@@ -20,6 +20,14 @@ macro_rules! fixture {
     };
 }
 
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
 #[test]
 fn reads_every_size_and_form() {
     let vectors = KnownAnswers::load();
@@ -103,9 +111,26 @@ fn reads_a_form_under_the_label_of_the_other() {
 }
 
 #[test]
+fn one_key_several_times_is_one_key() {
+    let vectors = KnownAnswers::load();
+    let (key, public_key) = vectors.key("rsa2048-pkcs8");
+    let pems = &vectors.keys["rsa2048-pkcs8"];
+    let block = pem::find(pems.private_key_pem.as_bytes(), &PRIVATE_LABELS).unwrap().remove(0);
+    let inner = PrivateKeyInfo::try_from(&block.der[..]).unwrap().private_key;
+    let pkcs1 =
+        format!("-----BEGIN RSA PRIVATE KEY-----\n{}\n-----END RSA PRIVATE KEY-----\n", BASE64_STANDARD.encode(inner));
+    for other in [&pems.private_key_pem, &pkcs1, &pems.public_key_pem] {
+        let text = format!("{}{other}", pems.private_key_pem);
+        assert_eq!(private(&text).unwrap().public.fingerprint(), key.public.fingerprint());
+    }
+    let twice = format!("{0}{0}", pems.public_key_pem);
+    assert_eq!(public(&twice).unwrap().fingerprint(), public_key.fingerprint());
+}
+
+#[test]
 fn names_der_for_what_it_is() {
     let text = &KnownAnswers::load().keys["rsa2048-pkcs8"].private_key_pem;
-    let der = pem::find(text.as_bytes(), &PRIVATE_LABELS).unwrap().der;
+    let der = pem::find(text.as_bytes(), &PRIVATE_LABELS).unwrap().remove(0).der;
     assert_eq!(SigningKey::from_pem(&der).err(), Some(KeyError::Der));
     assert_eq!(VerifyingKey::from_pem(&der).err(), Some(KeyError::Der));
 }
@@ -126,6 +151,8 @@ fn refuses_a_private_key_that_is_none_and_says_what_it_is() {
     let refused = &vectors.refused_keys["rsa2047-pkcs1"];
     let no_label = good.private_key_pem.replace("PRIVATE KEY", "THING");
     let other = KeyError::OtherBlock;
+    let another = &vectors.keys["rsa2048-pkcs1"];
+    let encrypted_bag = format!("{}{}", fixture!("certificate.pem"), fixture!("rsa2048-encrypted-pkcs8.pem"));
     let pem_in_base64 = BASE64_STANDARD.encode(&good.private_key_pem);
     let cases: &[(&str, &str, KeyError)] = &[
         ("2047 bits", &refused.private_key_pem, KeyError::Size(2047)),
@@ -139,8 +166,8 @@ fn refuses_a_private_key_that_is_none_and_says_what_it_is() {
         ("EC in SEC1", fixture!("ec-sec1.pem"), KeyError::NotRsa),
         ("EC in SEC1 after its parameters", fixture!("ec-sec1-with-parameters.pem"), KeyError::NotRsa),
         ("Ed25519", fixture!("ed25519.pem"), KeyError::NotRsa),
-        ("RSA-PSS alone", fixture!("rsa-pss.pem"), KeyError::NotRsa),
-        ("OpenSSH", fixture!("openssh.pem"), other("OPENSSH PRIVATE KEY")),
+        ("RSA-PSS alone", fixture!("rsa-pss.pem"), KeyError::PssOnly),
+        ("OpenSSH", fixture!("openssh.pem"), KeyError::Format(Format::OpenSsh)),
         ("a certificate", fixture!("certificate.pem"), other("CERTIFICATE")),
         ("an unknown label", &no_label, KeyError::UnknownBlock),
         ("nothing", "", KeyError::Empty),
@@ -148,7 +175,38 @@ fn refuses_a_private_key_that_is_none_and_says_what_it_is() {
         ("white space", " \r\n\t\n", KeyError::Empty),
         ("text", "not a key", KeyError::NoPem),
         ("bare base64", "MIIEvgIBADANBgkqhkiG9w0BAQEFAASCBKgwggSkAgEAAoIBAQ==", KeyError::Bare),
-        ("base64 of the file", &pem_in_base64, KeyError::Base64),
+        ("base64 of the file", &pem_in_base64, KeyError::Encoded),
+        ("base64 of base64 of the file", &BASE64_STANDARD.encode(&pem_in_base64), KeyError::Encoded),
+        ("the same in quotes", &format!("\"{pem_in_base64}\""), KeyError::Encoded),
+        ("a Secret in YAML", &format!("kind: Secret\ndata:\n  private_key.pem: {pem_in_base64}\n"), KeyError::Encoded),
+        ("hex of the file", &hex(good.private_key_pem.as_bytes()), KeyError::Encoded),
+        ("PKCS#12 in base64", "MIIKDwIBAzCCCcUGCSqGSIb3DQEHAaCCCbYEggmy", KeyError::Format(Format::Pkcs12)),
+        ("a JWK", "{\"kty\": \"RSA\", \"n\": \"AQAB\"}", KeyError::Format(Format::Jwk)),
+        ("a JWK set", "{\"keys\":[{\"kty\":\"RSA\"}]}", KeyError::Format(Format::Jwk)),
+        ("PuTTY's", "PuTTY-User-Key-File-3: ssh-rsa\nEncryption: none\n", KeyError::Format(Format::Putty)),
+        ("OpenSSH's public one", "ssh-rsa AAAAB3NzaC1yc2E me@here", KeyError::Format(Format::OpenSshPublic)),
+        ("a certificate before an encrypted key", &encrypted_bag, KeyError::Encrypted),
+        ("two keys", &format!("{}{}", good.private_key_pem, another.private_key_pem), KeyError::Several),
+        (
+            "two keys with text between",
+            &format!("{}# old:\n{}", another.private_key_pem, good.private_key_pem),
+            KeyError::Several,
+        ),
+        (
+            "a key before a cut one",
+            &format!("{0}{1}", good.private_key_pem, &good.private_key_pem[..400]),
+            KeyError::Several,
+        ),
+        (
+            "a key before an encrypted one",
+            &format!("{}{}", good.private_key_pem, fixture!("rsa2048-encrypted-pkcs1.pem")),
+            KeyError::Several,
+        ),
+        (
+            "a key before one of another algorithm",
+            &format!("{}{}", good.private_key_pem, fixture!("ec-pkcs8.pem")),
+            KeyError::Several,
+        ),
         ("four dashes", &good.private_key_pem.replace("-----", "----"), KeyError::Boundary),
         ("a word processor's dashes", &good.private_key_pem.replace("-----", "\u{2014}\u{2014}-"), KeyError::Boundary),
         ("lower case", &good.private_key_pem.to_lowercase(), KeyError::Boundary),
@@ -169,6 +227,7 @@ fn refuses_a_private_key_that_is_none_and_says_what_it_is() {
 fn refuses_a_public_key_that_is_none_and_says_what_it_is() {
     let vectors = KnownAnswers::load();
     let good = &vectors.keys["rsa2048-pkcs8"];
+    let another = &vectors.keys["rsa2048-pkcs1"];
     let cases: &[(&str, &str, KeyError)] = &[
         ("2047 bits", &vectors.refused_keys["rsa2047-pkcs1"].public_key_pem, KeyError::Size(2047)),
         ("8192 bits", fixture!("rsa8192-public.pem"), KeyError::Size(8192)),
@@ -179,7 +238,10 @@ fn refuses_a_public_key_that_is_none_and_says_what_it_is() {
         ("an EC key", fixture!("ec-public.pem"), KeyError::NotRsa),
         ("a certificate", fixture!("certificate.pem"), KeyError::OtherBlock("CERTIFICATE")),
         ("nothing", "", KeyError::Empty),
-        ("text", "ssh-rsa AAAAB3NzaC1yc2E", KeyError::NoPem),
+        ("text", "not a key", KeyError::NoPem),
+        ("OpenSSH's", "ssh-rsa AAAAB3NzaC1yc2E", KeyError::Format(Format::OpenSshPublic)),
+        ("RSA-PSS alone", fixture!("rsa-pss.pem"), KeyError::PrivateKey),
+        ("two keys", &format!("{}{}", good.public_key_pem, another.public_key_pem), KeyError::Several),
     ];
     for (what, text, expected) in cases {
         assert_eq!(public(text).err().as_ref(), Some(expected), "{what}");
@@ -232,7 +294,7 @@ fn damaged_content_is_refused() {
 fn parts_that_do_not_belong_together_are_refused() {
     let vectors = KnownAnswers::load();
     let der = |name: &str| {
-        let block = pem::find(vectors.keys[name].private_key_pem.as_bytes(), &PRIVATE_LABELS).unwrap();
+        let block = pem::find(vectors.keys[name].private_key_pem.as_bytes(), &PRIVATE_LABELS).unwrap().remove(0);
         PrivateKeyInfo::try_from(&block.der[..]).map_or(block.der.to_vec(), |outer| outer.private_key.to_vec())
     };
     let (one, two) = (der("rsa2048-pkcs8"), der("rsa2048-pkcs1"));
@@ -272,7 +334,14 @@ fn each_refusal_has_its_own_words() {
         KeyError::Boundary,
         KeyError::Ends,
         KeyError::Bare,
-        KeyError::Base64,
+        KeyError::Encoded,
+        KeyError::PssOnly,
+        KeyError::Several,
+        KeyError::Format(Format::Pkcs12),
+        KeyError::Format(Format::Jwk),
+        KeyError::Format(Format::OpenSsh),
+        KeyError::Format(Format::OpenSshPublic),
+        KeyError::Format(Format::Putty),
         KeyError::Der,
         KeyError::Size(2047),
     ];
