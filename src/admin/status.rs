@@ -94,6 +94,11 @@ impl Status {
 fn headline(seen: &Seen<'_>, problems: &[Problem]) -> (&'static str, String) {
     match (seen.state, problems) {
         (State::Starting | State::Draining, _) => ("bad", format!("not ready: {}", seen.state.as_str())),
+        (State::Ready, []) if seen.recent.requests() == 0 && seen.total.in_flight > 0 => {
+            // A request is counted when it ends; with Wonder silent, all of them are under way.
+            let window = span(seen.window);
+            ("idle", format!("ready; no request ended in the last {window}, {} under way", seen.total.in_flight))
+        }
         (State::Ready, []) if seen.total.requests() == 0 => ("idle", "ready; no request yet".to_owned()),
         (State::Ready, []) if seen.recent.requests() == 0 => {
             ("idle", format!("ready; no request in the last {}", span(seen.window)))

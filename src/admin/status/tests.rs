@@ -60,6 +60,15 @@ fn says_idle_before_the_first_request_and_when_none_came_of_late() {
 }
 
 #[test]
+fn is_not_without_requests_while_all_of_them_wait() {
+    for ended in [0, 5] {
+        let total = Snapshot { in_flight: 8, upstream: [ended, 0, 0, 0], ..Snapshot::default() };
+        let waiting = Status::of(&seen(State::Ready, &total, &Snapshot::default(), &Lasts::default()));
+        assert_eq!(waiting.headline, "ready; no request ended in the last 5 min, 8 under way");
+    }
+}
+
+#[test]
 fn says_why_it_is_not_ready() {
     for (state, headline, why) in [
         (State::Starting, "not ready: starting", "keys are not loaded"),
