@@ -21,10 +21,14 @@ pub(super) struct Capture {
 impl Capture {
     /// Reads a whole request: head, empty line, body. The body is as long as `Content-Length` or the chunks say, else all that is left.
     pub(super) fn request(bytes: &[u8]) -> Result<Self> {
-        let (head, rest) = split_head(bytes);
+        let (head, rest) = split_head(after_curls_own(bytes));
         let mut capture = Self::headers(head)?;
         if capture.line.is_none() {
             bail!("does not begin with a request line such as POST /svc/... HTTP/1.1");
+        }
+        // What curl -v prints has the head alone; the lines after it are curl's own and those of the answer.
+        if head.starts_with(b"> ") && [&b"* "[..], b"< ", b"{ ", b"} "].iter().any(|mark| rest.starts_with(mark)) {
+            return Ok(capture);
         }
         let chunked = capture.header("transfer-encoding")?.is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"));
         let length = capture.header("content-length")?.map(str::parse::<usize>).transpose();
@@ -45,7 +49,8 @@ impl Capture {
 
     /// Reads header lines, with or without a request line before them. The `> ` that curl writes before each is left out.
     pub(super) fn headers(bytes: &[u8]) -> Result<Self> {
-        let text = std::str::from_utf8(bytes).map_err(|_| anyhow!("has bytes in its head that are not UTF-8"))?;
+        let text = std::str::from_utf8(split_head(after_curls_own(bytes)).0)
+            .map_err(|_| anyhow!("has bytes in its head that are not UTF-8"))?;
         let mut capture = Self::default();
         let mut pseudo = (None, None);
         for (number, line) in text.lines().enumerate() {
@@ -79,6 +84,12 @@ impl Capture {
         Ok(capture)
     }
 
+    /// Whether the head announces a body.
+    pub(super) fn announces_body(&self) -> bool {
+        let has = |name: &str| self.headers.iter().any(|(other, value)| other == name && value != "0");
+        has("content-length") || has("transfer-encoding")
+    }
+
     /// The one value of a header, nothing without it; an error when there are several.
     pub(super) fn header(&self, name: &str) -> Result<Option<&str>> {
         let mut values = self.headers.iter().filter(|(other, _)| other == name).map(|(_, value)| value.as_str());
@@ -109,6 +120,14 @@ fn request_line(line: &str) -> Result<Option<(Line, Option<String>)>> {
     Ok(Some(((method, target), host)))
 }
 
+/// The bytes from the request on, where curl -v printed lines of its own before it.
+fn after_curls_own(bytes: &[u8]) -> &[u8] {
+    let mut lines = bytes.split_inclusive(|byte| *byte == b'\n');
+    let is_own = |line: &&[u8]| [&b"* "[..], b"{ ", b"} "].iter().any(|mark| line.starts_with(mark));
+    let own: usize = lines.by_ref().take_while(is_own).map(<[u8]>::len).sum();
+    &bytes[own..]
+}
+
 /// What is before and after the first empty line.
 fn split_head(bytes: &[u8]) -> (&[u8], &[u8]) {
     let mut from = 0;
@@ -124,20 +143,22 @@ fn split_head(bytes: &[u8]) -> (&[u8], &[u8]) {
 
 /// The bytes that chunks carry (RFC 9112 §7.1).
 fn dechunked(mut rest: &[u8]) -> Result<Vec<u8>> {
+    let line_end = |rest: &[u8]| [&b"\r\n"[..], b"\n"].into_iter().find(|end| rest.starts_with(end)).map(<[u8]>::len);
     let broken = || anyhow!("has a chunked body that is cut or damaged");
     let mut body = Vec::new();
     loop {
-        let end = rest.windows(2).position(|two| two == b"\r\n").ok_or_else(broken)?;
+        let end = rest.iter().position(|byte| *byte == b'\n').ok_or_else(broken)?;
         let line = std::str::from_utf8(&rest[..end]).map_err(|_| broken())?;
         let size =
             usize::from_str_radix(line.split(';').next().unwrap_or_default().trim(), 16).map_err(|_| broken())?;
-        rest = &rest[end + 2..];
+        rest = &rest[end + 1..];
         if size == 0 {
             return Ok(body);
         }
         let chunk = rest.get(..size).ok_or_else(broken)?;
         body.extend_from_slice(chunk);
-        rest = rest.get(size..).and_then(|rest| rest.strip_prefix(b"\r\n")).ok_or_else(broken)?;
+        let after = &rest[size..];
+        rest = &after[line_end(after).ok_or_else(broken)?..];
     }
 }
 
@@ -162,6 +183,7 @@ mod tests {
                 Err("has 2 bytes of body, and Content-Length says 9: it is cut, or its line ends were changed"),
             ),
             ("Content-Length: x\r\n\r\n", Err("its Content-Length is not a number")),
+            ("Transfer-Encoding: chunked\n\n5\n{\"a\":\n2;x\n1}\n0\n\n", Ok("{\"a\":1}")),
             ("Transfer-Encoding: chunked\r\n\r\n5\r\n{\r\n", Err("has a chunked body that is cut or damaged")),
             (
                 "Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}",
@@ -180,6 +202,7 @@ mod tests {
             "POST /svc/x?a=1 HTTP/1.1\nHost:a:1\nnonce:  n \n\n",
             "> POST /svc/x?a=1 HTTP/1.1\n> Host: a:1\n> NONCE: n\n> \n",
             "POST http://a:1/svc/x?a=1 HTTP/1.1\r\nNonce: n\r\n\r\n",
+            "*   Trying 127.0.0.1:80...\n* Connected\n> POST /svc/x?a=1 HTTP/1.1\n> Host: a:1\n> Nonce: n\n> \n* sent\n< HTTP/1.1 200 OK\n",
             ":method: POST\n:path: /svc/x?a=1\n:authority: a:1\n:scheme: https\nnonce: n\n",
         ] {
             let capture = Capture::request(text.as_bytes()).unwrap();
@@ -188,6 +211,19 @@ mod tests {
             assert_eq!(capture.header("nonce").unwrap(), Some("n"), "{text:?}");
             assert_eq!(capture.header("host").unwrap(), Some("a:1"), "{text:?}");
         }
+    }
+
+    #[test]
+    fn knows_that_curls_output_has_no_body() {
+        let printed = |length: &str| {
+            let text = format!(
+                "* Trying\n> POST /svc/x HTTP/1.1\n> Content-Length: {length}\n> \n}} [5 bytes data]\n< HTTP/1.1 200\n"
+            );
+            let capture = Capture::request(text.as_bytes()).unwrap();
+            (capture.body.is_some(), capture.announces_body())
+        };
+        assert_eq!(printed("5"), (false, true));
+        assert_eq!(printed("0"), (false, false));
     }
 
     #[test]

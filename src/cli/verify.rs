@@ -182,6 +182,10 @@ impl VerifyArgs {
         let (method, target) = capture.line.take().unzip();
         let body = match &self.body_file {
             Some(path) => input::whole("--body-file", path)?,
+            None if capture.body.is_none() && capture.announces_body() => {
+                let reason = "usage: --body-file is missing; the head announces a body, which this file does not hold";
+                return Err(Failure::usage(anyhow!(reason)));
+            }
             None => capture.body.take().unwrap_or_default(),
         };
         Ok(Asked {

@@ -1,5 +1,4 @@
-//! A JSON text as other serialisers would have written it. Works on the text: numbers, repeated keys and the order of
-//! keys stay as they are.
+//! A JSON text as other serialisers would have written it. Works on the text: repeated keys and the order of keys stay as they are.
 
 use std::fmt::Write as _;
 
@@ -12,16 +11,18 @@ pub(super) struct Dialect {
     spaced: bool,
     /// Slashes as `\/`.
     slashes: bool,
+    /// Numbers without the zeros that end a fraction.
+    short: bool,
     /// The characters written as `\u` escapes, control characters aside.
     escaped: fn(char) -> bool,
 }
 
-const COMPACT: Dialect = Dialect { spaced: false, slashes: false, escaped: none };
+const COMPACT: Dialect = Dialect { spaced: false, slashes: false, short: false, escaped: none };
 const ASCII: Dialect = Dialect { escaped: not_ascii, ..COMPACT };
 
 impl Dialect {
     /// The defaults and usual options of JavaScript, Python, PHP and Go, and the mistake each is reported as.
-    pub(super) const ALL: [(Self, Mistake); 8] = [
+    pub(super) const ALL: [(Self, Mistake); 12] = [
         (COMPACT, Mistake::JsonCompact),
         (Self { spaced: true, ..COMPACT }, Mistake::JsonSpaced),
         (Self { spaced: true, ..ASCII }, Mistake::JsonSpaced),
@@ -30,6 +31,10 @@ impl Dialect {
         (Self { escaped: |c| html(c) || not_ascii(c), ..COMPACT }, Mistake::JsonEscapes),
         (Self { slashes: true, ..ASCII }, Mistake::JsonSlashes),
         (Self { slashes: true, ..COMPACT }, Mistake::JsonSlashes),
+        (Self { short: true, ..COMPACT }, Mistake::JsonNumbers),
+        (Self { short: true, escaped: html, ..COMPACT }, Mistake::JsonNumbers),
+        (Self { short: true, slashes: true, ..ASCII }, Mistake::JsonNumbers),
+        (Self { short: true, slashes: true, ..COMPACT }, Mistake::JsonNumbers),
     ];
 }
 
@@ -53,13 +58,22 @@ pub(super) fn rewrite(text: &[u8], dialect: Dialect) -> Option<Vec<u8>> {
     let mut written = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
-        let (token, tail) = rest.split_at(if c == '"' { string_length(rest)? } else { c.len_utf8() });
+        let (token, tail) = rest.split_at(match c {
+            '"' => string_length(rest)?,
+            '-' | '0'..='9' => {
+                rest.find(|c: char| !c.is_ascii_alphanumeric() && !"+-.".contains(c)).unwrap_or(rest.len())
+            }
+            _ => c.len_utf8(),
+        });
         rest = tail;
         match c {
             '"' => write_string(&mut written, token, dialect),
             ',' | ':' if dialect.spaced => written.extend([c, ' ']),
             _ if c.is_ascii_whitespace() => {}
-            _ => written.push(c),
+            _ if dialect.short && token.contains('.') && !token.contains(['e', 'E']) => {
+                written.push_str(token.trim_end_matches('0').trim_end_matches('.'));
+            }
+            _ => written.push_str(token),
         }
     }
     Some(written.into_bytes())

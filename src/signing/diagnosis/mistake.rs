@@ -46,7 +46,7 @@ macro_rules! mistakes {
 mistakes! {
     AnotherKey: "the signature was made with another private key", "check which key the AppID has, and which this is";
     Unknown: "the key is right but no usual mistake explains the signature",
-        "compare the pre-sign string with the one that `wonder-signer sign --explain` describes";
+        "check that the nonce that was signed is the one that was sent, then compare each step with `wonder-signer sign --explain`";
 
     SignatureLength: "the signature is not as long as the modulus of the key",
         "check that it is whole and made with the key of this size";
@@ -58,6 +58,7 @@ mistakes! {
         "send and read the header as it is";
     SignaturePercentEncoded: "the signature is percent-encoded (%2B, %2F, %3D)", "send the base64 text as it is";
     SignatureEncodedTwice: "the signature is encoded twice", "encode the raw signature bytes once, as standard base64";
+    SignatureQuoted: "the signature has quotation marks around it", "send the base64 text alone";
     SignatureHex: "the signature is encoded as hex", "encode the raw signature bytes as standard base64";
 
     OtherHash: "the RSA signature was made with another hash than SHA-256", "use RSASSA-PKCS1-v1_5 with SHA-256";
@@ -83,12 +84,16 @@ mistakes! {
         "serialise once, then sign and send the same bytes";
     JsonEscapes: "the body was signed as JSON with characters escaped as \\u that were sent otherwise",
         "serialise once, then sign and send the same bytes";
+    JsonNumbers: "the body was signed as JSON with its numbers written otherwise (1.0 or 1.50 as 1 or 1.5)",
+        "serialise once, then sign and send the same bytes";
     JsonSorted: "the body was signed as JSON with its keys in another order",
         "serialise once, then sign and send the same bytes";
     BodyBase64: "the body was signed in base64", "sign the body's exact bytes";
     BodyHash: "a SHA-256 of the body was signed in its place", "sign the body's exact bytes";
 
     QueryLeftOut: "the target was signed without its query", "sign path and query as they are sent";
+    QueryAndAnother: "the target was signed without its query, and that is not the only mistake",
+        "sign path and query as they are sent, then verify again to see the other one";
     QueryMark: "the target was signed with a question mark more or less than was sent",
         "sign the target exactly as sent; leave the question mark out of both when there is no query";
     TrailingSlash: "the target was signed with a slash at the end of its path more or less than was sent",
@@ -137,6 +142,7 @@ mistakes! {
     RawMac: "the 32 raw bytes of the last HMAC were signed", "sign its 64 lower-case hex characters";
     UpperHex: "the HMAC was signed as upper-case hex", "sign it as lower-case hex";
     Base64Mac: "the HMAC was signed as base64", "sign it as lower-case hex";
+    LineEndAfterMac: "a line end was signed after the hex of the HMAC", "sign the 64 characters alone (printf '%s', not echo)";
     MacAsDigest: "the HMAC was used as the digest of the RSA signature",
         "have the RSA step hash the 64 hex characters with SHA-256";
     HashedTwice: "the signature message was hashed before it was handed to the RSA step",

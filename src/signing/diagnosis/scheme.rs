@@ -7,7 +7,7 @@ use super::{Claim, Mistake, clock::Offset, sha256};
 use crate::signing::{ALGORITHM, MOBILE_ALGORITHM, RequestTime, message, signature_message};
 
 /// A body above this length, in bytes, is not tried with every time zone.
-const LONGEST_BODY_FOR_ZONES: usize = 64 * 1024;
+pub(super) const LONGEST_BODY_FOR_ZONES: usize = 64 * 1024;
 
 /// Tries the usual other ways on `digest`, the SHA-256 that RSA signed.
 pub(super) fn find(claim: &Claim<'_>, digest: &[u8; 32]) -> Option<Mistake> {
@@ -94,6 +94,8 @@ impl Search<'_> {
             (Mistake::RawMac, sha256(&mac)),
             (Mistake::UpperHex, sha256(&hex.to_ascii_uppercase())),
             (Mistake::Base64Mac, sha256(base64.as_bytes())),
+            (Mistake::LineEndAfterMac, sha256(&[&hex[..], b"\n"].concat())),
+            (Mistake::LineEndAfterMac, sha256(&[&hex[..], b"\r\n"].concat())),
             (Mistake::MacAsDigest, mac),
             (Mistake::HashedTwice, sha256(&sha256(&hex))),
             (Mistake::HashedTwice, sha256(&message::hex(&sha256(&hex)))),

@@ -17,6 +17,10 @@ pub(super) fn decode(text: &str, length: usize) -> Option<(Vec<u8>, Option<Mista
     if let Some(bytes) = plus_restored(text, length) {
         return Some((bytes, Some(Mistake::SignaturePlusLost)));
     }
+    let unquoted = ['"', '\''].into_iter().find_map(|quote| text.strip_prefix(quote)?.strip_suffix(quote));
+    if let Some(bytes) = unquoted.and_then(base64) {
+        return Some((bytes, Some(Mistake::SignatureQuoted)));
+    }
     let (bytes, mistake) = once(text)?;
     let inner = (bytes.len() != length).then(|| std::str::from_utf8(&bytes).ok().and_then(once)).flatten();
     match inner {

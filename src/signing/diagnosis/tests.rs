@@ -230,6 +230,7 @@ fn schemes(bench: &Bench) -> Vec<(String, Mistake)> {
         (joined("\\n"), LiteralLineEnds),
         (joined("\r\n"), CrlfLineEnds),
         (joined(""), NoLineEnds),
+        (bench.raw(&[&hex[..], b"\n"].concat()), LineEndAfterMac),
         (bench.raw(b"something else"), Unknown),
     ]
 }
@@ -242,6 +243,40 @@ fn names_the_step_that_was_done_otherwise() {
     }
     let signature = bench.chained(&k2(), b"GET\n/svc/x\n");
     assert_eq!(bench.diagnose("GET", "/svc/x", b"", &signature), Some(Mistake::LineEndAfterTarget));
+}
+
+#[test]
+fn a_query_left_out_hides_no_other_mistake() {
+    let bench = Bench::new();
+    let path = TARGET.split('?').next().unwrap();
+    let later = Stamp { request_time: "20240501200123".parse().unwrap(), nonce: bench.nonce };
+    let in_local_time =
+        sign(&bench.private, &bench.credential.app_id, &later, "POST", path, &[BODY]).unwrap().signature;
+    let expected = Some(Mistake::QueryAndAnother);
+    assert_eq!(bench.diagnose("POST", TARGET, BODY.as_bytes(), &in_local_time), expected);
+    assert_eq!(bench.diagnose("POST", TARGET, BODY.as_bytes(), &bench.signature("POST", path, b"")), expected);
+    assert_eq!(bench.diagnose("GET", TARGET, b"", &bench.signature("GET", path, b"[]")), expected);
+}
+
+#[test]
+fn names_numbers_that_were_written_otherwise() {
+    let bench = Bench::new();
+    for (sent, signed) in [
+        ("{\"fee\":120.00,\"a\":[-1.50,2,1.0]}", "{\"fee\":120,\"a\":[-1.5,2,1]}"),
+        ("{\"u\": \"https://x\", \"fee\": 10.0}", "{\"u\":\"https:\\/\\/x\",\"fee\":10}"),
+    ] {
+        let signature = bench.signature("POST", TARGET, signed.as_bytes());
+        assert_eq!(bench.diagnose("POST", TARGET, sent.as_bytes(), &signature), Some(Mistake::JsonNumbers), "{sent}");
+    }
+}
+
+#[test]
+fn names_quotes_around_a_signature() {
+    let bench = Bench::new();
+    let signature = bench.signature("POST", TARGET, BODY.as_bytes());
+    for quoted in [format!("\"{signature}\""), format!("'{signature}'")] {
+        assert_eq!(bench.diagnose("POST", TARGET, BODY.as_bytes(), &quoted), Some(Mistake::SignatureQuoted));
+    }
 }
 
 /// Signature, mistake: of the request `POST TARGET BODY`, with the private operation of the `rsa` crate, since ours
@@ -339,7 +374,14 @@ fn a_huge_body_is_not_hashed_over_and_over() {
 fn every_mistake_is_tested_and_says_something_of_its_own() {
     let bench = Bench::new();
     let right = bench.signature("POST", TARGET, BODY.as_bytes());
-    let mut tested: HashSet<Mistake> = [Mistake::AnotherKey, Mistake::LineEndAfterTarget].into();
+    let elsewhere = [
+        Mistake::AnotherKey,
+        Mistake::LineEndAfterTarget,
+        Mistake::QueryAndAnother,
+        Mistake::JsonNumbers,
+        Mistake::SignatureQuoted,
+    ];
+    let mut tested: HashSet<Mistake> = elsewhere.into();
     tested.extend(bodies().into_iter().map(|(_, _, mistake)| mistake));
     tested.extend(targets().into_iter().map(|(_, _, mistake)| mistake));
     tested.extend(schemes(&bench).into_iter().map(|(_, mistake)| mistake));
