@@ -37,7 +37,7 @@ pub(super) struct ConfigurationArgs {
     /// Host name that callers may use beside loopback's; may be given more than once
     #[arg(long = "allowed-host", value_name = "NAME")]
     allowed_hosts: Vec<String>,
-    /// Allow a signing listener that other machines reach: whoever does can have requests signed
+    /// Allow a signing listener that other machines reach: every program there can have requests signed
     #[arg(long)]
     allow_non_loopback: bool,
 }

@@ -88,7 +88,8 @@ async fn call(timeouts: &Timeouts, entry: &Entry, upstream: &Upstream, message: 
     let (head, body) = timeout_at(deadline.into(), sending)
         .await
         .map_err(|_| anyhow!("no answer within {:?} (timeouts.response_head)", timeouts.response_head))??;
-    let skew = skew(&head.headers, since_1970.as_secs());
+    // Theirs was read between sending and receiving.
+    let skew = skew(&head.headers, (since_1970 + began.elapsed() / 2).as_secs());
     Ok(Answer { status: head.status, headers: head.headers, body, took: began.elapsed().as_millis(), skew })
 }
 

@@ -89,13 +89,14 @@ mod tests {
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
         let nobody = read_pipe(&pipe, 10, Duration::from_millis(20)).err().unwrap();
         assert_eq!(nobody.to_string(), "is a named pipe, and nothing wrote it to its end within 20ms");
-        // The reader that was left behind takes the first text, the second is for the next one.
-        std::fs::write(&pipe, "first").unwrap();
+        // Another one, because the thread that was left behind still waits for the first one's writer.
+        let pipe = directory.path().join("other");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
         let writer = thread::spawn({
             let pipe = pipe.clone();
-            move || std::fs::write(pipe, "second")
+            move || std::fs::write(pipe, "text")
         });
-        assert_eq!(&read(&pipe, 10).unwrap().bytes[..], b"second");
+        assert_eq!(&read(&pipe, 10).unwrap().bytes[..], b"text");
         writer.join().unwrap().unwrap();
     }
 }

@@ -67,7 +67,11 @@ pub(super) fn nearest(path: &str) -> Option<String> {
         .chain(tables)
         .map(|known| (strsim::osa_distance(path, &known), known))
         .min_by_key(|(distance, _)| *distance)?;
-    if distance <= (path.len() / 4).max(2) {
+    // Below a table that exists only the last name can be a slip.
+    let (table, name) = path.rsplit_once('.').unwrap_or(("", path));
+    let in_table = place(&table.split('.').collect::<Vec<_>>()) == Place::Table;
+    let slip = if in_table { name.len() } else { path.len() } / 4;
+    if distance <= slip.max(2) {
         return Some(best);
     }
     // The right name in the wrong place.

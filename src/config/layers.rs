@@ -223,7 +223,8 @@ impl Layer {
         let name = printable(&path.display().to_string());
         let refused = |reason: String| ConfigError::Layer { layer: name.clone(), reason };
         let content = file::read(path, FILE_CAP).map_err(|error| refused(error.to_string()))?;
-        let text = std::str::from_utf8(&content.bytes).map_err(|_| refused("is not UTF-8".to_owned()))?;
+        let text =
+            std::str::from_utf8(&content.bytes).map_err(|_| refused("is not UTF-8; save it as UTF-8".to_owned()))?;
         // Windows editors put a byte order mark first; TOML does not know it.
         let layer = Self::from_toml(name.clone(), text.strip_prefix('\u{feff}').unwrap_or(text))?;
         Ok(Self { file: Some(path.to_owned()), ..layer })
@@ -237,7 +238,11 @@ impl Layer {
                 let line = text.get(..span.start).unwrap_or(text).matches('\n').count() + 1;
                 let _ = write!(layer, " line {line}");
             }
-            let reason = format!("not valid TOML: {}", printable(&error.message().trim().replace('\n', ", ")));
+            let at = error.span().map_or(0, |span| span.start);
+            let line =
+                text.get(..at).and_then(|before| text[before.rfind('\n').map_or(0, |end| end + 1)..].lines().next());
+            let message = printable(&error.message().trim().replace('\n', ", "));
+            let reason = format!("not valid TOML: {message}{}", line.map_or("", toml_hint));
             ConfigError::Layer { layer, reason }
         })?;
         let layer = Self { name, file: None, dict };
@@ -273,6 +278,9 @@ impl Layer {
                 })
             };
             match (keys::place(path), value) {
+                (Place::Nowhere, _) if name.contains('.') => {
+                    return refused("a name in quotes is one name, dots included; write it without the quotes");
+                }
                 (Place::Nowhere, _) => {
                     let nearest = keys::nearest(&key);
                     return Err(ConfigError::UnknownKey { key, layer: self.name.clone(), nearest });
@@ -290,6 +298,19 @@ impl Layer {
             path.pop();
         }
         Ok(())
+    }
+}
+
+/// What makes a line TOML that is close to it. The line itself is not repeated, because it may hold a secret.
+fn toml_hint(line: &str) -> &'static str {
+    match line.find(['=', ':', '#']).map(|at| (line.as_bytes()[at], line[at + 1..].trim())) {
+        Some((b':', _)) => "; write a key and its value as in level = \"info\"",
+        Some((b'=', value))
+            if !value.starts_with(['"', '\'', '[', '{']) && !value.bytes().all(|byte| byte.is_ascii_digit()) =>
+        {
+            "; put a text in quotes, as in level = \"info\""
+        }
+        _ => "",
     }
 }
 

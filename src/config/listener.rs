@@ -143,7 +143,7 @@ impl Listen {
         if !self.dangerous_allow_non_loopback {
             return Err(layers.refuse(
                 "listen.address",
-                "is not a loopback address, and whoever reaches it can have requests signed; \
+                "is not a loopback address, and every program that reaches it can have requests signed; \
                  to allow it set listen.dangerous_allow_non_loopback = true (flag --allow-non-loopback)",
             ));
         }

@@ -164,12 +164,23 @@ pub(super) fn listeners() -> Kind<Vec<ListenAddress>> {
 fn parse_listeners(value: &Value) -> Result<Vec<ListenAddress>, String> {
     let texts: Vec<&str> = match value {
         Value::Array(_, values) => values.iter().map(|value| value.as_str().unwrap_or_default()).collect(),
-        _ => value.as_str().unwrap_or_default().split(',').map(str::trim).collect(),
+        _ => separated(value.as_str().unwrap_or_default())?,
     };
     if texts.is_empty() {
         return Err("is empty, at least one address is needed".to_owned());
     }
     texts.into_iter().map(|text| text.parse().map_err(|error: NotAnAddress| error.to_string())).collect()
+}
+
+/// The parts between the commas of a text, which is what the environment and flags have for a list.
+fn separated(text: &str) -> Result<Vec<&str>, String> {
+    let is_toml = text.starts_with('[') && (text == "[]" || text.contains(['"', '\'']));
+    if is_toml {
+        return Err(
+            "is a list as only a file has it; separate the items by commas, without brackets and quotes".to_owned()
+        );
+    }
+    Ok(text.split(',').map(str::trim).collect())
 }
 
 /// Permission bits in octal, as text.
@@ -195,7 +206,7 @@ fn parse_hosts(value: &Value) -> Result<Vec<String>, String> {
     let names: Vec<&str> = match value {
         Value::Array(_, values) => values.iter().map(Value::as_str).collect::<Option<_>>().ok_or_else(wanted)?,
         Value::String(_, text) if text.trim().is_empty() => Vec::new(),
-        Value::String(_, text) => text.split(',').map(str::trim).collect(),
+        Value::String(_, text) => separated(text)?,
         _ => return Err(wanted()),
     };
     names.into_iter().map(|name| name.parse().map(|host: Host| host.in_authority()).map_err(|_| wanted())).collect()
@@ -215,7 +226,7 @@ fn parse_callers(value: &Value) -> Result<Vec<String>, String> {
     let names: Vec<&str> = match value {
         Value::Array(_, values) => values.iter().map(Value::as_str).collect::<Option<_>>().ok_or_else(wanted)?,
         Value::String(_, text) if text.trim().is_empty() => Vec::new(),
-        Value::String(_, text) => text.split(',').map(str::trim).collect(),
+        Value::String(_, text) => separated(text)?,
         _ => return Err(wanted()),
     };
     let is_name = |name: &str| {

@@ -26,7 +26,10 @@ fn keys_that_cannot_be_used_are_bad_usage_with_the_reason() {
             encrypted.to_owned(),
             "is encrypted with a passphrase; decrypt it first (openssl pkey -in key.pem -out plain.pem)",
         ),
-        (ec.to_owned(), "is a key of another algorithm, an RSA key is needed"),
+        (
+            ec.to_owned(),
+            "is a key of another algorithm, an RSA key is needed (wonder-signer keygen --out keys makes one)",
+        ),
         (desk.write("empty", b""), "is empty"),
         (huge, "is larger than 64 KiB"),
     ] {

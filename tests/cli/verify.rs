@@ -257,7 +257,10 @@ fn takes_the_key_in_every_form_that_is_handed_on() {
         (BASE64_STANDARD.encode(&private).into_bytes(), "is a private key, a public key is needed"),
         (b"".to_vec(), "is empty"),
         (b"not a key".to_vec(), "holds no PEM block (no \"-----BEGIN\" line)"),
-        (der[..200].to_vec(), "is damaged: the PEM block cannot be decoded"),
+        (
+            der[..200].to_vec(),
+            "is damaged: the PEM block cannot be decoded; copy the original file as a whole, because an editor may add invisible characters",
+        ),
     ] {
         let key = desk.write("key", &bytes);
         desk.verify(vector, &[("--public-key-file", &key)]).failed(64, &format!("--public-key-file {key}: {reason}"));

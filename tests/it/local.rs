@@ -108,7 +108,7 @@ fn dev_refuses_settings_of_what_it_makes_itself() {
 
 #[test]
 fn other_machines_are_let_in_only_when_that_is_allowed() {
-    let remedy = "is not a loopback address, and whoever reaches it can have requests signed; to allow it set \
+    let remedy = "is not a loopback address, and every program that reaches it can have requests signed; to allow it set \
                   listen.dangerous_allow_non_loopback = true (flag --allow-non-loopback)";
     for command in [
         &["dev", "--listen", "0.0.0.0:0"][..],

@@ -63,7 +63,7 @@ fn values_are_refused_with_key_layer_and_remedy() {
         ),
         (
             "listen.address = \"0.0.0.0:8080\"",
-            "listen.address = \"0.0.0.0:8080\" (from FILE): is not a loopback address, and whoever reaches it can have requests signed; to allow it set listen.dangerous_allow_non_loopback = true (flag --allow-non-loopback)",
+            "listen.address = \"0.0.0.0:8080\" (from FILE): is not a loopback address, and every program that reaches it can have requests signed; to allow it set listen.dangerous_allow_non_loopback = true (flag --allow-non-loopback)",
         ),
         ("listen.browser_guard = \"no\"", "listen.browser_guard = \"no\" (from FILE): must be true or false"),
         (
@@ -222,7 +222,7 @@ fn settings_of_tls_on_the_listener_are_refused_with_key_layer_and_remedy() {
         ("listen.tls = true", "listen.tls (from FILE): must be a table of keys"),
         (
             "[listen]\naddress = \"0.0.0.0:8443\"\ntls = { certificate_file = \"/c\", key_file = \"/k\", client_ca_file = \"/a\" }",
-            "listen.address = \"0.0.0.0:8443\" (from FILE): is not a loopback address, and whoever reaches it can have requests signed; to allow it set listen.dangerous_allow_non_loopback = true (flag --allow-non-loopback)",
+            "listen.address = \"0.0.0.0:8443\" (from FILE): is not a loopback address, and every program that reaches it can have requests signed; to allow it set listen.dangerous_allow_non_loopback = true (flag --allow-non-loopback)",
         ),
         (
             "[listen]\naddress = \"0.0.0.0:8443\"\ndangerous_allow_non_loopback = true\ntls = { certificate_file = \"/c\", key_file = \"/k\", client_ca_file = \"/a\" }",
@@ -294,7 +294,11 @@ fn unknown_keys_are_refused_with_the_nearest_known_one() {
         ("[limit]\nbody = 1", "unknown key limit (from FILE); did you mean limits?"),
         ("ca_file = \"/x\"", "unknown key ca_file (from FILE); did you mean upstream.ca_file?"),
         ("[zzz]", "unknown key zzz (from FILE)"),
-        ("\"limits.body\" = 1", "unknown key limits.body (from FILE); did you mean limits.body?"),
+        (
+            "\"limits.body\" = 1",
+            "limits.body (from FILE): a name in quotes is one name, dots included; write it without the quotes",
+        ),
+        ("credentials.default.passwd = \"x\"", "unknown key credentials.default.passwd (from FILE)"),
         (
             "credentials.shop.appid = \"x\"",
             "unknown key credentials.shop.appid (from FILE); did you mean credentials.shop.app_id?",
@@ -347,6 +351,13 @@ fn files_that_cannot_be_read_are_named_with_the_reason() {
         format!("{at}/none: cannot be read: No such file or directory (os error 2)")
     );
     assert_eq!(error(directory.path()), format!("{at}: is a directory, a file is needed"));
+    let not_toml = "FILE line 2: not valid TOML: expected";
+    for (line, hint) in [
+        ("body = 1MiB", " newline, `#`; put a text in quotes, as in level = \"info\""),
+        ("body: 1MiB", " `.`, `=`; write a key and its value as in level = \"info\""),
+    ] {
+        assert_eq!(error_of_file(&format!("[limits]\n{line}")), format!("{not_toml}{hint}"));
+    }
     assert_eq!(error_of_file("[limits]\nbody = \"1MiB"), "FILE line 2: not valid TOML: invalid basic string");
     assert_eq!(
         error_of_file("[limits]\nbody = 1\nbody = 2"),
@@ -402,4 +413,19 @@ fn running_without_credentials_is_refused() {
         Given::new().config().require_credential().unwrap_err().to_string(),
         "no credentials; set credentials.default.app_id and credentials.default.private_key_file"
     );
+}
+
+#[test]
+fn a_list_of_toml_in_a_variable_is_named_for_what_it_is() {
+    for name in ["LISTEN__ALLOWED_HOSTS", "LISTEN__ADDRESS", "LISTEN__TLS__CALLERS"] {
+        for list in ["[]", "['a']", "[\"a\", \"b\"]"] {
+            let variable = (format!("WONDER_SIGNER_{name}").into(), list.into());
+            let error = Config::load(&[], [variable], &Flags::default()).unwrap_err().to_string();
+            let reason = "is a list as only a file has it; separate the items by commas, without brackets and quotes";
+            assert!(error.ends_with(reason), "{name} {list}: {error}");
+        }
+    }
+    let variable = ("WONDER_SIGNER_LISTEN__ALLOWED_HOSTS".into(), "a.example, [::1]".into());
+    let config = Config::load(&[], [variable], &Flags::default()).unwrap();
+    assert_eq!(config.listen.allowed_hosts, ["a.example", "[::1]"]);
 }
