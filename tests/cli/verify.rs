@@ -31,8 +31,8 @@ fn names_the_mistake() {
         (
             "--body-file",
             &other,
-            "the key is right but no usual mistake explains the signature; compare the pre-sign string with the one that \
-             `wonder-signer sign --explain` describes"
+            "the key is right but no usual mistake explains the signature; check that the nonce that was signed is the one that was sent, \
+             then compare each step with `wonder-signer sign --explain`"
                 .to_owned(),
         ),
         (
@@ -77,8 +77,8 @@ fn names_the_mistake() {
     );
     desk.verify(bare, &[("--body-file", &empty)]).failed(
         1,
-        "signature is not right: the key is right but no usual mistake explains the signature; compare the pre-sign \
-         string with the one that `wonder-signer sign --explain` describes",
+        "signature is not right: the key is right but no usual mistake explains the signature; check that the nonce that was signed is \
+         the one that was sent, then compare each step with `wonder-signer sign --explain`",
     );
     assert_eq!(desk.verify(vector, &[("--target", &long)]).code, Some(1));
     assert_eq!(desk.verify(vector, &[("--target", &url)]).code, Some(64), "a full URL is no target");
