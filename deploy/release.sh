@@ -46,6 +46,7 @@ for program in ${programs:-wonder-simulator wonder-signer}; do
         { echo "release.sh: $program does not build" >&2; exit 1; }
     built=$directory/$target/$profile
     # Cargo has one name for both, so the sidecar's build would replace the simulator's.
-    [ "$program" = wonder-signer ] || mv "$built/wonder-signer" "$built/$program"
+    # Both names may be links to one file when nothing was compiled, which mv refuses.
+    [ "$program" = wonder-signer ] || { rm -f "$built/$program"; mv "$built/wonder-signer" "$built/$program"; }
     echo "$built/$program"
 done
