@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# The storm: the release build before an upstream that keeps killing connections; prints who was told what.
+# The storm: the release build before an upstream that keeps killing connections; prints what the callers got. First from callers that
+# look closely at each answer, then from curl processes, which may send a request again by themselves.
 #
-#   tests/chaos.sh [REQUESTS] [SEED]      default 100000 20261120
+#   tests/chaos.sh [REQUESTS] [SEED] [CALLS OF CURL]      default 100000 20261120 20000
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cargo build --release --locked
-export SIGNER_BINARY="$PWD/target/release/wonder-signer" CHAOS_REQUESTS="${1:-100000}" CHAOS_SEED="${2:-20261120}"
+export SIGNER_BINARY="$PWD/target/release/wonder-signer" CHAOS_REQUESTS="${1:-100000}" CHAOS_SEED="${2:-20261120}" CHAOS_CURLS="${3:-20000}"
 exec cargo test --locked --test it -- --ignored --exact --nocapture \
-  endurance::chaos::tells_the_truth_of_every_request_in_a_long_storm
+  --test-threads 1 endurance::chaos::tells_the_truth_of_every_request_in_a_long_storm \
+  endurance::curls::no_call_of_curl_arrives_twice_in_a_storm

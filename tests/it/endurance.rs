@@ -3,6 +3,7 @@
 //! The long runs are ignored; `tests/chaos.sh` and `tests/soak.sh` run them by hand with the release build.
 
 mod chaos;
+mod curls;
 mod slowness;
 mod soak;
 mod traffic;

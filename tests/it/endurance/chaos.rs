@@ -16,7 +16,7 @@ use super::{
 use crate::support::{caller::Outcome, process::Process};
 
 const WORKERS: usize = 32;
-const SETTINGS: &str =
+pub(super) const SETTINGS: &str =
     "[upstream]\npool_idle = \"1s\"\n[timeouts]\nresponse_head = \"250ms\"\nresponse_idle = \"250ms\"\n";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -17,6 +17,7 @@ use tokio::{io::AsyncWriteExt as _, time::timeout};
 use crate::support::{
     caller::{Caller, Outcome},
     faults::{Builder, Early, Fault, Turn, Upstream, Welcome},
+    strict::find,
     wire::{OK, request},
 };
 
@@ -61,8 +62,8 @@ fn random(seed: u64, connection: usize, request: usize) -> StdRng {
 
 fn fault(random: &mut StdRng) -> Fault {
     let whole = answer(random);
-    let part = whole[..random.gen_range(0..whole.len())].to_vec();
-    match random.gen_range(0..20) {
+    let part = whole[..place(random, &whole)].to_vec();
+    match random.gen_range(0..21) {
         0..=3 => Fault::AnswerThenClose(whole),
         4..=5 => Fault::AnswerThenReset(whole),
         6..=7 => Fault::AnswerThenReset(Vec::new()),
@@ -72,7 +73,20 @@ fn fault(random: &mut StdRng) -> Fault {
         15..=16 => Fault::AnswerThenCloseOnNextByte { answer: whole, read: random.r#gen() },
         17 => Fault::AnswerEarly(OK.to_vec(), if random.r#gen() { Early::Keep } else { Early::Close }),
         18 => Fault::AnswerThenClose(b"\x15\x03\x01\0\x02\x02\x28".to_vec()),
+        19 => Fault::AnswerThenClose(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n".to_vec()),
         _ => Fault::Stall(part),
+    }
+}
+
+/// Where an answer breaks: before it, in its head, right after its head, soon after, or anywhere.
+fn place(random: &mut StdRng, whole: &[u8]) -> usize {
+    let head = find(whole, b"\r\n\r\n").unwrap() + 4;
+    match random.gen_range(0..5) {
+        0 => 0,
+        1 => random.gen_range(1..head),
+        2 => head,
+        3 => (head + random.gen_range(1..20)).min(whole.len() - 1),
+        _ => random.gen_range(0..whole.len()),
     }
 }
 
