@@ -5,6 +5,7 @@
 mod answers;
 mod connections;
 mod framing;
+mod held;
 mod races;
 
 use crate::support::{

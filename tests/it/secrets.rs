@@ -262,30 +262,38 @@ async fn no_secret_shows_when_wonder_breaks_off() {
         Act::Stall(format!("HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n{ANSWER}{CARD}").into_bytes()),
     ];
     for format in ["json", "text"] {
+        // Each twice: streamed and held.
         let script: Vec<Act> = answers.iter().map(|(act, _)| act.clone()).chain(cut.clone()).collect();
+        let script = [&script[..], &script].concat();
         let upstream = Recorder::acting(move |number| script[number].clone()).await;
-        let limits = [
-            ("WONDER_SIGNER_TIMEOUTS__RESPONSE_HEAD", "2s"),
-            ("WONDER_SIGNER_TIMEOUTS__RESPONSE_IDLE", "200ms"),
-            ("WONDER_SIGNER_LIMITS__RESPONSE_HELD", "0B"),
-        ];
-        let mut watched = Watched::before(&upstream.origin(), format, &limits);
-        for (act, code) in &answers {
-            assert_eq!(watched.send(&target(), &[], &body()).await.as_deref(), *code, "{act:?}");
-        }
-        for _ in &cut {
-            let id = watched.id();
-            watched.send_and_read_to_the_end(&full_of_markers(&target(), &id, &[], &body())).await;
-            watched.running.program.line_with(&id);
-        }
-        while upstream.waiting() > 0 {
-            let seen = upstream.next().await;
-            watched.markers.add(seen.value("nonce").unwrap());
-            watched.markers.add(seen.value("signature").unwrap());
-        }
-        let ended = watched.search().await;
-        for code in ["upstream_reset", "upstream_bad_response", "upstream_timeout"] {
-            assert!(ended.err.contains(code), "{code} was not reached: {}", ended.err);
+        for held in ["0B", "64KiB"] {
+            let limits = [
+                ("WONDER_SIGNER_TIMEOUTS__RESPONSE_HEAD", "2s"),
+                ("WONDER_SIGNER_TIMEOUTS__RESPONSE_IDLE", "200ms"),
+                ("WONDER_SIGNER_LIMITS__RESPONSE_HELD", held),
+            ];
+            let mut watched = Watched::before(&upstream.origin(), format, &limits);
+            for (act, code) in &answers {
+                assert_eq!(watched.send(&target(), &[], &body()).await.as_deref(), *code, "{act:?}");
+            }
+            for act in &cut {
+                if held == "0B" {
+                    let id = watched.id();
+                    watched.send_and_read_to_the_end(&full_of_markers(&target(), &id, &[], &body())).await;
+                    watched.running.program.line_with(&id);
+                } else {
+                    assert!(watched.send(&target(), &[], &body()).await.is_some(), "{act:?}");
+                }
+            }
+            while upstream.waiting() > 0 {
+                let seen = upstream.next().await;
+                watched.markers.add(seen.value("nonce").unwrap());
+                watched.markers.add(seen.value("signature").unwrap());
+            }
+            let ended = watched.search().await;
+            for code in ["upstream_reset", "upstream_bad_response", "upstream_timeout"] {
+                assert!(ended.err.contains(code), "{code} was not reached: {}", ended.err);
+            }
         }
     }
 }

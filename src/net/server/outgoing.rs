@@ -78,3 +78,37 @@ where
         self.body.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{convert::Infallible, sync::Arc};
+
+    use futures_util::{FutureExt as _, StreamExt as _};
+    use http_body_util::{BodyExt as _, StreamBody};
+
+    use super::*;
+    use crate::net::intake::Line;
+
+    /// A piece, and then a panic.
+    fn faulty() -> impl Body<Data = Bytes, Error = Infallible> + Unpin {
+        let frames = futures_util::stream::iter([false, true]).map(|panics| {
+            assert!(!panics, "a fault in a body");
+            Ok(Frame::data(Bytes::from_static(b"piece")))
+        });
+        StreamBody::new(frames)
+    }
+
+    #[tokio::test]
+    async fn a_panic_in_a_body_is_an_error_after_what_came_before_it_was_flushed() {
+        let (active, _) = Arc::new(Line::default()).call();
+        let mut body = Outgoing::new(faulty(), Some(active));
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "piece");
+        assert!(body.frame().now_or_never().is_none(), "it is not flushed yet");
+        assert!(!body.is_end_stream());
+
+        let mut body = Outgoing::new(faulty(), None);
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "piece");
+        assert_eq!(body.frame().await.unwrap().unwrap_err().to_string(), "a fault inside wonder-signer");
+        assert!(body.frame().await.is_none());
+    }
+}

@@ -5,7 +5,7 @@ use tokio::task::JoinSet;
 
 use crate::support::{
     client::Client,
-    frames::{DATA, END_HEADERS, END_STREAM, HEADERS, frame},
+    frames::{DATA, END_HEADERS, END_STREAM, HEADERS, RST_STREAM, frame},
     logged::Logged,
     origin::{ALL, CANCEL, ENHANCE_YOUR_CALM, INTERNAL_ERROR, NO_ERROR, Origin, Peer, REFUSED_STREAM},
     patience::soon,
@@ -172,6 +172,18 @@ async fn a_reset_after_the_head_is_an_answer_that_broke_off_whatever_its_code() 
             Ok(answer) => assert!(soon(answer.into_body().collect()).await.is_err(), "{code} looks whole"),
             Err(error) => panic!("{code}: {error:?}"),
         }
+    }
+}
+
+/// Both frames are there when the first is read. The head shows that the origin had begun, whatever the code says.
+#[tokio::test]
+async fn a_head_and_a_reset_in_one_write_are_an_answer_that_broke_off_and_nothing_is_sent_again() {
+    for code in [NO_ERROR, REFUSED_STREAM, CANCEL, INTERNAL_ERROR] {
+        let (mut calls, mut peer) = Calls::arrived::<1>().await;
+        let head = frame(HEADERS, END_HEADERS, 1, &[0x88]);
+        peer.write(&[head, frame(RST_STREAM, 0, 1, &code.to_be_bytes())].concat()).await;
+        assert_eq!(calls.outcome().await, "502 upstream_reset maybe", "{code}");
+        assert_eq!(calls.attempts().await, (1.0, 0.0), "{code}");
     }
 }
 
