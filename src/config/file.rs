@@ -13,7 +13,7 @@ pub(crate) struct Content {
 }
 
 /// How long a named pipe may stay without a writer, who may be a person at a password prompt.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Reads `path`, of at most `cap` bytes. Pipes do too, as a shell's `<(…)` makes them.
 pub(crate) fn read(path: &Path, cap: usize) -> Result<Content, ReadError> {
@@ -46,7 +46,6 @@ fn read_whole(path: &Path, cap: usize) -> Result<Content, ReadError> {
 #[cfg(unix)]
 fn is_named_pipe(path: &Path) -> bool {
     use std::os::unix::fs::FileTypeExt as _;
-    // A shell's `<(…)` has its writer already, and needs no thread; but it does no harm either.
     std::fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo())
 }
 
