@@ -114,7 +114,11 @@ pub async fn serve<S, B>(
         let stream = match accepted {
             Ok(stream) => stream,
             Err(error) => {
-                not_accepted(&error).await;
+                let exhausted = not_accepted(&error).await;
+                // In a drain nothing releases a descriptor before the idle connections are closed below.
+                if exhausted && !accepting {
+                    break;
+                }
                 continue;
             }
         };
@@ -311,10 +315,13 @@ async fn turn_away(mut stream: Stream) {
     let _ = timeout(Duration::from_secs(1), answer).await;
 }
 
-/// Tells that a connection could not be accepted. Out of descriptors or memory, trying again at once would only spin.
-pub async fn not_accepted(error: &io::Error) {
+/// Logs that a connection could not be accepted, and returns whether the process is out of descriptors or memory. Then it waits first,
+/// because trying again at once would only spin.
+pub async fn not_accepted(error: &io::Error) -> bool {
     tracing::warn!(%error, "cannot accept a connection");
-    if !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
+    let exhausted = !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset);
+    if exhausted {
         sleep(Duration::from_millis(50)).await;
     }
+    exhausted
 }

@@ -9,6 +9,7 @@ use std::{
     os::unix::fs::MetadataExt as _,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -19,7 +20,7 @@ use rustls::{
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
-    task::spawn_blocking,
+    sync::oneshot,
     time::timeout,
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
@@ -52,7 +53,8 @@ struct State {
     settings: Arc<ServerConfig>,
     /// What the files looked like before they were last read.
     stamps: Stamps,
-    looked: Instant,
+    /// None while a thread looks.
+    looked: Option<Instant>,
     failed: u64,
     warned: Option<Instant>,
 }
@@ -63,7 +65,7 @@ impl TlsServer {
         // The stamps come first: what changes while it is read is then read again.
         let stamps = stamps(files);
         let settings = settings(files)?;
-        let state = State { settings, stamps, looked: Instant::now(), failed: 0, warned: None };
+        let state = State { settings, stamps, looked: Some(Instant::now()), failed: 0, warned: None };
         Ok(Self {
             files: files.clone(),
             callers: Callers::new(&files.callers, metrics),
@@ -115,23 +117,32 @@ impl TlsServer {
         }
     }
 
-    /// What is in force. The file system may take its time, so it is asked on a thread of its own.
+    /// The settings in force. The file system may be slow, so a thread reads the files; not one of the runtime's, which panics where the
+    /// system gives it none.
     async fn settings(self: &Arc<Self>) -> Arc<ServerConfig> {
         if self.is_time_to_look() {
-            let this = Arc::clone(self);
-            // The one error is that the program is ending.
-            let _ = spawn_blocking(move || this.look()).await;
+            let (this, (done, looked)) = (Arc::clone(self), oneshot::channel());
+            let thread = thread::Builder::new().name("certificates".to_owned()).spawn(move || {
+                this.look();
+                this.state().looked = Some(Instant::now());
+                let _ = done.send(());
+            });
+            match thread {
+                Ok(_) => drop(looked.await),
+                Err(error) => {
+                    self.state().looked = Some(Instant::now());
+                    tracing::warn!(
+                        %error,
+                        "no thread to read the listener's certificates again: raise the limit of processes (nproc, podPidsLimit)"
+                    );
+                }
+            }
         }
         Arc::clone(&self.state().settings)
     }
 
     fn is_time_to_look(&self) -> bool {
-        let mut state = self.state();
-        let due = state.looked.elapsed() >= LOOK;
-        if due {
-            state.looked = Instant::now();
-        }
-        due
+        self.state().looked.take_if(|looked| looked.elapsed() >= LOOK).is_some()
     }
 
     fn look(&self) {

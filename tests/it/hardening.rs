@@ -14,7 +14,9 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::gateway::post;
 use crate::support::{
+    authority::{Mounted, caller, dial},
     patience::HANG,
     sidecar::{APP_ID, KEY_PEM, metric},
 };
@@ -51,16 +53,36 @@ impl Drop for Killed {
 
 /// `run`, ready; gives its admin address.
 fn sidecar(program: &Path, directory: &Path, environment: &[(&str, &str)]) -> (Killed, std::net::SocketAddr) {
+    let (child, ready) = limited(&[], program, directory, environment, USER);
+    (child, ready["admin"].as_str().unwrap().parse().unwrap())
+}
+
+/// The same with options of prlimit(1) and as the user `user`; returns what the ready file says. Its log is in `directory`.
+fn limited(
+    limits: &[&str],
+    program: &Path,
+    directory: &Path,
+    environment: &[(&str, &str)],
+    user: u32,
+) -> (Killed, Value) {
     let ready = directory.join("ready.json");
-    let mut command = Command::new(program);
+    let mut command = Command::new("/usr/bin/env");
+    if !limits.is_empty() {
+        command = Command::new("/usr/bin/prlimit");
+        command.args(limits);
+    }
     command
+        .arg(program)
         .args(["run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--app-id", APP_ID, "--ready-file"])
         .arg(&ready)
         .env_clear()
         .env("WONDER_SIGNER_CREDENTIALS__DEFAULT__PRIVATE_KEY", &*KEY_PEM)
         .envs(environment.iter().copied())
-        .stderr(Stdio::null());
-    let child = Killed(unprivileged(&mut command).spawn().unwrap());
+        .stderr(fs::File::create(directory.join("log")).unwrap());
+    if is_root() {
+        command.uid(user).gid(user);
+    }
+    let child = Killed(command.spawn().unwrap());
     let until = Instant::now() + HANG;
     let text = loop {
         match fs::read(&ready) {
@@ -70,8 +92,7 @@ fn sidecar(program: &Path, directory: &Path, environment: &[(&str, &str)]) -> (K
         std::thread::sleep(Duration::from_millis(5));
     };
     fs::remove_file(ready).unwrap();
-    let ready: Value = serde_json::from_slice(&text).unwrap();
-    (child, ready["admin"].as_str().unwrap().parse().unwrap())
+    (child, serde_json::from_slice(&text).unwrap())
 }
 
 /// Whether other processes of the same user may read its memory, and how large a core file may get.
@@ -193,6 +214,67 @@ fn without_threads_the_start_ends_with_a_remedy() {
             assert!(error.starts_with("wonder-signer: start: cannot start "), "{error}");
             assert!(error.contains("podPidsLimit"), "{error}");
         }
+    }
+}
+
+#[tokio::test]
+async fn without_a_thread_a_gateway_keeps_its_certificates_and_serves_its_callers() {
+    // The limit counts all processes of a user, and does not hold for root.
+    if !is_root() {
+        return;
+    }
+    let (authority, mounted) = Mounted::by_one();
+    fs::set_permissions(mounted.path(""), fs::Permissions::from_mode(0o755)).unwrap();
+    let files = ["tls.crt", "tls.key", "ca.crt"].map(|name| mounted.path(name).display().to_string());
+    let (directory, program) = place();
+    let environment = [
+        ("WONDER_SIGNER_LISTEN__TLS__CERTIFICATE_FILE", &*files[0]),
+        ("WONDER_SIGNER_LISTEN__TLS__KEY_FILE", &files[1]),
+        ("WONDER_SIGNER_LISTEN__TLS__CLIENT_CA_FILE", &files[2]),
+        ("TOKIO_WORKER_THREADS", "2"),
+        ("WONDER_SIGNER_UPSTREAM__ENVIRONMENT", "custom"),
+        ("WONDER_SIGNER_UPSTREAM__ORIGIN", "http://127.0.0.1:1"),
+    ];
+    // Two workers and the two threads of the admin listener, and not one more.
+    let (_child, ready) = limited(&["--nproc=5"], &program, directory.path(), &environment, USER + 1);
+    let listen = ready["listen"].as_str().unwrap().parse().unwrap();
+    let caller = caller(&[&authority], Some(&authority.issue(&["shop"], "")), &[]);
+    let until = Instant::now() + HANG;
+    loop {
+        let answer = post(dial(listen, &caller).await.unwrap()).await.unwrap();
+        // Nothing answers at the origin.
+        assert_eq!(answer.status(), 502);
+        let log = fs::read_to_string(directory.path().join("log")).unwrap();
+        assert!(!log.contains("panicked"), "{log}");
+        if log.contains("no thread to read the listener's certificates again") {
+            break;
+        }
+        assert!(Instant::now() < until, "{log}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[test]
+fn a_drain_without_descriptors_ends_in_its_time() {
+    let (directory, program) = place();
+    let environment = [
+        ("WONDER_SIGNER_SHUTDOWN__DRAIN_DELAY", "0s"),
+        ("WONDER_SIGNER_SHUTDOWN__GRACE", "1s"),
+        ("WONDER_SIGNER_TIMEOUTS__REQUEST_HEAD", "5m"),
+    ];
+    let (mut child, ready) = limited(&["--nofile=24:24"], &program, directory.path(), &environment, USER);
+    let (until, mut silent) = (Instant::now() + HANG, Vec::new());
+    while !fs::read_to_string(directory.path().join("log")).unwrap().contains("cannot accept a connection") {
+        assert!(Instant::now() < until);
+        silent.push(std::net::TcpStream::connect(ready["listen"].as_str().unwrap()).unwrap());
+    }
+    assert!(Command::new("kill").arg(child.0.id().to_string()).status().unwrap().success());
+    loop {
+        if let Some(status) = child.0.try_wait().unwrap() {
+            break assert!(status.success());
+        }
+        assert!(Instant::now() < until, "the drain does not end");
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
