@@ -86,7 +86,7 @@ pub enum StartError {
     #[error(transparent)]
     ListenTls(#[from] TlsError),
     /// An address cannot be listened on.
-    #[error("{key} {address}: {}", bind_reason(.cause))]
+    #[error("{key} {address}: {}", bind_reason(.address, .cause))]
     Bind {
         /// The configuration key that the address came from.
         key: &'static str,
@@ -109,8 +109,16 @@ impl StartError {
 }
 
 /// Why an address cannot be listened on, and what to do about it.
-pub(crate) fn bind_reason(cause: &io::Error) -> String {
+pub(crate) fn bind_reason(address: &str, cause: &io::Error) -> String {
     match cause.kind() {
+        io::ErrorKind::AddrInUse if address.starts_with("unix:") => {
+            "the socket is taken; stop the other program or choose another file".to_owned()
+        }
+        io::ErrorKind::PermissionDenied if address.starts_with("unix:") => {
+            "not permitted; this user must be able to make files in the socket's directory, and to connect to the socket that is there"
+                .to_owned()
+        }
+        io::ErrorKind::NotFound if address.starts_with("unix:") => "the socket's directory does not exist".to_owned(),
         io::ErrorKind::AddrInUse => "the port is taken; stop the other program or choose another port".to_owned(),
         io::ErrorKind::AddrNotAvailable => "this machine has no such address".to_owned(),
         io::ErrorKind::PermissionDenied => "not permitted; ports below 1024 need a privilege".to_owned(),
@@ -187,7 +195,7 @@ impl App {
         let (mut routes, sampler) =
             admin::router(metrics.clone(), readiness.clone(), facts(&config, &keystore, &addresses));
         if config.admin.shutdown {
-            routes = routes.merge(admin::shutdown::router(asked.clone()));
+            routes = routes.merge(admin::shutdown::router(asked.clone(), hosts(&config, &addresses)));
         }
         let probes = Probes::serve(admin, routes, sampler).inspect_err(|error| {
             tracing::error!(%error, "no thread for the admin listener: no probes, no metrics");

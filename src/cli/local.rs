@@ -68,7 +68,7 @@ impl LocalArgs {
         let listen = options.listen;
         let bound = Simulator::bind(options).await;
         bound.map_err(|error| {
-            let text = anyhow!("start: {option} {listen}: {}", bind_reason(&error));
+            let text = anyhow!("start: {option} {listen}: {}", bind_reason(&listen.to_string(), &error));
             if error.kind() == ErrorKind::InvalidInput { Failure::usage(text) } else { Failure::no(text) }
         })
     }

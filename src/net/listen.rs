@@ -1,9 +1,10 @@
 //! Binds listeners and accepts connections, over TCP and Unix sockets alike.
 
 use std::{
+    ffi::OsStr,
     fmt, io,
     net::SocketAddr,
-    os::unix::fs::{FileTypeExt as _, PermissionsExt as _},
+    os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     pin::Pin,
     task::{Context, Poll, ready},
@@ -15,6 +16,7 @@ use tokio::{
     net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixSocket, UnixStream},
 };
 
+use rand::distributions::{Alphanumeric, Distribution as _};
 use rustix::net::sockopt::set_socket_linger;
 use tokio_rustls::server::TlsStream;
 
@@ -26,8 +28,8 @@ use crate::config::ListenAddress;
 pub enum Listener {
     /// On an IP address.
     Tcp(TcpListener),
-    /// On a file, which goes when the listener does.
-    Unix(UnixListener, SocketFile),
+    /// On a file. It is removed before the listener is closed, so that no other process takes it for a stale one.
+    Unix(SocketFile, UnixListener),
 }
 
 impl Listener {
@@ -62,19 +64,18 @@ impl Listener {
         // Elsewhere than on Linux fchmod(2) knows no sockets, and that nobody can connect yet has to do.
         #[cfg(target_os = "linux")]
         rustix::fs::fchmod(&socket, rustix::fs::Mode::from_raw_mode(mode))?;
-        let unfinished = unfinished(path);
-        let _ = std::fs::remove_file(&unfinished);
-        socket.bind(&unfinished)?;
+        let unfinished = bind_beside(path, &socket)?;
         std::fs::set_permissions(&unfinished, std::fs::Permissions::from_mode(mode))?;
+        let file = SocketFile { path: path.clone(), identity: identity(&unfinished) };
         std::fs::rename(&unfinished, path)?;
-        Ok(Self::Unix(socket.listen(backlog)?, SocketFile(path.clone())))
+        Ok(Self::Unix(file, socket.listen(backlog)?))
     }
 
     /// Where it listens, port 0 replaced by the port that was chosen.
     pub fn address(&self) -> io::Result<ListenAddress> {
         match self {
             Self::Tcp(listener) => listener.local_addr().map(ListenAddress::Tcp),
-            Self::Unix(_, file) => Ok(ListenAddress::Unix(file.0.clone())),
+            Self::Unix(file, _) => Ok(ListenAddress::Unix(file.path.clone())),
         }
     }
 
@@ -87,24 +88,43 @@ impl Listener {
                 let _ = stream.set_nodelay(true);
                 Stream::Tcp(stream)
             }
-            Self::Unix(listener, _) => Stream::Unix(ready!(listener.poll_accept(cx))?.0),
+            Self::Unix(_, listener) => Stream::Unix(ready!(listener.poll_accept(cx))?.0),
         }))
     }
 }
 
-fn unfinished(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{}", std::process::id()));
-    name.into()
+/// Binds `socket` to a random name beside `path`. The name is as long as that of `path`, because the system limits the length of both.
+fn bind_beside(path: &Path, socket: &UnixSocket) -> io::Result<PathBuf> {
+    let length = path.file_name().map_or(0, OsStr::len).max(1);
+    let mut tries = 0..100;
+    loop {
+        let name: String = Alphanumeric.sample_iter(rand::thread_rng()).take(length).map(char::from).collect();
+        let unfinished = path.with_file_name(name);
+        match socket.bind(&unfinished) {
+            Ok(()) => return Ok(unfinished),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries.next().is_some() => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
-/// The file of a Unix socket.
+/// The device and inode of a file, which a rename does not change.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    std::fs::symlink_metadata(path).ok().map(|file| (file.dev(), file.ino()))
+}
+
+/// The file of a Unix socket, which is removed with it unless another process has put its own there.
 #[derive(Debug)]
-pub struct SocketFile(PathBuf);
+pub struct SocketFile {
+    path: PathBuf,
+    identity: Option<(u64, u64)>,
+}
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
+        if identity(&self.path) == self.identity {
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }
 

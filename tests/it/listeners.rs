@@ -117,6 +117,35 @@ async fn replaces_a_socket_on_which_nobody_answers() {
     sidecar.stop().await;
 }
 
+/// Also while it is being made under another name.
+#[tokio::test]
+async fn a_sockets_path_may_be_as_long_as_the_system_allows_and_as_short() {
+    let directory = tempfile::tempdir().unwrap();
+    let longest = 107 - directory.path().as_os_str().len() - 1;
+    for length in [longest, longest - 1, 1] {
+        let socket = directory.path().join("s".repeat(length));
+        let address: ListenAddress = format!("unix:{}", socket.display()).parse().unwrap();
+        let listener = Listener::bind(&address, 0o600, 1).await.unwrap();
+        assert!(UnixStream::connect(&socket).await.is_ok());
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+        drop(listener);
+        assert!(!socket.exists());
+    }
+}
+
+/// As in a restart, where the new process is waiting for the old one to end.
+#[tokio::test]
+async fn a_listener_that_ends_leaves_the_socket_of_its_successor() {
+    let directory = tempfile::tempdir().unwrap();
+    let (socket, aside) = (directory.path().join("signer.sock"), directory.path().join("aside"));
+    let address = ListenAddress::Unix(socket.clone());
+    let old = Listener::bind(&address, 0o600, 1).await.unwrap();
+    std::fs::rename(&socket, &aside).unwrap();
+    let _new = Listener::bind(&address, 0o600, 1).await.unwrap();
+    drop(old);
+    assert!(UnixStream::connect(&socket).await.is_ok());
+}
+
 #[tokio::test]
 async fn leaves_alone_what_is_in_use_or_no_socket() {
     let directory = tempfile::tempdir().unwrap();
@@ -124,7 +153,11 @@ async fn leaves_alone_what_is_in_use_or_no_socket() {
     let _answering = UnixListener::bind(&socket).unwrap();
     let file = directory.path().join("notes.txt");
     std::fs::write(&file, "keep").unwrap();
-    for (path, reason) in [(&socket, "is taken"), (&file, "is no socket")] {
+    for (path, reason) in [
+        (&socket, "the socket is taken"),
+        (&file, "is no socket"),
+        (&directory.path().join("no/signer.sock"), "directory does not exist"),
+    ] {
         let listen = format!("unix:{}", path.display());
         let error = Sidecar::listening(&listen, "http://127.0.0.1:1", "").await.err().unwrap().to_string();
         assert!(error.starts_with(&format!("listen.address {listen}: ")) && error.contains(reason), "{error}");
