@@ -21,6 +21,8 @@ pub enum Refusal {
     Target,
     /// A target longer than `LONGEST_TARGET`.
     LongTarget,
+    /// A header name longer than `LONGEST_NAME`.
+    LongName,
     /// A `#` in the target.
     Fragment,
     /// A line that continues the one before.
@@ -29,7 +31,7 @@ pub enum Refusal {
     HeaderLine,
     /// More than one `Host`.
     TwoHosts,
-    /// More than one `Content-Length`, or one that is not a number.
+    /// More than one `Content-Length`, or one that is not a number, or too large to count.
     ContentLength,
     /// A `Transfer-Encoding` other than `chunked`, or one in HTTP/1.0.
     TransferEncoding,
@@ -59,11 +61,14 @@ impl From<Refusal> for Failure {
                 "the request target is no path, or has a byte that must be percent-encoded, such as a back slash or a control",
             ),
             Refusal::LongTarget => (Code::HeadersTooLarge, "the request target is longer than 65534 bytes"),
+            Refusal::LongName => (Code::HeadersTooLarge, "a header name is longer than 65535 bytes"),
             Refusal::Fragment => (Code::BadTarget, "the request target holds a \"#\"; write %23 for one that is meant"),
             Refusal::FoldedHeader => (Code::BadRequest, "a header is folded over two lines"),
             Refusal::HeaderLine => (Code::BadRequest, "a header line is not of the form name: value"),
             Refusal::TwoHosts => (Code::BadRequest, "more than one Host header"),
-            Refusal::ContentLength => (Code::BadRequest, "Content-Length is repeated or not a number"),
+            Refusal::ContentLength => {
+                (Code::BadRequest, "Content-Length is repeated, not a number, or too large a number")
+            }
             Refusal::TransferEncoding => (Code::BadRequest, "Transfer-Encoding is other than chunked, or in HTTP/1.0"),
             Refusal::LengthAndEncoding => (Code::BadRequest, "both Content-Length and Transfer-Encoding"),
             Refusal::TooManyHeaders => (Code::HeadersTooLarge, "too many header lines (limits.headers)"),
@@ -81,6 +86,10 @@ impl From<Refusal> for Failure {
 
 /// The HTTP library accepts no longer target, and would answer without the error contract.
 const LONGEST_TARGET: usize = 65_534;
+/// The same of a header name.
+const LONGEST_NAME: usize = 65_535;
+/// The HTTP library gives the two numbers above a meaning of its own.
+const LARGEST_LENGTH: u64 = u64::MAX - 2;
 
 /// What follows a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -217,7 +226,9 @@ fn header(line: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
     let named = !name.is_empty() && name.iter().copied().all(is_token);
     // Without a way out of the loop it takes many bytes at a time.
     let valued = value.iter().fold(true, |all, byte| all & matches!(byte, b'\t' | 0x20..=0x7e | 0x80..));
-    if named && valued {
+    if name.len() > LONGEST_NAME {
+        Err(Refusal::LongName)
+    } else if named && valued {
         Ok((name, value.trim_ascii()))
     } else if value.contains(&b'\r') || name.contains(&b'\r') {
         Err(Refusal::BareLineEnd)
@@ -231,7 +242,9 @@ fn number(value: &[u8]) -> Option<u64> {
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    value.iter().try_fold(0_u64, |number, digit| number.checked_mul(10)?.checked_add(u64::from(digit - b'0')))
+    let number =
+        value.iter().try_fold(0_u64, |number, digit| number.checked_mul(10)?.checked_add(u64::from(digit - b'0')));
+    number.filter(|number| *number <= LARGEST_LENGTH)
 }
 
 /// Letters, digits, and `others`; as a table, since every byte of a head is looked up.

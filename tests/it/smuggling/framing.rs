@@ -22,6 +22,9 @@ async fn refuses_lengths_that_are_no_numbers() {
         one("Content-Length: 2 2", "2 2"),
         one("Content-Length: 2.0", "2.0"),
         one("Content-Length:", ""),
+        // The HTTP library answers the first two of these without the contract.
+        one("Content-Length: 18446744073709551614", "18446744073709551614"),
+        one("Content-Length: 18446744073709551615", "18446744073709551615"),
         one("Content-Length: 18446744073709551616", "18446744073709551616"),
         one("Content-Length: 99999999999999999999999", "99999999999999999999999"),
     ])
