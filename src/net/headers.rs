@@ -61,12 +61,16 @@ fn fate(name: &HeaderName) -> Fate {
         "credential" | "nonce" | "signature" => Stripped::Signature,
         "x-skip-signature" => Stripped::SkipSignature,
         "forwarded" | "x-real-ip" => Stripped::Forwarded,
-        "cookie" => Stripped::Cookie,
-        text if text.starts_with("x-forwarded-") => Stripped::Forwarded,
-        text if text.starts_with("proxy-") => Stripped::Proxy,
+        "cookie" | "cookie2" => Stripped::Cookie,
+        text if text == "x-forwarded" || text.starts_with("x-forwarded-") => Stripped::Forwarded,
+        // CGI makes of `Proxy` the variable that names the way out (httpoxy).
+        text if text == "proxy" || text.starts_with("proxy-") => Stripped::Proxy,
         text if text.starts_with(OURS) => return Fate::Dropped,
         _ if is_hop_by_hop(name) => Stripped::HopByHop,
-        "x-original-url" | "x-rewrite-url" | "x-http-method-override" | "x-http-method" | "x-method-override" => {
+        "x-http-method" => Stripped::Override,
+        text if ["x-original-", "x-rewrite-"].iter().any(|start| text.starts_with(start))
+            || text.ends_with("-override") =>
+        {
             Stripped::Override
         }
         // CGI, WSGI and PHP read `x_forwarded_for` as `x-forwarded-for`; others drop or fold further characters.
@@ -173,7 +177,13 @@ mod tests {
             ("x-original-url", "/admin", Some(Stripped::Override)),
             ("x-rewrite-url", "/admin", Some(Stripped::Override)),
             ("x-http-method-override", "DELETE", Some(Stripped::Override)),
+            ("x-original-uri", "/admin", Some(Stripped::Override)),
+            ("x-original-host", "evil", Some(Stripped::Override)),
             ("x-http-method", "DELETE", Some(Stripped::Override)),
+            ("x-http-host-override", "evil", Some(Stripped::Override)),
+            ("x-forwarded", "for=1", Some(Stripped::Forwarded)),
+            ("proxy", "http://evil", Some(Stripped::Proxy)),
+            ("cookie2", "a=b", Some(Stripped::Cookie)),
             ("x-method-override", "DELETE", Some(Stripped::Override)),
             ("x_skip_signature", "True", Some(Stripped::LookAlike)),
             ("transfer_encoding", "chunked", Some(Stripped::LookAlike)),
