@@ -37,7 +37,7 @@ use axum::{
     Json, Router,
     extract::{Path, Request, State as Shared, rejection::PathRejection},
     http::{
-        HeaderValue, StatusCode,
+        HeaderMap, HeaderValue, StatusCode,
         header::{
             CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderName, REFERRER_POLICY,
             X_CONTENT_TYPE_OPTIONS,
@@ -196,20 +196,23 @@ impl Admin {
 /// Keeps the pages for people from web pages that point a name of their own at this machine. An address in `Host` is always fine:
 /// people open a pod by its address.
 async fn check_host(Shared(admin): Shared<Arc<Admin>>, request: Request, next: Next) -> Response {
-    let mut given = request.headers().get_all(HOST).iter();
-    let given = (given.next(), given.next());
-    let known = match given {
-        // HTTP/1.0, which no browser speaks.
-        (None, _) => true,
-        (Some(host), None) => host.to_str().is_ok_and(|host| admin.facts.hosts.include_or_address(host)),
-        (Some(_), Some(_)) => false,
-    };
-    if known {
+    if is_addressed(request.headers(), &admin.facts.hosts) {
         return next.run(request).await;
     }
     let text = "the host in Host is not a name of this listener; open the page by IP address or as localhost, or add the name to \
                 listen.allowed_hosts\n";
     (StatusCode::MISDIRECTED_REQUEST, text).into_response()
+}
+
+/// Whether `Host` is one of `hosts` or an address.
+fn is_addressed(headers: &HeaderMap, hosts: &Hosts) -> bool {
+    let mut given = headers.get_all(HOST).iter();
+    match (given.next(), given.next()) {
+        // HTTP/1.0, which no browser speaks.
+        (None, _) => true,
+        (Some(host), None) => host.to_str().is_ok_and(|host| hosts.include_or_address(host)),
+        (Some(_), Some(_)) => false,
+    }
 }
 
 async fn ready(Shared(admin): Shared<Arc<Admin>>) -> Response {

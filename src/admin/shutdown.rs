@@ -1,18 +1,21 @@
 //! `POST /shutdown`: asks the program to drain and end, for a Job whose cluster does not stop sidecars by itself.
 //!
 //! It exists only when `admin.shutdown` is set, and even then only a program on this machine (in this pod) may ask: the
-//! peer must be loopback, [`HEADER`] must be there, and nothing that marks a browser may be. A page in a browser can
-//! reach loopback, but cannot do all three.
+//! peer must be loopback, [`HEADER`] must be there, nothing that marks a browser may be, and `Host` must be a name of this listener
+//! or an address. A page in a browser can reach loopback, but cannot do all four.
 
 use std::{future::Future, net::SocketAddr, sync::Arc};
 
 use axum::{
     Router,
     extract::{ConnectInfo, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, StatusCode},
     routing::post,
 };
 use tokio::sync::watch;
+
+use super::is_addressed;
+use crate::net::hosts::Hosts;
 
 /// Must be in the request, with the value `yes`.
 pub const HEADER: &str = "x-wonder-signer-shutdown";
@@ -47,16 +50,16 @@ impl Default for ShutdownRequest {
 }
 
 /// The route. It is to be served with the peer's address as [`ConnectInfo`].
-pub fn router(request: ShutdownRequest) -> Router {
-    Router::new().route("/shutdown", post(shutdown)).with_state(request)
+pub fn router(request: ShutdownRequest, hosts: Hosts) -> Router {
+    Router::new().route("/shutdown", post(shutdown)).with_state((request, hosts))
 }
 
 async fn shutdown(
-    State(request): State<ShutdownRequest>,
+    State((request, hosts)): State<(ShutdownRequest, Hosts)>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
 ) -> (StatusCode, &'static str) {
-    if let Some(reason) = refusal(peer, &headers) {
+    if let Some(reason) = refusal(peer, &headers, &hosts) {
         tracing::warn!(%peer, reason = reason.trim_end(), "shutdown refused");
         return (StatusCode::FORBIDDEN, reason);
     }
@@ -66,13 +69,15 @@ async fn shutdown(
 }
 
 /// Why this caller may not end the program; nothing when it may.
-fn refusal(peer: SocketAddr, headers: &HeaderMap) -> Option<&'static str> {
+fn refusal(peer: SocketAddr, headers: &HeaderMap, hosts: &Hosts) -> Option<&'static str> {
     if !peer.ip().to_canonical().is_loopback() {
         Some("only from loopback\n")
     } else if headers.get(HEADER).is_none_or(|value| value != "yes") {
         Some("needs the header x-wonder-signer-shutdown: yes\n")
-    } else if headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site") {
+    } else if ["origin", "referer", "sec-fetch-site"].iter().any(|name| headers.contains_key(*name)) {
         Some("not from a browser\n")
+    } else if !is_addressed(headers, hosts) {
+        Some("the host in Host is not a name of this listener; call it by IP address or as localhost\n")
     } else {
         None
     }
@@ -80,27 +85,28 @@ fn refusal(peer: SocketAddr, headers: &HeaderMap) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
+    use axum::http::{HeaderName, HeaderValue};
 
     use super::*;
 
+    fn hosts() -> Hosts {
+        Hosts::new([])
+    }
+
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-        pairs
-            .iter()
-            .map(|(name, value)| (header::HeaderName::from_static(name), HeaderValue::from_static(value)))
-            .collect()
+        pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
     }
 
     #[test]
     fn a_program_on_this_machine_may_end_us() {
         for peer in ["127.0.0.1:40000", "[::1]:40000", "[::ffff:127.0.0.1]:40000"] {
-            assert_eq!(refusal(peer.parse().unwrap(), &headers(&[(HEADER, "yes")])), None);
+            assert_eq!(refusal(peer.parse().unwrap(), &headers(&[(HEADER, "yes")]), &hosts()), None);
         }
     }
 
     #[test]
     fn another_machine_may_not_whatever_it_says() {
-        let refused = refusal("10.1.2.3:40000".parse().unwrap(), &headers(&[(HEADER, "yes")]));
+        let refused = refusal("10.1.2.3:40000".parse().unwrap(), &headers(&[(HEADER, "yes")]), &hosts());
         assert_eq!(refused, Some("only from loopback\n"));
     }
 
@@ -108,15 +114,23 @@ mod tests {
     fn a_request_without_the_header_may_not() {
         let peer = "127.0.0.1:40000".parse().unwrap();
         for given in [headers(&[]), headers(&[(HEADER, "no")])] {
-            assert_eq!(refusal(peer, &given), Some("needs the header x-wonder-signer-shutdown: yes\n"));
+            assert_eq!(refusal(peer, &given, &hosts()), Some("needs the header x-wonder-signer-shutdown: yes\n"));
         }
+    }
+
+    #[test]
+    fn a_page_that_points_a_name_of_its_own_at_this_machine_may_not() {
+        let refused =
+            |host| refusal("127.0.0.1:40000".parse().unwrap(), &headers(&[(HEADER, "yes"), ("host", host)]), &hosts());
+        assert_eq!(["localhost:9090", "127.0.0.1:9090", "10.1.2.3", "[::1]:9090"].map(refused), [None; 4]);
+        assert!(["evil.example", "evil.example:9090", ""].map(refused).iter().all(Option::is_some));
     }
 
     #[test]
     fn a_browser_may_not() {
         let peer = "127.0.0.1:40000".parse().unwrap();
-        for mark in [("origin", "http://127.0.0.1:9090"), ("sec-fetch-site", "same-origin")] {
-            assert_eq!(refusal(peer, &headers(&[(HEADER, "yes"), mark])), Some("not from a browser\n"));
+        for mark in [("origin", "http://127.0.0.1:9090"), ("sec-fetch-site", "same-origin"), ("referer", "")] {
+            assert_eq!(refusal(peer, &headers(&[(HEADER, "yes"), mark]), &hosts()), Some("not from a browser\n"));
         }
     }
 
