@@ -48,36 +48,37 @@ enum Place {
     Outside,
     /// A dot segment, and a byte that is a separator to some readers only; or one in a path that is too long to tell.
     Unclear,
-    /// In [`PUBLIC`], in some reading.
+    /// In [`PUBLIC`], be it for a while, in some reading.
     Public,
 }
 
 fn place(path: &str) -> Place {
     let plain = || path.bytes().map(|byte| Symbol { byte, encoded: false });
-    // Without a ".." the most lenient reading includes all others.
-    let undotted = |walk: Walk| if walk.public { Place::Public } else { Place::Inside };
-    if !path.contains('%') && !path.contains("..") {
-        return undotted(Walk::along(plain(), Reading::LENIENT));
+    // Without a ".." the most lenient readings include all others.
+    let undotted = |public: bool| if public { Place::Public } else { Place::Inside };
+    if path.is_ascii() && !path.contains('%') && !path.contains("..") {
+        return undotted(Walk::along(plain(), Reading::LENIENT).public);
     }
-    let once = decoded(plain().collect());
-    let twice = decoded(once.clone());
-    let lenient = Walk::along(twice.iter().copied(), Reading::LENIENT);
-    if !lenient.dots {
-        return undotted(lenient);
+    let last = folded(&decoded_to_the_end(plain()));
+    let lenient = [Reading::LENIENT, Reading { parameters: false, ..Reading::LENIENT }]
+        .map(|reading| Walk::along(last.iter().copied(), reading));
+    if !is_dotted(&last) {
+        return undotted(lenient.iter().any(|walk| walk.public));
     }
     if path.len() > LONGEST_DOTTED {
-        return if lenient.outside { Place::Outside } else { Place::Unclear };
+        return if lenient.iter().any(|walk| walk.outside) { Place::Outside } else { Place::Unclear };
     }
-    let separators = twice.iter().any(|symbol| symbol.encoded && matches!(symbol.byte, b'/' | b'\\'));
+    let separators = last.iter().any(|symbol| symbol.encoded && matches!(symbol.byte, b'/' | b'\\'));
+    let once = decoded(plain().collect());
+    let twice = decoded(once.clone());
+    let mut levels = vec![plain().collect(), once, twice, last];
+    levels.dedup();
     let (mut outside, mut public, mut dots) = (false, false, false);
-    for reading in Reading::all() {
-        let undecoded = Walk::along(plain(), reading);
-        let decoded = [&once, &twice].map(|symbols| Walk::along(symbols.iter().copied(), reading));
-        for walk in [undecoded].into_iter().chain(decoded) {
-            outside |= walk.outside;
-            public |= walk.public;
-            dots |= walk.dots;
-        }
+    for (symbols, reading) in levels.iter().flat_map(|symbols| Reading::all().map(|reading| (symbols, reading))) {
+        let walk = Walk::along(symbols.iter().copied(), reading);
+        outside |= walk.outside;
+        public |= walk.public;
+        dots |= walk.dots;
     }
     match (outside, dots && separators, public) {
         (true, ..) => Place::Outside,
@@ -87,30 +88,97 @@ fn place(path: &str) -> Place {
     }
 }
 
+/// Whether there is a ".." for a program that removes white space and controls first.
+fn is_dotted(symbols: &[Symbol]) -> bool {
+    let mut before = 0;
+    symbols.iter().filter(|symbol| !is_removed(symbol.byte)).any(|symbol| {
+        let dotted = before == b'.' && symbol.byte == b'.';
+        before = symbol.byte;
+        dotted
+    })
+}
+
+/// Some programs remove white space and controls before they look for dots.
+fn is_removed(byte: u8) -> bool {
+    matches!(byte, 0..=b' ' | 0x7f)
+}
+
 /// A byte of a path, and whether it was percent-encoded.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Symbol {
     byte: u8,
     encoded: bool,
 }
 
+/// The byte of two hexadecimal digits.
+fn byte(high: Symbol, low: Symbol) -> Option<u8> {
+    let digit = |symbol: Symbol| char::from(symbol.byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    digit(high).zip(digit(low)).map(|(high, low)| high << 4 | low)
+}
+
 /// Percent-decodes once (RFC 3986 §2.1); a `%` without two digits stays.
 fn decoded(mut symbols: Vec<Symbol>) -> Vec<Symbol> {
-    let digit = |symbol: &Symbol| char::from(symbol.byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let (mut read, mut written) = (0, 0);
     while let Some(first) = symbols.get(read).copied() {
-        let digits = match &symbols[read..] {
-            [_, high, low, ..] if first.byte == b'%' => digit(high).zip(digit(low)),
+        let octet = match symbols[read..] {
+            [Symbol { byte: b'%', .. }, high, low, ..] => byte(high, low),
             _ => None,
         };
-        (symbols[written], read) = match digits {
-            Some((high, low)) => (Symbol { byte: high << 4 | low, encoded: true }, read + 3),
+        (symbols[written], read) = match octet {
+            Some(byte) => (Symbol { byte, encoded: true }, read + 3),
             None => (first, read + 1),
         };
         written += 1;
     }
     symbols.truncate(written);
     symbols
+}
+
+/// Percent-decodes until nothing is left to decode, in one pass: a `%` and digits that were decoded themselves may come together.
+fn decoded_to_the_end(symbols: impl Iterator<Item = Symbol>) -> Vec<Symbol> {
+    let mut done: Vec<Symbol> = Vec::new();
+    for symbol in symbols {
+        done.push(symbol);
+        while let [.., Symbol { byte: b'%', .. }, high, low] = done[..]
+            && let Some(byte) = byte(high, low)
+        {
+            done.truncate(done.len() - 3);
+            done.push(Symbol { byte, encoded: true });
+        }
+    }
+    done
+}
+
+/// Replaces each spelling of an ASCII character that only some programs accept with the character.
+fn folded(symbols: &[Symbol]) -> Vec<Symbol> {
+    let bytes: Vec<u8> = symbols.iter().map(|symbol| symbol.byte).collect();
+    let (mut done, mut read) = (Vec::with_capacity(symbols.len()), 0);
+    while let Some(first) = symbols.get(read) {
+        let folding = folding(&bytes[read..]);
+        done.push(folding.map_or(*first, |(_, byte)| Symbol { byte, encoded: true }));
+        read += folding.map_or(1, |(length, _)| length);
+    }
+    done
+}
+
+/// The ASCII character that begins `bytes` as `%uXXXX`, as overlong UTF-8 or in its fullwidth form (U+FF01 to U+FF5E), and the length.
+fn folding(bytes: &[u8]) -> Option<(usize, u8)> {
+    let low = |byte: u8| u32::from(byte & 0x3f);
+    let (length, point) = match *bytes {
+        [b'%', b'u' | b'U', a, b, c, d, ..] => {
+            (6, u32::from_str_radix(std::str::from_utf8(&[a, b, c, d]).ok()?, 16).ok()?)
+        }
+        [a @ 0xc0..=0xdf, b @ 0x80..=0xbf, ..] => (2, u32::from(a & 0x1f) << 6 | low(b)),
+        [a @ 0xe0..=0xef, b @ 0x80..=0xbf, c @ 0x80..=0xbf, ..] => {
+            (3, u32::from(a & 0x0f) << 12 | low(b) << 6 | low(c))
+        }
+        [a @ 0xf0..=0xf7, b @ 0x80..=0xbf, c @ 0x80..=0xbf, d @ 0x80..=0xbf, ..] => {
+            (4, u32::from(a & 0x07) << 18 | low(b) << 12 | low(c) << 6 | low(d))
+        }
+        _ => return None,
+    };
+    let point = if (0xff01..=0xff5e).contains(&point) { point - 0xfee0 } else { point };
+    u8::try_from(point).ok().filter(u8::is_ascii).map(|byte| (length, byte))
 }
 
 /// One way in which a program reads a path. How often it decodes is the caller's to vary.
@@ -157,7 +225,7 @@ struct Walk {
     reading: Reading,
     /// It led above [`ROOT`], be it for a while.
     outside: bool,
-    /// It ends in [`PUBLIC`].
+    /// It led into [`PUBLIC`], be it for a while.
     public: bool,
     /// A `..` was resolved.
     dots: bool,
@@ -186,7 +254,7 @@ impl Walk {
         let (outside, public, dots) = (false, false, false);
         let mut walk = Self { reading, outside, public, dots, depth: 0, alike: 0, segment: Segment::default() };
         symbols.for_each(|symbol| walk.step(symbol));
-        walk.end();
+        walk.close();
         walk
     }
 
@@ -196,16 +264,8 @@ impl Walk {
         }
         match symbol.byte {
             _ if self.segment.ended => {}
-            b';' if self.reading.parameters => self.segment.ended = true,
-            // To a program that ends the path here, this is where it leads.
-            b'?' | b'#' | 0 if self.reading.parameters => {
-                let mut cut = *self;
-                cut.end();
-                self.public |= cut.public;
-                self.segment.ended = true;
-            }
-            // Some programs remove white space and controls before they look for dots.
-            0..=b' ' => {}
+            b';' | b'?' | b'#' | 0 if self.reading.parameters => self.segment.ended = true,
+            byte if is_removed(byte) => {}
             byte => {
                 // The case does not matter to every program, and Wonder has no second family of that name.
                 let expected = PUBLIC.get(self.depth).and_then(|name| name.get(self.segment.length));
@@ -230,13 +290,9 @@ impl Walk {
                 let named = PUBLIC.get(self.depth).is_some_and(|name| !differs && name.len() == length);
                 self.alike += usize::from(named && self.alike == self.depth);
                 self.depth += 1;
+                self.public |= self.alike == PUBLIC.len();
             }
         }
-    }
-
-    fn end(&mut self) {
-        self.close();
-        self.public |= self.alike == PUBLIC.len();
     }
 }
 
