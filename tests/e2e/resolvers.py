@@ -23,6 +23,7 @@ PIECES = [
     "/", "/", "/", "//", "/..", "/..", "/../", "..", "..", ".", "a", "b", "payment", "public", "Public", "svc", "admin", "%2e", "%2E", "%252e", "%2f",
     "%2F", "%252f", "%5c", "%5C", "%255c", ";", ";x=1", "%3b", "%20", "%09", "%00", "%3f", "%23", "%25", "%c0%ae", "%70ublic", "é", ":", "@",
     "~", "*", "%", "%%32%65", "%2525", "...", "+", "|", "^", "{",
+    "%25252e", "%25252f", "%25255c", "%c0%af", "%c1%9c", "%e0%80%ae", "%u002e", "%u002f", "%ef%bc%8e", "．", "%7f",
 ]  # fmt: skip
 NGINX = """
 daemon off; error_log /dev/null; pid nginx.pid; worker_processes 1; events { worker_connections 64; }
