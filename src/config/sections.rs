@@ -28,7 +28,7 @@ section! {
         browser_guard: bool = "listen.browser_guard", switch();
         /// A header that every request must have, default none.
         required_header: Option<RequiredHeader> = "listen.required_header", Optional(text(shapes::header()));
-        /// Whether `addresses` may be other than loopback, default `false`: whoever reaches it can have requests signed.
+        /// Whether `addresses` may be other than loopback, default `false`: any program that reaches it can have requests signed.
         dangerous_allow_non_loopback: bool = "listen.dangerous_allow_non_loopback", switch();
         /// TLS on the TCP addresses, default none: plain.
         tls: Option<ListenTls> = "listen.tls", listener::TlsFiles;
@@ -139,10 +139,10 @@ section! {
         idle: Duration = "timeouts.idle", duration(MILLISECOND..=DAY);
         /// From request head to whole request body, default 10 s.
         body: Duration = "timeouts.body", duration(MILLISECOND..=HOUR);
-        /// Wait for a place among `limits.requests_in_flight`, default 1 s; 0 refuses at once. Once somebody has been waiting for
-        /// so long on end, a tenth of it.
+        /// Wait for a place among `limits.requests_in_flight`, default 1 s; 0 rejects at once. A tenth of it while the
+        /// queue has not been empty for this long.
         queue: Duration = "timeouts.queue", duration(Duration::ZERO..=HOUR);
-        /// Wait for a turn to sign, default 1 s. Once somebody has been waiting for so long on end, a tenth of it.
+        /// Wait for a turn to sign, default 1 s; a tenth of it while the queue has not been empty for this long.
         sign: Duration = "timeouts.sign", duration(MILLISECOND..=HOUR);
         /// Name look-up and TCP connection to the origin, default 5 s.
         connect: Duration = "timeouts.connect", duration(MILLISECOND..=HOUR);

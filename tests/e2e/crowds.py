@@ -161,7 +161,7 @@ def main():
                 wait = sidecar.pays()
                 peak = usage.peak_resident(sidecar.process.pid) / MIB
                 took = "more than 20 s" if wait is None else f"{wait * 1000:.0f} ms"
-                name, count = (row[0], len(held)) if row else ("nobody else", 0)
+                name, count = (row[0], len(held)) if row else ("no other peer", 0)
                 print(f"| {kind} | {name} | {count} | {took} | {peak:.1f} MiB |", flush=True)
                 sidecar.close()
 
