@@ -146,26 +146,8 @@ pub async fn serve<S, B>(
             let Some((stream, caller)) = opened else { return };
             let guard = Guard::new(stream, Arc::clone(&line), allowance.intake).opening(opening);
             let service = PerConnection { inner: service, line: Arc::clone(&line), caller, peer };
-            let mut serving = pin!(protocol.serve_connection(TokioIo::new(guard), service));
-            let ended = loop {
-                tokio::select! {
-                    biased;
-                    ended = &mut serving => break ended,
-                    // Its guard looks at the state when it is polled. There is always a sender.
-                    _ = state.changed() => {}
-                    () = line.eviction() => {
-                        // A request that has arrived by now is served. If none has, the guard ends the connection; a peer that does
-                        // not read must not delay that.
-                        let polled = poll_fn(|cx| Poll::Ready(serving.as_mut().poll(cx))).await;
-                        match polled {
-                            Poll::Ready(ended) => break ended,
-                            Poll::Pending if line.is_in_use() => {}
-                            Poll::Pending => return,
-                        }
-                    }
-                }
-            };
-            if let Err(error) = ended {
+            let ended = until_ended(protocol.serve_connection(TokioIo::new(guard), service), &line, state).await;
+            if let Some(Err(error)) = ended {
                 tracing::debug!(%error, "connection ended early");
             }
         });
@@ -190,6 +172,33 @@ pub async fn serve<S, B>(
     (ending.cutting)();
     all_ended(&mut connections, LAST_WORD).await;
     connections.shutdown().await;
+}
+
+/// Drives one connection to its end; `None` if it was evicted.
+async fn until_ended<F: Future>(
+    serving: F,
+    line: &Line,
+    mut state: watch::Receiver<ListenerState>,
+) -> Option<F::Output> {
+    let mut serving = pin!(serving);
+    loop {
+        tokio::select! {
+            biased;
+            ended = &mut serving => return Some(ended),
+            // Its guard looks at the state when it is polled. There is always a sender.
+            _ = state.changed() => {}
+            () = line.eviction() => {
+                // A request that has arrived by now is served. If none has, the guard ends the connection; a peer that does
+                // not read must not delay that.
+                let polled = poll_fn(|cx| Poll::Ready(serving.as_mut().poll(cx))).await;
+                match polled {
+                    Poll::Ready(ended) => return Some(ended),
+                    Poll::Pending if line.is_in_use() => {}
+                    Poll::Pending => return None,
+                }
+            }
+        }
+    }
 }
 
 /// Has a connection ready for requests; with TLS, within `limit`.
