@@ -309,22 +309,21 @@ fn a_planted_link_is_not_followed() {
         }
     };
     let text = |path: &Path| path.to_str().unwrap().to_owned();
-    start(
-        &[
-            "run",
-            "--listen",
-            "127.0.0.1:0",
-            "--admin",
-            "127.0.0.1:0",
-            "--app-id",
-            APP_ID,
-            "--private-key-file",
-            &text(&key),
-            "--ready-file",
-            &text(&ready),
-        ],
-        &ready,
-    );
+    let (key, ready_file) = (text(&key), text(&ready));
+    let run = [
+        "run",
+        "--listen",
+        "127.0.0.1:0",
+        "--admin",
+        "127.0.0.1:0",
+        "--app-id",
+        APP_ID,
+        "--private-key-file",
+        &key,
+        "--ready-file",
+        &ready_file,
+    ];
+    start(&run, &ready);
     assert!(!fs::symlink_metadata(&ready).unwrap().is_symlink());
     fs::remove_file(&ready).unwrap();
     start(
@@ -349,22 +348,7 @@ fn a_planted_link_is_not_followed() {
     // A link in the very place is an error, and stays.
     fs::remove_file(&ready).unwrap();
     symlink(&victim, &ready).unwrap();
-    let ended = Command::new(&program)
-        .args([
-            "run",
-            "--listen",
-            "127.0.0.1:0",
-            "--admin",
-            "127.0.0.1:0",
-            "--app-id",
-            APP_ID,
-            "--private-key-file",
-            &text(&key),
-        ])
-        .args(["--ready-file", &text(&ready)])
-        .env_clear()
-        .output()
-        .unwrap();
+    let ended = Command::new(&program).args(run).env_clear().output().unwrap();
     assert_eq!(ended.status.code(), Some(1));
     assert!(String::from_utf8(ended.stderr).unwrap().contains("is there and is no regular file"));
     assert!(fs::symlink_metadata(&ready).unwrap().is_symlink());
