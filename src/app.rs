@@ -52,7 +52,7 @@ pub struct App {
 pub enum Stop {
     /// New connections and requests are still served for `shutdown.drain_delay`.
     AfterDelay,
-    /// There is nobody who might still send.
+    /// No caller can still send.
     AtOnce,
 }
 

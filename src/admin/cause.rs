@@ -1,5 +1,5 @@
 //! Who has to act on an error. A person on call needs this first: a DNS failure, a wrong key and a malformed request are all
-//! errors, but each goes to somebody else.
+//! errors, but each needs another person to act.
 
 use crate::metrics::{LastAnswer, Snapshot};
 

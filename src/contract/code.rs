@@ -31,8 +31,8 @@ macro_rules! codes {
     };
 }
 
-// One line for each code: its text, then each status with the `sent` that it stands for. The first is the default: what holds
-// as long as nobody knows better.
+// One line for each code: its text, then each status with the `sent` that it stands for. The first is the default, for a
+// request of which nothing else is known.
 codes! {
     /// The request target is not a path that can be signed and forwarded.
     BadTarget = "bad_target", BAD_REQUEST No;

@@ -12,7 +12,7 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until};
 /// What a silent connection waits for.
 #[derive(Clone, Copy)]
 pub(super) enum Wait {
-    /// The rest of a head, for so long.
+    /// The rest of a head, within this time.
     Head(Duration),
     /// The next request, for so long since then; none while a request is in flight.
     Since(Option<Instant>, Duration),
