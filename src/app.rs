@@ -15,13 +15,13 @@ use tokio::net::TcpListener;
 use crate::{
     admin::{self, CredentialFact, Probes, Readiness, StatusFacts, shutdown::ShutdownRequest},
     config::{Config, ListenAddress, Shutdown},
+    contract::{Code, Sent},
     keystore::{Keystore, KeystoreError},
-    metrics::{LoadedKey, Metrics, Sent},
+    metrics::{LoadedKey, Metrics},
     net::{
         hosts::Hosts,
         intake,
         listen::Listener,
-        respond::Code,
         server::{self, Allowance, Ending},
         tls::TlsError,
         tls_server::TlsServer,

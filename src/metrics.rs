@@ -5,7 +5,7 @@
 //! series is there at zero from the start. Reading is by `encode`, for Prometheus, and `snapshot`, for people.
 //!
 //! ```
-//! use wonder_signer::metrics::{Metrics, Sent};
+//! use wonder_signer::{contract::Sent, metrics::Metrics};
 //! let metrics = Metrics::new(&["body_too_large"]);
 //! metrics.proxy_error("body_too_large", Sent::No);
 //! let text = metrics.encode().unwrap();
@@ -34,8 +34,7 @@ pub use self::{
     last::{Last, LastAnswer, Lasts},
     snapshot::{Distribution, Snapshot},
 };
-pub use crate::contract::Sent;
-use crate::operations::Operation;
+use crate::{contract::Sent, operations::Operation};
 
 /// The `Content-Type` of what [`Metrics::encode`] gives.
 pub const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";

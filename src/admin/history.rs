@@ -104,7 +104,7 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::{Metrics, Sent};
+    use crate::{contract::Sent, metrics::Metrics};
 
     fn with_answers(count: u64) -> Snapshot {
         Snapshot { upstream: [count, 0, 0, 0], ..Snapshot::default() }

@@ -10,7 +10,10 @@ use super::{
     problems::{Problem, problems},
     words::{ago, duration, moment, rate, skew, span},
 };
-use crate::metrics::{Distribution, Last, LastAnswer, Lasts, Sent, Snapshot};
+use crate::{
+    contract::Sent,
+    metrics::{Distribution, Last, LastAnswer, Lasts, Snapshot},
+};
 
 /// All that is shown, in order.
 #[derive(Debug, Serialize)]

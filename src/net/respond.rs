@@ -6,8 +6,7 @@ use std::{borrow::Cow, fmt};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, header};
 
-pub use crate::contract::Code;
-use crate::contract::{ERROR, Envelope, Row, SENT, Sent};
+use crate::contract::{Code, ERROR, Envelope, Row, SENT, Sent};
 
 /// Request and response header that names one request in every log it passes.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

@@ -35,12 +35,13 @@ use super::{
     intake::{self, Active, Guard, Line, ListenerState},
     listen::{Listener, Peer, Stream},
     places::{Place, Places},
-    respond::{Code, Failure},
+    respond::Failure,
     tls_server::TlsServer,
 };
 use crate::{
     contract::ERROR,
-    metrics::{Metrics, Sent},
+    contract::{Code, Sent},
+    metrics::Metrics,
 };
 
 /// How long connections are kept after the last one was accepted: what their callers sent until then may not have arrived yet.

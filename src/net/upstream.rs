@@ -41,7 +41,8 @@ use super::{
 };
 use crate::{
     config::{HttpVersion, Timeouts},
-    metrics::{Metrics, Sent},
+    contract::Sent,
+    metrics::Metrics,
 };
 
 /// A pool of connections to one origin.

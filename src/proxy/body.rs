@@ -13,8 +13,9 @@ use tokio::{
 };
 
 use crate::{
+    contract::Code,
     metrics::{Buffered, Metrics},
-    net::respond::{Code, Failure},
+    net::respond::Failure,
 };
 
 /// How large a body of a request that is refused is taken in first, and how long that may take.

@@ -4,10 +4,7 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName};
 
-use crate::{
-    config::duration_of,
-    net::respond::{Code, Failure},
-};
+use crate::{config::duration_of, contract::Code, net::respond::Failure};
 
 /// Request header by which a caller shortens its own deadline: `X-Wonder-Signer-Timeout: 10s`. It is not forwarded.
 const TIMEOUT: HeaderName = HeaderName::from_static("x-wonder-signer-timeout");

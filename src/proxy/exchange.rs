@@ -25,15 +25,10 @@ use super::{
     trace::Traceparent,
 };
 use crate::{
+    contract::{Code, Sent},
     keystore::Entry,
-    metrics::{self, InFlight, Metrics, Responder, Sent},
-    net::{
-        caller::Caller,
-        intake::Refusal,
-        listen::Peer,
-        respond::{Code, Failure},
-        upstream::Handover,
-    },
+    metrics::{self, InFlight, Metrics, Responder},
+    net::{caller::Caller, intake::Refusal, listen::Peer, respond::Failure, upstream::Handover},
     operations::{self, Operation},
     telemetry::{Finished, Phase, Phases, Requests, SpanId, Trace, TraceId},
 };

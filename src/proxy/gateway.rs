@@ -16,10 +16,11 @@ use super::{
     turns::Turns,
 };
 use crate::{
+    contract::Code,
     keystore::Entry,
     net::{
         headers,
-        respond::{Code, Failure},
+        respond::Failure,
         response_head,
         upstream::{Chunks, SendError, Streamed},
     },

@@ -5,11 +5,8 @@ use http::{HeaderMap, HeaderName, Method, Uri, Version, header, request::Parts, 
 use super::target;
 use crate::{
     config::RequiredHeader,
-    net::{
-        hosts::Hosts,
-        listen::Peer,
-        respond::{Code, Failure},
-    },
+    contract::Code,
+    net::{hosts::Hosts, listen::Peer, respond::Failure},
 };
 
 /// Request headers that browsers add, and programs do not. `Sec-Fetch-Mode` alone is none: Node's `fetch` sends it.

@@ -48,12 +48,10 @@ pub use head::Rules;
 use self::{gateway::Gateway, observe::Observe};
 use crate::{
     config::{Limits, Timeouts},
+    contract::Code,
     keystore::Keystore,
     metrics::Metrics,
-    net::{
-        respond::{Code, Failure},
-        upstream::Upstream,
-    },
+    net::{respond::Failure, upstream::Upstream},
     signing::RequestTime,
     telemetry::Requests,
 };

@@ -25,11 +25,12 @@ use super::{
 };
 use crate::{
     config::Timeouts,
+    contract::Code,
     metrics::Metrics,
     net::{
         headers,
         intake::Refusal,
-        respond::{Code, Failure, REQUEST_ID},
+        respond::{Failure, REQUEST_ID},
     },
     telemetry::Requests,
 };

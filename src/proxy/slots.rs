@@ -9,10 +9,7 @@ use tokio::{
 use tower::{Layer, Service, layer::layer_fn, service_fn};
 
 use super::{body, exchange::Call, standing::Standing};
-use crate::{
-    contract::Sent,
-    net::respond::{Code, Failure},
-};
+use crate::{contract::Code, contract::Sent, net::respond::Failure};
 
 /// As many requests at a time as `places` has; others wait.
 pub(super) fn layer<S>(

@@ -6,7 +6,7 @@
 
 use http::uri::PathAndQuery;
 
-use crate::net::respond::{Code, Failure};
+use crate::{contract::Code, net::respond::Failure};
 
 /// Wonder serves everything under this (`deploy/docs/wonder.md` §5.4).
 const ROOT: &str = "/svc/";

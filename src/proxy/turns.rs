@@ -23,7 +23,7 @@ use tokio::{
 };
 
 use super::standing::Standing;
-use crate::net::respond::{Code, Failure};
+use crate::{contract::Code, net::respond::Failure};
 
 /// How long a worker signs before it looks at its sockets again and writes what it has signed: four signatures of RSA-2048,
 /// or one of a larger key. Looking after each of them costs 3 to 9 µs more a request, and writing each before the next is

@@ -17,7 +17,8 @@ use tokio::{
 use tower::ServiceExt as _;
 use wonder_signer::{
     admin::{self, CredentialFact, Probes, Readiness, Sampler, StatusFacts},
-    metrics::{Metrics, Sent},
+    contract::Sent,
+    metrics::Metrics,
     net::hosts::Hosts,
 };
 

@@ -9,7 +9,7 @@ use tokio::{
     net::TcpStream,
 };
 use wonder_signer::{
-    metrics::Sent,
+    contract::Sent,
     proxy::{Cut, Receipt},
 };
 

@@ -6,7 +6,8 @@ use crate::{
         runbook,
         status::{Status, tests::seen},
     },
-    metrics::{Last, Lasts, Sent},
+    contract::Sent,
+    metrics::{Last, Lasts},
 };
 
 /// Health, headline and problems where `snapshot` is what happened in the window and since the start.

@@ -3,10 +3,7 @@
 use http::Uri;
 use memchr::memchr;
 
-use crate::{
-    contract::Sent,
-    net::respond::{Code, Failure},
-};
+use crate::{contract::Code, contract::Sent, net::respond::Failure};
 
 /// Why a head is not let through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,10 +7,10 @@ use hyper::client::conn::TrySendError;
 
 use super::chunks::Chunks;
 use crate::{
-    metrics::Sent,
+    contract::{Code, Sent},
     net::{
         connect::{ConnectError, Life, Step},
-        respond::{Code, Failure},
+        respond::Failure,
     },
 };
 

@@ -1,8 +1,8 @@
 //! Through an egress proxy: a tunnel, TLS with the origin within it, and what the proxy may say instead.
 
 use wonder_signer::{
-    metrics::Sent,
-    net::respond::{Code, Failure},
+    contract::{Code, Sent},
+    net::respond::Failure,
 };
 
 use super::doubles::{Authority, Gate, Manner, ProxyServer, TlsServer};

@@ -5,8 +5,8 @@ use std::{fs, path::Path};
 use rcgen::{CertificateParams, DnType};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use wonder_signer::{
-    metrics::Sent,
-    net::respond::{Code, Failure},
+    contract::{Code, Sent},
+    net::respond::Failure,
 };
 
 use super::doubles::{Authority, Issued, Manner, TlsServer, answer_and_close, reject_after_the_request};
