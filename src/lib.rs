@@ -10,7 +10,7 @@
 //! 3   proxy   admin   simulator (feature)       strangers to one another
 //! 2   net   keystore   telemetry
 //! 1   config   metrics
-//! 0   signing   operations   contract           pure: no I/O, clock, randomness, async, logging
+//! 0   signing   operations   contract   html    pure: no I/O, clock, randomness, async, logging
 //! ```
 //!
 //! A request's way through [`proxy`] is the main road; [`signing`] is what it exists for.
@@ -20,6 +20,7 @@ pub mod app;
 pub mod cli;
 pub mod config;
 pub mod contract;
+mod html;
 pub mod keystore;
 pub mod metrics;
 pub mod net;

@@ -2,30 +2,28 @@
 //! security policy allows the one style and the one script in it and nothing else, so that a value that got through could do nothing.
 
 use std::{
-    fmt::{self, Display, Write},
+    fmt::{self, Write},
     sync::LazyLock,
 };
-
-use base64::{Engine, engine::general_purpose::STANDARD};
-use sha2::{Digest, Sha256};
 
 use super::{
     chart::Chart,
     history::POINTS,
     status::{Section, Status},
 };
+use crate::html::{self, Escaped};
 
-const STYLE: &str = include_str!("page.css");
+/// The shared style sheet, and the rules that only this page needs.
+static STYLE: LazyLock<String> = LazyLock::new(|| html::STYLE.to_owned() + include_str!("page.css"));
 const SCRIPT: &str = include_str!("page.js");
 
 /// The page's `Content-Security-Policy`. Images may be `data:` for the empty icon, which spares a request for `/favicon.ico`.
 pub(super) static POLICY: LazyLock<String> = LazyLock::new(|| {
-    let hash = |text: &str| STANDARD.encode(Sha256::digest(text));
     format!(
-        "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; connect-src 'self'; img-src data:; base-uri 'none'; \
+        "default-src 'none'; style-src {}; script-src {}; connect-src 'self'; img-src data:; base-uri 'none'; \
          form-action 'none'; frame-ancestors 'none'",
-        hash(STYLE),
-        hash(SCRIPT)
+        html::source(&STYLE),
+        html::source(SCRIPT)
     )
 });
 
@@ -47,10 +45,11 @@ fn write_page(html: &mut String, status: &Status, charts: &[Chart]) -> fmt::Resu
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <noscript><meta http-equiv=\"refresh\" content=\"10\"></noscript>\n\
-         <title>{headline} · {environment} · {instance}</title>\n<link rel=\"icon\" href=\"data:,\">\n<style>{STYLE}</style>\n\
+         <title>{headline} · {environment} · {instance}</title>\n<link rel=\"icon\" href=\"data:,\">\n<style>{}</style>\n\
          </head>\n<body>\n<header class=\"bar{production}\"><h1>wonder-signer</h1><span class=\"environment\">{environment}</span>\
          <span class=\"instance\">{instance}</span></header>\n<main>\n\
          <p id=\"headline\" role=\"status\" class=\"{}\">{headline}</p>\n<ul id=\"problems\">",
+        *STYLE,
         Escaped(status.health),
     )?;
     for problem in &status.problems {
@@ -139,22 +138,6 @@ fn unbroken(text: &str) -> String {
     text.replace(' ', "\u{a0}").replace("·\u{a0}", "· ")
 }
 
-/// Text that is safe within an element and within a quoted attribute.
-struct Escaped<'a>(&'a str);
-
-impl Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.chars().try_for_each(|found| match found {
-            '&' => f.write_str("&amp;"),
-            '<' => f.write_str("&lt;"),
-            '>' => f.write_str("&gt;"),
-            '"' => f.write_str("&quot;"),
-            '\'' => f.write_str("&#39;"),
-            other => f.write_char(other),
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -195,8 +178,7 @@ mod tests {
         let html = page(&status(""), &charts(&[]));
         let inside = |open: &str, close: &str| {
             let from = html.find(open).unwrap() + open.len();
-            let text = &html[from..from + html[from..].find(close).unwrap()];
-            format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text)))
+            crate::html::source(&html[from..from + html[from..].find(close).unwrap()])
         };
         assert!(POLICY.contains(&format!("style-src {}", inside("<style>", "</style>"))), "{}", *POLICY);
         assert!(POLICY.contains(&format!("script-src {}", inside("<script>", "</script>"))), "{}", *POLICY);
