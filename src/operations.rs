@@ -46,7 +46,7 @@ impl Operation {
         self.method
     }
 
-    /// The paths it answers to; `{…}` stands for one segment. `echo` has two, [`OTHER`] none.
+    /// The paths it answers to; `{…}` stands for one segment. some have two, [`OTHER`] none.
     #[must_use]
     pub fn templates(&self) -> &'static [&'static str] {
         self.templates
@@ -169,7 +169,11 @@ static ROWS: [Operation; 35] = numbered([
     Operation::confirmed("payment_tokens.check", "POST", &[payment!("customers/{id}/payment_tokens/check")]),
     Operation::guessed("payment_tokens.create", "POST", &[payment!("customers/{id}/payment_tokens")]),
     Operation::guessed("payment_tokens.list", "GET", &[payment!("customers/{id}/payment_tokens")]),
-    Operation::guessed("payment_tokens.delete", "DELETE", &[payment!("customers/{id}/payment_tokens/{token}")]),
+    Operation::guessed(
+        "payment_tokens.delete",
+        "DELETE",
+        &[payment!("customers/{id}/payment_tokens"), payment!("customers/{id}/payment_tokens/{token}")],
+    ),
     // orders
     Operation::confirmed("orders.create", "POST", &[payment!("orders")]),
     Operation::confirmed("orders.check", "POST", &[payment!("orders/check")]),

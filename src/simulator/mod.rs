@@ -112,6 +112,7 @@ struct Wonder {
     store: Mutex<Store>,
     /// Scheme and address that reach this simulator.
     origin: String,
+    clock: Clock,
 }
 
 impl Wonder {
@@ -127,7 +128,8 @@ impl Wonder {
 /// All routes behind the gate, and the envelope around both.
 fn router(options: Options, origin: String) -> Router {
     const P: &str = "/svc/payment/api/v1/openapi";
-    let wonder = Arc::new(Wonder { store: Mutex::new(Store::new(options.capacity)), origin });
+    let wonder =
+        Arc::new(Wonder { store: Mutex::new(Store::new(options.capacity)), origin, clock: Arc::clone(&options.clock) });
     let gate = Arc::new(Gate::new(options.apps, options.clock));
     Router::new()
         .route("/svc/payment/api/v1/echo", post(echo))
@@ -136,9 +138,12 @@ fn router(options: Options, origin: String) -> Router {
         .route(&format!("{P}/customers/{{id}}"), get(customers::by_uuid).put(customers::edit).delete(customers::delete))
         .route(&format!("{P}/customers/ref/{{reference_number}}"), get(customers::by_reference))
         .route(&format!("{P}/customers/by/token"), post(customers::by_token))
-        .route(&format!("{P}/customers/{{id}}/payment_tokens"), get(tokens::list).post(tokens::create))
+        .route(
+            &format!("{P}/customers/{{id}}/payment_tokens"),
+            get(tokens::list).post(tokens::create).delete(tokens::delete),
+        )
         .route(&format!("{P}/customers/{{id}}/payment_tokens/check"), post(tokens::check))
-        .route(&format!("{P}/customers/{{id}}/payment_tokens/{{token}}"), axum::routing::delete(tokens::delete))
+        .route(&format!("{P}/customers/{{id}}/payment_tokens/{{token}}"), axum::routing::delete(tokens::delete_by_path))
         .route("/3ds/{verify_uuid}", get(page::show).post(page::decide))
         .fallback(nowhere)
         .method_not_allowed_fallback(async || Refusal::Method)

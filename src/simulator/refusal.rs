@@ -86,12 +86,14 @@ pub(super) enum Rule {
     OneOf(&'static str),
     /// A whole number from the first to the second.
     Number(usize, usize),
-    /// 12 to 19 digits with a right check digit.
+    /// 12 to 19 digits.
     CardNumber,
     /// `01` to `12`.
     Month,
     /// Two digits.
     Year,
+    /// A year that, with its month, is not past.
+    Unexpired,
     /// Three capital letters (ISO 3166 alpha-3).
     Country,
     /// An `http` or `https` URL.

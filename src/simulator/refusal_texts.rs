@@ -194,9 +194,9 @@ fn broken(rule: Rule) -> &'static Text {
             cn: "{0} 必须是 {1} 至 {2} 的整数。",
         },
         Rule::CardNumber => &Text {
-            en: "{0} must be 12 to 19 digits with a right check digit, without spaces.",
-            hk: "{0} 必須是 12 至 19 位數字，檢查碼正確，且不含空格。",
-            cn: "{0} 必须是 12 至 19 位数字，校验码正确，且不含空格。",
+            en: "{0} must be 12 to 19 digits without spaces.",
+            hk: "{0} 必須是 12 至 19 位數字，且不含空格。",
+            cn: "{0} 必须是 12 至 19 位数字，且不含空格。",
         },
         Rule::Month => &Text {
             en: "{0} must be two digits, 01 to 12.",
@@ -207,6 +207,11 @@ fn broken(rule: Rule) -> &'static Text {
             en: "{0} must be the last two digits of the year.",
             hk: "{0} 必須是年份的最後兩位數字。",
             cn: "{0} 必须是年份的最后两位数字。",
+        },
+        Rule::Unexpired => &Text {
+            en: "{0} and exp_month are in the past: the card has expired.",
+            hk: "{0} 及 exp_month 已過：此卡已過期。",
+            cn: "{0} 及 exp_month 已过：此卡已过期。",
         },
         Rule::Country => &Text {
             en: "{0} must be an ISO 3166 alpha-3 country code such as HKG.",

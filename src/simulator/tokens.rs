@@ -17,8 +17,9 @@ use super::{
     messages::{DECLINED, Language},
     records::{Means, Token, TokenState},
     refusal::{Refusal, Rule},
-    store::parse_uuid,
+    store::{Store, parse_uuid},
 };
+use crate::signing::RequestTime;
 
 /// The `error_code` of a declined token: invented.
 const DECLINED_CODE: &str = "3DS_DECLINED";
@@ -34,7 +35,8 @@ const TRANSACTION_TYPE_LIST: &str = "partial_split_shipment, delayed_charges, no
                                      unscheduled_cof, unscheduled_cof_subsequent";
 const TERMINAL_TYPES: [&str; 3] = ["WEB", "WAP", "official_account"];
 
-/// `POST customers/{id}/payment_tokens`: a pending token and where the payer verifies it.
+/// `POST customers/{id}/payment_tokens`: a pending token and where the payer verifies it. A frictionless card needs no payer: its token
+/// is in state `success` at once, and `verify_url` is `null`.
 pub(super) async fn create(
     State(wonder): State<Arc<Wonder>>,
     id: Segment,
@@ -43,16 +45,22 @@ pub(super) async fn create(
 ) -> Result<Answer, Refusal> {
     let customer = customer_id(id)?;
     wonder.store().customer(customer)?;
-    let (means, return_urls) = means(&json(&body)?)?;
+    let New { means, return_urls, frictionless } = New::read(&json(&body)?, (wonder.clock)())?;
     let language = Language::of(&headers);
 
-    let token = wonder.store().add_token(customer, means, return_urls, language)?;
+    let mut store = wonder.store();
+    let mut token = store.add_token(customer, means, return_urls, language)?;
+    if frictionless {
+        store.decide(token.verify_uuid, true)?;
+        token = store.any_token(token.uuid)?.clone();
+    }
+    let default = store.customer(customer)?.default_token == Some(token.uuid);
     Ok(Answer::new(json!({ "payment_token": {
         "token_type": token.means.token_type(),
         "token": token.uuid,
         "state": token.state.as_str(),
-        "default": false,
-        "verify_url": wonder.verify_url(token.verify_uuid),
+        "default": default,
+        "verify_url": (!frictionless).then(|| wonder.verify_url(token.verify_uuid)),
         "verify_uuid": token.verify_uuid,
     }})))
 }
@@ -108,8 +116,17 @@ pub(super) async fn list(
     Ok(Answer::new(json!({ "payment_tokens": tokens })))
 }
 
-/// `DELETE customers/{id}/payment_tokens/{token}`: for good.
-pub(super) async fn delete(
+/// `DELETE customers/{id}/payment_tokens` with `{"token":…}` in its body: for good.
+pub(super) async fn delete(State(wonder): State<Arc<Wonder>>, id: Segment, body: Bytes) -> Result<Answer, Refusal> {
+    let customer = customer_id(id)?;
+    let mut store = wonder.store();
+    store.customer(customer)?;
+    let body = json(&body)?;
+    remove(&mut store, customer, Fields::of(&body)?.required("token", TEXT)?)
+}
+
+/// `DELETE customers/{id}/payment_tokens/{token}`: the same. A body is ignored.
+pub(super) async fn delete_by_path(
     State(wonder): State<Arc<Wonder>>,
     path: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<Answer, Refusal> {
@@ -117,8 +134,12 @@ pub(super) async fn delete(
     let customer = parse_uuid(&customer).ok_or(Refusal::NoCustomer)?;
     let mut store = wonder.store();
     store.customer(customer)?;
-    store.remove_token(customer, parse_uuid(&token).ok_or(Refusal::NoToken)?)?;
-    Ok(Answer::new(json!({})))
+    remove(&mut store, customer, &token)
+}
+
+fn remove(store: &mut Store, customer: Uuid, token: &str) -> Result<Answer, Refusal> {
+    store.remove_token(customer, parse_uuid(token).ok_or(Refusal::NoToken)?)?;
+    Ok(Answer::new(json!({ "success": true })))
 }
 
 /// The token object, as all calls but creation give it.
@@ -167,21 +188,31 @@ fn token_types(uri: &Uri) -> Result<Vec<&'static str>, Refusal> {
 
 type ReturnUrls = [Option<String>; 2];
 
-/// What is to stand behind a token, from the body that creates it.
-fn means(body: &Value) -> Result<(Means, ReturnUrls), Refusal> {
-    let fields = Fields::of(body)?;
-    match (fields.object("card")?, fields.object("alipay")?, fields.object("wechatpay")?) {
-        (Some(card), None, None) => read_card(&card),
-        (None, Some(alipay), None) => Ok((Means::Alipay, read_auto_debit(&alipay)?)),
-        (None, None, Some(wechat)) => Ok((Means::Wechat, read_auto_debit(&wechat)?)),
-        _ => Err(Refusal::FieldValue("body".to_owned(), Rule::ExactlyOne("card, alipay, wechatpay"))),
+/// A token that is to be created, as its body describes it.
+struct New {
+    means: Means,
+    return_urls: ReturnUrls,
+    frictionless: bool,
+}
+
+impl New {
+    fn read(body: &Value, now: RequestTime) -> Result<Self, Refusal> {
+        let fields = Fields::of(body)?;
+        let (means, return_urls) = match (fields.object("card")?, fields.object("alipay")?, fields.object("wechatpay")?)
+        {
+            (Some(card), None, None) => return read_card(&card, now),
+            (None, Some(alipay), None) => (Means::Alipay, read_auto_debit(&alipay)?),
+            (None, None, Some(wechat)) => (Means::Wechat, read_auto_debit(&wechat)?),
+            _ => return Err(Refusal::FieldValue("body".to_owned(), Rule::ExactlyOne("card, alipay, wechatpay"))),
+        };
+        Ok(Self { means, return_urls, frictionless: false })
     }
 }
 
-fn read_card(fields: &Fields<'_>) -> Result<(Means, ReturnUrls), Refusal> {
+fn read_card(fields: &Fields<'_>, now: RequestTime) -> Result<New, Refusal> {
     let two_digits = |text: &str| text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
-    let (masked, brand) =
-        card::mask(fields.required("number", TEXT)?).ok_or_else(|| fields.broken("number", Rule::CardNumber))?;
+    let number = fields.required("number", TEXT)?;
+    let (masked, brand) = card::mask(number).ok_or_else(|| fields.broken("number", Rule::CardNumber))?;
     let card = Card {
         masked,
         brand,
@@ -191,6 +222,9 @@ fn read_card(fields: &Fields<'_>) -> Result<(Means, ReturnUrls), Refusal> {
         exp_year: fields.ruled("exp_year", Rule::Year, two_digits)?.to_owned(),
         holder_name: fields.required("holder_name", TEXT)?.to_owned(),
     };
+    if card.has_expired(now) {
+        return Err(fields.broken("exp_year", Rule::Unexpired));
+    }
     fields.text("nickname", TEXT)?;
     if let Some(address) = fields.object("billing_address")? {
         for field in ["zip_code", "address", "city", "state", "first_name", "last_name", "phone_number", "email"] {
@@ -209,7 +243,7 @@ fn read_card(fields: &Fields<'_>) -> Result<(Means, ReturnUrls), Refusal> {
         None => [None, None],
     };
     transaction_type(fields)?;
-    Ok((Means::Card(card), return_urls))
+    Ok(New { means: Means::Card(card), return_urls, frictionless: card::is_frictionless(number) })
 }
 
 /// `alipay`; `wechatpay` by analogy, as its own body was not found.
@@ -236,7 +270,7 @@ fn is_url(text: &str) -> bool {
     text.parse::<Uri>().is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some())
 }
 
-/// A token's verification page is found by a uuid that only its maker was told.
+/// A token's verification page is found by a uuid that only the answer to its creation contains.
 pub(super) fn verify_path(verify_uuid: Uuid) -> String {
     format!("/3ds/{verify_uuid}")
 }

@@ -161,8 +161,9 @@ call 'customers.update: another default token' 200 PUT "$P/customers/$uuid" "{\"
     -- data.customer.default_payment_token.token="$alipay" data.customer.default_payment_token.default=true
 call 'customers.update: an empty default token clears' 200 PUT "$P/customers/$uuid" '{"default_payment_token":""}' \
     -- data.customer.default_payment_token=null
-call 'payment_tokens.delete' 200 DELETE "$tokens/$token"
+call 'payment_tokens.delete' 200 DELETE "$tokens/$token" -- data.success=true
 call 'payment_tokens.delete again' 404 DELETE "$tokens/$token" -- code=E000031
+call 'payment_tokens.delete: the token in the body' 200 DELETE "$tokens" "{\"token\":\"$alipay\"}" -- data.success=true
 call 'payment_tokens.check: deleted for good' 404 POST "$tokens/check" "$asked" -- code=E000031
 
 # Languages.

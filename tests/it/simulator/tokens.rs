@@ -57,10 +57,16 @@ async fn names_the_card_field_at_fault_without_repeating_its_value() {
     for (path, value, code, said) in [
         ("/card/number", Value::Null, "E000021", "card.number is required."),
         ("/card/number", json!(4_111_111_111_111_111_u64), "E000022", "card.number must be a string."),
-        ("/card/number", json!("4111111111111112"), "E000024", "card.number must be 12 to 19 digits"),
+        ("/card/number", json!("41111111111"), "E000024", "card.number must be 12 to 19 digits"),
         ("/card/number", json!("4111 1111 1111 1111"), "E000024", "card.number must be 12 to 19 digits"),
         ("/card/exp_month", json!("13"), "E000024", "card.exp_month must be two digits, 01 to 12."),
         ("/card/exp_month", json!("8"), "E000024", "card.exp_month must be two digits, 01 to 12."),
+        (
+            "/card/exp_year",
+            json!("25"),
+            "E000024",
+            "card.exp_year and exp_month are in the past: the card has expired.",
+        ),
         ("/card/exp_year", json!("2031"), "E000024", "card.exp_year must be the last two digits of the year."),
         ("/card/holder_name", json!(""), "E000021", "card.holder_name is required."),
         ("/card/transaction_type", json!("one_off"), "E000024", "card.transaction_type must be one of: partial_"),
@@ -158,6 +164,96 @@ async fn makes_the_first_approved_token_the_default_until_told_otherwise() {
     assert_eq!(world.check(&uuid, &second).await["default"], false);
 }
 
+/// NOW is in February 2026.
+#[tokio::test]
+async fn takes_a_card_until_its_last_month_is_over() {
+    let world = World::plain().await;
+    let target = format!("{P}/customers/{}/payment_tokens", world.customer("r").await);
+    for (month, year, taken) in [
+        ("02", "26", true),
+        ("01", "26", false),
+        ("12", "25", false),
+        ("01", "27", true),
+        ("12", "99", true),
+        ("12", "00", false),
+    ] {
+        let mut body: Value = serde_json::from_str(CARD).unwrap();
+        (body["card"]["exp_month"], body["card"]["exp_year"]) = (month.into(), year.into());
+        let reply = world.call("POST", &target, &body.to_string()).await;
+        if taken {
+            assert_eq!(reply.data()["payment_token"]["state"], "pending", "{month}/{year}");
+        } else {
+            reply.refused(400, "E000024");
+        }
+    }
+    let listed = world.call("GET", &target, "").await.data();
+    assert_eq!(listed["payment_tokens"].as_array().unwrap().len(), 3, "a refused card leaves nothing");
+}
+
+#[tokio::test]
+async fn the_cards_of_the_sandbox_are_frictionless_or_have_a_challenge() {
+    let world = World::plain().await;
+    for (number, brand, state) in [
+        ("4440000042200011", "Visa", "success"),
+        ("4440000009900010", "Visa", "pending"),
+        ("5123456789012345", "Mastercard", "success"),
+        ("5123450000000008", "Mastercard", "pending"),
+        ("4111111111111112", "Visa", "pending"),
+    ] {
+        let uuid = world.customer(number).await;
+        let mut body: Value = serde_json::from_str(CARD).unwrap();
+        body["card"]["number"] = number.into();
+        let target = format!("{P}/customers/{uuid}/payment_tokens");
+        let token = world.call("POST", &target, &body.to_string()).await.data()["payment_token"].clone();
+        let frictionless = state == "success";
+        assert_eq!(
+            (&token["state"], &token["default"], token["verify_url"].is_null(), token["verify_uuid"].is_string()),
+            (&state.into(), &frictionless.into(), frictionless, true),
+            "{number}"
+        );
+        let checked = world.check(&uuid, &token).await;
+        assert_eq!(
+            (&checked["state"], &checked["credit_card"]["brand"], checked.get("error_code")),
+            (&state.into(), &brand.into(), None),
+            "{number}"
+        );
+        if !frictionless {
+            world.press(&token, "decline").await;
+            let failed = world.check(&uuid, &token).await;
+            assert_eq!((&failed["state"], &failed["error_code"]), (&"failed".into(), &"3DS_DECLINED".into()));
+            assert!(failed["error_msg"].is_string(), "{failed}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn deletes_the_token_that_the_body_names() {
+    let world = World::plain().await;
+    let (uuid, other) = (world.customer("r").await, world.customer("s").await);
+    let (token, kept) = (world.card(&uuid).await, world.card(&uuid).await);
+    let target = format!("{P}/customers/{uuid}/payment_tokens");
+    let body = json!({ "token": token["token"] }).to_string();
+    let theirs = format!("{P}/customers/{other}/payment_tokens");
+    let nobody = format!("{P}/customers/0c6f6a3e-2d53-4f6b-9f55-3a1d6a0c7a10/payment_tokens");
+    for (target, body, status, code) in [
+        (&theirs, &body[..], 404, "E000031"),
+        (&nobody, &body, 404, "E000030"),
+        (&target, "", 400, "E000020"),
+        (&target, "[]", 400, "E000022"),
+        (&target, "{}", 400, "E000021"),
+        (&target, r#"{"token":7}"#, 400, "E000022"),
+        (&target, r#"{"token":"x"}"#, 404, "E000031"),
+        (&target, r#"{"token":"0c6f6a3e-2d53-4f6b-9f55-3a1d6a0c7a10"}"#, 404, "E000031"),
+    ] {
+        world.call("DELETE", target, body).await.refused(status, code);
+    }
+    assert_eq!(world.call("DELETE", &target, &body).await.data(), json!({ "success": true }));
+    world.call("DELETE", &target, &body).await.refused(404, "E000031");
+    let listed = world.call("GET", &target, "").await.data();
+    assert_eq!(listed["payment_tokens"].as_array().unwrap().len(), 1);
+    assert_eq!(listed["payment_tokens"][0]["token"], kept["token"]);
+}
+
 #[tokio::test]
 async fn deletes_a_token_for_good_and_as_the_default() {
     let world = World::plain().await;
@@ -168,7 +264,7 @@ async fn deletes_a_token_for_good_and_as_the_default() {
     let target = format!("{P}/customers/{uuid}/payment_tokens/{id}");
 
     world.call("DELETE", &format!("{P}/customers/{other}/payment_tokens/{id}"), "").await.refused(404, "E000031");
-    assert_eq!(world.call("DELETE", &target, "").await.data(), json!({}));
+    assert_eq!(world.call("DELETE", &target, "").await.data(), json!({ "success": true }));
     world.call("DELETE", &target, "").await.refused(404, "E000031");
     let customer = world.call("GET", &format!("{P}/customers/{uuid}"), "").await.data()["customer"].clone();
     assert_eq!((&customer["default_payment_method"], &customer["default_payment_token"]), (&"".into(), &Value::Null));
