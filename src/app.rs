@@ -27,6 +27,7 @@ use crate::{
         tls_server::TlsServer,
         upstream::{Upstream, UpstreamError},
     },
+    policy::Policy,
     proxy::{self, Drain, Receipt, Rules},
     signing::{self, Nonce, RequestTime, SignError, Stamp},
     telemetry::{Recorder, Requests},
@@ -207,6 +208,7 @@ impl App {
             upstream,
             metrics: metrics.clone(),
             requests,
+            policy: Arc::new(policy(&config)),
             rules: Rules {
                 hosts: hosts(&config, &addresses),
                 browser_guard: config.listen.browser_guard,
@@ -319,6 +321,11 @@ fn hosts(config: &Config, addresses: &Addresses) -> Hosts {
     let origin = config.upstream.origin.authority();
     let origin = origin.rsplit_once(':').filter(|(_, port)| !port.contains(']')).map_or(origin, |(host, _)| host);
     Hosts::new(bound.chain([origin.to_owned()]).chain(config.listen.allowed_hosts.iter().cloned()))
+}
+
+/// The rules on callers.
+fn policy(config: &Config) -> Policy {
+    Policy::new(config.listen.tls.as_ref().map(|tls| tls.callers.clone()).unwrap_or_default())
 }
 
 /// What the admin pages tell about this sidecar.

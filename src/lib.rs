@@ -10,7 +10,8 @@
 //! 3   proxy   admin   simulator (feature)       strangers to one another
 //! 2   net   keystore   telemetry
 //! 1   config   metrics
-//! 0   signing   operations   contract   html    pure: no I/O, clock, randomness, async, logging
+//! 0   signing   policy   operations   contract   html
+//!                                               pure: no I/O, clock, randomness, async, logging
 //! ```
 //!
 //! A request's way through [`proxy`] is the main road; [`signing`] is what it exists for.
@@ -25,6 +26,7 @@ pub mod keystore;
 pub mod metrics;
 pub mod net;
 pub mod operations;
+pub mod policy;
 pub mod proxy;
 pub mod signing;
 #[cfg(feature = "simulator")]

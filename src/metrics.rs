@@ -20,7 +20,7 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use http::{Method, StatusCode};
 use prometheus::{IntCounter, IntGauge, TextEncoder};
@@ -39,6 +39,9 @@ use crate::{contract::Sent, operations::Operation};
 /// The `Content-Type` of what [`Metrics::encode`] gives.
 pub const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+/// The label of all callers that the configuration does not list.
+const OTHER_CALLER: &str = "other";
+
 /// Counts what the program does; clones count into the same numbers.
 #[derive(Clone)]
 pub struct Metrics(Arc<Families>);
@@ -48,7 +51,7 @@ impl Metrics {
     #[must_use]
     pub fn new(reasons: &[&'static str]) -> Self {
         let metrics = Self(Arc::new(Families::new(reasons)));
-        let _at_zero = metrics.caller("other");
+        let _at_zero = metrics.callers([]);
         metrics
     }
 
@@ -82,10 +85,12 @@ impl Metrics {
         self.0.request_duration[by.place()].observe(seconds);
     }
 
-    /// The count of one caller's requests, at zero from now on. `name` is a configured one, or `other`.
+    /// The request counts of the callers that the configuration lists, by `names`; each is at zero from now on.
     #[must_use]
-    pub fn caller(&self, name: &str) -> CallerRequests {
-        CallerRequests(self.0.callers.with_label_values(&[name]))
+    pub fn callers<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> CallerRequests {
+        let count = |name: &str| self.0.callers.with_label_values(&[name]);
+        let listed = names.into_iter().map(|name| (name.to_owned(), count(name))).collect();
+        CallerRequests { listed, other: count(OTHER_CALLER) }
     }
 
     /// A TLS handshake with a caller came to nothing.
@@ -250,14 +255,17 @@ pub struct LoadedKey<'a> {
     pub unix_seconds: u64,
 }
 
-/// How many requests one caller has made; clones count into the same number.
+/// How many requests each caller with a certificate has sent.
 #[derive(Debug, Clone)]
-pub struct CallerRequests(IntCounter);
+pub struct CallerRequests {
+    listed: BTreeMap<String, IntCounter>,
+    other: IntCounter,
+}
 
 impl CallerRequests {
-    /// One more.
-    pub fn count(&self) {
-        self.0.inc();
+    /// Counts one request. A name that is not listed, and none, counts as `other`, because labels come from closed sets only.
+    pub fn count(&self, name: Option<&str>) {
+        name.and_then(|name| self.listed.get(name)).unwrap_or(&self.other).inc();
     }
 }
 

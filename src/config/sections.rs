@@ -12,6 +12,7 @@ use super::{
     shapes, upstream,
     values::{Words, address, count, duration, hosts, listeners, mode, path, share, size, switch, text, word},
 };
+use crate::policy::Name;
 
 section! {
     /// `[listen]`: the signing listener.
@@ -45,8 +46,8 @@ pub struct ListenTls {
     pub key_file: PathBuf,
     /// The authorities that callers' certificates must come from.
     pub client_ca_file: PathBuf,
-    /// Who is let in, by the name in the certificate, default everyone with a certificate.
-    pub callers: Vec<String>,
+    /// The callers that are admitted, by the name in their certificate, default all whose certificate has a name.
+    pub callers: Vec<Name>,
 }
 
 section! {

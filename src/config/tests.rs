@@ -337,7 +337,7 @@ fn the_gateways_file_loads() {
     let text = fs::read_to_string(path).unwrap();
     let text = text.replace("app_id_file = \"/var/run/secrets/wonder-signer/app_id\"", &app_id);
     let config = Given::new().file(&text).config();
-    assert_eq!(config.listen.tls.unwrap().callers, ["example-app"]);
+    assert_eq!(config.listen.tls.unwrap().callers, ["example-app".parse().unwrap()]);
     assert!(config.listen.allowed_hosts.contains(&"wonder-gateway.wonder-gateway.svc".to_owned()));
 }
 

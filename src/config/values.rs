@@ -16,6 +16,7 @@ use super::{
     origin::Host,
     shapes,
 };
+use crate::policy::Name;
 
 fn kind<T>(parse: impl Fn(&Value) -> Result<T, String> + 'static, show: fn(&T) -> Json, schema: Json) -> Kind<T> {
     Kind { parse: Box::new(parse), show, schema }
@@ -212,12 +213,13 @@ fn parse_hosts(value: &Value) -> Result<Vec<String>, String> {
     names.into_iter().map(|name| name.parse().map(|host: Host| host.in_authority()).map_err(|_| wanted())).collect()
 }
 
-/// Names of callers as their certificates have them, as a list or separated by commas. `other` is what all the rest are counted as.
-pub(super) fn callers() -> Kind<Vec<String>> {
-    kind(parse_callers, |callers| json!(callers), shapes::list("[!-+.-~-]{1,253}"))
+/// Names of callers in their certificates, as a list or separated by commas. `other` is the metrics' label of all other callers.
+pub(super) fn callers() -> Kind<Vec<Name>> {
+    let show = |names: &Vec<Name>| names.iter().map(Name::as_str).collect();
+    kind(parse_callers, show, shapes::list("[!-+.-~-]{1,253}"))
 }
 
-fn parse_callers(value: &Value) -> Result<Vec<String>, String> {
+fn parse_callers(value: &Value) -> Result<Vec<Name>, String> {
     let wanted = || {
         "must be a list of names of 1 to 253 visible ASCII characters without commas, none of them \"other\"; \
          write for example [\"shop\"]"
@@ -229,12 +231,11 @@ fn parse_callers(value: &Value) -> Result<Vec<String>, String> {
         Value::String(_, text) => separated(text)?,
         _ => return Err(wanted()),
     };
-    let is_name = |name: &str| {
-        (1..=253).contains(&name.len())
-            && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',')
-            && !name.eq_ignore_ascii_case("other")
+    let name = |text: &str| match text.parse::<Name>() {
+        Ok(name) if name.as_str() != "other" && !text.contains(',') => Ok(name),
+        _ => Err(wanted()),
     };
-    names.into_iter().map(|name| if is_name(name) { Ok(name.to_owned()) } else { Err(wanted()) }).collect()
+    names.into_iter().map(name).collect()
 }
 
 /// A path. That of a key is at times confused with the key itself, which must then not be repeated as if it were a path.

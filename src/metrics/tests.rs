@@ -216,6 +216,20 @@ fn counts_a_connection_under_the_first_reason_given() {
 }
 
 #[test]
+fn counts_listed_callers_by_name_and_all_others_together() {
+    let metrics = Metrics::new(&[]);
+    let requests = |name: &str| value(&metrics, &format!("wonder_signer_caller_requests_total{{caller=\"{name}\"}}"));
+    assert_eq!((requests("shop"), requests("other")), (None, Some(0.0)));
+    let callers = metrics.callers(["shop", "refunds"]);
+    assert_eq!((requests("shop"), requests("refunds"), requests("other")), (Some(0.0), Some(0.0), Some(0.0)));
+    for name in [Some("shop"), Some("shop"), Some("stranger"), None] {
+        callers.clone().count(name);
+    }
+    assert_eq!((requests("shop"), requests("refunds"), requests("other")), (Some(2.0), Some(0.0), Some(2.0)));
+    assert_eq!(requests("stranger"), None);
+}
+
+#[test]
 fn counts_an_error_by_reason_and_sent_and_an_unlisted_reason_as_other() {
     let metrics = Metrics::new(&["upstream_reset", "other"]);
     metrics.proxy_error("upstream_reset", Sent::Maybe);

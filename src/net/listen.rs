@@ -3,7 +3,6 @@
 use std::{
     ffi::OsStr,
     fmt, io,
-    net::SocketAddr,
     os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     pin::Pin,
@@ -21,7 +20,7 @@ use rustix::net::sockopt::set_socket_linger;
 use tokio_rustls::server::TlsStream;
 
 use super::intake::Socket;
-use crate::config::ListenAddress;
+use crate::{config::ListenAddress, policy::Caller};
 
 /// A bound listener.
 #[derive(Debug)]
@@ -79,16 +78,16 @@ impl Listener {
         }
     }
 
-    /// The next connection.
-    pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Stream>> {
+    /// The next connection, and its caller as far as the system tells it.
+    pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Stream, Caller)>> {
         Poll::Ready(Ok(match self {
             Self::Tcp(listener) => {
-                let (stream, _) = ready!(listener.poll_accept(cx))?;
+                let (stream, address) = ready!(listener.poll_accept(cx))?;
                 // Answers are small and complete; holding them back for an acknowledgement only delays them.
                 let _ = stream.set_nodelay(true);
-                Stream::Tcp(stream)
+                (Stream::Tcp(stream), Caller::Tcp(address))
             }
-            Self::Unix(_, listener) => Stream::Unix(ready!(listener.poll_accept(cx))?.0),
+            Self::Unix(_, listener) => (Stream::Unix(ready!(listener.poll_accept(cx))?.0), Caller::UnixSocket),
         }))
     }
 }
@@ -128,24 +127,6 @@ impl Drop for SocketFile {
     }
 }
 
-/// The other end of a downstream connection. It is in the extensions of each of its requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Peer {
-    /// Over TCP, at this address.
-    Tcp(SocketAddr),
-    /// A program on this machine, over a Unix socket.
-    Unix,
-}
-
-impl fmt::Display for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(address) => address.fmt(f),
-            Self::Unix => f.write_str("unix"),
-        }
-    }
-}
-
 /// A downstream connection.
 #[derive(Debug)]
 pub enum Stream {
@@ -155,18 +136,6 @@ pub enum Stream {
     Tls(Box<TlsStream<TcpStream>>),
     /// Over a Unix socket.
     Unix(UnixStream),
-}
-
-impl Stream {
-    /// The other end; none where it has gone already.
-    #[must_use]
-    pub fn peer(&self) -> Option<Peer> {
-        match self {
-            Self::Tcp(stream) => stream.peer_addr().ok().map(Peer::Tcp),
-            Self::Tls(stream) => stream.get_ref().0.peer_addr().ok().map(Peer::Tcp),
-            Self::Unix(_) => Some(Peer::Unix),
-        }
-    }
 }
 
 impl Socket for Stream {

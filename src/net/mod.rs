@@ -1,7 +1,7 @@
 //! Everything that touches the network on the proxy's way, and the pure rules beside it.
 //!
 //! * [`listen`]: TCP and Unix sockets.
-//! * [`tls_server`]: TLS on the TCP sockets, where it is wanted; [`caller`]: who is at the other end.
+//! * [`tls_server`]: TLS on the TCP sockets, if configured; `certificate`: the name in a caller's certificate.
 //! * [`server`]: accepts connections, serves them, drains them; `places`: which connection is evicted for another.
 //! * [`upstream`]: the pooled client to the one origin, over [`connect`], with [`tls`] and, where there is one, through the
 //!   proxy of `egress`.
@@ -12,7 +12,7 @@
 //! * [`response_head`]: which answers of the origin may be forwarded, and how they are framed; pure.
 //! * [`respond`]: the one place where failures become responses.
 
-pub mod caller;
+mod certificate;
 pub mod clock;
 pub mod connect;
 mod egress;

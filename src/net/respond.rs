@@ -6,7 +6,10 @@ use std::{borrow::Cow, fmt};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, header};
 
-use crate::contract::{Code, ERROR, Envelope, Row, SENT, Sent};
+use crate::{
+    contract::{Code, ERROR, Envelope, Row, SENT, Sent},
+    policy::Denial,
+};
 
 /// Request and response header that names one request in every log it passes.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -91,6 +94,13 @@ impl Failure {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
+    }
+}
+
+/// What the policy denies has not been sent.
+impl From<Denial> for Failure {
+    fn from(denial: Denial) -> Self {
+        Self::new(Code::PolicyDenied, denial.to_string())
     }
 }
 

@@ -31,9 +31,8 @@ use tokio::{
 
 use self::outgoing::Outgoing;
 use super::{
-    caller::Caller,
     intake::{self, Active, Guard, Line, ListenerState},
-    listen::{Listener, Peer, Stream},
+    listen::{Listener, Stream},
     places::{Place, Places},
     respond::Failure,
     tls_server::TlsServer,
@@ -42,6 +41,7 @@ use crate::{
     contract::ERROR,
     contract::{Code, Sent},
     metrics::Metrics,
+    policy::Caller,
 };
 
 /// How long connections are kept after the last one was accepted: what their callers sent until then may not have arrived yet.
@@ -112,8 +112,8 @@ pub async fn serve<S, B>(
             let Some(accepted) = accept(&listeners).now_or_never() else { break };
             accepted
         };
-        let stream = match accepted {
-            Ok(stream) => stream,
+        let (stream, caller) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 let exhausted = not_accepted(&error).await;
                 // In a drain nothing releases a descriptor before the idle connections are closed below.
@@ -136,17 +136,16 @@ pub async fn serve<S, B>(
         let mut state = states.clone();
         connections.spawn(async move {
             let _held = held;
-            let peer = stream.peer();
             let opened = tokio::select! {
                 biased;
-                opened = open(stream, tls, allowance.intake.head) => opened,
+                opened = open(stream, caller, tls, allowance.intake.head) => opened,
                 // No request can have arrived yet, so none is lost.
                 () = line.eviction() => None,
                 _ = state.wait_for(|state| *state >= ListenerState::Closing) => None,
             };
             let Some((stream, caller)) = opened else { return };
             let guard = Guard::new(stream, Arc::clone(&line), allowance.intake).opening(opening);
-            let service = PerConnection { inner: service, line: Arc::clone(&line), caller, peer };
+            let service = PerConnection { inner: service, line: Arc::clone(&line), caller };
             let ended = until_ended(protocol.serve_connection(TokioIo::new(guard), service), &line, state).await;
             if let Some(Err(error)) = ended {
                 tracing::debug!(%error, "connection ended early");
@@ -202,18 +201,23 @@ async fn until_ended<F: Future>(
     }
 }
 
-/// Has a connection ready for requests; with TLS, within `limit`.
-async fn open(stream: Stream, tls: Option<Arc<TlsServer>>, limit: Duration) -> Option<(Stream, Option<Caller>)> {
-    match (stream, tls) {
-        (Stream::Tcp(stream), Some(tls)) => {
-            let (stream, caller) = tls.accept(stream, limit).await?;
-            Some((Stream::Tls(Box::new(stream)), Some(caller)))
+/// Prepares a connection for requests; with TLS, within `limit`, and the caller is then the one that the certificate names.
+async fn open(
+    stream: Stream,
+    caller: Caller,
+    tls: Option<Arc<TlsServer>>,
+    limit: Duration,
+) -> Option<(Stream, Caller)> {
+    match (stream, caller, tls) {
+        (Stream::Tcp(stream), Caller::Tcp(address), Some(tls)) => {
+            let (stream, caller) = tls.accept(stream, address, limit).await?;
+            Some((Stream::Tls(Box::new(stream)), caller))
         }
-        (stream, _) => Some((stream, None)),
+        (stream, caller, _) => Some((stream, caller)),
     }
 }
 
-async fn accept(listeners: &[Listener]) -> io::Result<Stream> {
+async fn accept(listeners: &[Listener]) -> io::Result<(Stream, Caller)> {
     poll_fn(|cx| {
         let mut ready = listeners.iter().map(|listener| listener.poll_accept(cx));
         ready.find(Poll::is_ready).unwrap_or(Poll::Pending)
@@ -234,8 +238,7 @@ fn protocol(limits: intake::Limits) -> http1::Builder {
 struct PerConnection<S> {
     inner: S,
     line: Arc<Line>,
-    caller: Option<Caller>,
-    peer: Option<Peer>,
+    caller: Caller,
 }
 
 impl<S, B> hyper::service::Service<Request<Incoming>> for PerConnection<S>
@@ -253,12 +256,7 @@ where
         if let Some(refusal) = refusal {
             request.extensions_mut().insert(refusal);
         }
-        if let Some(caller) = &self.caller {
-            request.extensions_mut().insert(caller.clone());
-        }
-        if let Some(peer) = self.peer {
-            request.extensions_mut().insert(peer);
-        }
+        request.extensions_mut().insert(self.caller.clone());
         let version = request.version();
         // Our stack is always ready: what has to wait waits within the call, where it is timed.
         Tracking { answer: self.inner.clone().call(request), active: Some(active), version }

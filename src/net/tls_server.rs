@@ -26,11 +26,11 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::{
-    caller::{Caller, Callers},
+    certificate,
     clock::Clock,
     tls::{self, TlsError, trouble},
 };
-use crate::{config::ListenTls, metrics::Metrics};
+use crate::{config::ListenTls, metrics::Metrics, policy::Caller};
 
 /// How often the files are looked at, at most.
 const LOOK: Duration = Duration::from_secs(1);
@@ -44,7 +44,6 @@ const LINGERING: u64 = 64 * 1024;
 /// The server's side of TLS.
 pub struct TlsServer {
     files: ListenTls,
-    callers: Callers,
     metrics: Metrics,
     state: Mutex<State>,
 }
@@ -66,46 +65,41 @@ impl TlsServer {
         let stamps = stamps(files);
         let settings = settings(files)?;
         let state = State { settings, stamps, looked: Some(Instant::now()), failed: 0, warned: None };
-        Ok(Self {
-            files: files.clone(),
-            callers: Callers::new(&files.callers, metrics),
-            metrics: metrics.clone(),
-            state: Mutex::new(state),
-        })
+        Ok(Self { files: files.clone(), metrics: metrics.clone(), state: Mutex::new(state) })
     }
 
     /// Completes the handshake within `limit`. One that fails is counted and logged here, and the client receives an alert.
     pub(super) async fn accept(
         self: &Arc<Self>,
         stream: TcpStream,
+        address: SocketAddr,
         limit: Duration,
     ) -> Option<(TlsStream<TcpStream>, Caller)> {
-        let peer = stream.peer_addr().ok();
         let handshake = async { TlsAcceptor::from(self.settings().await).accept(stream).into_fallible().await };
         match timeout(limit, handshake).await {
             Ok(Ok(stream)) => {
-                // The verifier accepts no handshake without one.
+                // The verifier accepts no handshake without a certificate.
                 let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-                let caller = certificate.map(|certificate| self.callers.recognise(certificate));
-                caller.map(|caller| (stream, caller))
+                let name = certificate.and_then(certificate::name);
+                Some((stream, Caller::Certificate { name, address }))
             }
             Ok(Err((error, stream))) => {
-                self.handshake_failed(peer, &error);
+                self.handshake_failed(address, &error);
                 let _ = timeout(LINGER, part(stream)).await;
                 None
             }
             Err(_) => {
                 let late = io::Error::new(io::ErrorKind::TimedOut, "not done in time (timeouts.request_head)");
-                self.handshake_failed(peer, &late);
+                self.handshake_failed(address, &late);
                 None
             }
         }
     }
 
-    fn handshake_failed(&self, peer: Option<SocketAddr>, error: &io::Error) {
+    fn handshake_failed(&self, address: SocketAddr, error: &io::Error) {
         let error = trouble::with_caller(error);
         self.metrics.handshake_failed();
-        let peer = peer.map(|peer| peer.ip().to_string());
+        let peer = address.ip().to_string();
         tracing::debug!(peer, error, "TLS handshake failed");
         let mut state = self.state();
         state.failed += 1;

@@ -28,13 +28,17 @@ use crate::{
     contract::{Code, Sent},
     keystore::Entry,
     metrics::{self, InFlight, Metrics, Responder},
-    net::{caller::Caller, intake::Refusal, listen::Peer, respond::Failure, upstream::Handover},
+    net::{intake::Refusal, respond::Failure, upstream::Handover},
     operations::{self, Operation},
+    policy::{Caller, Name},
     telemetry::{Finished, Phase, Phases, Requests, SpanId, Trace, TraceId},
 };
 
 /// The cause of an answer that a drain broke off.
 pub(super) const CUT: &str = "the answer was not forwarded whole before the end of shutdown.grace";
+
+/// The log's name for a caller whose certificate has no usable name.
+const UNNAMED: &str = "unnamed";
 
 /// A request, and what becomes of it.
 pub(super) struct Call {
@@ -50,8 +54,7 @@ pub(super) struct Exchange {
     operation: &'static Operation,
     started: Instant,
     trace: Option<Trace>,
-    caller: Option<Caller>,
-    peer: Option<Peer>,
+    caller: Caller,
     /// The template form of the path, where that belongs to no operation.
     path: Option<String>,
     metrics: Metrics,
@@ -88,16 +91,13 @@ struct Facts {
 impl Exchange {
     pub(super) fn open<B: Body>(
         request: &Request<B>,
+        caller: Caller,
         id: HeaderValue,
         metrics: Metrics,
         requests: Requests,
         drain: Drain,
     ) -> Self {
         drain.opened();
-        let caller = request.extensions().get::<Caller>().cloned();
-        if let Some(caller) = &caller {
-            caller.called();
-        }
         let path = request.uri().path();
         let operation = operations::find(request.method().as_str(), path);
         // A head that was refused was replaced by another, with another path.
@@ -107,7 +107,6 @@ impl Exchange {
             method: request.method().clone(),
             path: (operation.is_other() && is_own).then(|| operations::template(path)),
             operation,
-            peer: request.extensions().get().copied(),
             started: Instant::now(),
             trace: place_in_trace(Traceparent::of(request.headers()), &requests),
             caller,
@@ -136,13 +135,16 @@ impl Exchange {
         started_here.map(|Trace { id, span, recorded, .. }| Traceparent { trace: id, span, sampled: recorded })
     }
 
-    pub(super) fn metrics(&self) -> &Metrics {
-        &self.metrics
+    pub(super) fn caller(&self) -> &Caller {
+        &self.caller
     }
 
-    /// Why the caller's requests are refused, if they are; where callers show no certificate, none is.
-    pub(super) fn denied(&self) -> Option<&'static str> {
-        self.caller.as_ref().and_then(Caller::denied)
+    pub(super) fn operation(&self) -> &'static Operation {
+        self.operation
+    }
+
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// Keeps a slot taken until the exchange is over.
@@ -367,7 +369,8 @@ impl Drop for Exchange {
         }
         let request_id = self.id.to_str().unwrap_or_default();
         let refused = facts.by_us && facts.status.is_some_and(|status| status.is_client_error());
-        let peer = self.peer.filter(|_| refused || self.operation.is_other()).map(|peer| peer.to_string());
+        let peer = (refused || self.operation.is_other()).then(|| self.caller.to_string());
+        let has_certificate = matches!(self.caller, Caller::Certificate { .. });
         self.requests.finished(&Finished {
             request_id,
             trace: self.trace,
@@ -380,7 +383,7 @@ impl Drop for Exchange {
             error: facts.code,
             cause: facts.cause.as_deref(),
             cancelled,
-            caller: self.caller.as_ref().map(Caller::name),
+            caller: has_certificate.then(|| self.caller.name().map_or(UNNAMED, Name::as_str)),
             peer: peer.as_deref(),
             credential: facts.signer.as_ref().map(|signer| signer.name.as_str()),
             attempts: facts.attempts,
@@ -461,8 +464,14 @@ mod tests {
         let metrics = Metrics::new(&[]);
         let drain = Drain::new(1, metrics.clone());
         let requests = Requests::new(&log).recorded_by(Arc::<Watcher>::clone(&watcher));
-        let exchange =
-            Exchange::open(&Request::new(String::new()), HeaderValue::from_static("r-1"), metrics, requests, drain);
+        let exchange = Exchange::open(
+            &Request::new(String::new()),
+            Caller::UnixSocket,
+            HeaderValue::from_static("r-1"),
+            metrics,
+            requests,
+            drain,
+        );
         exchange.hold(Arc::clone(&places).try_acquire_owned().unwrap());
         assert_eq!(places.available_permits(), 0);
         drop(exchange);

@@ -24,6 +24,7 @@ use crate::{
         response_head,
         upstream::{Chunks, SendError, Streamed},
     },
+    policy::Use,
     signing::{self, Nonce, Stamp},
 };
 
@@ -61,8 +62,10 @@ impl Gateway {
     pub(super) async fn handle(self: Arc<Self>, call: Call) -> Result<Response<Held>, Failure> {
         let Call { request, deadline, exchange } = call;
         let (head, incoming) = request.into_parts();
-        let target = head::check(&head, &self.parts.rules)?;
+        let target = head::check(&head, exchange.caller(), &self.parts.rules)?;
         let entry = self.credential(&head.headers)?;
+        let (caller, operation) = (exchange.caller(), exchange.operation());
+        self.parts.policy.allow(&Use { caller, credential: &entry.name, operation })?;
         exchange.signing_as(&entry);
         let body = self.take_body(incoming, &exchange).await?;
         let mut headers = head.headers;

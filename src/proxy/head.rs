@@ -6,7 +6,8 @@ use super::target;
 use crate::{
     config::RequiredHeader,
     contract::Code,
-    net::{hosts::Hosts, listen::Peer, respond::Failure},
+    net::{hosts::Hosts, respond::Failure},
+    policy::Caller,
 };
 
 /// Request headers that browsers add, and programs do not. `Sec-Fetch-Mode` alone is none: Node's `fetch` sends it.
@@ -28,13 +29,13 @@ pub struct Rules {
 /// The framing of the body is not checked here, because [`crate::net::intake`] has refused a head with two framings.
 ///
 /// The browser guard comes first, so that a page gets one and the same answer whatever it asks for.
-pub(super) fn check(head: &Parts, rules: &Rules) -> Result<PathAndQuery, Failure> {
+pub(super) fn check(head: &Parts, caller: &Caller, rules: &Rules) -> Result<PathAndQuery, Failure> {
     if rules.browser_guard {
         check_browser(&head.headers)?;
     }
     check_method(&head.method)?;
     let target = target(&head.uri)?;
-    check_hosts(head, &rules.hosts)?;
+    check_hosts(head, caller, &rules.hosts)?;
     if let Some(required) = &rules.required_header {
         check_required(&head.headers, required)?;
     }
@@ -96,7 +97,7 @@ fn target(uri: &Uri) -> Result<PathAndQuery, Failure> {
 }
 
 /// See [`Hosts`] for what this stops.
-fn check_hosts(head: &Parts, hosts: &Hosts) -> Result<(), Failure> {
+fn check_hosts(head: &Parts, caller: &Caller, hosts: &Hosts) -> Result<(), Failure> {
     let bad = |name: &str| {
         Failure::new(
             Code::BadHost,
@@ -105,8 +106,8 @@ fn check_hosts(head: &Parts, hosts: &Hosts) -> Result<(), Failure> {
             ),
         )
     };
-    // No web page can open a Unix socket, so any name will do there.
-    let any = head.extensions.get() == Some(&Peer::Unix);
+    // No web page can open a Unix socket, so any name is accepted there.
+    let any = *caller == Caller::UnixSocket;
     let mut given = head.headers.get_all(header::HOST).iter();
     match (given.next(), given.next()) {
         (Some(host), None) => {
@@ -136,9 +137,13 @@ mod tests {
         Rules { hosts: Hosts::new(["signer.shop".to_owned()]), browser_guard: true, required_header: None }
     }
 
+    fn loopback() -> Caller {
+        Caller::Tcp("127.0.0.1:40000".parse().unwrap())
+    }
+
     fn code(request: http::request::Builder) -> Result<String, &'static str> {
         let (head, ()) = request.body(()).unwrap().into_parts();
-        check(&head, &rules()).map(|target| target.to_string()).map_err(|failure| failure.code.as_str())
+        check(&head, &loopback(), &rules()).map(|target| target.to_string()).map_err(|failure| failure.code.as_str())
     }
 
     fn get(target: &str) -> Result<String, &'static str> {
@@ -181,7 +186,9 @@ mod tests {
         let code = |values: &[&str]| {
             let request = Request::post("/svc/a").header("host", "localhost").header("origin", "null");
             let request = values.iter().fold(request, |request, value| request.header("x-shop", *value));
-            check(&request.body(()).unwrap().into_parts().0, &rules).err().map(|failure| failure.code.as_str())
+            check(&request.body(()).unwrap().into_parts().0, &loopback(), &rules)
+                .err()
+                .map(|failure| failure.code.as_str())
         };
         assert_eq!(code(&["yes"]), None);
         for wrong in [&[][..], &["Yes"], &["no"], &["yes", "yes"]] {

@@ -52,6 +52,7 @@ use crate::{
     keystore::Keystore,
     metrics::Metrics,
     net::{respond::Failure, upstream::Upstream},
+    policy::Policy,
     signing::RequestTime,
     telemetry::Requests,
 };
@@ -66,6 +67,8 @@ pub struct Parts {
     pub metrics: Metrics,
     /// Who tells of each request.
     pub requests: Requests,
+    /// The callers that may have requests signed, and with which credential.
+    pub policy: Arc<Policy>,
     /// Which requests are taken.
     pub rules: Rules,
     /// How much.
@@ -86,7 +89,13 @@ pub fn stack(
 + Send
 + Sync
 + 'static {
-    let observe = Observe::layer(parts.metrics.clone(), parts.requests.clone(), parts.drain.clone(), parts.timeouts);
+    let observe = Observe::layer(
+        Arc::clone(&parts.policy),
+        parts.metrics.clone(),
+        parts.requests.clone(),
+        parts.drain.clone(),
+        parts.timeouts,
+    );
     let slots = slots::layer(parts.drain.slots(), parts.timeouts.queue);
     let gateway = Arc::new(Gateway::new(parts));
     ServiceBuilder::new()

@@ -25,19 +25,21 @@ use super::{
 };
 use crate::{
     config::Timeouts,
-    contract::Code,
-    metrics::Metrics,
+    metrics::{CallerRequests, Metrics},
     net::{
         headers,
         intake::Refusal,
         respond::{Failure, REQUEST_ID},
     },
+    policy::{Caller, Name, Policy},
     telemetry::Requests,
 };
 
 #[derive(Clone)]
 pub(super) struct Observe<S> {
     inner: S,
+    policy: Arc<Policy>,
+    callers: CallerRequests,
     metrics: Metrics,
     requests: Requests,
     drain: Drain,
@@ -46,13 +48,17 @@ pub(super) struct Observe<S> {
 
 impl<S> Observe<S> {
     pub(super) fn layer(
+        policy: Arc<Policy>,
         metrics: Metrics,
         requests: Requests,
         drain: Drain,
         timeouts: Timeouts,
     ) -> impl Layer<S, Service = Self> + Clone {
+        let callers = metrics.callers(policy.names().map(Name::as_str));
         layer_fn(move |inner| Self {
             inner,
+            policy: Arc::clone(&policy),
+            callers: callers.clone(),
             metrics: metrics.clone(),
             requests: requests.clone(),
             drain: drain.clone(),
@@ -79,7 +85,11 @@ where
         let id = request_id(request.headers());
         request.headers_mut().insert(REQUEST_ID, id.clone());
         let (metrics, requests, drain) = (self.metrics.clone(), self.requests.clone(), self.drain.clone());
-        let exchange = Arc::new(Exchange::open(&request, id, metrics, requests, drain));
+        let caller: Caller = request.extensions_mut().remove().unwrap_or_default();
+        if let Caller::Certificate { name, .. } = &caller {
+            self.callers.count(name.as_ref().map(Name::as_str));
+        }
+        let exchange = Arc::new(Exchange::open(&request, caller, id, metrics, requests, drain));
         if let Some(value) = exchange.traceparent().and_then(|ours| HeaderValue::try_from(ours.to_string()).ok()) {
             // What stood there, if anything, belongs to a trace that nobody can follow.
             request.headers_mut().remove(TRACESTATE);
@@ -88,9 +98,9 @@ where
         if let Some(refusal) = request.extensions().get::<Refusal>() {
             return Box::pin(ready(Ok(refuse((*refusal).into(), exchange))));
         }
-        if let Some(reason) = exchange.denied() {
-            // The connection will not become another caller's.
-            let failure = Failure::new(Code::PolicyDenied, reason).closing();
+        if let Err(denial) = self.policy.admit(exchange.caller()) {
+            // The denial holds for every request of the connection.
+            let failure = Failure::from(denial).closing();
             return Box::pin(ready(Ok(refuse(failure, exchange))));
         }
         let timeouts = self.timeouts;

@@ -68,7 +68,7 @@ mod product {
 mod signing;
 // What those files know as `crate::…`.
 use product::proxy;
-use wonder_signer::{admin, config, contract, keystore, metrics, net, operations, telemetry};
+use wonder_signer::{admin, config, contract, keystore, metrics, net, operations, policy, telemetry};
 
 use std::{
     process::ExitCode,

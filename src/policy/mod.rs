@@ -1,0 +1,129 @@
+//! Decides which caller may use the signing listener, and with which credential for which operation. Pure.
+//!
+//! ```
+//! use wonder_signer::{operations, policy::{Caller, Policy, Use}};
+//!
+//! let policy = Policy::new(vec!["shop".parse()?, "refunds".parse()?]).restrict("payouts", vec!["refunds".parse()?]);
+//! let shop = Caller::Certificate { name: Some("shop".parse()?), address: "10.0.0.7:40000".parse()? };
+//! assert!(policy.admit(&shop).is_ok());
+//!
+//! let operation = operations::find("POST", "/svc/payment/api/v1/openapi/orders/refund");
+//! let denial = policy.allow(&Use { caller: &shop, credential: "payouts", operation }).unwrap_err();
+//! assert_eq!(denial.to_string(), "caller shop is not in credentials.payouts.callers");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Each decision is `Ok` or one [`Denial`] with the reason. A rule that only reports needs a third outcome; no rule does today.
+
+mod caller;
+
+pub use caller::{Caller, Name, NotAName};
+
+use std::collections::BTreeMap;
+
+use crate::operations::Operation;
+
+/// The rules of the configuration.
+#[derive(Debug, Clone, Default)]
+pub struct Policy {
+    /// `listen.tls.callers`; empty admits every name.
+    listener: Vec<Name>,
+    /// The callers of each credential that lists some, by the credential's name.
+    credentials: BTreeMap<String, Vec<Name>>,
+}
+
+/// What a request is about to do.
+#[derive(Debug, Clone, Copy)]
+pub struct Use<'a> {
+    /// The caller that sent the request.
+    pub caller: &'a Caller,
+    /// The name of the credential that the request is to be signed with.
+    pub credential: &'a str,
+    /// The operation that the request's method and path name.
+    pub operation: &'a Operation,
+}
+
+impl Policy {
+    /// Admits the callers of `names` that show a certificate; all callers whose certificate has a name if `names` is empty.
+    #[must_use]
+    pub fn new(names: Vec<Name>) -> Self {
+        Self { listener: names, credentials: BTreeMap::new() }
+    }
+
+    /// Adds a rule: only the callers of `names` may use `credential`. A caller without a certificate is none of them.
+    #[must_use]
+    pub fn restrict(mut self, credential: &str, names: Vec<Name>) -> Self {
+        self.credentials.insert(credential.to_owned(), names);
+        self
+    }
+
+    /// Decides whether `caller` may use the listener at all.
+    ///
+    /// This rule is for certificates. A caller without one is on loopback or on a Unix socket, which the system guards, or on an
+    /// address that the configuration opens to every program (`listen.dangerous_allow_non_loopback`).
+    ///
+    /// # Errors
+    /// The reason of a denial, which holds for each request of the connection.
+    pub fn admit(&self, caller: &Caller) -> Result<(), Denial> {
+        match caller {
+            Caller::Unknown => Err(Denial::Unknown),
+            Caller::UnixSocket | Caller::Tcp(_) => Ok(()),
+            Caller::Certificate { name: None, .. } => Err(Denial::Nameless),
+            Caller::Certificate { name: Some(name), .. }
+                if self.listener.is_empty() || self.listener.contains(name) =>
+            {
+                Ok(())
+            }
+            Caller::Certificate { .. } => Err(Denial::NotAdmitted),
+        }
+    }
+
+    /// Decides whether an admitted caller may have a request signed.
+    ///
+    /// # Errors
+    /// The reason of a denial, which holds for this request only.
+    pub fn allow(&self, r#use: &Use<'_>) -> Result<(), Denial> {
+        let Use { caller, credential, operation: _ } = r#use;
+        if **caller == Caller::Unknown {
+            return Err(Denial::Unknown);
+        }
+        let Some(listed) = self.credentials.get(*credential) else { return Ok(()) };
+        match caller.name() {
+            Some(name) if listed.contains(name) => Ok(()),
+            name => Err(Denial::NotOfCredential { name: name.cloned(), credential: (*credential).to_owned() }),
+        }
+    }
+
+    /// Every name that a rule lists, which are few and known from the start: metrics count these callers by name.
+    pub fn names(&self) -> impl Iterator<Item = &Name> {
+        self.listener.iter().chain(self.credentials.values().flatten())
+    }
+}
+
+/// Why a request is denied, as the caller receives it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Denial {
+    /// No listener has decided the caller.
+    #[error("the listener has not identified the caller")]
+    Unknown,
+    /// The certificate proves no name.
+    #[error(
+        "the certificate of this caller has no DNS name and no URI (1 to 253 visible ASCII characters) among its subject \
+         alternative names; issue one that has: the common name does not count"
+    )]
+    Nameless,
+    /// The listener does not list the caller.
+    #[error("the caller of this certificate is not in listen.tls.callers")]
+    NotAdmitted,
+    /// The credential does not list the caller.
+    #[error("caller {} is not in credentials.{credential}.callers", .name.as_ref().map_or("without a certificate", Name::as_str))]
+    NotOfCredential {
+        /// The caller's name, if it has proved one.
+        name: Option<Name>,
+        /// The credential's name.
+        credential: String,
+    },
+}
+
+#[cfg(test)]
+mod tests;
