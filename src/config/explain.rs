@@ -69,7 +69,8 @@ impl Config {
 
     /// Keys and values in the order of `config/default.toml`.
     fn entries(&self) -> Vec<(String, Value)> {
-        let Self { listen, admin, upstream, credentials, limits, timeouts, shutdown, log, process, sources } = self;
+        let Self { listen, admin, upstream, credentials, webhook, limits, timeouts, shutdown, log, process, sources } =
+            self;
         let mut shown = Shown { sources, entries: Vec::new() };
         listen.show(&mut shown);
         admin.show(&mut shown);
@@ -77,6 +78,7 @@ impl Config {
         for (name, credential) in credentials {
             credential.show(name, &mut shown);
         }
+        webhook.show(&mut shown);
         limits.show(&mut shown);
         timeouts.show(&mut shown);
         shutdown.show(&mut shown);

@@ -175,9 +175,9 @@ impl Layers {
         table.unwrap_or_default().into_keys().collect()
     }
 
-    /// The inline key of the credential `name`.
-    pub(super) fn secret(&self, name: &str) -> Option<&Secret> {
-        self.secrets.get(name)
+    /// The inline key that `key` holds.
+    pub(super) fn secret(&self, key: &str) -> Option<&Secret> {
+        self.secrets.get(key)
     }
 
     /// Whether the proxy is one set for every program on the machine, not for us.
@@ -292,6 +292,9 @@ impl Layer {
                 (Place::Table, _) => return refused("must be a table of keys"),
                 (Place::Key, _) if name == "private_key" => {
                     return refused("never inline from a file; use private_key_file or the environment");
+                }
+                (Place::Key, _) if name == "webhook_public_key" => {
+                    return refused("not inline from a file; use webhook_public_key_file or the environment");
                 }
                 (Place::Key, _) => {}
             }

@@ -80,30 +80,12 @@ impl FromStr for RequiredHeader {
     type Err = NotARequiredHeader;
 
     fn from_str(text: &str) -> Result<Self, NotARequiredHeader> {
-        // Headers that clients or we set ourselves prove nothing, and taking one of them off would change the request.
-        const OTHERS: &[&str] = &[
-            "host",
-            "connection",
-            "content-length",
-            "content-type",
-            "transfer-encoding",
-            "expect",
-            "upgrade",
-            "origin",
-            "referer",
-            "cookie",
-            "credential",
-            "nonce",
-            "signature",
-            "x-request-id",
-            "x-wonder-signer-credential",
-        ];
         // The space tells a header from a URL, which may hold a password.
         let (name, value) = text.split_once(": ").ok_or(NotARequiredHeader::Form)?;
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
         let name = Some(name).filter(|name| name.bytes().all(plain)).and_then(|name| name.parse::<HeaderName>().ok());
         let name = name.ok_or(NotARequiredHeader::Form)?;
-        if OTHERS.contains(&name.as_str()) {
+        if has_a_meaning(&name) {
             return Err(NotARequiredHeader::Name);
         }
         let value = value.trim();
@@ -111,6 +93,28 @@ impl FromStr for RequiredHeader {
         let value = Some(value).filter(|_| visible).and_then(|value| value.parse().ok());
         Ok(Self { name, value: value.ok_or(NotARequiredHeader::Form)? })
     }
+}
+
+/// Whether clients or we ourselves set the header. Such a header proves nothing, and removing it would change the request.
+pub(super) fn has_a_meaning(name: &HeaderName) -> bool {
+    const OTHERS: &[&str] = &[
+        "host",
+        "connection",
+        "content-length",
+        "content-type",
+        "transfer-encoding",
+        "expect",
+        "upgrade",
+        "origin",
+        "referer",
+        "cookie",
+        "credential",
+        "nonce",
+        "signature",
+        "x-request-id",
+        "x-wonder-signer-credential",
+    ];
+    OTHERS.contains(&name.as_str())
 }
 
 /// As in the configuration.

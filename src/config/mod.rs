@@ -17,6 +17,7 @@
 //! * [`listener`]: where requests come from.
 //! * [`origin`]: where requests go.
 //! * [`proxy`]: the way out of the network, where there is only one.
+//! * [`webhook`]: where webhooks arrive and which application receives them; [`network`]: where they may come from.
 //! * [`credentials`]: who signs, and where the key is.
 //! * `layers`: defaults, files, environment and flags laid over one another; refuses what nobody knows.
 //! * `field`: how a row becomes reader, known key, variable and shown value.
@@ -35,6 +36,7 @@ pub(crate) mod file;
 mod keys;
 mod layers;
 pub mod listener;
+pub mod network;
 pub mod origin;
 pub mod proxy;
 mod schema;
@@ -42,12 +44,14 @@ pub mod sections;
 mod shapes;
 mod upstream;
 pub(crate) mod values;
+pub mod webhook;
 
 pub use credentials::{CredentialConfig, KeySource, Secret};
 pub use error::ConfigError;
 pub use explain::{Sources, explain};
 pub use layers::{Flags, Made};
 pub use listener::{ListenAddress, RequiredHeader};
+pub use network::Network;
 pub use origin::Origin;
 pub use proxy::Proxy;
 pub use schema::schema;
@@ -56,6 +60,7 @@ pub use sections::{
     Process, Shutdown, Timeouts, TlsVersion, Upstream,
 };
 pub use values::duration_of;
+pub use webhook::{Application, OriginalTarget, PathPrefix, Redis, RedisUrl, Webhook, WebhookTls};
 
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, time::Duration};
 
@@ -66,6 +71,7 @@ const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 const GIB: u64 = 1024 * MIB;
 const MILLISECOND: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
@@ -82,6 +88,8 @@ pub struct Config {
     /// Who signs, by name (1 to 64 of `a-z0-9_-`); `default` serves a caller who names none. May be empty, see
     /// [`Config::require_credential`].
     pub credentials: BTreeMap<String, CredentialConfig>,
+    /// The webhook listener.
+    pub webhook: Webhook,
     /// What is refused for size or number.
     pub limits: Limits,
     /// How long each step may take.
@@ -125,11 +133,13 @@ impl Config {
         let layers = Layers::gather(files, environment, flags, made)?;
         let credentials = CredentialConfig::read_all(&layers)?;
         let proxy_is_for_everyone = layers.proxy_is_for_everyone();
+        let webhook = Webhook::read(&layers)?.checked(&layers, &credentials)?;
         let mut config = Self {
             listen: Listen::read(&layers)?.checked(&layers)?,
             admin: Admin::read(&layers)?,
             upstream: Upstream::read(&layers)?.checked(&layers)?,
             credentials,
+            webhook,
             limits: Limits::read(&layers)?,
             timeouts: Timeouts::read(&layers)?,
             shutdown: Shutdown::read(&layers)?,
@@ -159,6 +169,7 @@ fn all_keys() -> Vec<Key> {
     Admin::keys(&mut all);
     Upstream::keys(&mut all);
     CredentialConfig::keys(&mut all);
+    Webhook::keys(&mut all);
     Limits::keys(&mut all);
     Timeouts::keys(&mut all);
     Shutdown::keys(&mut all);

@@ -9,7 +9,7 @@ use std::{
 };
 
 /// `https://host[:port]`, or `http://` to a loopback host.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Origin {
     tls: bool,
     host: Box<str>,
@@ -53,6 +53,14 @@ impl FromStr for Origin {
     type Err = OriginError;
 
     fn from_str(text: &str) -> Result<Self, OriginError> {
+        let origin = Self::parse(text)?;
+        if origin.tls || origin.is_loopback() { Ok(origin) } else { Err(OriginError::PlainHttp) }
+    }
+}
+
+impl Origin {
+    /// The same, and plain `http` to any host.
+    pub(super) fn parse(text: &str) -> Result<Self, OriginError> {
         let (scheme, rest) = text.split_once("://").ok_or(OriginError::Form)?;
         let tls = match scheme.to_ascii_lowercase().as_str() {
             "https" => true,
@@ -73,9 +81,6 @@ impl FromStr for Origin {
         }
         let (host, port) = split_port(authority)?;
         let host: Host = host.parse()?;
-        if !tls && !host.is_loopback() {
-            return Err(OriginError::PlainHttp);
-        }
         let default_port = if tls { 443 } else { 80 };
         let port = port.unwrap_or(default_port);
         let authority =
@@ -127,10 +132,6 @@ pub enum OriginError {
 pub(super) struct Host(Box<str>);
 
 impl Host {
-    fn is_loopback(&self) -> bool {
-        is_loopback(&self.0)
-    }
-
     /// The bare name or address.
     pub(super) fn into_inner(self) -> Box<str> {
         self.0

@@ -6,7 +6,10 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::HeaderValue;
 use zeroize::Zeroizing;
 
-use super::origin::{Host, Origin, split_port};
+use super::{
+    network::Network,
+    origin::{Host, Origin, split_port},
+};
 
 /// The key that sets it.
 pub(super) const KEY: &str = "upstream.proxy";
@@ -159,32 +162,15 @@ fn names(entry: &str, origin: &Origin) -> bool {
     if entry == "*" {
         return true;
     }
-    if let Ok(address) = origin.host().parse::<IpAddr>() {
-        if let Some((network, bits)) = entry.split_once('/') {
-            return network.parse().is_ok_and(|network| contains(network, bits, address));
-        }
-        if let Ok(named) = entry.parse::<IpAddr>() {
-            return named.to_canonical() == address.to_canonical();
-        }
+    if let Ok(address) = origin.host().parse::<IpAddr>()
+        && (entry.contains('/') || entry.parse::<IpAddr>().is_ok())
+    {
+        return entry.parse().is_ok_and(|network: Network| network.contains(address));
     }
     let Ok((name, port)) = split_port(entry) else { return false };
     let name = name.trim_start_matches("*.").trim_start_matches(['.', '[']).trim_end_matches(']').to_ascii_lowercase();
     let below = |host: &str| host.strip_suffix(&name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
     !name.is_empty() && port.is_none_or(|port| port == origin.port()) && below(origin.host())
-}
-
-fn contains(network: IpAddr, bits: &str, address: IpAddr) -> bool {
-    let Ok(bits) = bits.parse::<u32>() else { return false };
-    // How many low bits may differ; a shift by all of them leaves nothing to compare.
-    match (network, address) {
-        (IpAddr::V4(network), IpAddr::V4(address)) if bits <= 32 => {
-            (network.to_bits() ^ address.to_bits()).checked_shr(32 - bits).unwrap_or(0) == 0
-        }
-        (IpAddr::V6(network), IpAddr::V6(address)) if bits <= 128 => {
-            (network.to_bits() ^ address.to_bits()).checked_shr(128 - bits).unwrap_or(0) == 0
-        }
-        _ => false,
-    }
 }
 
 #[cfg(test)]

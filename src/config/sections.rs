@@ -107,6 +107,8 @@ section! {
     Limits {
         /// Bytes of a request body, default 1 MiB: it is held in memory to be signed.
         body: usize = "limits.body", size(1..=64 * MIB);
+        /// Bytes of a webhook's body, default 1 MiB: it is held in memory to be verified.
+        webhook_body: usize = "limits.webhook_body", size(1..=64 * MIB);
         /// Requests worked on at once, default 256; others wait for `timeouts.queue`.
         requests_in_flight: usize = "limits.requests_in_flight", count(1..=65_536);
         /// Downstream connections at once, default 1024.

@@ -30,8 +30,16 @@ pub(super) fn address() -> Json {
     pattern(&format!("^{ADDRESS}$"))
 }
 
+pub(super) fn listener() -> Json {
+    pattern(&format!("^{}$", one_listener()))
+}
+
+fn one_listener() -> String {
+    format!("({ADDRESS}|unix:/[^,]*[^,/])")
+}
+
 pub(super) fn listeners() -> Json {
-    let mut all = list(&format!("({ADDRESS}|unix:/[^,]*[^,/])"));
+    let mut all = list(&one_listener());
     all["anyOf"][0]["minItems"] = json!(1);
     all
 }
@@ -50,6 +58,18 @@ pub(super) fn header() -> Json {
 
 pub(super) fn origin() -> Json {
     pattern(&format!("^[Hh][Tt][Tt][Pp][Ss]?://{AUTHORITY}/?$"))
+}
+
+pub(super) fn application() -> Json {
+    pattern(&format!("^([Hh][Tt][Tt][Pp]://{AUTHORITY}/?|unix:/[^,]*[^,/])$"))
+}
+
+pub(super) fn networks() -> Json {
+    list("[0-9A-Fa-f.:]+(/[0-9]{1,3})?")
+}
+
+pub(super) fn redis() -> Json {
+    pattern(&format!(r"^rediss?://([A-Za-z0-9._-]+@)?{AUTHORITY}(/[0-9]{{0,5}})?$"))
 }
 
 pub(super) fn proxy() -> Json {

@@ -3,6 +3,7 @@
 mod layers;
 mod refusals;
 mod secrets;
+mod webhook;
 
 use std::{fs, path::Path, time::Duration};
 
@@ -110,9 +111,28 @@ fn the_defaults_are_those_of_the_design() {
     );
     assert!(config.credentials.is_empty());
     assert_eq!(
+        config.webhook,
+        Webhook {
+            address: None,
+            socket_mode: 0o600,
+            forward_to: None,
+            dangerous_allow_non_loopback_forward: false,
+            path_prefixes: vec![],
+            original_target: None,
+            tolerance: seconds(24 * 3600 + 30 * 60),
+            forward_timeout: seconds(20),
+            remember: 100_000,
+            source_addresses: vec![],
+            trusted_proxies: vec![],
+            tls: None,
+            redis: None,
+        }
+    );
+    assert_eq!(
         config.limits,
         Limits {
             body: 1_048_576,
+            webhook_body: 1_048_576,
             requests_in_flight: 256,
             connections: 1024,
             headers: 100,
@@ -179,7 +199,8 @@ fn every_key_of_the_defaults_file_is_shown() {
             || line.split_once(" = ").is_some_and(|(key, _)| !key.contains([' ', '`']))
     };
     // One of two keys that exclude one another: an AppID shows as such, and an inline key has no place in a file.
-    let is_shown = |line: &str| !line.starts_with("app_id_file") && !line.starts_with("private_key =");
+    let other = ["app_id_file", "private_key", "webhook_public_key", "original_target_prefix"];
+    let is_shown = |line: &str| other.iter().all(|key| !line.starts_with(&format!("{key} =")));
     let rows = include_str!("../../config/default.toml")
         .lines()
         .map(|line| line.strip_prefix("# ").unwrap_or(line))
@@ -188,7 +209,7 @@ fn every_key_of_the_defaults_file_is_shown() {
     let text = explained(&Given::new().file(&rows.collect::<Vec<_>>().join("\n")).config());
     let shown: Vec<&str> = text.lines().map(|line| line.split_once(" = ").unwrap().0).collect();
     let known: Vec<String> = keys::with_credential("default")
-        .filter(|key| !key.ends_with("app_id_file") && !key.ends_with("private_key"))
+        .filter(|key| other.iter().all(|other| !key.ends_with(&format!(".{other}"))))
         .collect();
     assert_eq!(shown, known);
 }
@@ -217,8 +238,25 @@ fn every_key_is_read() {
             [credentials.default]
             app_id = "{APP_ID}"
             private_key_file = "/key.pem"
+            webhook_public_key_file = "/webhook.pem"
+            webhook_forward_to = "http://shop:3000"
+            [webhook]
+            address = "0.0.0.0:3"
+            socket_mode = "0666"
+            forward_to = "unix:/app.sock"
+            dangerous_allow_non_loopback_forward = true
+            path_prefixes = ["/hooks/", "/"]
+            original_target_header = "X-Original-URI"
+            tolerance = "1h"
+            forward_timeout = "15s"
+            remember = 16
+            source_addresses = ["119.8.39.23/32", "10.0.0.0/8"]
+            trusted_proxies = ["::1"]
+            tls = {{ certificate_file = "/hook.crt", key_file = "/hook.key" }}
+            redis = {{ url = "rediss://signer@redis.internal/2", password_file = "/redis", ca_file = "/redis.pem", timeout = "17ms" }}
             [limits]
             body = "5B"
+            webhook_body = "6B"
             requests_in_flight = 6
             connections = 7
             headers = 18
@@ -283,7 +321,27 @@ upstream.pool_max_idle = 3
 upstream.max_connection_age = "4m"
 credentials.default.app_id = "{APP_ID}"
 credentials.default.private_key_file = "/key.pem"
+credentials.default.webhook_public_key_file = "/webhook.pem"
+credentials.default.webhook_forward_to = "http://shop:3000"
+webhook.address = "0.0.0.0:3"
+webhook.socket_mode = "0666"
+webhook.forward_to = "unix:/app.sock"
+webhook.dangerous_allow_non_loopback_forward = true
+webhook.path_prefixes = ["/hooks","/"]
+webhook.original_target_header = "x-original-uri"
+webhook.tolerance = "1h"
+webhook.forward_timeout = "15s"
+webhook.remember = 16
+webhook.source_addresses = ["119.8.39.23","10.0.0.0/8"]
+webhook.trusted_proxies = ["::1"]
+webhook.tls.certificate_file = "/hook.crt"
+webhook.tls.key_file = "/hook.key"
+webhook.redis.url = "rediss://signer@redis.internal:6379/2"
+webhook.redis.password_file = "/redis"
+webhook.redis.ca_file = "/redis.pem"
+webhook.redis.timeout = "17ms"
 limits.body = "5B"
+limits.webhook_body = "6B"
 limits.requests_in_flight = 6
 limits.connections = 7
 limits.headers = 18

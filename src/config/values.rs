@@ -204,13 +204,10 @@ pub(super) fn hosts() -> Kind<Vec<String>> {
 
 fn parse_hosts(value: &Value) -> Result<Vec<String>, String> {
     let wanted = || "must be a list of host names without port; write for example [\"signer.internal\"]".to_owned();
-    let names: Vec<&str> = match value {
-        Value::Array(_, values) => values.iter().map(Value::as_str).collect::<Option<_>>().ok_or_else(wanted)?,
-        Value::String(_, text) if text.trim().is_empty() => Vec::new(),
-        Value::String(_, text) => separated(text)?,
-        _ => return Err(wanted()),
-    };
-    names.into_iter().map(|name| name.parse().map(|host: Host| host.in_authority()).map_err(|_| wanted())).collect()
+    texts(value, wanted)?
+        .into_iter()
+        .map(|name| name.parse().map(|host: Host| host.in_authority()).map_err(|_| wanted()))
+        .collect()
 }
 
 /// Names of callers in their certificates, as a list or separated by commas. `other` is the metrics' label of all other callers.
@@ -225,17 +222,30 @@ fn parse_callers(value: &Value) -> Result<Vec<Name>, String> {
          write for example [\"shop\"]"
             .to_owned()
     };
-    let names: Vec<&str> = match value {
-        Value::Array(_, values) => values.iter().map(Value::as_str).collect::<Option<_>>().ok_or_else(wanted)?,
-        Value::String(_, text) if text.trim().is_empty() => Vec::new(),
-        Value::String(_, text) => separated(text)?,
-        _ => return Err(wanted()),
-    };
     let name = |text: &str| match text.parse::<Name>() {
         Ok(name) if name.as_str() != "other" && !text.contains(',') => Ok(name),
         _ => Err(wanted()),
     };
-    names.into_iter().map(name).collect()
+    texts(value, wanted)?.into_iter().map(name).collect()
+}
+
+/// A list of texts with a form of their own, or such texts separated by commas; `schema` describes it for editors.
+pub(super) fn items_of<T: FromStr<Err: Display> + Display + 'static>(schema: Json) -> Kind<Vec<T>> {
+    let parse = |value: &Value| {
+        let items = texts(value, || "must be a list of texts".to_owned())?;
+        items.into_iter().map(|item| item.parse().map_err(|error: T::Err| error.to_string())).collect()
+    };
+    kind(parse, |items: &Vec<T>| items.iter().map(ToString::to_string).collect(), schema)
+}
+
+/// The items of a list; in a text they are separated by commas.
+fn texts(value: &Value, wanted: impl Fn() -> String) -> Result<Vec<&str>, String> {
+    match value {
+        Value::Array(_, values) => values.iter().map(Value::as_str).collect::<Option<_>>().ok_or_else(wanted),
+        Value::String(_, text) if text.trim().is_empty() => Ok(Vec::new()),
+        Value::String(_, text) => separated(text),
+        _ => Err(wanted()),
+    }
 }
 
 /// A path. That of a key is at times confused with the key itself, which must then not be repeated as if it were a path.

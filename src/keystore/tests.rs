@@ -20,7 +20,10 @@ static PEM: LazyLock<String> =
 
 fn credentials(private_key: KeySource) -> BTreeMap<String, CredentialConfig> {
     let app_id = APP_ID.parse().unwrap();
-    BTreeMap::from([("default".to_owned(), CredentialConfig { app_id, private_key })])
+    BTreeMap::from([(
+        "default".to_owned(),
+        CredentialConfig { app_id, private_key, webhook_public_key: None, webhook_forward_to: None },
+    )])
 }
 
 fn load_file(path: &Path) -> Result<Keystore, KeystoreError> {

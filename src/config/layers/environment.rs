@@ -20,7 +20,7 @@ use crate::config::{
 pub(super) struct Variables {
     /// One per variable.
     pub(super) layers: Vec<Layer>,
-    /// Inline keys by the credential's name.
+    /// Inline keys by the name of the key in the configuration.
     pub(super) secrets: BTreeMap<String, Secret>,
     /// The proxy that is set for every program on the machine.
     pub(super) proxy: Option<Layer>,
@@ -75,9 +75,10 @@ pub(super) fn read(variables: impl IntoIterator<Item = (OsString, OsString)>) ->
             if !keys::is_credential_name(credential) {
                 return Err(refused("a credential's name is 1 to 64 of a-z, 0-9, \"_\" and \"-\"".to_owned()));
             }
-            if last == "private_key" {
+            // A private key in place of the public one is refused later, and not repeated either.
+            if matches!(last, "private_key" | "webhook_public_key") {
                 if !trimmed(&value).is_empty() {
-                    found.secrets.insert(credential.to_owned(), Secret::new(value));
+                    found.secrets.insert(key.clone(), Secret::new(value));
                     found.layers.push(Layer::of_one(layer, &key, INLINE));
                 }
                 continue;
