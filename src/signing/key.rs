@@ -1,21 +1,22 @@
 //! RSA keys: read, checked, used. The only file that names a crate for asymmetric cryptography.
 //!
-//! `rsa` reads, checks and makes keys and verifies with the public ones. The private-key operation is done by
-//! aws-lc-rs alone: it is constant-time and several times faster, where `rsa` is open to timing (RUSTSEC-2023-0071).
+//! `rsa` reads, checks and makes keys, and undoes signatures for the diagnosis. aws-lc-rs signs and verifies: its private-key
+//! operation is constant-time, where that of `rsa` is open to timing (RUSTSEC-2023-0071), and both directions are several times faster.
 
 use std::{borrow::Cow, fmt, ops::Deref};
 
-use aws_lc_rs::{rand::SystemRandom, signature::RSA_PKCS1_SHA256};
+use aws_lc_rs::{
+    rand::SystemRandom,
+    signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaPublicKeyComponents},
+};
 use rsa::{
     BigUint, Pss, RsaPrivateKey, RsaPublicKey,
     pkcs1::{self, DecodeRsaPrivateKey as _, DecodeRsaPublicKey as _, EncodeRsaPrivateKey as _, UintRef},
-    pkcs1v15,
     pkcs8::{
         EncodePrivateKey as _, EncodePublicKey as _, LineEnding, ObjectIdentifier, PrivateKeyInfo,
         spki::{AlgorithmIdentifierRef, SubjectPublicKeyInfoRef},
     },
     rand_core::CryptoRngCore,
-    signature::Verifier as _,
     traits::PublicKeyParts as _,
 };
 use sha2::{Digest as _, Sha256};
@@ -124,7 +125,8 @@ impl fmt::Debug for SigningKey {
 /// A public key.
 #[derive(Clone)]
 pub struct VerifyingKey {
-    key: pkcs1v15::VerifyingKey<Sha256>,
+    key: RsaPublicKey,
+    verifier: ParsedPublicKey,
     bits: usize,
     fingerprint: String,
 }
@@ -186,7 +188,9 @@ impl VerifyingKey {
         let der = key.to_public_key_der().map_err(|_| KeyError::Damaged)?;
         let digest = Sha256::digest(der.as_bytes());
         let fingerprint = format!("{:08x}", u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]));
-        Ok(Self { key: pkcs1v15::VerifyingKey::new(key), bits, fingerprint })
+        let (n, e) = (key.n().to_bytes_be(), key.e().to_bytes_be());
+        let verifier = RsaPublicKeyComponents { n, e }.to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256);
+        Ok(Self { verifier: verifier.map_err(|_| KeyError::Inconsistent)?, key, bits, fingerprint })
     }
 
     /// The SPKI PEM text, as Wonder's portal takes it.
@@ -194,8 +198,7 @@ impl VerifyingKey {
     /// # Errors
     /// None that a key which was read can meet.
     pub fn to_pem(&self) -> Result<String, KeyError> {
-        let key: &RsaPublicKey = self.key.as_ref();
-        key.to_public_key_pem(LineEnding::LF).map_err(|_| KeyError::Damaged)
+        self.key.to_public_key_pem(LineEnding::LF).map_err(|_| KeyError::Damaged)
     }
 
     /// Size of the modulus in bits.
@@ -212,13 +215,13 @@ impl VerifyingKey {
 
     /// Whether `signature` is a RSASSA-PKCS1-v1_5 SHA-256 signature over `message` by this key's other half.
     pub(super) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
-        pkcs1v15::Signature::try_from(signature).is_ok_and(|signature| self.key.verify(message, &signature).is_ok())
+        self.verifier.verify_sig(message, signature).is_ok()
     }
 
     /// What `signature` was made over, for the diagnosis of one that does not verify: the public-key operation undone,
     /// the padding taken off (RFC 8017 §5.2.2 and §9.2). It decides nothing; [`verify`](Self::verify) does.
     pub(super) fn recover(&self, signature: &[u8]) -> Recovered {
-        let key: &RsaPublicKey = self.key.as_ref();
+        let key = &self.key;
         if signature.len() != key.size() {
             return Recovered::OtherLength;
         }
@@ -240,7 +243,7 @@ impl VerifyingKey {
 
     /// Whether `signature` is a RSASSA-PSS SHA-256 signature over `message`, with a salt of one of the usual lengths.
     pub(super) fn is_pss(&self, message: &[u8], signature: &[u8]) -> bool {
-        let key: &RsaPublicKey = self.key.as_ref();
+        let key = &self.key;
         let digest = Sha256::digest(message);
         let longest = key.size() - digest.len() - 2;
         [digest.len(), longest, 0]
@@ -248,6 +251,15 @@ impl VerifyingKey {
             .any(|salt| key.verify(Pss::new_with_salt::<Sha256>(salt), &digest, signature).is_ok())
     }
 }
+
+/// The same modulus and exponent, in whatever form they were read.
+impl PartialEq for VerifyingKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+}
+
+impl Eq for VerifyingKey {}
 
 /// What a signature holds when the public key undoes it.
 pub(super) enum Recovered {
@@ -423,10 +435,7 @@ fn only<K>(
 ) -> Result<K, KeyError> {
     let (first, others) = blocks.split_first().ok_or(KeyError::NoPem)?;
     let first = read(first)?;
-    let is_first = |other: K| -> bool {
-        let halves: [&RsaPublicKey; 2] = [public(&first).key.as_ref(), public(&other).key.as_ref()];
-        halves[0] == halves[1]
-    };
+    let is_first = |other: K| public(&first) == public(&other);
     if others.iter().all(|other| read(other).is_ok_and(is_first)) { Ok(first) } else { Err(KeyError::Several) }
 }
 

@@ -138,7 +138,7 @@ fn names_der_for_what_it_is() {
 #[test]
 fn reads_a_public_key_in_pkcs1_form() {
     let (_, key) = KnownAnswers::load().key("rsa3072-pkcs8");
-    let inner: &RsaPublicKey = key.key.as_ref();
+    let inner = &key.key;
     let text = rsa::pkcs1::EncodeRsaPublicKey::to_pkcs1_pem(inner, LineEnding::CRLF).unwrap();
     assert!(text.starts_with("-----BEGIN RSA PUBLIC KEY-----\r\n"));
     assert_eq!(public(&text).unwrap().fingerprint(), key.fingerprint());
