@@ -16,7 +16,7 @@ use crate::{
         respond,
         upstream::{Handover, Upstream},
     },
-    signing::{self, Nonce, RequestTime, Stamp, diagnosis::clock::TOLERANCE_SECONDS},
+    signing::{self, Nonce, RequestTime, Stamp, window::REQUEST_TOLERANCE_SECONDS},
 };
 
 /// Wonder's call without side effects (`deploy/docs/wonder.md` §1).
@@ -246,14 +246,16 @@ fn clock(skew: Option<i64>) -> (String, String) {
     };
     let off = skew.unsigned_abs();
     let side = if skew < 0 { "behind" } else { "ahead of" };
-    if off > TOLERANCE_SECONDS {
+    if off > REQUEST_TOLERANCE_SECONDS {
         let first = format!(
-            "the clock of this machine is {off} s {side} Wonder's, which rejects more than {TOLERANCE_SECONDS} s: correct it first; "
+            "the clock of this machine is {off} s {side} Wonder's, which rejects more than {REQUEST_TOLERANCE_SECONDS} s: correct it first; "
         );
         (format!("clock {skew:+} s against theirs"), first)
     } else if off >= CLOCK_WARNING {
         (
-            format!("clock {skew:+} s against theirs, which is much: correct it before it is {TOLERANCE_SECONDS} s"),
+            format!(
+                "clock {skew:+} s against theirs, which is much: correct it before it is {REQUEST_TOLERANCE_SECONDS} s"
+            ),
             String::new(),
         )
     } else {

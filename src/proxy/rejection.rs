@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::signing::diagnosis::clock::TOLERANCE_SECONDS;
+use crate::signing::window::REQUEST_TOLERANCE_SECONDS;
 
 /// The cause for the log line; `None` for an answer with which Wonder accepted the authentication. `clock` is how many seconds
 /// this host's clock is ahead of Wonder's.
@@ -16,14 +16,14 @@ pub(super) fn cause(status: StatusCode, clock: f64) -> Option<String> {
     }
     let side = if clock <= -0.5 { "behind" } else { "ahead of" };
     let clock = clock.abs();
-    Some(if clock <= Duration::from_secs(TOLERANCE_SECONDS).as_secs_f64() {
+    Some(if clock <= Duration::from_secs(REQUEST_TOLERANCE_SECONDS).as_secs_f64() {
         format!(
             "Wonder rejected the authentication, and not for the clock, which is {clock:.0} s {side} Wonder's: check key, AppID, \
              environment and egress address (wonder-signer check --echo)"
         )
     } else {
         format!(
-            "Wonder rejected the authentication: the clock is {clock:.0} s {side} Wonder's, which accepts {TOLERANCE_SECONDS} s; \
+            "Wonder rejected the authentication: the clock is {clock:.0} s {side} Wonder's, which accepts {REQUEST_TOLERANCE_SECONDS} s; \
              correct the host's clock"
         )
     })

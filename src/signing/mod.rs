@@ -20,14 +20,19 @@
 //! * [`credential`]: the words of the three headers: AppID, request time, nonce, credential.
 //! * [`message`]: what is signed, built by one function for both directions.
 //! * [`key`]: the keys; the only file that names a crypto crate for RSA.
+//! * [`headers`]: the signature headers, each exactly once; [`window`]: how far a request time may lie from now.
+//! * [`webhook`]: the verification and the signature of webhooks.
 //! * [`diagnosis`]: which usual mistake explains a signature that does not verify.
 
 pub mod credential;
 pub mod diagnosis;
 mod form;
+pub mod headers;
 pub mod key;
 pub mod message;
 mod pem;
+pub mod webhook;
+pub mod window;
 
 pub use credential::{AppId, Credential, Nonce, RequestTime, Stamp};
 pub use key::{KeyError, SigningKey, VerifyingKey};

@@ -18,7 +18,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use bytes::Bytes;
-use http::{HeaderMap, header, request::Parts};
+use http::{header, request::Parts};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
 use super::{Clock, refusal::Refusal};
@@ -26,6 +26,8 @@ use crate::signing::{
     self, AppId, Credential, Nonce, Stamp, VerifyError, VerifyingKey,
     credential::CredentialError,
     diagnosis::{self, Claim, Mistake},
+    headers::{Fault, Header, HeaderError, Headers},
+    window::{OutsideWindow, REQUEST_TOLERANCE_SECONDS, Window},
 };
 
 /// The largest body taken, in bytes.
@@ -34,8 +36,6 @@ pub(super) const BODY_LIMIT: usize = 2 * 1024 * 1024;
 const LARGEST_EXPLAINED: usize = 64 * 1024;
 /// How long a body may take to arrive.
 const BODY_TIME: Duration = Duration::from_secs(30);
-/// How far the request time may be from ours, in seconds, either way (`deploy/docs/wonder.md` §2.2).
-const WINDOW: u64 = 1800;
 /// How many nonces one generation holds.
 const GENERATION: usize = 1 << 20;
 
@@ -53,29 +53,24 @@ impl Gate {
 
     /// Verifies one request. The steps and their order are those of the refusals in the code below.
     fn verify(&self, head: &Parts, body: &Bytes) -> Result<(), Refusal> {
-        let credential = only(&head.headers, "Credential")?;
-        let nonce = only(&head.headers, "Nonce")?;
-        let signature = only(&head.headers, "Signature")?;
-
-        let credential = credential.ok_or(CredentialError::Parts).and_then(str::parse::<Credential>);
-        let credential = credential.map_err(Refusal::Credential)?;
+        let headers = Headers::from(&head.headers);
+        let [credential, nonce, signature] =
+            [Header::Credential, Header::Nonce, Header::Signature].map(|header| headers.one(header));
+        let credential: Credential = credential?.parse().map_err(Refusal::Credential)?;
+        let (nonce, signature) = (nonce?, signature?);
         let (_, key) = self.apps.iter().find(|(app_id, _)| *app_id == credential.app_id).ok_or(Refusal::UnknownApp)?;
 
-        let now = (self.clock)().unix_seconds();
-        let then = credential.request_time.unix_seconds();
-        if now.saturating_sub(then) > WINDOW {
-            return Err(Refusal::TooOld(now - then));
-        }
-        if then.saturating_sub(now) > WINDOW {
-            return Err(Refusal::TooNew(then - now));
-        }
+        let now = (self.clock)();
+        Window::REQUEST.check(credential.request_time, now).map_err(|outside| match outside {
+            OutsideWindow::TooOld(seconds) => Refusal::TooOld(seconds),
+            OutsideWindow::InFuture(seconds) => Refusal::TooNew(seconds),
+        })?;
 
-        let nonce: Nonce = nonce.and_then(|nonce| nonce.parse().ok()).ok_or(Refusal::NonceFormat)?;
+        let nonce: Nonce = nonce.parse().map_err(|_| Refusal::NonceFormat)?;
         if self.used.lock().unwrap_or_else(PoisonError::into_inner).contains(&nonce) {
             return Err(Refusal::NonceReplayed);
         }
 
-        let signature = signature.filter(|text| !text.is_empty()).ok_or(Refusal::SignatureEncoding)?;
         let stamp = Stamp { request_time: credential.request_time, nonce };
         let target = head.uri.path_and_query().map_or("", |target| target.as_str());
         let method = head.method.as_str();
@@ -95,7 +90,7 @@ impl Gate {
 
         // Only a request that was rightly signed uses its nonce up. Two copies at the same moment may both come this
         // far; one of them is first here.
-        if self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(nonce, now) {
+        if self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(nonce, now.unix_seconds()) {
             Ok(())
         } else {
             Err(Refusal::NonceReplayed)
@@ -144,14 +139,17 @@ async fn collect(body: Body) -> Result<Bytes, Refusal> {
     }
 }
 
-/// The value of a header that must be there exactly once; `None` when it is not ASCII text.
-fn only<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, Refusal> {
-    let mut values = headers.get_all(name).iter();
-    let value = values.next().ok_or(Refusal::HeaderMissing(name))?;
-    if values.next().is_some() {
-        return Err(Refusal::HeaderRepeated(name));
+/// A header that is there once but empty, too long or not ASCII is malformed like one with other wrong text.
+impl From<HeaderError> for Refusal {
+    fn from(HeaderError { header, fault }: HeaderError) -> Self {
+        match (fault, header) {
+            (Fault::Missing, _) => Self::HeaderMissing(header.name()),
+            (Fault::Repeated, _) => Self::HeaderRepeated(header.name()),
+            (_, Header::Nonce) => Self::NonceFormat,
+            (_, Header::Signature) => Self::SignatureEncoding,
+            (_, Header::Credential | Header::Action) => Self::Credential(CredentialError::Parts),
+        }
     }
-    Ok(value.to_str().ok())
 }
 
 /// The nonces of the last hour or two, in two generations of which the older is forgotten as a whole.
@@ -173,7 +171,7 @@ impl UsedNonces {
 
     /// Says whether the nonce was new.
     fn insert(&mut self, nonce: Nonce, now: u64) -> bool {
-        if now.saturating_sub(self.since) > 2 * WINDOW || self.young.len() >= GENERATION {
+        if now.saturating_sub(self.since) > 2 * REQUEST_TOLERANCE_SECONDS || self.young.len() >= GENERATION {
             self.old = std::mem::take(&mut self.young);
             self.since = now;
         }

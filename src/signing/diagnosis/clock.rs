@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use crate::signing::RequestTime;
-
-/// How far a request time may lie from Wonder's own, in seconds (`deploy/docs/wonder.md` §2.2).
-pub const TOLERANCE_SECONDS: u64 = 1800;
+use crate::signing::{
+    RequestTime,
+    window::{REQUEST_TOLERANCE_SECONDS, Window},
+};
 
 /// A clock that shows local time may also be a little wrong, in seconds.
 const DRIFT_SECONDS: i64 = 120;
@@ -52,10 +52,10 @@ impl Clock {
     /// Compares a request time with the time `now`.
     #[must_use]
     pub fn judge(request_time: RequestTime, now: RequestTime) -> Self {
-        let off = request_time.unix_seconds().cast_signed() - now.unix_seconds().cast_signed();
-        if off.unsigned_abs() <= TOLERANCE_SECONDS {
+        if Window::REQUEST.check(request_time, now).is_ok() {
             return Self::Right;
         }
+        let off = request_time.unix_seconds().cast_signed() - now.unix_seconds().cast_signed();
         let near = |wanted: i64| (off - wanted).abs() <= DRIFT_SECONDS;
         let hour = request_time.unix_seconds() % 86_400 / 3600;
         // At 13:00 such a clock shows 01, at midnight 12.
@@ -80,7 +80,7 @@ impl fmt::Display for Clock {
             Self::Off(seconds) => {
                 let way = if seconds < 0 { "behind" } else { "ahead" };
                 let seconds = seconds.unsigned_abs();
-                write!(f, "the request time is {seconds} s {way}; Wonder rejects it beyond {TOLERANCE_SECONDS} s")
+                write!(f, "the request time is {seconds} s {way}; Wonder rejects it beyond {REQUEST_TOLERANCE_SECONDS} s")
             }
         }
     }

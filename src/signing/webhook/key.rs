@@ -1,0 +1,46 @@
+//! The webhook public key. An AppID has two key pairs: one whose private half the merchant holds, for requests; one whose private half
+//! Wonder holds, for webhooks. To confuse them is the commonest mistake, so it is refused by name.
+
+use crate::signing::{KeyError, VerifyingKey};
+
+/// Reads a webhook public key: PEM (`PUBLIC KEY` or `RSA PUBLIC KEY`, its line ends real or written `\n`), DER, or base64 or hex of
+/// either. `request_keys` are the public halves of the merchant's own request keys, none of which can be a webhook key.
+///
+/// # Errors
+/// [`WebhookKeyError`], which names what was found and where the right key is.
+pub fn public_key<'a>(
+    bytes: &[u8],
+    request_keys: impl IntoIterator<Item = &'a VerifyingKey>,
+) -> Result<VerifyingKey, WebhookKeyError> {
+    let key = VerifyingKey::read(bytes).map_err(|error| match error {
+        KeyError::PrivateKey => WebhookKeyError::Private,
+        other => WebhookKeyError::Unreadable(other),
+    })?;
+    if request_keys.into_iter().any(|request_key| *request_key == key) {
+        return Err(WebhookKeyError::RequestKey { fingerprint: key.fingerprint().to_owned() });
+    }
+    Ok(key)
+}
+
+/// Why a text is no webhook public key. No part of the text is repeated.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WebhookKeyError {
+    /// A private key.
+    #[error(
+        "is a private key, which no webhook is verified with; the webhook key is the one that Wonder's portal shows as \"Webhook \
+         Public Key\" when the AppID is created"
+    )]
+    Private,
+    /// The public half of the merchant's own key.
+    #[error(
+        "is the public half of your own request key (fingerprint {fingerprint}), which signs no webhook; the webhook key is the one \
+         that Wonder's portal shows as \"Webhook Public Key\" when the AppID is created"
+    )]
+    RequestKey {
+        /// Of the key.
+        fingerprint: String,
+    },
+    /// No RSA public key at all.
+    #[error("{0}")]
+    Unreadable(KeyError),
+}

@@ -1,0 +1,217 @@
+//! Webhooks: the verification of one delivery, and the signature of one (`deploy/docs/wonder.md` §3).
+//!
+//! A delivery is signed like a request, by Wonder's webhook key, over the target and the body that the receiver's server gets. The
+//! target and the body are therefore verified exactly as they arrived: a proxy that rewrites one of them breaks the signature, and
+//! nothing here guesses what they were before. `Content-Type` and `X-Action` are not signed.
+//!
+//! ```
+//! # use wonder_signer::signing::{AppId, SigningKey, Stamp, webhook::{self, Accepted, Delivery, Refusal}};
+//! # fn example(key: &SigningKey, app_id: &AppId, stamp: &Stamp) -> Result<(), Box<dyn std::error::Error>> {
+//! use wonder_signer::signing::{headers::Headers, window::Window};
+//!
+//! let body = br#"{"number":"93000120417"}"#;
+//! let signed = webhook::sign(key, app_id, stamp, "/hooks/wonder?src=w", &[body])?;
+//! let headers = Headers::collect([
+//!     (&b"Credential"[..], signed.credential.as_bytes()),
+//!     (b"Nonce", signed.nonce.as_bytes()),
+//!     (b"Signature", signed.signature.as_bytes()),
+//! ]);
+//! let accepted = Accepted { name: "default", app_id, key: key.verifying_key() };
+//! let delivery = Delivery { method: "POST", target: b"/hooks/wonder", headers, body: &[body] };
+//! let verdict = webhook::verify(&delivery, [accepted], stamp.request_time, Window::REQUEST);
+//! assert_eq!(verdict.unwrap_err(), Refusal::SignatureMismatch); // the query is missing
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Layout
+//!
+//! * `refusal`: every reason to refuse a delivery, with its stable name and its likely cause.
+//! * `key`: the webhook public key, in every encoding that the portal and environment variables give it.
+
+mod key;
+mod refusal;
+
+use std::fmt;
+
+use sha2::{Digest as _, Sha256};
+
+pub use key::{WebhookKeyError, public_key};
+pub use refusal::Refusal;
+
+use super::{
+    AppId, Credential, Nonce, RequestTime, SignError, Signed, SigningKey, Stamp, VerifyError, VerifyingKey,
+    headers::{Header, Headers},
+    window::Window,
+};
+
+/// The only method of a delivery.
+pub const METHOD: &str = "POST";
+
+/// One delivery as it arrived.
+#[derive(Clone, Copy)]
+pub struct Delivery<'a, B> {
+    /// The method of the request line.
+    pub method: &'a str,
+    /// Path and query of the request line, byte for byte.
+    pub target: &'a [u8],
+    /// The headers.
+    pub headers: Headers<'a>,
+    /// The body, byte for byte, in any number of chunks.
+    pub body: &'a [B],
+}
+
+/// A webhook key that is accepted, with the credential it belongs to. An AppID may have several.
+#[derive(Debug, Clone, Copy)]
+pub struct Accepted<'a> {
+    /// The credential's name in the configuration.
+    pub name: &'a str,
+    /// The AppID that Wonder sends with this key's signatures.
+    pub app_id: &'a AppId,
+    /// The webhook public key.
+    pub key: &'a VerifyingKey,
+}
+
+/// A delivery that Wonder signed. Only [`verify`] makes one.
+#[derive(Clone, Copy)]
+pub struct Verified<'a> {
+    name: &'a str,
+    app_id: &'a AppId,
+    stamp: Stamp,
+    signature: &'a str,
+    action: Option<&'a str>,
+}
+
+impl<'a> Verified<'a> {
+    /// The name of the credential whose key verified it.
+    #[must_use]
+    pub fn credential_name(&self) -> &'a str {
+        self.name
+    }
+
+    /// The AppID.
+    #[must_use]
+    pub fn app_id(&self) -> &'a AppId {
+        self.app_id
+    }
+
+    /// When Wonder signed it.
+    #[must_use]
+    pub fn request_time(&self) -> RequestTime {
+        self.stamp.request_time
+    }
+
+    /// The nonce.
+    #[must_use]
+    pub fn nonce(&self) -> Nonce {
+        self.stamp.nonce
+    }
+
+    /// The `X-Action` header. It is **not signed**: the body alone says what happened.
+    #[must_use]
+    pub fn action(&self) -> Option<&'a str> {
+        self.action
+    }
+
+    /// SHA-256 of credential, nonce and signature: the same for each copy of a delivery, and for no other delivery.
+    #[must_use]
+    pub fn identity(&self) -> [u8; 32] {
+        let credential = Credential { app_id: self.app_id.clone(), request_time: self.stamp.request_time };
+        let mut digest = Sha256::new();
+        for part in [&credential.to_string(), self.stamp.nonce.as_str(), self.signature] {
+            digest.update(part);
+            digest.update(b"\n");
+        }
+        digest.finalize().into()
+    }
+}
+
+impl fmt::Debug for Verified<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verified").field("name", &self.name).field("stamp", &self.stamp).finish_non_exhaustive()
+    }
+}
+
+/// Verifies one delivery against the webhook keys that are `accepted`, at the time `now`.
+///
+/// The cheap checks come first, so that most forgeries cost no RSA operation. Nothing is tried twice with a guess. Whether the same
+/// delivery was seen before is for the caller to decide, by its [`identity`](Verified::identity).
+///
+/// # Errors
+/// The first [`Refusal`] in the order of the checks.
+pub fn verify<'a, B: AsRef<[u8]>>(
+    delivery: &Delivery<'a, B>,
+    accepted: impl IntoIterator<Item = Accepted<'a>>,
+    now: RequestTime,
+    window: Window,
+) -> Result<Verified<'a>, Refusal> {
+    if delivery.method != METHOD {
+        return Err(Refusal::Method);
+    }
+    let target = origin_form(delivery.target).ok_or(Refusal::Target)?;
+
+    let headers = &delivery.headers;
+    let credential = headers.one(Header::Credential).map_err(Refusal::Header)?;
+    let nonce = headers.one(Header::Nonce).map_err(Refusal::Header)?;
+    let signature = headers.one(Header::Signature).map_err(Refusal::Header)?;
+    let action = headers.at_most_one(Header::Action).map_err(Refusal::Header)?;
+
+    let credential: Credential = credential.parse().map_err(Refusal::Credential)?;
+    let nonce: Nonce = nonce.parse().map_err(Refusal::Credential)?;
+    let stamp = Stamp { request_time: credential.request_time, nonce };
+
+    let mut only_case = false;
+    let mut keys = accepted
+        .into_iter()
+        .filter(|accepted| {
+            let (known, sent) = (accepted.app_id.as_str(), credential.app_id.as_str());
+            only_case |= known != sent && known.eq_ignore_ascii_case(sent);
+            known == sent
+        })
+        .peekable();
+    if keys.peek().is_none() {
+        drop(keys);
+        return Err(Refusal::AppIdUnknown { only_case });
+    }
+    window.check(stamp.request_time, now).map_err(|outside| Refusal::outside(outside, stamp.request_time, now))?;
+
+    if headers.has_content_encoding() {
+        return Err(Refusal::ContentEncoding);
+    }
+    if delivery.body.iter().all(|chunk| chunk.as_ref().is_empty()) {
+        return Err(Refusal::BodyEmpty);
+    }
+    for Accepted { name, app_id, key } in keys {
+        match super::verify(key, &stamp, METHOD, target, delivery.body, signature) {
+            Ok(()) => return Ok(Verified { name, app_id, stamp, signature, action }),
+            Err(VerifyError::Encoding) => return Err(Refusal::SignatureEncoding),
+            Err(VerifyError::Mismatch) => {}
+        }
+    }
+    Err(Refusal::SignatureMismatch)
+}
+
+/// The target as text, when it has origin form (RFC 9112 §3.2.1): a slash, then visible ASCII without a fragment.
+fn origin_form(target: &[u8]) -> Option<&str> {
+    let visible = target.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'#');
+    std::str::from_utf8(target).ok().filter(|text| visible && text.starts_with('/'))
+}
+
+/// Signs one delivery, as Wonder does: for the simulator, for `send-webhook`, for tests.
+///
+/// `target` is path and query of the callback URL as they will be sent.
+///
+/// # Errors
+/// When the private-key operation fails, which a key that was read successfully does not do.
+pub fn sign<B: AsRef<[u8]>>(
+    key: &SigningKey,
+    app_id: &AppId,
+    stamp: &Stamp,
+    target: &str,
+    body: &[B],
+) -> Result<Signed, SignError> {
+    super::sign(key, app_id, stamp, METHOD, target, body)
+}
+
+#[cfg(test)]
+mod tests;
