@@ -62,6 +62,29 @@ pub fn signature_message<B: AsRef<[u8]>>(stamp: &Stamp, method: &str, target: &s
     SignatureMessage(hex(&mac.finalize().into_bytes().into()))
 }
 
+/// The three HMAC values of a request, each as lower-case hex.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Chain {
+    /// Over the request time, with the nonce as key.
+    pub first: String,
+    /// Over the algorithm name, with the first as key.
+    pub second: String,
+    /// Over the pre-sign string, with the second as key: the signature message.
+    pub message: SignatureMessage,
+}
+
+impl Chain {
+    /// Computes what [`signature_message`] computes, and keeps each step.
+    #[must_use]
+    pub fn of<B: AsRef<[u8]>>(stamp: &Stamp, method: &str, target: &str, body: &[B]) -> Self {
+        let first = hmac(stamp.nonce.as_str().as_bytes(), stamp.request_time.to_text().as_bytes());
+        let second = hmac(&first, ALGORITHM.as_bytes());
+        let text = |value: Output<HmacSha256>| hex(&value.into()).iter().map(|&digit| char::from(digit)).collect();
+        let message = signature_message(stamp, method, target, body);
+        Self { first: text(first), second: text(second), message }
+    }
+}
+
 /// Whether a body has bytes but white space alone, in which case Wonder's own SDKs disagree on whether it is signed
 /// (`deploy/docs/wonder.md` §2.5), so that it cannot be signed safely.
 ///

@@ -24,9 +24,11 @@ mod target;
 pub use clock::Clock;
 pub use mistake::Mistake;
 
+use std::cell::Cell;
+
 use sha2::{Digest as _, Sha256};
 
-use super::{Credential, Nonce, Stamp, VerifyingKey, key::Recovered, signature_message};
+use super::{Credential, Nonce, Stamp, VerifyingKey, key::Recovered, message::pre_sign, signature_message};
 
 /// A body above this length, in bytes, is hashed only as it is and as left out.
 const LONGEST_BODY: usize = 1024 * 1024;
@@ -59,13 +61,24 @@ impl Claim<'_> {
 /// Names the mistake that explains why `claim` does not verify under `key`; `None` when it does verify.
 #[must_use]
 pub fn diagnose(key: &VerifyingKey, claim: &Claim<'_>) -> Option<Mistake> {
+    diagnose_with_place(key, claim).map(|(mistake, _)| mistake)
+}
+
+/// The same, with the number of bytes that the pre-sign strings of sender and request share, where the mistake is in those strings.
+#[must_use]
+pub fn diagnose_with_place(key: &VerifyingKey, claim: &Claim<'_>) -> Option<(Mistake, Option<usize>)> {
+    let place = Cell::new(None);
+    find(key, claim, &place).map(|mistake| (mistake, place.get()))
+}
+
+fn find(key: &VerifyingKey, claim: &Claim<'_>, place: &Cell<Option<usize>>) -> Option<Mistake> {
     let Some((signature, misspelled)) = spelling::decode(claim.signature, key.bits() / 8) else {
         return Some(Mistake::SignatureNotBase64);
     };
     let message = signature_message(&claim.stamp(), claim.method, claim.target, &[claim.body]);
     match key.recover(&signature) {
         Recovered::Digest(digest) if digest == sha256(message.as_bytes()) => misspelled,
-        Recovered::Digest(digest) => Some(explain(claim, &digest).unwrap_or(Mistake::Unknown)),
+        Recovered::Digest(digest) => Some(explain(claim, &digest, place).unwrap_or(Mistake::Unknown)),
         Recovered::OtherLength => Some(Mistake::SignatureLength),
         Recovered::OtherHash => Some(Mistake::OtherHash),
         Recovered::Bare => Some(Mistake::Unhashed),
@@ -75,11 +88,17 @@ pub fn diagnose(key: &VerifyingKey, claim: &Claim<'_>) -> Option<Mistake> {
 }
 
 /// Finds what leads to `digest`, the likelier and cheaper guesses first.
-fn explain(claim: &Claim<'_>, digest: &[u8; 32]) -> Option<Mistake> {
+fn explain(claim: &Claim<'_>, digest: &[u8; 32], place: &Cell<Option<usize>>) -> Option<Mistake> {
     let Claim { method, target, body, .. } = *claim;
     let stamp = claim.stamp();
-    let signed = |method: &str, target: &str, body: &[u8]| {
-        sha256(signature_message(&stamp, method, target, &[body]).as_bytes()) == *digest
+    let signed = |signed_method: &str, signed_target: &str, signed_body: &[u8]| {
+        let message = signature_message(&stamp, signed_method, signed_target, &[signed_body]);
+        let is_signed = sha256(message.as_bytes()) == *digest;
+        if is_signed {
+            let [theirs, ours] = [(signed_method, signed_target, signed_body), (method, target, body)].map(joined);
+            place.set(Some(theirs.iter().zip(&ours).take_while(|(theirs, ours)| theirs == ours).count()));
+        }
+        is_signed
     };
     if !body.is_empty() && signed(method, target, b"") {
         let blank = super::is_ambiguous(&[body]);
@@ -91,14 +110,26 @@ fn explain(claim: &Claim<'_>, digest: &[u8; 32]) -> Option<Mistake> {
     target::find(target, claim.host, |target| signed(method, target, body))
         .or_else(|| body::find(body, |body| signed(method, target, body)))
         .or_else(|| scheme::find(claim, digest))
-        .or_else(|| without_query(claim, digest))
+        .or_else(|| without_query(claim, digest, place))
+}
+
+/// The pre-sign string in one piece.
+fn joined((method, target, body): (&str, &str, &[u8])) -> Vec<u8> {
+    let mut joined = Vec::new();
+    pre_sign(method, target, &[body], |piece| joined.extend_from_slice(piece));
+    joined
 }
 
 /// Signing no query hides every other mistake, and one of Wonder's own SDKs does it (`deploy/docs/wonder.md` §2.5).
-fn without_query(claim: &Claim<'_>, digest: &[u8; 32]) -> Option<Mistake> {
+fn without_query(claim: &Claim<'_>, digest: &[u8; 32], place: &Cell<Option<usize>>) -> Option<Mistake> {
     let (path, _) = claim.target.split_once('?')?;
-    let explained = || explain(&Claim { target: path, ..*claim }, digest);
-    (claim.body.len() <= scheme::LONGEST_BODY_FOR_ZONES).then(explained).flatten().map(|_| Mistake::QueryAndAnother)
+    let explained = || explain(&Claim { target: path, ..*claim }, digest, place);
+    (claim.body.len() <= scheme::LONGEST_BODY_FOR_ZONES).then(explained).flatten().map(|_| {
+        // The other mistake may be before the query or after it.
+        let query = claim.method.len() + 1 + path.len();
+        place.set(Some(place.get().map_or(query, |place| place.min(query))));
+        Mistake::QueryAndAnother
+    })
 }
 
 fn sha256(bytes: &[u8]) -> [u8; 32] {

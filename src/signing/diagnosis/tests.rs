@@ -460,3 +460,32 @@ fn a_12_hour_clock_is_told_from_local_time() {
         assert_eq!(Clock::judge(time.parse().unwrap(), now.parse().unwrap()), expected, "{time} at {now}");
     }
 }
+
+/// `POST\n/svc/a?q=1\n{"n":1}`: the query begins at byte 11, the body at byte 16.
+#[test]
+fn names_the_byte_where_the_pre_sign_strings_part() {
+    let bench = Bench::new();
+    let place = |target: &str, body: &[u8], signed_target: &str, signed_body: &[u8]| {
+        let signature = bench.signature("POST", signed_target, signed_body);
+        diagnose_with_place(&bench.public, &bench.claim("POST", target, body, &signature)).and_then(|(_, place)| place)
+    };
+    let (target, body) = ("/svc/a?q=1", &br#"{"n":1}"#[..]);
+    assert_eq!(place(target, body, target, b""), Some(15), "the body was left out");
+    assert_eq!(place(target, body, "/svc/a", body), Some(11), "the query was left out");
+    assert_eq!(place(target, body, "/svc/a", br#"{"n": 1}"#), Some(11), "the query, and the body was signed spaced");
+    assert_eq!(place(target, body, target, br#"{"n": 1}"#), Some(21), "the body was signed spaced");
+    assert_eq!(place(target, body, target, body), None, "nothing is wrong");
+    assert_eq!(place(target, body, target, b"other"), None, "unknown");
+}
+
+#[test]
+fn keeps_each_step_of_the_chain() {
+    let bench = Bench::new();
+    let stamp = Stamp { request_time: bench.credential.request_time, nonce: bench.nonce };
+    let chain = message::Chain::of(&stamp, "POST", TARGET, &[BODY]);
+    let hexed = |value: &[u8; 32]| String::from_utf8(message::hex(value).to_vec()).unwrap();
+    let first = hmac(NONCE.as_bytes(), TIME.as_bytes());
+    assert_eq!(chain.first, hexed(&first));
+    assert_eq!(chain.second, hexed(&hmac(&first, ALGORITHM.as_bytes())));
+    assert!(chain.message == signature_message(&stamp, "POST", TARGET, &[BODY]));
+}
