@@ -37,10 +37,9 @@ use axum::{
     Json, Router,
     extract::{Path, Request, State as Shared, rejection::PathRejection},
     http::{
-        HeaderMap, HeaderValue, StatusCode,
+        HeaderValue, StatusCode,
         header::{
-            CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderName, REFERRER_POLICY,
-            X_CONTENT_TYPE_OPTIONS,
+            CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
         },
     },
     middleware::{self, Next},
@@ -196,23 +195,12 @@ impl Admin {
 /// Keeps the pages for people from web pages that point a name of their own at this machine. An address in `Host` is always fine:
 /// people open a pod by its address.
 async fn check_host(Shared(admin): Shared<Arc<Admin>>, request: Request, next: Next) -> Response {
-    if is_addressed(request.headers(), &admin.facts.hosts) {
+    if admin.facts.hosts.are_addressed_by(request.headers()) {
         return next.run(request).await;
     }
     let text = "the host in Host is not a name of this listener; open the page by IP address or as localhost, or add the name to \
                 listen.allowed_hosts\n";
     (StatusCode::MISDIRECTED_REQUEST, text).into_response()
-}
-
-/// Whether `Host` is one of `hosts` or an address.
-fn is_addressed(headers: &HeaderMap, hosts: &Hosts) -> bool {
-    let mut given = headers.get_all(HOST).iter();
-    match (given.next(), given.next()) {
-        // HTTP/1.0, which no browser speaks.
-        (None, _) => true,
-        (Some(host), None) => host.to_str().is_ok_and(|host| hosts.include_or_address(host)),
-        (Some(_), Some(_)) => false,
-    }
 }
 
 async fn ready(Shared(admin): Shared<Arc<Admin>>) -> Response {

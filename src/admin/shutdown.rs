@@ -14,7 +14,6 @@ use axum::{
 };
 use tokio::sync::watch;
 
-use super::is_addressed;
 use crate::net::hosts::Hosts;
 
 /// Must be in the request, with the value `yes`.
@@ -76,7 +75,7 @@ fn refusal(peer: SocketAddr, headers: &HeaderMap, hosts: &Hosts) -> Option<&'sta
         Some("needs the header x-wonder-signer-shutdown: yes\n")
     } else if ["origin", "referer", "sec-fetch-site"].iter().any(|name| headers.contains_key(*name)) {
         Some("not from a browser\n")
-    } else if !is_addressed(headers, hosts) {
+    } else if !hosts.are_addressed_by(headers) {
         Some("the host in Host is not a name of this listener; call it by IP address or as localhost\n")
     } else {
         None

@@ -4,6 +4,8 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use http::{HeaderMap, header};
+
 /// The names of a listener, without port.
 #[derive(Debug, Clone)]
 pub struct Hosts(Vec<String>);
@@ -31,6 +33,17 @@ impl Hosts {
         let v6 = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
         self.include(authority)
             || v6.map_or_else(|| host.parse::<Ipv4Addr>().is_ok(), |host| host.parse::<Ipv6Addr>().is_ok())
+    }
+
+    /// Whether the one `Host` of a request is one of them or an IP address. HTTP/1.0, which no browser speaks, may have none.
+    #[must_use]
+    pub fn are_addressed_by(&self, headers: &HeaderMap) -> bool {
+        let mut given = headers.get_all(header::HOST).iter();
+        match (given.next(), given.next()) {
+            (None, _) => true,
+            (Some(host), None) => host.to_str().is_ok_and(|host| self.include_or_address(host)),
+            (Some(_), Some(_)) => false,
+        }
     }
 }
 
