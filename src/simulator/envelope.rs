@@ -12,7 +12,7 @@ use http::{HeaderName, HeaderValue, Method, header};
 use serde_json::{Value, json};
 
 use super::{
-    messages::{Language, SUCCESS},
+    language::{Language, SUCCESS},
     refusal::Refusal,
 };
 
@@ -68,7 +68,7 @@ pub(super) async fn render(request: Request, next: Next) -> Response {
 
     let refusal = response.extensions_mut().remove::<Refusal>();
     let envelope = match (&refusal, response.extensions_mut().remove::<Value>()) {
-        (Some(refusal), _) => Some(json!({ "code": refusal.code(), "message": refusal.message(language) })),
+        (Some(refusal), _) => Some(json!({ "code": refusal.code(), "message": refusal.to_string() })),
         (None, Some(data)) => Some(json!({ "code": 200, "message": language.pick(&SUCCESS), "data": data })),
         (None, None) => None, // the 3-D Secure page
     };

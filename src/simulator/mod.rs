@@ -7,10 +7,11 @@
 //! # Layout
 //!
 //! * `server`: sockets, TLS, connections, the end.
-//! * `gate`: verification of signed requests; `refusal` and `refusal_texts`: every way to say no.
-//! * `envelope`: answers become bytes; `messages`: languages.
-//! * `customers`, `tokens`: the calls; `fields`: their bodies; `card`: masking; `store` and `records`: what is remembered.
-//! * `page`: the 3-D Secure page for a person's browser; `tls`: certificates made at start.
+//! * `gate`: verification of signed requests.
+//! * `customers`, `tokens`: the calls; `path` and `fields`: their targets and bodies.
+//! * `store`: state; each change of an order yields an event, which `webhooks` takes up.
+//! * `envelope`: answers become bytes; `refusal`: every refusal, its code and its text; `language`: the languages of pages.
+//! * `pages`: pages for a payer's browser; `tls`: certificates made at start.
 //!
 //! ```no_run
 //! # async fn example(app_id: wonder_signer::signing::AppId, key: wonder_signer::signing::VerifyingKey) -> std::io::Result<()> {
@@ -24,20 +25,19 @@
 //! # }
 //! ```
 
-mod card;
 mod customers;
 mod envelope;
 mod fields;
 mod gate;
-mod messages;
-mod page;
-mod records;
+mod language;
+mod pages;
+mod path;
 mod refusal;
-mod refusal_texts;
 mod server;
 mod store;
 mod tls;
 mod tokens;
+mod webhooks;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -53,6 +53,7 @@ use axum::{
 };
 use bytes::Bytes;
 use serde_json::json;
+use tokio::sync::mpsc;
 use uuid::Uuid;
 
 pub use server::Simulator;
@@ -64,8 +65,9 @@ use crate::{
 use envelope::Answer;
 use fields::Fields;
 use gate::Gate;
+use pages::three_d_secure;
 use refusal::Refusal;
-use store::Store;
+use store::{EVENTS, Event, Store};
 
 /// Tells the time; the system's clock unless a test says otherwise.
 pub type Clock = Arc<dyn Fn() -> RequestTime + Send + Sync>;
@@ -125,13 +127,14 @@ impl Wonder {
     }
 }
 
-/// All routes behind the gate, and the envelope around both.
-fn router(options: Options, origin: String) -> Router {
+/// All routes behind the gate, and the envelope around both; and the events of the store behind them.
+fn router(options: Options, origin: String) -> (Router, mpsc::Receiver<Event>) {
     const P: &str = "/svc/payment/api/v1/openapi";
-    let wonder =
-        Arc::new(Wonder { store: Mutex::new(Store::new(options.capacity)), origin, clock: Arc::clone(&options.clock) });
+    let (sender, events) = mpsc::channel(EVENTS);
+    let store = Mutex::new(Store::new(options.capacity, sender));
+    let wonder = Arc::new(Wonder { store, origin, clock: Arc::clone(&options.clock) });
     let gate = Arc::new(Gate::new(options.apps, options.clock));
-    Router::new()
+    let router = Router::new()
         .route("/svc/payment/api/v1/echo", post(echo))
         .route(&format!("{P}/echo"), post(echo))
         .route(&format!("{P}/customers"), get(customers::list).post(customers::save))
@@ -144,13 +147,14 @@ fn router(options: Options, origin: String) -> Router {
         )
         .route(&format!("{P}/customers/{{id}}/payment_tokens/check"), post(tokens::check))
         .route(&format!("{P}/customers/{{id}}/payment_tokens/{{token}}"), axum::routing::delete(tokens::delete_by_path))
-        .route("/3ds/{verify_uuid}", get(page::show).post(page::decide))
+        .route("/3ds/{verify_uuid}", get(three_d_secure::show).post(three_d_secure::decide))
         .fallback(nowhere)
         .method_not_allowed_fallback(async || Refusal::Method)
         .layer(DefaultBodyLimit::max(gate::BODY_LIMIT))
         .layer(middleware::from_fn_with_state(gate, gate::admit))
         .layer(middleware::from_fn(envelope::render))
-        .with_state(wonder)
+        .with_state(wonder);
+    (router, events)
 }
 
 /// Both echo paths: gives `message` back, whatever it is. The envelope is a guess (`deploy/docs/wonder.md` §1).

@@ -19,12 +19,12 @@ use hyper_util::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{Semaphore, mpsc},
     task::JoinSet,
 };
 use tokio_rustls::TlsAcceptor;
 
-use super::{Options, router, tls::Identity};
+use super::{Options, router, store::Event, tls::Identity, webhooks};
 
 /// How many connections are served at the same time; others wait to be accepted.
 const CONNECTIONS: usize = 1024;
@@ -41,6 +41,7 @@ pub struct Simulator {
     address: SocketAddr,
     identity: Option<Identity>,
     router: Router,
+    events: mpsc::Receiver<Event>,
 }
 
 impl Simulator {
@@ -56,8 +57,8 @@ impl Simulator {
         let identity = if options.tls { Some(Identity::new((options.clock)(), &options.tls_names)?) } else { None };
         let listener = TcpListener::bind(options.listen).await?;
         let address = listener.local_addr()?;
-        let router = router(options, origin(identity.is_some(), address));
-        Ok(Self { listener, address, identity, router })
+        let (router, events) = router(options, origin(identity.is_some(), address));
+        Ok(Self { listener, address, identity, router, events })
     }
 
     /// The bound address, with the port that was free.
@@ -84,6 +85,9 @@ impl Simulator {
         let graceful = GracefulShutdown::new();
         let places = Arc::new(Semaphore::new(CONNECTIONS));
         let mut connections = JoinSet::new();
+        // It ends with this function, and so does what it has not delivered.
+        let mut deliveries = JoinSet::new();
+        deliveries.spawn(webhooks::deliver(self.events));
         tokio::pin!(shutdown);
         loop {
             let accepted = tokio::select! {

@@ -166,13 +166,12 @@ call 'payment_tokens.delete again' 404 DELETE "$tokens/$token" -- code=E000031
 call 'payment_tokens.delete: the token in the body' 200 DELETE "$tokens" "{\"token\":\"$alipay\"}" -- data.success=true
 call 'payment_tokens.check: deleted for good' 404 POST "$tokens/check" "$asked" -- code=E000031
 
-# Languages.
+# Languages: of the success and of pages. Refusals are in English.
 options=(-H 'x-i18n-lang: zh-HK')
-call 'zh-HK' 400 POST "$P/customers" '{}' -- 'message=必須提供 customer。'
-options=(-H 'x-i18n-lang: zh-CN')
-call 'zh-CN' 400 POST "$P/customers" '{}' -- 'message=必须提供 customer。'
+call 'zh-HK' 200 GET "$P/customers?limit=1" -- 'message=成功'
+call 'a refusal in zh-HK' 400 POST "$P/customers" '{}' -- 'message=customer is required.'
 options=(-H 'x-i18n-lang: en')
-call 'en' 400 POST "$P/customers" '{}' -- 'message=customer is required.'
+call 'en' 200 GET "$P/customers?limit=1" -- 'message=success'
 options=()
 
 # Limits, required fields, what is not there.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::world::{Call, P, World};
+use super::world::{Call, NOW, P, World, new_key};
 
 #[tokio::test]
 async fn echoes_any_message_on_both_paths() {
@@ -183,20 +183,49 @@ async fn deletes_a_customer_with_its_tokens() {
 }
 
 #[tokio::test]
-async fn speaks_the_language_that_is_asked_for() {
+async fn says_success_in_the_language_of_the_header_and_refuses_in_english() {
     let world = World::plain().await;
     let target = format!("{P}/customers");
-    for (language, success, missing) in [
-        ("en", "success", "customer is required."),
-        ("zh-HK", "成功", "必須提供 customer。"),
-        ("zh-CN", "成功", "必须提供 customer。"),
-        ("fr", "success", "customer is required."),
-    ] {
+    for (language, success) in [("en", "success"), ("zh-HK", "成功"), ("zh-CN", "成功"), ("fr", "success")] {
         let reply = world.send(&Call::signed("GET", &target, "").header("x-i18n-lang", language)).await;
         assert_eq!(reply.json()["message"], success);
         let reply = world.send(&Call::signed("POST", &target, "{}").header("x-i18n-lang", language)).await;
-        assert_eq!(reply.refused(400, "E000021"), missing);
+        assert_eq!(reply.refused(400, "E000021"), "customer is required.");
     }
     let message = world.send(&Call::unsigned("GET", &target, "").header("x-i18n-lang", "zh-CN")).await;
-    assert!(message.refused(401, "E000001").starts_with("缺少 Credential 请求头。"));
+    assert!(message.refused(401, "E000001").starts_with("The Credential header is missing."));
+}
+
+#[tokio::test]
+async fn an_app_id_finds_no_customer_or_token_of_another() {
+    let (other_app, other_key) = ("1f0e5b52-6c0a-4a55-9a0e-2f6b8d0c7e12", new_key());
+    let world = World::with(|options| {
+        options.tls = false;
+        options.apps.push((other_app.parse().unwrap(), other_key.verifying_key().clone()));
+    })
+    .await;
+    let uuid = world.customer("r").await;
+    let token = world.card(&uuid).await;
+    let other = async |method: &str, target: &str, body: &str| {
+        let call = Call::signed_with(&other_key, other_app, NOW, method, &format!("{P}/{target}"), body);
+        world.send(&call).await
+    };
+    let token_body = json!({ "token": token["token"] }).to_string();
+    let check = json!({ "payment_token": { "token": token["token"] } }).to_string();
+    for (method, target, body, code) in [
+        ("GET", format!("customers/{uuid}"), "", "E000030"),
+        ("PUT", format!("customers/{uuid}"), "{}", "E000030"),
+        ("DELETE", format!("customers/{uuid}"), "", "E000030"),
+        ("GET", "customers/ref/r".to_owned(), "", "E000030"),
+        ("GET", format!("customers/{uuid}/payment_tokens"), "", "E000030"),
+        ("POST", format!("customers/{uuid}/payment_tokens"), super::world::CARD, "E000030"),
+        ("POST", "customers/by/token".to_owned(), &token_body, "E000031"),
+        ("POST", "customers/uuid/payment_tokens/check".to_owned(), &check, "E000031"),
+    ] {
+        other(method, &target, body).await.refused(404, code);
+    }
+    assert_eq!(other("GET", "customers", "").await.get("x-total-entries"), Some("0"));
+    // The same reference number is another customer there.
+    let body = r#"{"customer":{"name":"n","phone":"p","reference_number":"r"}}"#;
+    assert_ne!(other("POST", "customers", body).await.data()["customer"]["uuid"], uuid);
 }

@@ -15,12 +15,11 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::{StatusCode, header};
 use sha2::{Digest as _, Sha256};
 
-use super::{
+use super::super::{
     Wonder,
-    customers::Segment,
-    messages::{Language, Text},
-    records::{Means, Token, TokenState},
-    store::parse_uuid,
+    language::{Language, Text},
+    path::{Segment, parse_uuid},
+    store::records::{Means, Token, TokenState},
 };
 
 const STYLE: &str = include_str!("page.css");
@@ -35,16 +34,20 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// `GET /3ds/{verify_uuid}`.
-pub(super) async fn show(State(wonder): State<Arc<Wonder>>, id: Segment, headers: http::HeaderMap) -> Response {
+pub(in super::super) async fn show(
+    State(wonder): State<Arc<Wonder>>,
+    id: Segment,
+    headers: http::HeaderMap,
+) -> Response {
     let verify_uuid = id.ok().and_then(|Path(id)| parse_uuid(&id));
-    match verify_uuid.map(|id| wonder.store().to_verify(id).cloned()) {
+    match verify_uuid.map(|id| wonder.store().customers.to_verify(id).cloned()) {
         Some(Ok(token)) => page(StatusCode::OK, token.language, &Content::of(&token)),
         _ => page(StatusCode::NOT_FOUND, Language::of(&headers), &Content::notice(&UNKNOWN, Language::of(&headers))),
     }
 }
 
 /// `POST /3ds/{verify_uuid}` with `decision=approve` or `decision=decline`. The first decision stands.
-pub(super) async fn decide(
+pub(in super::super) async fn decide(
     State(wonder): State<Arc<Wonder>>,
     id: Segment,
     headers: http::HeaderMap,
@@ -61,7 +64,7 @@ pub(super) async fn decide(
     };
     if let Some(id) = id.as_ref().ok().and_then(|Path(id)| parse_uuid(id)) {
         // An unknown uuid is reported by the page.
-        let _ = wonder.store().decide(id, approved);
+        let _ = wonder.store().customers.decide(id, approved);
     }
     show(State(wonder), id, headers).await
 }

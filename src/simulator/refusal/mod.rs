@@ -1,11 +1,12 @@
-//! Every way in which the simulator says no: status, code and message of each, in one table.
+//! Every way in which the simulator refuses a call: status and code of each; `text` has the messages.
 //!
 //! Only `E000002` is a code of Wonder's own (`deploy/docs/wonder.md` §4). Every other number here is INVENTED, because the
 //! page with the real ones could not be read: do not build on them.
 
+mod text;
+
 use http::StatusCode;
 
-use super::messages::{Language, Text};
 use crate::signing::{credential::CredentialError, diagnosis::Mistake};
 
 /// Why a request was refused. Holds names, numbers and limits, never a value that the caller sent.
@@ -175,32 +176,5 @@ impl Refusal {
             Self::BodyTimeout | Self::BodyCut | Self::BodyTooLarge(_) => "body",
             Self::Full(_) => "memory",
         }
-    }
-
-    /// The envelope's `message`: which step failed and what usually causes it.
-    pub(super) fn message(&self, language: Language) -> String {
-        match self {
-            Self::HeaderMissing(name) | Self::HeaderRepeated(name) => language.fill(self.text(), &[name]),
-            Self::TooOld(seconds) | Self::TooNew(seconds) => language.fill(self.text(), &[&seconds.to_string()]),
-            Self::SignatureMismatch { fingerprint, target, body, mistake } => {
-                // A mistake is worded in English alone.
-                let mistake = mistake.map(|mistake| mistake.to_string()).unwrap_or_default();
-                language.fill(self.text(), &[fingerprint, &target.to_string(), &body.to_string(), &mistake])
-            }
-            Self::FieldMissing(field) | Self::FieldType(field, _) => language.fill(self.text(), &[field]),
-            Self::FieldTooLong(field, limit) => language.fill(self.text(), &[field, &limit.to_string()]),
-            Self::FieldValue(field, rule) => match rule {
-                Rule::OneOf(list) | Rule::ExactlyOne(list) => language.fill(self.text(), &[field, list]),
-                Rule::Number(from, to) => language.fill(self.text(), &[field, &from.to_string(), &to.to_string()]),
-                _ => language.fill(self.text(), &[field]),
-            },
-            Self::NotServed(operation) => language.fill(self.text(), &[operation]),
-            Self::BodyTooLarge(limit) | Self::Full(limit) => language.fill(self.text(), &[&limit.to_string()]),
-            _ => language.fill(self.text(), &[]),
-        }
-    }
-
-    fn text(&self) -> &'static Text {
-        super::refusal_texts::of(self)
     }
 }

@@ -4,38 +4,38 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Query, State, rejection::PathRejection};
+use axum::{
+    Extension,
+    extract::{Path, State},
+};
 use bytes::Bytes;
 use http::{HeaderMap, Uri};
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use super::{
     Wonder,
     envelope::Answer,
     fields::{Fields, TEXT, json},
-    messages::Language,
-    records::{Change, Customer},
+    language::Language,
+    path::{Page, Segment, customer_id, parse_uuid, query},
     refusal::{Refusal, Rule},
-    store::{Store, parse_uuid},
+    store::{
+        Store,
+        records::{Change, Customer},
+    },
     tokens,
 };
-
-/// A path segment, percent-decoded by the router; decoding fails for what is not UTF-8.
-pub(super) type Segment = Result<Path<String>, PathRejection>;
+use crate::signing::AppId;
 
 const METHODS: [&str; 8] =
     ["Credit Card", "Alipay", "Wechat Pay", "Google Pay", "FPS", "Octopus Business", "Union Pay", "Payment Token"];
 const METHOD_LIST: &str =
     "Credit Card, Alipay, Wechat Pay, Google Pay, FPS, Octopus Business, Union Pay, Payment Token";
-/// The most rows a page has (`deploy/docs/wonder.md` §6).
-const MOST_ROWS: usize = 1000;
-/// The rows of a page when the caller does not say; Wonder documents none.
-const USUAL_ROWS: usize = 20;
 
 /// `POST customers`: creates, or updates when the reference number exists.
 pub(super) async fn save(
     State(wonder): State<Arc<Wonder>>,
+    Extension(app_id): Extension<AppId>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Answer, Refusal> {
@@ -46,21 +46,22 @@ pub(super) async fn save(
     let change = Change { name: Some(name), phone: Some(phone), ..change(&fields)? };
 
     let mut store = wonder.store();
-    let uuid = store.save(reference_number, &change)?;
-    Ok(answer(&store, store.customer(uuid)?, &headers))
+    let uuid = store.customers.save(&app_id, reference_number, &change)?;
+    Ok(answer(&store, store.customers.customer(&app_id, uuid)?, &headers))
 }
 
 /// `PUT customers/{id}`: a flat body, in which an empty name, email or phone means "leave as is" and an empty
 /// `default_payment_method` or `default_payment_token` clears.
 pub(super) async fn edit(
     State(wonder): State<Arc<Wonder>>,
+    Extension(app_id): Extension<AppId>,
     id: Segment,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Answer, Refusal> {
     let uuid = customer_id(id)?;
     let mut store = wonder.store();
-    let customer = store.customer(uuid)?;
+    let customer = store.customers.customer(&app_id, uuid)?;
     let body = json(&body)?;
     let fields = Fields::of(&body)?;
     if fields.text("reference_number", TEXT)?.is_some_and(|given| given != customer.reference_number) {
@@ -70,51 +71,58 @@ pub(super) async fn edit(
     for field in [&mut change.name, &mut change.email, &mut change.phone] {
         *field = field.filter(|text| !text.is_empty());
     }
-    store.edit(uuid, &change)?;
-    Ok(answer(&store, store.customer(uuid)?, &headers))
+    store.customers.edit(&app_id, uuid, &change)?;
+    Ok(answer(&store, store.customers.customer(&app_id, uuid)?, &headers))
 }
 
 /// `GET customers/{id}`.
 pub(super) async fn by_uuid(
     State(wonder): State<Arc<Wonder>>,
+    Extension(app_id): Extension<AppId>,
     id: Segment,
     headers: HeaderMap,
 ) -> Result<Answer, Refusal> {
     let store = wonder.store();
-    Ok(answer(&store, store.customer(customer_id(id)?)?, &headers))
+    Ok(answer(&store, store.customers.customer(&app_id, customer_id(id)?)?, &headers))
 }
 
 /// `GET customers/ref/{reference_number}`.
 pub(super) async fn by_reference(
     State(wonder): State<Arc<Wonder>>,
+    Extension(app_id): Extension<AppId>,
     reference_number: Segment,
     headers: HeaderMap,
 ) -> Result<Answer, Refusal> {
     let Path(reference_number) = reference_number.map_err(|_| Refusal::NoCustomer)?;
     let store = wonder.store();
-    Ok(answer(&store, store.by_reference(&reference_number)?, &headers))
+    Ok(answer(&store, store.customers.by_reference(&app_id, &reference_number)?, &headers))
 }
 
 /// `POST customers/by/token`.
 pub(super) async fn by_token(
     State(wonder): State<Arc<Wonder>>,
+    Extension(app_id): Extension<AppId>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Answer, Refusal> {
     let body = json(&body)?;
     let token = Fields::of(&body)?.required("token", TEXT)?;
     let store = wonder.store();
-    Ok(answer(&store, store.by_token(parse_uuid(token).ok_or(Refusal::NoToken)?)?, &headers))
+    Ok(answer(&store, store.customers.by_token(&app_id, parse_uuid(token).ok_or(Refusal::NoToken)?)?, &headers))
 }
 
 /// `GET customers?limit=&offset=`. `linked_source_type` is checked and changes nothing; filters are refused, because a
 /// list that silently ignores one is wrong.
-pub(super) async fn list(State(wonder): State<Arc<Wonder>>, uri: Uri, headers: HeaderMap) -> Result<Answer, Refusal> {
-    let (mut limit, mut offset) = (USUAL_ROWS, 0);
+pub(super) async fn list(
+    State(wonder): State<Arc<Wonder>>,
+    Extension(app_id): Extension<AppId>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Answer, Refusal> {
+    let mut page = Page::default();
     for (name, value) in query(&uri) {
         match &name[..] {
-            "limit" => limit = number("limit", &value, 1, MOST_ROWS)?,
-            "offset" => offset = number("offset", &value, 0, usize::MAX)?,
+            _ if page.take(&name, &value)? => {}
             "linked_source_type" if !matches!(&value[..], "User" | "Store") => {
                 return Err(Refusal::FieldValue(name, Rule::OneOf("User, Store")));
             }
@@ -125,30 +133,24 @@ pub(super) async fn list(State(wonder): State<Arc<Wonder>>, uri: Uri, headers: H
         }
     }
     let (store, language) = (wonder.store(), Language::of(&headers));
-    let page: Vec<Value> =
-        store.customers().skip(offset).take(limit).map(|customer| view(&store, customer, language)).collect();
-    Ok(Answer::page(json!({ "customers": page }), store.customers().len()))
+    let rows: Vec<Value> = store
+        .customers
+        .of(&app_id)
+        .skip(page.offset)
+        .take(page.limit)
+        .map(|customer| view(&store, customer, language))
+        .collect();
+    Ok(Answer::page(json!({ "customers": rows }), store.customers.of(&app_id).count()))
 }
 
 /// `DELETE customers/{id}`: the customer and all its tokens.
-pub(super) async fn delete(State(wonder): State<Arc<Wonder>>, id: Segment) -> Result<Answer, Refusal> {
-    wonder.store().remove_customer(customer_id(id)?)?;
+pub(super) async fn delete(
+    State(wonder): State<Arc<Wonder>>,
+    Extension(app_id): Extension<AppId>,
+    id: Segment,
+) -> Result<Answer, Refusal> {
+    wonder.store().customers.remove_customer(&app_id, customer_id(id)?)?;
     Ok(Answer::new(json!({})))
-}
-
-/// A customer's uuid from the path; what is no uuid is no customer's.
-pub(super) fn customer_id(id: Segment) -> Result<Uuid, Refusal> {
-    id.ok().and_then(|Path(id)| parse_uuid(&id)).ok_or(Refusal::NoCustomer)
-}
-
-/// The pairs of a query, decoded as a form.
-pub(super) fn query(uri: &Uri) -> Vec<(String, String)> {
-    Query::try_from_uri(uri).map(|Query(pairs)| pairs).unwrap_or_default()
-}
-
-fn number(field: &str, text: &str, from: usize, to: usize) -> Result<usize, Refusal> {
-    let number = text.parse().ok().filter(|number| (from..=to).contains(number));
-    number.ok_or_else(|| Refusal::FieldValue(field.to_owned(), Rule::Number(from, to)))
 }
 
 /// The fields that creating and editing share.
@@ -176,7 +178,7 @@ fn answer(store: &Store, customer: &Customer, headers: &HeaderMap) -> Answer {
 /// The customer object. Without a default token, `default_payment_token` is `null` (absent or `null` is not
 /// documented).
 fn view(store: &Store, customer: &Customer, language: Language) -> Value {
-    let default = customer.default_token.and_then(|token| store.token(customer.uuid, token).ok());
+    let default = customer.default_token.and_then(|token| store.customers.token(customer.uuid, token).ok());
     json!({
         "uuid": customer.uuid,
         "name": customer.profile.name,

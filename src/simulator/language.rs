@@ -1,5 +1,5 @@
-//! Words for people in the three languages of Wonder's `x-i18n-lang` header (`deploy/docs/wonder.md` §2.1): how a language is
-//! chosen and how a text is filled in. The refusals and their texts are in `refusal.rs`.
+//! The three languages of Wonder's `x-i18n-lang` header (`deploy/docs/wonder.md` §2.1): how a call chooses one, and how a text
+//! is filled in.
 
 use http::HeaderMap;
 
@@ -9,7 +9,7 @@ pub(super) const LANGUAGE_HEADER: &str = "x-i18n-lang";
 /// A language of messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Language {
-    /// `en`, also when nothing or something unknown is asked for.
+    /// `en`, also when the header is absent or names another language.
     English,
     /// `zh-HK`: Chinese as written in Hong Kong.
     HongKong,
@@ -18,7 +18,7 @@ pub(super) enum Language {
 }
 
 impl Language {
-    /// What the caller asked for; the spelling of case does not matter (RFC 5646 §2.1.1).
+    /// The language of the header, compared without regard to case (RFC 5646 §2.1.1).
     pub(super) fn of(headers: &HeaderMap) -> Self {
         match headers.get(LANGUAGE_HEADER).map(|value| value.as_bytes().to_ascii_lowercase()).as_deref() {
             Some(b"zh-hk") => Self::HongKong,

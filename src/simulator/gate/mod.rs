@@ -5,8 +5,9 @@
 //! first: one with a raw `"`, `<` or `>` in its query gets hyper's own 400 without a body, and a fragment (`#…`), which
 //! no request target has (RFC 9112 §3.2), is dropped.
 
+mod nonces;
+
 use std::{
-    collections::HashSet,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -21,13 +22,14 @@ use bytes::Bytes;
 use http::{header, request::Parts};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
+use self::nonces::UsedNonces;
 use super::{Clock, refusal::Refusal};
 use crate::signing::{
     self, AppId, Credential, Nonce, Stamp, VerifyError, VerifyingKey,
     credential::CredentialError,
     diagnosis::{self, Claim, Mistake},
     headers::{Fault, Header, HeaderError, Headers},
-    window::{OutsideWindow, REQUEST_TOLERANCE_SECONDS, Window},
+    window::{OutsideWindow, Window},
 };
 
 /// The largest body taken, in bytes.
@@ -36,8 +38,6 @@ pub(super) const BODY_LIMIT: usize = 2 * 1024 * 1024;
 const LARGEST_EXPLAINED: usize = 64 * 1024;
 /// How long a body may take to arrive.
 const BODY_TIME: Duration = Duration::from_secs(30);
-/// How many nonces one generation holds.
-const GENERATION: usize = 1 << 20;
 
 /// Knows the AppIDs and their public keys, the time, and which nonces were used.
 pub(super) struct Gate {
@@ -51,8 +51,8 @@ impl Gate {
         Self { apps, clock, used: Mutex::default() }
     }
 
-    /// Verifies one request. The steps and their order are those of the refusals in the code below.
-    fn verify(&self, head: &Parts, body: &Bytes) -> Result<(), Refusal> {
+    /// Verifies one request and returns its AppID. The steps and their order are those of the refusals in the code below.
+    fn verify(&self, head: &Parts, body: &Bytes) -> Result<AppId, Refusal> {
         let headers = Headers::from(&head.headers);
         let [credential, nonce, signature] =
             [Header::Credential, Header::Nonce, Header::Signature].map(|header| headers.one(header));
@@ -91,7 +91,7 @@ impl Gate {
         // Only a request that was rightly signed uses its nonce up. Two copies at the same moment may both come this
         // far; one of them is first here.
         if self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(nonce, now.unix_seconds()) {
-            Ok(())
+            Ok(credential.app_id)
         } else {
             Err(Refusal::NonceReplayed)
         }
@@ -106,12 +106,12 @@ fn mistake(key: &VerifyingKey, claim: &Claim<'_>) -> Option<Mistake> {
     diagnosis::diagnose(key, claim).filter(|mistake| *mistake != Mistake::Unknown)
 }
 
-/// The layer: takes the body in, verifies, and hands the same bytes on.
+/// The layer: reads the body, verifies, and forwards the same bytes with the AppID as an extension.
 pub(super) async fn admit(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
     if !request.uri().path().starts_with("/svc/") {
         return next.run(request).await;
     }
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
     // The body comes first, although the head alone may be reason enough to refuse: an answer that overtakes the body
     // reaches many a client as a reset connection.
     let body = match collect(body).await {
@@ -119,7 +119,10 @@ pub(super) async fn admit(State(gate): State<Arc<Gate>>, request: Request, next:
         Err(refusal) => return refusal.into_response(),
     };
     match gate.verify(&head, &body) {
-        Ok(()) => next.run(Request::from_parts(head, Body::from(body))).await,
+        Ok(app_id) => {
+            head.extensions.insert(app_id);
+            next.run(Request::from_parts(head, Body::from(body))).await
+        }
         Err(refusal) => refusal.into_response(),
     }
 }
@@ -149,52 +152,5 @@ impl From<HeaderError> for Refusal {
             (_, Header::Signature) => Self::SignatureEncoding,
             (_, Header::Credential | Header::Action) => Self::Credential(CredentialError::Parts),
         }
-    }
-}
-
-/// The nonces of the last hour or two, in two generations of which the older is forgotten as a whole.
-///
-/// A request is acceptable for at most an hour, from half an hour before its own time to half an hour after it, so a
-/// generation lives that long at least. When it fills up before, it ages early: memory stays bounded (about 70 MiB),
-/// and a replay from more than a million requests ago can pass.
-#[derive(Default)]
-struct UsedNonces {
-    young: HashSet<Nonce>,
-    old: HashSet<Nonce>,
-    since: u64,
-}
-
-impl UsedNonces {
-    fn contains(&self, nonce: &Nonce) -> bool {
-        self.young.contains(nonce) || self.old.contains(nonce)
-    }
-
-    /// Says whether the nonce was new.
-    fn insert(&mut self, nonce: Nonce, now: u64) -> bool {
-        if now.saturating_sub(self.since) > 2 * REQUEST_TOLERANCE_SECONDS || self.young.len() >= GENERATION {
-            self.old = std::mem::take(&mut self.young);
-            self.since = now;
-        }
-        !self.old.contains(&nonce) && self.young.insert(nonce)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn remembers_a_nonce_for_an_hour_and_forgets_it_after_two() {
-        let [first, second, third]: [Nonce; 3] =
-            ["aaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbb", "cccccccccccccccc"].map(|text| text.parse().unwrap());
-        let mut used = UsedNonces::default();
-        let start = 1_771_061_405;
-        assert!(used.insert(first, start));
-        assert!(!used.insert(first, start + 3600));
-        assert!(used.insert(second, start + 3601));
-        assert!(!used.insert(first, start + 3601), "an hour after its generation began");
-        assert!(used.insert(third, start + 7202));
-        assert!(!used.contains(&first));
-        assert!(used.contains(&second));
     }
 }

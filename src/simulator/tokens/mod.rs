@@ -1,8 +1,13 @@
 //! The calls of Wonder's payment-token pages (`deploy/docs/wonder.md` §5.2 and §5.3, where the marks say what is sure).
 
+mod card;
+
 use std::sync::Arc;
 
-use axum::extract::{Path, State, rejection::PathRejection};
+use axum::{
+    Extension,
+    extract::{Path, State, rejection::PathRejection},
+};
 use bytes::Bytes;
 use http::{HeaderMap, Uri};
 use serde_json::{Value, json};
@@ -10,16 +15,17 @@ use uuid::Uuid;
 
 use super::{
     Wonder,
-    card::{self, Card},
-    customers::{Segment, customer_id, query},
     envelope::Answer,
     fields::{Fields, TEXT, URL, json},
-    messages::{DECLINED, Language},
-    records::{Means, Token, TokenState},
+    language::{DECLINED, Language},
+    path::{Segment, customer_id, parse_uuid, query},
     refusal::{Refusal, Rule},
-    store::{Store, parse_uuid},
+    store::{
+        Store,
+        records::{Card, Means, Token, TokenState},
+    },
 };
-use crate::signing::RequestTime;
+use crate::signing::{AppId, RequestTime};
 
 /// The `error_code` of a declined token: invented.
 const DECLINED_CODE: &str = "3DS_DECLINED";
@@ -39,22 +45,23 @@ const TERMINAL_TYPES: [&str; 3] = ["WEB", "WAP", "official_account"];
 /// is in state `success` at once, and `verify_url` is `null`.
 pub(super) async fn create(
     State(wonder): State<Arc<Wonder>>,
+    Extension(app_id): Extension<AppId>,
     id: Segment,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Answer, Refusal> {
     let customer = customer_id(id)?;
-    wonder.store().customer(customer)?;
+    let mut store = wonder.store();
+    store.customers.customer(&app_id, customer)?;
     let New { means, return_urls, frictionless } = New::read(&json(&body)?, (wonder.clock)())?;
     let language = Language::of(&headers);
 
-    let mut store = wonder.store();
-    let mut token = store.add_token(customer, means, return_urls, language)?;
+    let mut token = store.customers.add_token(&app_id, customer, means, return_urls, language)?;
     if frictionless {
-        store.decide(token.verify_uuid, true)?;
-        token = store.any_token(token.uuid)?.clone();
+        store.customers.decide(token.verify_uuid, true)?;
+        token = store.customers.any_token(&app_id, token.uuid)?.clone();
     }
-    let default = store.customer(customer)?.default_token == Some(token.uuid);
+    let default = store.customers.customer(&app_id, customer)?.default_token == Some(token.uuid);
     Ok(Answer::new(json!({ "payment_token": {
         "token_type": token.means.token_type(),
         "token": token.uuid,
@@ -69,6 +76,7 @@ pub(super) async fn create(
 /// of the documents print it so.
 pub(super) async fn check(
     State(wonder): State<Arc<Wonder>>,
+    Extension(app_id): Extension<AppId>,
     id: Segment,
     headers: HeaderMap,
     body: Bytes,
@@ -79,37 +87,38 @@ pub(super) async fn check(
     };
     let store = wonder.store();
     if let Some(owner) = owner {
-        store.customer(owner)?;
+        store.customers.customer(&app_id, owner)?;
     }
     let body = json(&body)?;
     let fields = Fields::of(&body)?.required_object("payment_token")?;
     let id = parse_uuid(fields.required("token", TEXT)?).ok_or(Refusal::NoToken)?;
     let token = match owner {
-        Some(owner) => store.token(owner, id)?,
-        None => store.any_token(id)?,
+        Some(owner) => store.customers.token(owner, id)?,
+        None => store.customers.any_token(&app_id, id)?,
     };
     let verify_uuid = fields.text("verify_uuid", TEXT)?;
     if verify_uuid.is_some_and(|text| parse_uuid(text) != Some(token.verify_uuid)) {
         return Err(Refusal::NoToken);
     }
-    let default = store.customer(token.customer)?.default_token == Some(token.uuid);
+    let default = store.customers.customer(&app_id, token.customer)?.default_token == Some(token.uuid);
     Ok(Answer::new(json!({ "payment_token": view(token, default, Language::of(&headers)) })))
 }
 
 /// `GET customers/{id}/payment_tokens?token_type=`: tokens in every state, the oldest first.
 pub(super) async fn list(
     State(wonder): State<Arc<Wonder>>,
+    Extension(app_id): Extension<AppId>,
     id: Segment,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Answer, Refusal> {
     let (store, language) = (wonder.store(), Language::of(&headers));
-    let customer = store.customer(customer_id(id)?)?;
+    let customer = store.customers.customer(&app_id, customer_id(id)?)?;
     let wanted = token_types(&uri)?;
     let tokens: Vec<Value> = customer
         .tokens
         .iter()
-        .filter_map(|token| store.token(customer.uuid, *token).ok())
+        .filter_map(|token| store.customers.token(customer.uuid, *token).ok())
         .filter(|token| wanted.is_empty() || wanted.contains(&token.means.token_type()))
         .map(|token| view(token, customer.default_token == Some(token.uuid), language))
         .collect();
@@ -117,28 +126,34 @@ pub(super) async fn list(
 }
 
 /// `DELETE customers/{id}/payment_tokens` with `{"token":…}` in its body: for good.
-pub(super) async fn delete(State(wonder): State<Arc<Wonder>>, id: Segment, body: Bytes) -> Result<Answer, Refusal> {
+pub(super) async fn delete(
+    State(wonder): State<Arc<Wonder>>,
+    Extension(app_id): Extension<AppId>,
+    id: Segment,
+    body: Bytes,
+) -> Result<Answer, Refusal> {
     let customer = customer_id(id)?;
     let mut store = wonder.store();
-    store.customer(customer)?;
+    store.customers.customer(&app_id, customer)?;
     let body = json(&body)?;
-    remove(&mut store, customer, Fields::of(&body)?.required("token", TEXT)?)
+    remove(&mut store, &app_id, customer, Fields::of(&body)?.required("token", TEXT)?)
 }
 
 /// `DELETE customers/{id}/payment_tokens/{token}`: the same. A body is ignored.
 pub(super) async fn delete_by_path(
     State(wonder): State<Arc<Wonder>>,
+    Extension(app_id): Extension<AppId>,
     path: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<Answer, Refusal> {
     let Path((customer, token)) = path.map_err(|_| Refusal::NoToken)?;
     let customer = parse_uuid(&customer).ok_or(Refusal::NoCustomer)?;
     let mut store = wonder.store();
-    store.customer(customer)?;
-    remove(&mut store, customer, &token)
+    store.customers.customer(&app_id, customer)?;
+    remove(&mut store, &app_id, customer, &token)
 }
 
-fn remove(store: &mut Store, customer: Uuid, token: &str) -> Result<Answer, Refusal> {
-    store.remove_token(customer, parse_uuid(token).ok_or(Refusal::NoToken)?)?;
+fn remove(store: &mut Store, app_id: &AppId, customer: Uuid, token: &str) -> Result<Answer, Refusal> {
+    store.customers.remove_token(app_id, customer, parse_uuid(token).ok_or(Refusal::NoToken)?)?;
     Ok(Answer::new(json!({ "success": true })))
 }
 

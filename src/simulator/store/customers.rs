@@ -1,4 +1,4 @@
-//! What the simulator remembers: customers and their payment tokens, in memory, bounded.
+//! Customers and their payment tokens.
 //!
 //! Where Wonder's documents are silent, this is decided:
 //!
@@ -12,29 +12,34 @@ use std::collections::{BTreeMap, HashMap};
 use uuid::Uuid;
 
 use super::{
-    messages::Language,
+    super::{
+        language::Language,
+        path::parse_uuid,
+        refusal::{Refusal, Rule},
+    },
+    new_uuid,
     records::{Change, Customer, Means, Profile, Token, TokenState},
-    refusal::{Refusal, Rule},
 };
+use crate::signing::AppId;
 
 /// All customers and tokens, with the ways to find them.
-pub(super) struct Store {
+pub(in super::super) struct Customers {
     /// How many customers, and how many tokens, it holds at most.
     capacity: usize,
     /// By when they were made, which is the order of lists.
-    customers: BTreeMap<u64, Customer>,
+    rows: BTreeMap<u64, Customer>,
     made: u64,
     by_uuid: HashMap<Uuid, u64>,
-    by_reference: HashMap<String, u64>,
+    by_reference: HashMap<AppId, HashMap<String, u64>>,
     tokens: HashMap<Uuid, Token>,
     by_verify_uuid: HashMap<Uuid, Uuid>,
 }
 
-impl Store {
+impl Customers {
     pub(super) fn new(capacity: usize) -> Self {
         Self {
             capacity,
-            customers: BTreeMap::new(),
+            rows: BTreeMap::new(),
             made: 0,
             by_uuid: HashMap::new(),
             by_reference: HashMap::new(),
@@ -44,15 +49,21 @@ impl Store {
     }
 
     /// Creates the customer with this reference number, or updates it; its uuid stays the same.
-    pub(super) fn save(&mut self, reference_number: &str, change: &Change<'_>) -> Result<Uuid, Refusal> {
-        if let Some(customer) = self.by_reference.get(reference_number).and_then(|at| self.customers.get(at)) {
+    pub(in super::super) fn save(
+        &mut self,
+        app_id: &AppId,
+        reference_number: &str,
+        change: &Change<'_>,
+    ) -> Result<Uuid, Refusal> {
+        if let Ok(customer) = self.by_reference(app_id, reference_number) {
             let uuid = customer.uuid;
-            return self.edit(uuid, change).map(|()| uuid);
+            return self.edit(app_id, uuid, change).map(|()| uuid);
         }
-        if self.customers.len() >= self.capacity {
+        if self.rows.len() >= self.capacity {
             return Err(Refusal::Full(self.capacity));
         }
         let mut customer = Customer {
+            app_id: app_id.clone(),
             uuid: new_uuid(),
             profile: Profile::default(),
             reference_number: reference_number.to_owned(),
@@ -64,16 +75,16 @@ impl Store {
         let uuid = customer.uuid;
         self.made += 1;
         self.by_uuid.insert(uuid, self.made);
-        self.by_reference.insert(reference_number.to_owned(), self.made);
-        self.customers.insert(self.made, customer);
+        self.by_reference.entry(app_id.clone()).or_default().insert(reference_number.to_owned(), self.made);
+        self.rows.insert(self.made, customer);
         Ok(uuid)
     }
 
     /// Changes a customer, wholly or not at all.
-    pub(super) fn edit(&mut self, uuid: Uuid, change: &Change<'_>) -> Result<(), Refusal> {
-        let mut customer = self.customer(uuid)?.clone();
+    pub(in super::super) fn edit(&mut self, app_id: &AppId, uuid: Uuid, change: &Change<'_>) -> Result<(), Refusal> {
+        let mut customer = self.customer(app_id, uuid)?.clone();
         self.apply(&mut customer, change)?;
-        *self.customer_mut(uuid)? = customer;
+        *self.customer_mut(app_id, uuid)? = customer;
         Ok(())
     }
 
@@ -104,34 +115,40 @@ impl Store {
     }
 
     /// The customer with this uuid.
-    pub(super) fn customer(&self, uuid: Uuid) -> Result<&Customer, Refusal> {
-        self.by_uuid.get(&uuid).and_then(|at| self.customers.get(at)).ok_or(Refusal::NoCustomer)
+    pub(in super::super) fn customer(&self, app_id: &AppId, uuid: Uuid) -> Result<&Customer, Refusal> {
+        let customer = self.by_uuid.get(&uuid).and_then(|at| self.rows.get(at));
+        customer.filter(|customer| customer.app_id == *app_id).ok_or(Refusal::NoCustomer)
     }
 
-    fn customer_mut(&mut self, uuid: Uuid) -> Result<&mut Customer, Refusal> {
-        self.by_uuid.get(&uuid).and_then(|at| self.customers.get_mut(at)).ok_or(Refusal::NoCustomer)
+    fn customer_mut(&mut self, app_id: &AppId, uuid: Uuid) -> Result<&mut Customer, Refusal> {
+        let customer = self.by_uuid.get(&uuid).and_then(|at| self.rows.get_mut(at));
+        customer.filter(|customer| customer.app_id == *app_id).ok_or(Refusal::NoCustomer)
     }
 
     /// The customer with this reference number.
-    pub(super) fn by_reference(&self, reference_number: &str) -> Result<&Customer, Refusal> {
-        self.by_reference.get(reference_number).and_then(|at| self.customers.get(at)).ok_or(Refusal::NoCustomer)
+    pub(in super::super) fn by_reference(&self, app_id: &AppId, reference_number: &str) -> Result<&Customer, Refusal> {
+        let at = self.by_reference.get(app_id).and_then(|references| references.get(reference_number));
+        at.and_then(|at| self.rows.get(at)).ok_or(Refusal::NoCustomer)
     }
 
     /// The customer who owns this token.
-    pub(super) fn by_token(&self, token: Uuid) -> Result<&Customer, Refusal> {
-        self.customer(self.tokens.get(&token).ok_or(Refusal::NoToken)?.customer)
+    pub(in super::super) fn by_token(&self, app_id: &AppId, token: Uuid) -> Result<&Customer, Refusal> {
+        self.customer(app_id, self.any_token(app_id, token)?.customer)
     }
 
-    /// All customers, the oldest first.
-    pub(super) fn customers(&self) -> impl ExactSizeIterator<Item = &Customer> {
-        self.customers.values()
+    /// All customers of an AppID, the oldest first.
+    pub(in super::super) fn of(&self, app_id: &AppId) -> impl Iterator<Item = &Customer> {
+        self.rows.values().filter(move |customer| customer.app_id == *app_id)
     }
 
     /// Forgets a customer and its tokens.
-    pub(super) fn remove_customer(&mut self, uuid: Uuid) -> Result<(), Refusal> {
+    pub(in super::super) fn remove_customer(&mut self, app_id: &AppId, uuid: Uuid) -> Result<(), Refusal> {
+        self.customer(app_id, uuid)?;
         let at = self.by_uuid.remove(&uuid).ok_or(Refusal::NoCustomer)?;
-        let customer = self.customers.remove(&at).ok_or(Refusal::NoCustomer)?;
-        self.by_reference.remove(&customer.reference_number);
+        let customer = self.rows.remove(&at).ok_or(Refusal::NoCustomer)?;
+        if let Some(references) = self.by_reference.get_mut(app_id) {
+            references.remove(&customer.reference_number);
+        }
         for token in customer.tokens {
             self.forget_token(token);
         }
@@ -139,8 +156,9 @@ impl Store {
     }
 
     /// Remembers a new token of a customer, in state `pending`.
-    pub(super) fn add_token(
+    pub(in super::super) fn add_token(
         &mut self,
+        app_id: &AppId,
         customer: Uuid,
         means: Means,
         return_urls: [Option<String>; 2],
@@ -158,29 +176,31 @@ impl Store {
             return_urls,
             language,
         };
-        self.customer_mut(customer)?.tokens.push(token.uuid);
+        self.customer_mut(app_id, customer)?.tokens.push(token.uuid);
         self.by_verify_uuid.insert(token.verify_uuid, token.uuid);
         self.tokens.insert(token.uuid, token.clone());
         Ok(token)
     }
 
     /// This token of this customer.
-    pub(super) fn token(&self, customer: Uuid, token: Uuid) -> Result<&Token, Refusal> {
+    pub(in super::super) fn token(&self, customer: Uuid, token: Uuid) -> Result<&Token, Refusal> {
         self.tokens.get(&token).filter(|token| token.customer == customer).ok_or(Refusal::NoToken)
     }
 
-    /// A token, whoever owns it.
-    pub(super) fn any_token(&self, token: Uuid) -> Result<&Token, Refusal> {
-        self.tokens.get(&token).ok_or(Refusal::NoToken)
+    /// This token of any customer of an AppID.
+    pub(in super::super) fn any_token(&self, app_id: &AppId, token: Uuid) -> Result<&Token, Refusal> {
+        let token = self.tokens.get(&token).ok_or(Refusal::NoToken)?;
+        self.customer(app_id, token.customer).map(|_| token).map_err(|_| Refusal::NoToken)
     }
 
     /// The token whose payer is to answer under this uuid.
-    pub(super) fn to_verify(&self, verify_uuid: Uuid) -> Result<&Token, Refusal> {
-        self.any_token(*self.by_verify_uuid.get(&verify_uuid).ok_or(Refusal::NoToken)?)
+    pub(in super::super) fn to_verify(&self, verify_uuid: Uuid) -> Result<&Token, Refusal> {
+        let id = self.by_verify_uuid.get(&verify_uuid).ok_or(Refusal::NoToken)?;
+        self.tokens.get(id).ok_or(Refusal::NoToken)
     }
 
     /// Decides a pending token; a decided one stays as it is.
-    pub(super) fn decide(&mut self, verify_uuid: Uuid, approved: bool) -> Result<(), Refusal> {
+    pub(in super::super) fn decide(&mut self, verify_uuid: Uuid, approved: bool) -> Result<(), Refusal> {
         let id = self.to_verify(verify_uuid)?.uuid;
         let token = self.tokens.get_mut(&id).ok_or(Refusal::NoToken)?;
         if token.state != TokenState::Pending {
@@ -188,7 +208,8 @@ impl Store {
         }
         token.state = if approved { TokenState::Success } else { TokenState::Failed };
         let (owner, method) = (token.customer, token.means.method());
-        let customer = self.customer_mut(owner)?;
+        let customer = self.by_uuid.get(&owner).and_then(|at| self.rows.get_mut(at));
+        let customer = customer.ok_or(Refusal::NoCustomer)?;
         if approved && customer.default_token.is_none() {
             customer.default_token = Some(id);
             method.clone_into(&mut customer.default_method);
@@ -197,9 +218,14 @@ impl Store {
     }
 
     /// Forgets a token for good.
-    pub(super) fn remove_token(&mut self, customer: Uuid, token: Uuid) -> Result<(), Refusal> {
+    pub(in super::super) fn remove_token(
+        &mut self,
+        app_id: &AppId,
+        customer: Uuid,
+        token: Uuid,
+    ) -> Result<(), Refusal> {
         self.token(customer, token)?;
-        let customer = self.customer_mut(customer)?;
+        let customer = self.customer_mut(app_id, customer)?;
         customer.tokens.retain(|other| *other != token);
         if customer.default_token == Some(token) {
             customer.default_token = None;
@@ -214,14 +240,4 @@ impl Store {
             self.by_verify_uuid.remove(&token.verify_uuid);
         }
     }
-}
-
-/// Reads an id as this simulator writes them: 36 characters.
-pub(super) fn parse_uuid(text: &str) -> Option<Uuid> {
-    if text.len() == 36 { Uuid::try_parse(text).ok() } else { None }
-}
-
-/// A version 4 UUID (RFC 9562 §5.4).
-fn new_uuid() -> Uuid {
-    uuid::Builder::from_random_bytes(rand::random()).into_uuid()
 }

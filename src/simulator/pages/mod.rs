@@ -1,0 +1,3 @@
+//! The pages for a payer's browser. They are outside `/svc/`, and no signature protects them.
+
+pub(super) mod three_d_secure;

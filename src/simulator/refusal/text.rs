@@ -1,0 +1,129 @@
+//! The text of each refusal: which rule failed and what usually causes it.
+//!
+//! English only. Wonder documents no text but that of `E000002`, so a translation would be an invention of an invention.
+
+use std::fmt;
+
+use super::{JsonType, Refusal, Rule};
+use crate::signing::credential::CredentialError;
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::HeaderMissing(name) => write!(
+                f,
+                "The {name} header is missing. Usual cause: the request was not signed, or a proxy removed the header."
+            ),
+            Self::HeaderRepeated(name) => {
+                write!(f, "The {name} header is there more than once. Usual cause: two layers sign the same request.")
+            }
+            Self::Credential(part) => f.write_str(credential(*part)),
+            Self::UnknownApp => f.write_str(
+                "The AppID of the credential is unknown here. Usual cause: the AppID of another environment.",
+            ),
+            Self::TooOld(seconds) => write!(
+                f,
+                "The request time is {seconds} seconds behind, 1800 are allowed. Usual cause: local time in place of UTC, \
+                 a slow clock, or a request that was signed long before it was sent."
+            ),
+            Self::TooNew(seconds) => write!(
+                f,
+                "The request time is {seconds} seconds ahead, 1800 are allowed. Usual cause: local time in place of UTC, \
+                 or a fast clock."
+            ),
+            Self::NonceFormat => f.write_str(
+                "The nonce is not 16 characters of 0-9, A-Z, a-z. Usual cause: a UUID or base64 in its place.",
+            ),
+            Self::NonceReplayed => f.write_str(
+                "The nonce was used before. Usual cause: a retry that sends the same signature again; sign every attempt \
+                 anew.",
+            ),
+            Self::SignatureEncoding => f.write_str(
+                "The signature is not padded standard base64 in one line. Usual cause: URL-safe base64, hex, or removed \
+                 padding.",
+            ),
+            Self::SignatureMismatch { fingerprint, target, body, mistake } => {
+                write!(
+                    f,
+                    "The signature does not match the request and the public key {fingerprint} of this AppID; a target of \
+                     {target} bytes and a body of {body} bytes arrived. "
+                )?;
+                match mistake {
+                    Some(mistake) => write!(f, "Cause: {mistake}."),
+                    None => f.write_str(
+                        "Usual causes: a target signed without its query, decoded or re-encoded; a body changed after it \
+                         was signed (spaces, line end, key order); a time or nonce other than the one in the headers.",
+                    ),
+                }
+            }
+            Self::NotJson => f.write_str("The body is not JSON."),
+            Self::FieldMissing(field) => write!(f, "{field} is required."),
+            Self::FieldType(field, JsonType::Object) => write!(f, "{field} must be an object."),
+            Self::FieldType(field, JsonType::Text) => write!(f, "{field} must be a string."),
+            Self::FieldTooLong(field, limit) => write!(f, "{field} has more than {limit} characters."),
+            Self::FieldValue(field, rule) => write!(f, "{field} {rule}."),
+            Self::NoCustomer => f.write_str("There is no such customer."),
+            Self::NoToken => f.write_str("There is no such payment token."),
+            Self::NotServed(operation) => write!(
+                f,
+                "The signature is right. Wonder has this operation ({operation}), but the simulator does not serve it; \
+                 deploy/docs/wonder.md lists what it serves."
+            ),
+            Self::NoRoute => f.write_str(
+                "The signature is right, but no operation of Wonder is known at this path. Usual cause: a misspelt path, a \
+                 slash at its end, or another version.",
+            ),
+            Self::NotWonder => f.write_str("The path is not under /svc/, where all signed calls are."),
+            Self::Method => {
+                f.write_str("The path does not take this method; the Allow header names those it takes.")
+            }
+            Self::BodyTimeout => f.write_str("The body did not arrive in time."),
+            Self::BodyCut => f.write_str("The body broke off."),
+            Self::BodyTooLarge(limit) => write!(f, "The body has more than {limit} bytes."),
+            Self::Full(limit) => write!(
+                f,
+                "The simulator's memory is full ({limit} customers or payment tokens); delete some or start it anew."
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OneOf(list) => write!(f, "must be one of: {list}"),
+            Self::ExactlyOne(list) => write!(f, "needs exactly one of: {list}"),
+            Self::Number(from, to) => write!(f, "must be a whole number from {from} to {to}"),
+            Self::CardNumber => f.write_str("must be 12 to 19 digits without spaces"),
+            Self::Month => f.write_str("must be two digits, 01 to 12"),
+            Self::Year => f.write_str("must be the last two digits of the year"),
+            Self::Unexpired => f.write_str("and exp_month are in the past: the card has expired"),
+            Self::Country => f.write_str("must be an ISO 3166 alpha-3 country code such as HKG"),
+            Self::Url => f.write_str("must be a complete http or https URL"),
+            Self::UsableToken => f.write_str("must be a payment token in state success"),
+            Self::Fixed => f.write_str("cannot be changed"),
+            Self::Unsupported => f.write_str("is not supported by the simulator"),
+        }
+    }
+}
+
+/// All begin with Wonder's own sentence for `E000002`.
+fn credential(part: CredentialError) -> &'static str {
+    match part {
+        CredentialError::Algorithm => "Invalid Credential Format. The third part is not Wonder-RSA-SHA256.",
+        CredentialError::MobileAlgorithm => {
+            "Invalid Credential Format. The third part is Wonder-HMAC-SHA256, the mobile SDK's scheme; a server signs \
+             with Wonder-RSA-SHA256."
+        }
+        CredentialError::AppId => {
+            "Invalid Credential Format. The AppID is not a UUID. Usual cause: the name of the app in its place."
+        }
+        CredentialError::RequestTime => {
+            "Invalid Credential Format. The request time is not a UTC time yyyymmddHHMMSS. Usual cause: RFC 3339 or Unix \
+             seconds in its place."
+        }
+        CredentialError::Parts | CredentialError::Nonce => {
+            "Invalid Credential Format. It does not have the three parts <AppID>/<request time>/Wonder-RSA-SHA256."
+        }
+    }
+}
