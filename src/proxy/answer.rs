@@ -49,7 +49,7 @@ impl Answer {
 
     /// `idle` is the longest wait between two pieces. Nothing limits the whole: as long as an answer continues, only its caller
     /// and the end of a drain cut it.
-    pub(super) fn passed_on(held: Held, exchange: Arc<Exchange>, idle: Duration) -> Self {
+    pub(super) fn of_upstream(held: Held, exchange: Arc<Exchange>, idle: Duration) -> Self {
         let rest = held.rest.map(|body| Box::new(Rest { body, idle, wait: None }));
         Self { ahead: held.ahead, rest, _claim: held.claim, ours: false, exchange }
     }
@@ -109,13 +109,13 @@ impl Body for Answer {
         };
         Poll::Ready(match frame {
             Some(Ok(frame)) => {
-                this.exchange.passed(frame.data_ref().map_or(0, Bytes::len));
+                this.exchange.response_data(frame.data_ref().map_or(0, Bytes::len));
                 Some(Ok(frame))
             }
             Some(Err((code, cause))) => {
                 // The head was forwarded, so the contract's answer is no longer possible. At an error here the server ends the
                 // connection short of the end that the head announced.
-                this.exchange.cut(code, cause);
+                this.exchange.response_broken(code, cause);
                 Some(Err(io::Error::other("the answer was cut short upstream")))
             }
             None => None,
@@ -141,10 +141,8 @@ impl Body for Answer {
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        if self.ours {
-            self.exchange.ended();
-        } else if self.is_end_stream() {
-            self.exchange.passed_on();
+        if self.ours || self.is_end_stream() {
+            self.exchange.response_end();
         }
     }
 }

@@ -1,7 +1,8 @@
-//! What is known about one request and its answer. Filled in on the way, handed to metrics and telemetry once, when the last
-//! holder lets go: after the answer's last byte, or when the caller has hung up.
+//! Observes one request: stamps each event with its time, adds it to the request's [`Record`], and counts it. When the last reference
+//! is dropped, after the last byte of the response or when the caller has closed the connection, the record goes to log, traces
+//! and drain.
 //!
-//! Nothing is put into words here: what is counted, written or exported of it, and whether, is for those who take it.
+//! What an event means is in `record`; formatting and sampling are in `telemetry`.
 
 use std::{
     future::Future,
@@ -15,32 +16,32 @@ use std::{
 use http::{HeaderValue, Method, Request, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
-use rand::Rng as _;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
     deadline::Deadline,
-    drain::{Drain, End},
+    drain::Drain,
+    record::Record,
     rejection,
-    trace::Traceparent,
+    trace::{self, Traceparent},
 };
 use crate::{
     contract::{Code, Sent},
     keystore::Entry,
-    metrics::{self, InFlight, Metrics, Responder},
+    metrics::{self, InFlight, Metrics},
     net::{intake::Refusal, respond::Failure, upstream::Handover},
     operations::{self, Operation},
     policy::{Caller, Name},
-    telemetry::{Finished, Phase, Phases, Requests, SpanId, Trace, TraceId},
+    telemetry::{Finished, Requests, Trace},
 };
 
-/// The cause of an answer that a drain broke off.
+/// The cause of a response that the end of a drain broke off.
 pub(super) const CUT: &str = "the answer was not forwarded whole before the end of shutdown.grace";
 
 /// The log's name for a caller whose certificate has no usable name.
 const UNNAMED: &str = "unnamed";
 
-/// A request, and what becomes of it.
+/// A request on its way through the layers.
 pub(super) struct Call {
     pub(super) request: Request<Incoming>,
     /// The request is not sent after it.
@@ -55,40 +56,27 @@ pub(super) struct Exchange {
     started: Instant,
     trace: Option<Trace>,
     caller: Caller,
-    /// The template form of the path, where that belongs to no operation.
+    /// The template form of the path, if that belongs to no operation.
     path: Option<String>,
     metrics: Metrics,
     requests: Requests,
     drain: Drain,
     _in_flight: InFlight,
     handover: Handover,
-    /// Whether a part of the request's body has not been read.
+    /// Whether a part of the request body has not been read.
     body_unread: AtomicBool,
-    facts: Mutex<Facts>,
+    state: Mutex<State>,
 }
 
 #[derive(Default)]
-struct Facts {
+struct State {
     slot: Option<OwnedSemaphorePermit>,
-    signer: Option<Arc<Entry>>,
-    attempts: u32,
-    status: Option<StatusCode>,
-    by_us: bool,
-    code: Option<Code>,
-    /// What is certain about the request's bytes, once that is decided.
-    sent: Option<Sent>,
-    cause: Option<String>,
-    request_bytes: u64,
-    response_bytes: u64,
-    phases: Phases,
-    /// When the attempt under way was begun; times here count from the request's head.
-    attempt: Option<Duration>,
-    /// When the head of Wonder's answer was there.
-    answered: Option<Duration>,
-    ended: Option<Duration>,
+    credential: Option<Arc<Entry>>,
+    record: Record,
 }
 
 impl Exchange {
+    /// Opens the exchange of a request whose head was just read.
     pub(super) fn open<B: Body>(
         request: &Request<B>,
         caller: Caller,
@@ -100,7 +88,7 @@ impl Exchange {
         drain.opened();
         let path = request.uri().path();
         let operation = operations::find(request.method().as_str(), path);
-        // A head that was refused was replaced by another, with another path.
+        // The server replaces a request head that it rejects, and with it the path.
         let is_own = request.extensions().get::<Refusal>().is_none();
         Self {
             id,
@@ -108,7 +96,7 @@ impl Exchange {
             path: (operation.is_other() && is_own).then(|| operations::template(path)),
             operation,
             started: Instant::now(),
-            trace: place_in_trace(Traceparent::of(request.headers()), &requests),
+            trace: trace::position(Traceparent::of(request.headers()), &requests, &mut rand::thread_rng()),
             caller,
             _in_flight: metrics.request_started(),
             metrics,
@@ -116,11 +104,11 @@ impl Exchange {
             drain,
             handover: Handover::default(),
             body_unread: AtomicBool::new(!request.body().is_end_stream()),
-            facts: Mutex::default(),
+            state: Mutex::default(),
         }
     }
 
-    /// When its head was there.
+    /// When the request head was read.
     pub(super) fn started(&self) -> Instant {
         self.started
     }
@@ -129,7 +117,7 @@ impl Exchange {
         &self.id
     }
 
-    /// What those after us are to be told of the trace, if it was started here and they are to join it.
+    /// The `traceparent` to forward, if the trace started here and `log.make_traceparent` is set.
     pub(super) fn traceparent(&self) -> Option<Traceparent> {
         let started_here = self.trace.filter(|trace| trace.parent.is_none() && self.requests.makes_traceparent());
         started_here.map(|Trace { id, span, recorded, .. }| Traceparent { trace: id, span, sampled: recorded })
@@ -147,76 +135,57 @@ impl Exchange {
         &self.metrics
     }
 
-    /// Keeps a slot taken until the exchange is over.
+    /// Keeps a slot until the exchange ends.
     pub(super) fn hold(&self, slot: OwnedSemaphorePermit) {
-        self.facts().slot = Some(slot);
+        self.state().slot = Some(slot);
     }
 
-    pub(super) fn signing_as(&self, signer: &Arc<Entry>) {
-        self.facts().signer = Some(Arc::clone(signer));
+    /// The request is to be signed with this credential.
+    pub(super) fn signing_as(&self, credential: &Arc<Entry>) {
+        self.state().credential = Some(Arc::clone(credential));
     }
 
-    pub(super) fn body_taken(&self, bytes: u64, began: Instant) {
-        let (ended, took) = self.since(began);
-        let mut facts = self.facts();
-        facts.request_bytes = bytes;
-        facts.phases.body = Phase { ended, took };
-        drop(facts);
-        self.body_read();
+    /// The last byte of the request body was read.
+    pub(super) fn body_read(&self, bytes: u64, began: Instant) {
+        let (at, took) = self.since(began);
+        self.record(|record| record.body_read(at, took, bytes));
+        self.body_discarded();
         self.metrics.body_read(took.as_secs_f64(), bytes);
     }
 
-    /// The request's body was read to its end.
-    pub(super) fn body_read(&self) {
+    /// No byte of the request body is left on the connection.
+    pub(super) fn body_discarded(&self) {
         self.body_unread.store(false, Ordering::Relaxed);
     }
 
-    /// Whether a part of the request's body has not been read.
+    /// Whether a part of the request body has not been read.
     pub(super) fn has_unread_body(&self) -> bool {
         self.body_unread.load(Ordering::Relaxed)
     }
 
     pub(super) fn signed(&self, began: Instant) {
-        let (ended, took) = self.since(began);
-        let mut facts = self.facts();
-        facts.phases.sign = Phase { ended, took };
-        facts.phases.signing += took;
-        drop(facts);
+        let (at, took) = self.since(began);
+        self.record(|record| record.signed(at, took));
         self.metrics.signed(true, took.as_secs_f64());
     }
 
-    /// A new attempt begins: when, and who is to be told whether a connection has got hold of it.
-    pub(super) fn attempt(&self) -> (Instant, &Handover) {
+    /// Returns when the attempt started, and the handover that records whether a connection took the request.
+    pub(super) fn attempt_started(&self) -> (Instant, &Handover) {
         let now = Instant::now();
-        let began = now - self.started;
-        let mut facts = self.facts();
-        facts.attempts += 1;
-        facts.attempt = Some(began);
-        (facts.phases.connect, facts.phases.upstream) = Default::default();
+        self.record(|record| record.attempt_started(now - self.started));
         (now, &self.handover)
     }
 
-    /// The attempt got the head of an answer.
-    pub(super) fn head_came(&self) {
-        let ended = self.started.elapsed();
-        let mut facts = self.facts();
-        let took = ended.saturating_sub(facts.attempt.take().unwrap_or(ended));
-        facts.answered = Some(ended);
-        facts.phases.upstream = Phase { ended, took };
-        facts.phases.waiting += took;
-        drop(facts);
-        self.metrics.upstream_phase(metrics::Phase::Head, took.as_secs_f64());
+    pub(super) fn attempt_failed(&self) {
+        let (at, sent) = (self.started.elapsed(), self.sent());
+        self.record(|record| record.attempt_failed(at, sent));
     }
 
-    /// The answer's head came over a connection that was opened at `opened`. If that was during the attempt, the attempt waited for it.
-    pub(super) fn came_over(&self, opened: Instant) {
-        let opened = opened.saturating_duration_since(self.started);
-        let Phases { connect, upstream, .. } = &mut self.facts().phases;
-        let waited = (opened + upstream.took).saturating_sub(upstream.ended);
-        if !waited.is_zero() {
-            *connect = Phase { ended: opened, took: waited };
-            upstream.took = upstream.took.saturating_sub(waited);
-        }
+    /// `connected` is when the connection was ready for requests.
+    pub(super) fn response_head(&self, connected: Instant) {
+        let (at, connected) = (self.started.elapsed(), connected.saturating_duration_since(self.started));
+        let took = self.record(|record| record.response_head(at, connected));
+        self.metrics.upstream_phase(metrics::Phase::Head, took.as_secs_f64());
     }
 
     /// Whether any byte of the request may have left.
@@ -224,62 +193,45 @@ impl Exchange {
         self.handover.sent()
     }
 
-    /// The attempt came to nothing.
-    pub(super) fn attempt_failed(&self) {
-        let (now, sent) = (self.started.elapsed(), self.sent());
-        self.facts().close_attempt(now, sent);
-    }
-
-    /// Wonder's answer is forwarded.
-    pub(super) fn answered(&self, status: StatusCode) {
-        let mut facts = self.facts();
-        facts.status = Some(status);
-        facts.cause = rejection::cause(status, self.metrics.clock_skew());
-        drop(facts);
+    pub(super) fn head_forwarded(&self, status: StatusCode) {
+        let cause = rejection::cause(status, self.metrics.clock_skew());
+        self.record(|record| record.head_forwarded(status, cause));
         self.metrics.upstream_responded(status);
     }
 
-    /// Wonder's answer was passed on to its last byte.
-    pub(super) fn passed_on(&self) {
-        let now = self.started.elapsed();
-        let mut facts = self.facts();
-        facts.ended = Some(now);
-        let took = now.saturating_sub(facts.answered.unwrap_or(now));
-        drop(facts);
-        self.metrics.upstream_phase(metrics::Phase::Body, took.as_secs_f64());
+    pub(super) fn response_data(&self, bytes: usize) {
+        self.record(|record| record.response_data(bytes));
     }
 
-    /// We answer in its place.
+    pub(super) fn response_end(&self) {
+        let at = self.started.elapsed();
+        if let Some(took) = self.record(|record| record.response_end(at)) {
+            self.metrics.upstream_phase(metrics::Phase::Body, took.as_secs_f64());
+        }
+    }
+
     pub(super) fn failed(&self, failure: &Failure) {
-        self.metrics.proxy_error(failure.code.as_str(), failure.sent);
-        let (now, sent) = (self.started.elapsed(), self.sent());
-        let mut facts = self.facts();
-        facts.close_attempt(now, sent);
-        facts.status = Some(failure.row().status);
-        facts.sent = Some(failure.sent);
-        facts.by_us = true;
-        facts.code = Some(failure.code);
-        facts.cause =
-            Some(self.located(failure.code, failure.cause().map_or_else(|| failure.to_string(), str::to_owned)));
+        let (code, sent) = (failure.code, failure.sent);
+        self.metrics.proxy_error(code.as_str(), sent);
+        let cause = self.located(code, failure.cause().map_or_else(|| failure.to_string(), str::to_owned));
+        let at = self.started.elapsed();
+        self.record(|record| record.failed(at, failure.row().status, code, sent, cause));
     }
 
-    /// Ends when the answer is to be broken off.
+    pub(super) fn response_broken(&self, code: Code, cause: String) {
+        self.metrics.proxy_error(code.as_str(), Sent::Maybe);
+        let cause = self.located(code, cause);
+        self.record(|record| record.response_broken(code, cause));
+    }
+
+    /// Ends when the response is to be broken off.
     pub(super) fn cutting(&self) -> impl Future<Output = ()> + Send + use<> {
         self.drain.cutting()
     }
 
-    /// Whether the answer is to be broken off.
+    /// Whether the response is to be broken off.
     pub(super) fn is_cutting(&self) -> bool {
         self.drain.is_cutting()
-    }
-
-    /// The answer broke off after its head was forwarded. The caller cannot know what it would have said.
-    pub(super) fn cut(&self, code: Code, cause: String) {
-        self.metrics.proxy_error(code.as_str(), Sent::Maybe);
-        let mut facts = self.facts();
-        facts.code = Some(code);
-        facts.sent = Some(Sent::Maybe);
-        facts.cause = Some(self.located(code, cause));
     }
 
     /// The cause of an error on the way to Wonder, with the place where it happened.
@@ -297,131 +249,83 @@ impl Exchange {
         }
     }
 
-    pub(super) fn passed(&self, bytes: usize) {
-        self.facts().response_bytes += bytes as u64;
-    }
-
-    /// The last byte of our own answer was passed on.
-    pub(super) fn ended(&self) {
-        let now = self.started.elapsed();
-        self.facts().ended = Some(now);
-    }
-
-    /// How long after the request's head it is now, and how long after `began`.
+    /// The time since the request head, and since `began`.
     fn since(&self, began: Instant) -> (Duration, Duration) {
         let now = Instant::now();
         (now - self.started, now - began)
     }
 
-    fn facts(&self) -> MutexGuard<'_, Facts> {
-        // Nothing panics while it is held, and a fact half written is still worth a line.
-        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Facts {
-    /// The attempt under way, if there is one, got no answer: it ended in waiting for a connection, or on one.
-    fn close_attempt(&mut self, now: Duration, sent: Sent) {
-        let Some(began) = self.attempt.take() else { return };
-        let phase = Phase { ended: now, took: now.saturating_sub(began) };
-        self.phases.waiting += phase.took;
-        match sent {
-            Sent::No => self.phases.connect = phase,
-            Sent::Maybe => self.phases.upstream = phase,
+    fn count(&self, record: &Record) {
+        if let Some(status) = record.status() {
+            let seconds = record.total().as_secs_f64();
+            self.metrics.request_finished(self.operation, &self.method, status, record.responder(), seconds);
+            self.metrics.response_body(record.response_bytes());
         }
+        if let Some(added) = record.added() {
+            self.metrics.added(added.as_secs_f64());
+        }
+    }
+
+    /// Writes the log line and the trace.
+    fn report(&self, record: &Record, credential: Option<&Entry>) {
+        let shows_peer = record.is_rejected() || self.operation.is_other();
+        let peer = shows_peer.then(|| self.caller.to_string());
+        let has_certificate = matches!(self.caller, Caller::Certificate { .. });
+        self.requests.finished(&Finished {
+            request_id: self.id.to_str().unwrap_or_default(),
+            trace: self.trace,
+            operation: self.operation.name(),
+            method: self.method.as_str(),
+            path: self.path.as_deref(),
+            status: record.status().map(|status| status.as_u16()),
+            origin: record.responder().as_str(),
+            sent: record.sent(),
+            error: record.error(),
+            cause: record.cause(),
+            cancelled: record.is_cancelled(),
+            caller: has_certificate.then(|| self.caller.name().map_or(UNNAMED, Name::as_str)),
+            peer: peer.as_deref(),
+            credential: credential.map(|credential| credential.name.as_str()),
+            attempts: record.attempts(),
+            total: record.total(),
+            phases: record.phases(),
+            request_bytes: record.request_bytes(),
+            response_bytes: record.response_bytes(),
+        });
+    }
+
+    fn record<T>(&self, event: impl FnOnce(&mut Record) -> T) -> T {
+        event(&mut self.state().record)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it is held, and an incomplete record is still worth a line.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        let (total, sent) = (self.started.elapsed(), self.sent());
-        // Its connection was ended with it, or its answer could not even be broken off: the caller read none of it.
-        let unread = self.drain.is_cutting();
-        let facts = self.facts.get_mut().unwrap_or_else(PoisonError::into_inner);
-        // First, since whoever reads the line may send the next request.
-        drop(facts.slot.take());
-        facts.close_attempt(total, sent);
-        if let Some(answered) = facts.answered {
-            let ended = facts.ended.unwrap_or(total);
-            facts.phases.response = Phase { ended, took: ended.saturating_sub(answered) };
+        let (at, sent) = (self.started.elapsed(), self.sent());
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let State { slot, credential, mut record } = std::mem::take(state);
+        // First, because a reader of the line may send the next request.
+        drop(slot);
+        if record.is_open() {
+            if self.drain.is_cutting() {
+                self.metrics.proxy_error(Code::Draining.as_str(), sent);
+                record.drained(at, sent, CUT.to_owned());
+            } else {
+                self.metrics.cancelled(sent);
+                record.cancelled(at, sent);
+            }
         }
-        let ended = facts.ended.is_some();
-        if unread && facts.code.is_none() && !ended {
-            self.metrics.proxy_error(Code::Draining.as_str(), sent);
-            facts.code = Some(Code::Draining);
-            facts.cause = Some(CUT.to_owned());
-        }
-        let cancelled = facts.code.is_none() && !ended;
-        let answered = facts.answered.is_some() && facts.code.is_none() && ended;
-        let sent = facts.sent.unwrap_or(sent);
-        let by = if facts.by_us { Responder::Signer } else { Responder::Upstream };
-        if let Some(status) = facts.status {
-            self.metrics.request_finished(self.operation, &self.method, status, by, total.as_secs_f64());
-            self.metrics.response_body(facts.response_bytes);
-        }
-        if facts.answered.is_some() && ended {
-            let Phases { body, waiting, response, .. } = facts.phases;
-            let theirs = body.took + waiting + response.took;
-            self.metrics.added(total.saturating_sub(theirs).as_secs_f64());
-        }
-        if cancelled {
-            self.metrics.cancelled(sent);
-        }
-        let request_id = self.id.to_str().unwrap_or_default();
-        let refused = facts.by_us && facts.status.is_some_and(|status| status.is_client_error());
-        let peer = (refused || self.operation.is_other()).then(|| self.caller.to_string());
-        let has_certificate = matches!(self.caller, Caller::Certificate { .. });
-        self.requests.finished(&Finished {
-            request_id,
-            trace: self.trace,
-            operation: self.operation.name(),
-            method: self.method.as_str(),
-            path: self.path.as_deref(),
-            status: facts.status.map(|status| status.as_u16()),
-            origin: by.as_str(),
-            sent: (!answered).then_some(sent),
-            error: facts.code,
-            cause: facts.cause.as_deref(),
-            cancelled,
-            caller: has_certificate.then(|| self.caller.name().map_or(UNNAMED, Name::as_str)),
-            peer: peer.as_deref(),
-            credential: facts.signer.as_ref().map(|signer| signer.name.as_str()),
-            attempts: facts.attempts,
-            total,
-            phases: facts.phases,
-            request_bytes: facts.request_bytes,
-            response_bytes: facts.response_bytes,
-        });
-        // Last, since the program may end as soon as nothing is in flight.
-        self.drain.closed(
-            request_id,
-            match facts.code {
-                Some(Code::Draining) => End::Cut(sent),
-                Some(_) if !facts.by_us => End::GivenUp,
-                _ if ended => End::Answered,
-                _ => End::GivenUp,
-            },
-        );
+        record.closed(at);
+        self.count(&record);
+        self.report(&record, credential.as_deref());
+        // Last, because the program may exit when no request is in flight.
+        self.drain.closed(self.id.to_str().unwrap_or_default(), record.end());
     }
-}
-
-/// In the caller's trace, or in a new one if somebody wants it.
-fn place_in_trace(caller: Option<Traceparent>, requests: &Requests) -> Option<Trace> {
-    if caller.is_none() && !requests.makes_traceparent() && !requests.has_recorder() {
-        return None;
-    }
-    // All zeros names nothing (W3C Trace Context §3.2.2.3); one in 2^64 is not left to chance.
-    let random = || rand::thread_rng().r#gen::<u64>().max(1).to_be_bytes();
-    let span = SpanId(random());
-    let (id, parent) = if let Some(Traceparent { trace, span, .. }) = caller {
-        (trace, Some(span))
-    } else {
-        let mut id = [0; 16];
-        id[..8].copy_from_slice(&random());
-        id[8..].copy_from_slice(&random());
-        (TraceId(id), None)
-    };
-    Some(Trace { id, span, parent, recorded: requests.wants(id, caller.map(|caller| caller.sampled)) })
 }
 
 #[cfg(test)]
@@ -431,10 +335,10 @@ mod tests {
     use super::*;
     use crate::{
         config::{Log, LogFormat, LogLevel},
-        telemetry::Recorder,
+        telemetry::{Recorder, TraceId},
     };
 
-    /// Is told of requests, and looks each time how many places are free.
+    /// Notes at each request how many places are free.
     struct Watcher {
         places: Arc<Semaphore>,
         free: Mutex<Vec<usize>>,
@@ -451,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_is_free_before_anybody_is_told_that_its_request_is_over() {
+    fn a_slot_is_free_before_the_end_of_its_request_is_reported() {
         let places = Arc::new(Semaphore::new(1));
         let watcher = Arc::new(Watcher { places: Arc::clone(&places), free: Mutex::default() });
         let log = Log {

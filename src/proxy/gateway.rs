@@ -122,7 +122,7 @@ impl Gateway {
         let began = Instant::now();
         let deadline = began + self.parts.timeouts.body;
         let body = body::take(incoming, limit, deadline.into(), &self.budget).await?;
-        exchange.body_taken(body.length as u64, began);
+        exchange.body_read(body.length as u64, began);
         if signing::is_ambiguous(&body.chunks) {
             return Err(body::ambiguous());
         }
@@ -142,7 +142,7 @@ impl Gateway {
             headers.insert(name, value);
         }
         let body: Chunks = taken.body.chunks.iter().cloned().collect();
-        let (began, handover) = exchange.attempt();
+        let (began, handover) = exchange.attempt_started();
         let deadline = began + self.parts.timeouts.response_head;
         let (method, target, until) = (taken.method.clone(), taken.target.clone(), deadline.min(taken.deadline).into());
         let sending = self.parts.upstream.send(method, target, headers, body, until, handover);
@@ -150,7 +150,7 @@ impl Gateway {
             Ok(Ok(response)) => {
                 let (mut head, body) = response.into_parts();
                 response_head::check(&mut head, (&self.parts.limits).into())?;
-                exchange.head_came();
+                exchange.response_head(body.connection_opened());
                 Ok(Response::from_parts(head, body))
             }
             Ok(Err(error)) => {

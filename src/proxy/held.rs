@@ -3,13 +3,7 @@
 //! A client whose connection closes before the first byte of an answer often sends the request again by itself, and Wonder has no
 //! idempotency key. As long as nothing was forwarded, an answer that breaks off can still become an answer of the error contract.
 
-use std::{
-    future::poll_fn,
-    pin::Pin,
-    task::Poll,
-    time::{Duration, Instant},
-    vec,
-};
+use std::{future::poll_fn, pin::Pin, task::Poll, time::Duration, vec};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -35,8 +29,6 @@ pub(super) struct Held {
     pub(super) rest: Option<Streamed>,
     /// The memory of `ahead`, where it took several reads.
     pub(super) claim: Option<Claim>,
-    /// When the connection that it came over was ready for requests.
-    pub(super) opened: Instant,
 }
 
 /// The beginning of a body, in the pieces in which it arrived.
@@ -104,16 +96,14 @@ impl Hold<'_> {
 impl Held {
     /// The body of an answer that cannot have one. What the origin sends of it nevertheless is not read.
     pub(super) fn without(body: Streamed) -> Self {
-        let opened = body.connection_opened();
         drop(body);
-        Self { ahead: Ahead::default(), rest: None, claim: None, opened }
+        Self { ahead: Ahead::default(), rest: None, claim: None }
     }
 
     fn new(ahead: Ahead, body: Streamed, claim: Option<Claim>) -> Self {
-        let opened = body.connection_opened();
         // Dropped here, a body that has been read to the end returns its connection before the answer is forwarded.
         let rest = Some(body).filter(|body| !body.is_end_stream());
-        Self { ahead, rest, claim, opened }
+        Self { ahead, rest, claim }
     }
 }
 

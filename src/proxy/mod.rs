@@ -4,7 +4,8 @@
 //!
 //! * [`stack`]: the tower stack that every connection of the signing listener is served with.
 //! * `observe`: the outermost layer; opens an `exchange`, turns failures into responses.
-//! * `exchange`: what is known about one request, written to log and metrics when its answer has ended.
+//! * `record`: what is known about one request, as the sum of its events; pure.
+//! * `exchange`: observes one request; feeds its record, and from it metrics, log, traces and drain.
 //! * `deadline`: until when a request must have its answer's head; pure.
 //! * `slots`: how many requests are worked on at a time.
 //! * `standing`: whether a queue is a burst or an overload.
@@ -27,6 +28,7 @@ mod gateway;
 mod head;
 mod held;
 mod observe;
+mod record;
 mod rejection;
 mod slots;
 mod standing;

@@ -96,17 +96,17 @@ where
             request.headers_mut().insert(TRACEPARENT, value);
         }
         if let Some(refusal) = request.extensions().get::<Refusal>() {
-            return Box::pin(ready(Ok(refuse((*refusal).into(), exchange))));
+            return Box::pin(ready(Ok(reject((*refusal).into(), exchange))));
         }
         if let Err(denial) = self.policy.admit(exchange.caller()) {
             // The denial holds for every request of the connection.
             let failure = Failure::from(denial).closing();
-            return Box::pin(ready(Ok(refuse(failure, exchange))));
+            return Box::pin(ready(Ok(reject(failure, exchange))));
         }
         let timeouts = self.timeouts;
         let deadline = match Deadline::of(request.headers(), exchange.started(), timeouts.request) {
             Ok(deadline) => deadline,
-            Err(failure) => return Box::pin(ready(Ok(refuse(failure, exchange)))),
+            Err(failure) => return Box::pin(ready(Ok(reject(failure, exchange)))),
         };
         let mut inner = self.inner.clone();
         let cutting = self.drain.cutting();
@@ -122,24 +122,23 @@ where
                 () = cutting => Err(Failure::draining(exchange.sent())),
             };
             Ok(match outcome {
-                Ok(response) => pass_on(response, exchange, timeouts.response_idle),
-                Err(failure) => refuse(failure, exchange),
+                Ok(response) => forward(response, exchange, timeouts.response_idle),
+                Err(failure) => reject(failure, exchange),
             })
         })
     }
 }
 
-fn pass_on(mut response: Response<Held>, exchange: Arc<Exchange>, idle: Duration) -> Response<Answer> {
+fn forward(mut response: Response<Held>, exchange: Arc<Exchange>, idle: Duration) -> Response<Answer> {
     headers::to_downstream(response.headers_mut());
     // The origin's version is of its own hop (RFC 9110 §2.5). With HTTP/1.0 the caller's answer could not be chunked.
     *response.version_mut() = Version::HTTP_11;
     response.headers_mut().insert(REQUEST_ID, exchange.id().clone());
-    exchange.came_over(response.body().opened);
-    exchange.answered(response.status());
-    response.map(|held| Answer::passed_on(held, exchange, idle))
+    exchange.head_forwarded(response.status());
+    response.map(|held| Answer::of_upstream(held, exchange, idle))
 }
 
-fn refuse(failure: Failure, exchange: Arc<Exchange>) -> Response<Answer> {
+fn reject(failure: Failure, exchange: Arc<Exchange>) -> Response<Answer> {
     // Only the exchange records whether the request was handed to a connection.
     let failure = failure.with_sent(exchange.sent());
     // The rest of a body cannot be told from the next request, so the connection is not kept.

@@ -29,7 +29,7 @@ where
                     Ok(slot) => call.exchange.hold(slot),
                     Err(failure) => {
                         if failure.code == Code::Overloaded && body::swallow(call.request).await {
-                            call.exchange.body_read();
+                            call.exchange.body_discarded();
                         }
                         return Err(failure);
                     }

@@ -5,8 +5,9 @@
 use std::fmt;
 
 use http::{HeaderMap, HeaderName};
+use rand::Rng;
 
-use crate::telemetry::{SpanId, TraceId};
+use crate::telemetry::{Requests, SpanId, Trace, TraceId};
 
 /// Names the trace that a request belongs to, and the caller's place in it.
 pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -55,6 +56,25 @@ impl fmt::Display for Traceparent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "00-{}-{}-{:02x}", self.trace, self.span, u8::from(self.sampled))
     }
+}
+
+/// Where a request is in a trace: in its caller's, or in a new one if it is to be recorded or forwarded.
+pub(super) fn position(caller: Option<Traceparent>, requests: &Requests, rng: &mut impl Rng) -> Option<Trace> {
+    if caller.is_none() && !requests.makes_traceparent() && !requests.has_recorder() {
+        return None;
+    }
+    // An id of zeros is invalid (W3C Trace Context §3.2.2.3).
+    let mut random = || rng.r#gen::<u64>().max(1).to_be_bytes();
+    let span = SpanId(random());
+    let (id, parent) = if let Some(Traceparent { trace, span, .. }) = caller {
+        (trace, Some(span))
+    } else {
+        let mut id = [0; 16];
+        id[..8].copy_from_slice(&random());
+        id[8..].copy_from_slice(&random());
+        (TraceId(id), None)
+    };
+    Some(Trace { id, span, parent, recorded: requests.wants(id, caller.map(|caller| caller.sampled)) })
 }
 
 fn bytes<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
