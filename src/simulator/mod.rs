@@ -59,13 +59,14 @@ use uuid::Uuid;
 pub use server::Simulator;
 
 use crate::{
+    net::hosts::Hosts,
     operations,
     signing::{AppId, RequestTime, VerifyingKey},
 };
 use envelope::Answer;
 use fields::Fields;
 use gate::Gate;
-use pages::three_d_secure;
+use pages::{guard, three_d_secure};
 use refusal::Refusal;
 use store::{EVENTS, Event, Store};
 
@@ -134,6 +135,7 @@ fn router(options: Options, origin: String) -> (Router, mpsc::Receiver<Event>) {
     let store = Mutex::new(Store::new(options.capacity, sender));
     let wonder = Arc::new(Wonder { store, origin, clock: Arc::clone(&options.clock) });
     let gate = Arc::new(Gate::new(options.apps, options.clock));
+    let hosts = Arc::new(Hosts::new(options.tls_names));
     let router = Router::new()
         .route("/svc/payment/api/v1/echo", post(echo))
         .route(&format!("{P}/echo"), post(echo))
@@ -152,6 +154,7 @@ fn router(options: Options, origin: String) -> (Router, mpsc::Receiver<Event>) {
         .method_not_allowed_fallback(async || Refusal::Method)
         .layer(DefaultBodyLimit::max(gate::BODY_LIMIT))
         .layer(middleware::from_fn_with_state(gate, gate::admit))
+        .layer(middleware::from_fn_with_state(hosts, guard::admit))
         .layer(middleware::from_fn(envelope::render))
         .with_state(wonder);
     (router, events)

@@ -61,6 +61,10 @@ pub(super) enum Refusal {
     NoRoute,
     /// Not under `/svc/`, where the signed calls are.
     NotWonder,
+    /// `Host` names no address and no name of this simulator.
+    Host,
+    /// A web page of another origin sent it.
+    ForeignPage,
     /// The path is known, its method is not.
     Method,
     /// The body did not arrive in time.
@@ -119,6 +123,8 @@ impl Refusal {
             41 => StatusCode::REQUEST_TIMEOUT,
             43 => StatusCode::PAYLOAD_TOO_LARGE,
             44 => StatusCode::INSUFFICIENT_STORAGE,
+            48 => StatusCode::MISDIRECTED_REQUEST,
+            49 => StatusCode::FORBIDDEN,
             _ => StatusCode::BAD_REQUEST,
         }
     }
@@ -154,6 +160,8 @@ impl Refusal {
             Self::BodyCut => 42,
             Self::BodyTooLarge(_) => 43,
             Self::Full(_) => 44,
+            Self::Host => 48,
+            Self::ForeignPage => 49,
         }
     }
 
@@ -172,6 +180,7 @@ impl Refusal {
             Self::FieldMissing(_) | Self::FieldType(..) | Self::FieldTooLong(..) | Self::FieldValue(..) => "field",
             Self::NoCustomer | Self::NoToken => "unknown_id",
             Self::NotServed(_) | Self::NoRoute | Self::NotWonder => "route",
+            Self::Host | Self::ForeignPage => "page",
             Self::Method => "method",
             Self::BodyTimeout | Self::BodyCut | Self::BodyTooLarge(_) => "body",
             Self::Full(_) => "memory",

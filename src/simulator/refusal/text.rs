@@ -74,6 +74,13 @@ impl fmt::Display for Refusal {
                  slash at its end, or another version.",
             ),
             Self::NotWonder => f.write_str("The path is not under /svc/, where all signed calls are."),
+            Self::Host => f.write_str(
+                "The host is not a name of this simulator; open the page by IP address or as localhost, or start the \
+                 simulator with --allowed-host or --tls-name for that name.",
+            ),
+            Self::ForeignPage => f.write_str(
+                "A web page of another origin sent this request; open the page of this simulator and use its buttons.",
+            ),
             Self::Method => {
                 f.write_str("The path does not take this method; the Allow header names those it takes.")
             }

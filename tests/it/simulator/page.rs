@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::world::{CARD, Call, P, World};
+use super::world::{CARD, Call, P, World, exchange};
 
 async fn open(world: &World, token: &Value) -> super::world::Reply {
     let path = token["verify_url"].as_str().unwrap().strip_prefix(&world.origin).unwrap().to_owned();
@@ -102,4 +102,33 @@ async fn says_so_when_there_is_nothing_to_verify_or_to_decide() {
     let token = world.card(&uuid).await;
     assert_eq!(world.press(&token, "maybe").await.status, 400);
     assert_eq!(world.check(&uuid, &token).await["state"], "pending");
+}
+
+/// A web page can point its own name at this machine, and send forms here without a question to the person.
+#[tokio::test]
+async fn other_web_pages_can_neither_read_nor_decide() {
+    let world = World::plain().await;
+    let uuid = world.customer("r").await;
+    let token = world.card(&uuid).await;
+    let path = token["verify_url"].as_str().unwrap().strip_prefix(&world.origin).unwrap().to_owned();
+    let as_host = async |method: &str, host: &str, headers: &[(&str, &str)]| {
+        let mut call = Call::unsigned(method, &path, if method == "POST" { "decision=approve" } else { "" })
+            .header("Content-Type", "application/x-www-form-urlencoded");
+        for (name, value) in headers {
+            call = call.header(name, value);
+        }
+        let bytes = String::from_utf8(call.bytes()).unwrap().replace("Host: localhost", &format!("Host: {host}"));
+        exchange(tokio::net::TcpStream::connect(world.address).await.unwrap(), bytes.as_bytes()).await
+    };
+    as_host("GET", "evil.example", &[]).await.refused(421, "E000048");
+    as_host("POST", "evil.example", &[]).await.refused(421, "E000048");
+    for origin in ["https://evil.example", "null", "http://localhost:1", "https://localhost.evil.example"] {
+        as_host("POST", "localhost:4443", &[("Origin", origin)]).await.refused(403, "E000049");
+    }
+    as_host("POST", "localhost", &[("Sec-Fetch-Site", "cross-site")]).await.refused(403, "E000049");
+    assert_eq!(world.check(&uuid, &token).await["state"], "pending");
+    let shown = as_host("GET", "127.0.0.1:4443", &[("Sec-Fetch-Site", "cross-site")]).await;
+    assert_eq!((shown.status, shown.get("referrer-policy")), (200, Some("same-origin")), "a link of the shop");
+    assert_eq!(as_host("POST", "localhost:4443", &[("Origin", "http://localhost:4443")]).await.status, 200);
+    assert_eq!(world.check(&uuid, &token).await["state"], "success");
 }
