@@ -10,13 +10,13 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use sha2::{Digest as _, Sha256};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, runtime::Handle};
 
 use crate::{
     admin::{self, CredentialFact, Probes, Readiness, StatusFacts, shutdown::ShutdownRequest},
     config::{Config, ListenAddress, Shutdown},
     contract::{Code, Sent},
-    keystore::{Keystore, KeystoreError},
+    credentials::{Permits, Store, UnitError},
     metrics::{LoadedKey, Metrics},
     net::{
         hosts::Hosts,
@@ -29,7 +29,7 @@ use crate::{
     },
     policy::Policy,
     proxy::{self, Drain, Receipt, Rules},
-    signing::{self, Nonce, RequestTime, SignError, Stamp},
+    signing::RequestTime,
     telemetry::{Recorder, Requests},
 };
 
@@ -39,7 +39,7 @@ pub struct App {
     metrics: Metrics,
     requests: Requests,
     readiness: Readiness,
-    keystore: Arc<Keystore>,
+    credentials: Arc<Store>,
     upstream: Upstream,
     listeners: Vec<Listener>,
     tls: Option<Arc<TlsServer>>,
@@ -69,17 +69,9 @@ pub struct Addresses {
 /// Why a sidecar could not start. Nothing is left running.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A key cannot be used.
+    /// A credential cannot be used.
     #[error(transparent)]
-    Keystore(#[from] KeystoreError),
-    /// A key was read but does not sign.
-    #[error("credentials.{name}: the key does not sign: {cause}")]
-    Sign {
-        /// The credential's name.
-        name: String,
-        /// What the signer said.
-        cause: SignError,
-    },
+    Unit(#[from] UnitError),
     /// The client cannot be set up.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
@@ -103,7 +95,7 @@ impl StartError {
     #[must_use]
     pub fn is_configuration(&self) -> bool {
         match self {
-            Self::Keystore(_) | Self::Sign { .. } | Self::Upstream(_) | Self::ListenTls(_) => true,
+            Self::Unit(_) | Self::Upstream(_) | Self::ListenTls(_) => true,
             Self::Bind { .. } => false,
         }
     }
@@ -130,8 +122,8 @@ pub(crate) fn bind_reason(address: &str, cause: &io::Error) -> String {
 impl App {
     /// Loads keys and binds both listeners.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        let keystore = Arc::new(Keystore::load(&config.credentials)?);
-        sign_once(&keystore)?;
+        let permits = Permits::new(Handle::current().metrics().num_workers(), config.timeouts.sign);
+        let credentials = Arc::new(Store::load(&config.credentials, &Arc::new(permits))?);
         let reasons: Vec<&'static str> = Code::ALL.iter().map(|code| code.as_str()).collect();
         let metrics = Metrics::new(&reasons);
         let upstream = Upstream::new(&config.upstream, &config.limits, &config.timeouts, metrics.clone())?;
@@ -155,7 +147,19 @@ impl App {
         let readiness = Readiness::new();
         readiness.set_ready();
         let hurry = Box::pin(pending());
-        Ok(Self { config, metrics, requests, readiness, keystore, upstream, listeners, tls, admin, addresses, hurry })
+        Ok(Self {
+            config,
+            metrics,
+            requests,
+            readiness,
+            credentials,
+            upstream,
+            listeners,
+            tls,
+            admin,
+            addresses,
+            hurry,
+        })
     }
 
     /// What it counts.
@@ -188,13 +192,24 @@ impl App {
     /// It accepts connections for `shutdown.drain_delay`, then lets the requests in flight finish for `shutdown.grace`, then answers
     /// those that are left with `draining`. Probes and metrics answer until the end.
     pub async fn run(self, shutdown: impl Future<Output = Stop>) -> Receipt {
-        let Self { config, metrics, requests, readiness, keystore, upstream, listeners, tls, admin, addresses, hurry } =
-            self;
-        tell_credentials(&keystore, &metrics);
+        let Self {
+            config,
+            metrics,
+            requests,
+            readiness,
+            credentials,
+            upstream,
+            listeners,
+            tls,
+            admin,
+            addresses,
+            hurry,
+        } = self;
+        log_credentials(&credentials, &metrics);
         metrics.set_config(config.upstream.environment.as_str(), &fingerprint(&config));
         let asked = ShutdownRequest::new();
         let (mut routes, sampler) =
-            admin::router(metrics.clone(), readiness.clone(), facts(&config, &keystore, &addresses));
+            admin::router(metrics.clone(), readiness.clone(), facts(&config, &credentials, &addresses));
         if config.admin.shutdown {
             routes = routes.merge(admin::shutdown::router(asked.clone(), hosts(&config, &addresses)));
         }
@@ -204,7 +219,7 @@ impl App {
 
         let drain = Drain::new(config.limits.requests_in_flight, metrics.clone());
         let stack = proxy::stack(proxy::Parts {
-            keystore,
+            credentials,
             upstream,
             metrics: metrics.clone(),
             requests,
@@ -265,12 +280,13 @@ impl App {
     }
 }
 
-fn tell_credentials(keystore: &Keystore, metrics: &Metrics) {
+fn log_credentials(credentials: &Store, metrics: &Metrics) {
     let unix_seconds = now().unix_seconds();
-    let loaded: Vec<LoadedKey<'_>> = keystore
-        .entries()
+    let entries = credentials.entries();
+    let loaded: Vec<LoadedKey<'_>> = entries
+        .iter()
         .map(|entry| {
-            let key = entry.key.verifying_key();
+            let key = &entry.verifying_key;
             tracing::info!(credential = entry.name, app_id = %entry.app_id, %key, "credential loaded");
             LoadedKey { credential: &entry.name, fingerprint: key.fingerprint(), unix_seconds }
         })
@@ -329,8 +345,8 @@ fn policy(config: &Config) -> Policy {
 }
 
 /// What the admin pages tell about this sidecar.
-fn facts(config: &Config, keystore: &Arc<Keystore>, addresses: &Addresses) -> StatusFacts {
-    let (keystore, masked) = (Arc::clone(keystore), config.to_masked_json());
+fn facts(config: &Config, credentials: &Arc<Store>, addresses: &Addresses) -> StatusFacts {
+    let (credentials, masked) = (Arc::clone(credentials), config.to_masked_json());
     StatusFacts {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         // In Kubernetes this is the pod's name.
@@ -339,12 +355,13 @@ fn facts(config: &Config, keystore: &Arc<Keystore>, addresses: &Addresses) -> St
         origin: config.upstream.origin.to_string(),
         hosts: hosts(config, addresses),
         credentials: Arc::new(move || {
-            keystore
+            credentials
                 .entries()
+                .iter()
                 .map(|entry| CredentialFact {
                     name: entry.name.clone(),
-                    fingerprint: entry.key.verifying_key().fingerprint().to_owned(),
-                    bits: entry.key.verifying_key().bits(),
+                    fingerprint: entry.verifying_key.fingerprint().to_owned(),
+                    bits: entry.verifying_key.bits(),
                 })
                 .collect()
         }),
@@ -354,18 +371,6 @@ fn facts(config: &Config, keystore: &Arc<Keystore>, addresses: &Addresses) -> St
 
 fn failed(key: &'static str, address: impl ToString) -> impl FnOnce(io::Error) -> StartError {
     move |cause| StartError::Bind { key, address: address.to_string(), cause }
-}
-
-/// Signs with each key once and throws the result away. The first signature of a process gathers entropy for tens of
-/// milliseconds (ten times that under a tight CPU limit); better before we are ready than in the first payment.
-fn sign_once(keystore: &Keystore) -> Result<(), StartError> {
-    for entry in keystore.entries() {
-        let stamp =
-            Stamp { request_time: RequestTime::from_unix_seconds(0), nonce: Nonce::generate(&mut rand::thread_rng()) };
-        signing::sign(&entry.key, &entry.app_id, &stamp, "POST", "/", &[b""])
-            .map_err(|cause| StartError::Sign { name: entry.name.clone(), cause })?;
-    }
-    Ok(())
 }
 
 /// The time of day, for stamps. A clock before 1970 gives 1970.

@@ -8,8 +8,8 @@
 //! 5   main.rs → cli
 //! 4   app
 //! 3   proxy   admin   simulator (feature)       strangers to one another
-//! 2   net   keystore   telemetry
-//! 1   config   metrics
+//! 2   net   credentials   telemetry
+//! 1   config   metrics   files   overload
 //! 0   signing   policy   operations   contract   html
 //!                                               pure: no I/O, clock, randomness, async, logging
 //! ```
@@ -21,11 +21,13 @@ pub mod app;
 pub mod cli;
 pub mod config;
 pub mod contract;
+pub mod credentials;
+mod files;
 mod html;
-pub mod keystore;
 pub mod metrics;
 pub mod net;
 pub mod operations;
+mod overload;
 pub mod policy;
 pub mod proxy;
 pub mod signing;

@@ -1,13 +1,13 @@
 //! `check`: everything that `run` would find wrong, before it does; with `--echo`, everything that Wonder would.
 
-use std::io::Write;
+use std::{io::Write, sync::Arc};
 
 use anyhow::{Context as _, Result, anyhow};
 
 use super::{Failure, Outcome, configuration::ConfigurationArgs, echo, runtime};
 use crate::{
     config::{self, Config},
-    keystore::Keystore,
+    credentials::{Permits, Store},
     metrics::Metrics,
     net::{tls_server::TlsServer, upstream::Upstream},
 };
@@ -41,28 +41,29 @@ impl CheckArgs {
             config::explain(&config, out)?;
         }
         config.require_credential().context("configuration").map_err(Failure::usage)?;
-        let keystore = Keystore::load(&config.credentials).context("check").map_err(Failure::usage)?;
+        let permits = Arc::new(Permits::new(1, config.timeouts.sign));
+        let credentials = Store::load(&config.credentials, &permits).context("check").map_err(Failure::usage)?;
         let upstream = Upstream::new(&config.upstream, &config.limits, &config.timeouts, Metrics::new(&[]));
         let upstream = upstream.context("check").map_err(Failure::usage)?;
         if let Some(tls) = &config.listen.tls {
             TlsServer::load(tls, &Metrics::new(&[])).context("check").map_err(Failure::usage)?;
         }
-        for entry in keystore.entries() {
-            writeln!(out, "ok: credential {}: AppID {}, {}", entry.name, entry.app_id, entry.key.verifying_key())?;
+        for entry in credentials.entries() {
+            writeln!(out, "ok: credential {}: AppID {}, {}", entry.name, entry.app_id, entry.verifying_key)?;
         }
         if self.echo {
-            runtime::block_on(echo_all(&config, &keystore, &upstream, out))??;
+            runtime::block_on(echo_all(&config, &credentials, &upstream, out))??;
         }
         Ok(())
     }
 }
 
 /// Calls echo with each credential. One that fails does not keep the others from being tried.
-async fn echo_all(config: &Config, keystore: &Keystore, upstream: &Upstream, out: &mut dyn Write) -> Result<()> {
+async fn echo_all(config: &Config, credentials: &Store, upstream: &Upstream, out: &mut dyn Write) -> Result<()> {
     let origin = &config.upstream.origin;
     let mut failed = Vec::new();
-    for entry in keystore.entries() {
-        match echo::echo(&config.upstream, &config.timeouts, entry, upstream).await {
+    for entry in credentials.entries() {
+        match echo::echo(&config.upstream, &config.timeouts, &entry, upstream).await {
             Ok(line) => writeln!(out, "ok: echo with credential {} at {origin}: {line}", entry.name)?,
             Err(error) => failed.push(format!("echo with credential {} at {origin}: {error:#}", entry.name)),
         }

@@ -11,12 +11,12 @@ use tokio::time::timeout_at;
 
 use crate::{
     config::{self, Timeouts},
-    keystore::Entry,
+    credentials::Entry,
     net::{
         respond,
         upstream::{Handover, Upstream},
     },
-    signing::{self, Nonce, RequestTime, Stamp, window::REQUEST_TOLERANCE_SECONDS},
+    signing::{Nonce, RequestTime, Stamp, signature_message, window::REQUEST_TOLERANCE_SECONDS},
 };
 
 /// Wonder's call without side effects (`deploy/docs/wonder.md` §1).
@@ -60,12 +60,14 @@ pub(super) async fn echo(
 
 async fn call(timeouts: &Timeouts, entry: &Entry, upstream: &Upstream, message: &str) -> Result<Answer> {
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let stamp = Stamp {
-        request_time: RequestTime::from_unix_seconds(since_1970.as_secs()),
-        nonce: Nonce::generate(&mut rand::thread_rng()),
-    };
     let body = Bytes::from(serde_json::json!({ "message": message }).to_string());
-    let signed = signing::sign(&entry.key, &entry.app_id, &stamp, "POST", ECHO, &[&body])?;
+    let stamped = || {
+        let request_time = RequestTime::from_unix_seconds(since_1970.as_secs());
+        let stamp = Stamp { request_time, nonce: Nonce::generate(&mut rand::thread_rng()) };
+        let message = signature_message(&stamp, "POST", ECHO, &[&body]);
+        (stamp, message)
+    };
+    let signed = entry.sign(stamped).await?;
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
@@ -147,7 +149,7 @@ impl Asked<'_> {
     /// Wonder answered and does not accept the request. What its answer names comes alone, else all that is left, the likelier first.
     fn rejected(&self, answer: &Answer, said: &Said) -> String {
         let (app_id, environment) = (&self.entry.app_id, self.upstream.environment);
-        let fingerprint = self.entry.key.verifying_key().fingerprint();
+        let fingerprint = self.entry.verifying_key.fingerprint();
         let key = format!(
             "key: the public key in Wonder's portal for this AppID must have the fingerprint {fingerprint} (first 8 digits of: \
              {FINGERPRINT})"

@@ -15,7 +15,8 @@ use super::{
     target::{Method, Target},
 };
 use crate::{
-    config::{file, values::path_text},
+    config::values::path_text,
+    files,
     signing::{KeyError, RequestTime},
 };
 
@@ -57,7 +58,7 @@ pub(super) fn whole(option: &str, path: &Path) -> Result<Vec<u8>, Failure> {
 /// Reads the key that `option` names.
 pub(super) fn key<K>(option: &str, path: &Path, read: fn(&[u8]) -> Result<K, KeyError>) -> Result<K, Failure> {
     let failure = |reason: &dyn std::fmt::Display| Failure::usage(anyhow!("{option} {}: {reason}", path.display()));
-    let text: Zeroizing<Vec<u8>> = file::read(path, KEY_FILE_CAP).map_err(|reason| failure(&reason))?.bytes;
+    let text: Zeroizing<Vec<u8>> = files::read(path, KEY_FILE_CAP).map_err(|reason| failure(&reason))?.bytes;
     read(&text).map_err(|reason| failure(&reason))
 }
 

@@ -1,17 +1,14 @@
-//! Who signs: an AppID and the places of its keys. The keys themselves are read by the keystore.
+//! Where each credential's AppID and keys are. [`crate::credentials`] reads them, together and as one unit.
 
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
-use figment::value::Value;
 use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::{
     Application, ConfigError,
-    error::hint,
     field::{Key, Shown},
-    file,
-    layers::{Layers, trimmed},
+    layers::Layers,
     shapes, values,
 };
 use crate::signing::AppId;
@@ -23,14 +20,23 @@ const MASKED: &str = "(secret)";
 #[derive(Debug, Clone)]
 pub struct CredentialConfig {
     /// Names the application to Wonder; from `app_id` or `app_id_file`.
-    pub app_id: AppId,
-    /// Where the key is; from `private_key_file` or, in the environment only, `private_key`.
+    pub app_id: AppIdSource,
+    /// Where the private key is; from `private_key_file` or, in the environment only, `private_key`.
     pub private_key: KeySource,
     /// Where the key is that verifies Wonder's webhooks, default none; from `webhook_public_key_file` or, in the environment only,
     /// `webhook_public_key`.
     pub webhook_public_key: Option<KeySource>,
     /// The application that receives the webhooks of this AppID, default `webhook.forward_to`.
     pub webhook_forward_to: Option<Application>,
+}
+
+/// Where an AppID is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AppIdSource {
+    /// In the configuration itself.
+    Value(AppId),
+    /// In a text file.
+    File(PathBuf),
 }
 
 /// Where a key is.
@@ -53,7 +59,7 @@ impl Secret {
         Self(text)
     }
 
-    /// The text, for those who need it: the keystore alone.
+    /// The text, for the code that reads the key.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -82,10 +88,14 @@ impl CredentialConfig {
         all.extend(keys.map(|(name, schema)| Key { name, secret: true, schema }));
     }
 
-    /// An AppID shows as such, also when it came from `app_id_file`.
     pub(super) fn show(&self, name: &str, shown: &mut Shown<'_>) {
         let Self { app_id, private_key, webhook_public_key, webhook_forward_to } = self;
-        shown.add(format!("credentials.{name}.app_id"), json!(app_id.as_str()));
+        match app_id {
+            AppIdSource::Value(app_id) => shown.add(format!("credentials.{name}.app_id"), json!(app_id.as_str())),
+            AppIdSource::File(file) => {
+                shown.add(format!("credentials.{name}.app_id_file"), (values::path().show)(file));
+            }
+        }
         let mut key = |last: &str, source: &KeySource| match source {
             KeySource::File(file) => {
                 shown.add(format!("credentials.{name}.{last}_file"), (values::path().show)(file));
@@ -110,8 +120,8 @@ impl CredentialConfig {
         one_of(layers, name, "app_id", "app_id_file")?;
         one_of(layers, name, "private_key_file", "private_key")?;
         let app_id = match layers.read_optional(&key("app_id"), values::parse_word)? {
-            Some(app_id) => app_id,
-            None => layers.read(&key("app_id_file"), app_id_from_file)?,
+            Some(app_id) => AppIdSource::Value(app_id),
+            None => AppIdSource::File(layers.read(&key("app_id_file"), values::path().parse)?),
         };
         let private_key = match layers.secret(&key("private_key")) {
             Some(secret) => KeySource::Inline(secret.clone()),
@@ -127,7 +137,7 @@ impl CredentialConfig {
     }
 }
 
-/// Refuses none and both: which of the two a deployment means is not for us to guess.
+/// Refuses none and both: a guess at which of the two a deployment means could sign for the wrong business.
 fn one_of(layers: &Layers, name: &str, one: &str, other: &str) -> Result<(), ConfigError> {
     let [one_key, other_key] = [one, other].map(|last| format!("credentials.{name}.{last}"));
     if layers.has(&one_key) || layers.has(&other_key) {
@@ -145,16 +155,4 @@ fn not_both(layers: &Layers, name: &str, one: &str, other: &str) -> Result<(), C
         return Err(layers.refuse(&other_key, reason));
     }
     Ok(())
-}
-
-fn app_id_from_file(value: &Value) -> Result<AppId, String> {
-    let path = (values::path().parse)(value)?;
-    let content = file::read(&path, 4096).map_err(|error| format!("{} {error}", path.display()))?;
-    let in_file = |reason: &str| format!("in {}, {reason}", path.display());
-    let text = std::str::from_utf8(&content.bytes).map_err(|_| in_file("the AppID is not UTF-8 text"))?;
-    let text = trimmed(text);
-    if text.is_empty() {
-        return Err(in_file("there is no AppID: the file is empty"));
-    }
-    text.parse().map_err(|error| in_file(&format!("{error}{}", hint(text).unwrap_or_default())))
 }

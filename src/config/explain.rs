@@ -47,8 +47,7 @@ pub fn explain(config: &Config, out: &mut dyn io::Write) -> io::Result<()> {
         let source = match config.sources.0.get(&key) {
             Some(source) => source.clone(),
             None if key == "upstream.origin" => "upstream.environment".to_owned(),
-            // An AppID shows as such, also when it came from `app_id_file`.
-            None => config.sources.of(&format!("{key}_file")).to_owned(),
+            None => DEFAULT.to_owned(),
         };
         writeln!(out, "{key} = {value}  # {source}")?;
     }

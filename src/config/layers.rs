@@ -24,10 +24,10 @@ use figment::{
 use super::{
     ConfigError, Secret, Sources,
     error::{hint, printable, shown},
-    file,
     keys::{self, Place},
     proxy,
 };
+use crate::files;
 
 /// The defaults: the documented file itself.
 pub(super) const DEFAULTS: &str = include_str!("../../config/default.toml");
@@ -222,7 +222,7 @@ impl Layer {
     fn from_file(path: &Path) -> Result<Self, ConfigError> {
         let name = printable(&path.display().to_string());
         let refused = |reason: String| ConfigError::Layer { layer: name.clone(), reason };
-        let content = file::read(path, FILE_CAP).map_err(|error| refused(error.to_string()))?;
+        let content = files::read(path, FILE_CAP).map_err(|error| refused(error.to_string()))?;
         let text =
             std::str::from_utf8(&content.bytes).map_err(|_| refused("is not UTF-8; save it as UTF-8".to_owned()))?;
         // Windows editors put a byte order mark first; TOML does not know it.

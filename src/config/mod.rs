@@ -18,7 +18,7 @@
 //! * [`origin`]: where requests go.
 //! * [`proxy`]: the way out of the network, where there is only one.
 //! * [`webhook`]: where webhooks arrive and which application receives them; [`network`]: where they may come from.
-//! * [`credentials`]: who signs, and where the key is.
+//! * [`credentials`]: where each credential's AppID and keys are.
 //! * `layers`: defaults, files, environment and flags laid over one another; refuses what nobody knows.
 //! * `field`: how a row becomes reader, known key, variable and shown value.
 //! * `keys`: the names of all keys, and the one most like a name that is none of them.
@@ -32,7 +32,6 @@ pub mod credentials;
 mod error;
 mod explain;
 mod field;
-pub(crate) mod file;
 mod keys;
 mod layers;
 pub mod listener;
@@ -46,7 +45,7 @@ mod upstream;
 pub(crate) mod values;
 pub mod webhook;
 
-pub use credentials::{CredentialConfig, KeySource, Secret};
+pub use credentials::{AppIdSource, CredentialConfig, KeySource, Secret};
 pub use error::ConfigError;
 pub use explain::{Sources, explain};
 pub use layers::{Flags, Made};
@@ -59,7 +58,7 @@ pub use sections::{
     Admin, CaMode, ClientCertificate, Environment, HttpVersion, Limits, Listen, ListenTls, Log, LogFormat, LogLevel,
     Process, Shutdown, Timeouts, TlsVersion, Upstream,
 };
-pub use values::duration_of;
+pub use values::{app_id_of, duration_of};
 pub use webhook::{Application, OriginalTarget, PathPrefix, Redis, RedisUrl, Webhook, WebhookTls};
 
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, time::Duration};
@@ -108,7 +107,7 @@ impl Config {
     /// Lays the layers over one another, later wins: compiled-in defaults, each of `files` (TOML), `environment`, `flags`.
     ///
     /// Variables that do not start with `WONDER_SIGNER_` are ignored, but for `HTTPS_PROXY` and `NO_PROXY`, which stand just
-    /// above the defaults. Files are read (configuration and AppID files); keys are not.
+    /// above the defaults. The files of `files` are read; those of the credentials are not.
     ///
     /// # Errors
     /// The first [`ConfigError`]; its text is one line, names key and layer, and repeats no secret.

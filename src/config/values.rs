@@ -11,12 +11,14 @@ use serde_json::{Value as Json, json};
 
 use super::{
     GIB, KIB, MIB,
+    error::hint,
     field::Kind,
+    layers::trimmed,
     listener::{ListenAddress, NotAnAddress},
     origin::Host,
     shapes,
 };
-use crate::policy::Name;
+use crate::{policy::Name, signing::AppId};
 
 fn kind<T>(parse: impl Fn(&Value) -> Result<T, String> + 'static, show: fn(&T) -> Json, schema: Json) -> Kind<T> {
     Kind { parse: Box::new(parse), show, schema }
@@ -139,6 +141,15 @@ pub(super) fn text<T: FromStr<Err: Display> + Display + 'static>(schema: Json) -
 /// A word or text that is not shown as it was written.
 pub(super) fn parse_word<T: FromStr<Err: Display>>(value: &Value) -> Result<T, String> {
     value.as_str().unwrap_or_default().parse().map_err(|error: T::Err| error.to_string())
+}
+
+/// The AppID in `text`, white space and byte order marks around it aside; the error repeats no part of the text.
+pub fn app_id_of(text: &str) -> Result<AppId, String> {
+    let text = trimmed(text);
+    if text.is_empty() {
+        return Err("holds no AppID: it is empty".to_owned());
+    }
+    text.parse().map_err(|error| format!("{error}{}", hint(text).unwrap_or_default()))
 }
 
 /// An IP address with port.

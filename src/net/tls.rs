@@ -15,7 +15,10 @@ use rustls::{
 
 use self::verifier::Verifier;
 use super::clock::Clock;
-use crate::config::{self, CaMode, HttpVersion, Origin, TlsVersion};
+use crate::{
+    config::{self, CaMode, HttpVersion, Origin, TlsVersion},
+    files,
+};
 
 /// More than any chain of certificates needs, bytes.
 const FILE_CAP: usize = 1024 * 1024;
@@ -91,7 +94,7 @@ fn trusted(upstream: &config::Upstream) -> Result<RootCertStore, TlsError> {
 }
 
 pub(super) fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let content = config::file::read(path, FILE_CAP).map_err(|error| bad(key, path, error.to_string()))?;
+    let content = files::read(path, FILE_CAP).map_err(|error| bad(key, path, error.to_string()))?;
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(&content.bytes)
         .collect::<Result<_, _>>()
         .map_err(|error| bad(key, path, damage(&error).to_owned()))?;
@@ -112,7 +115,7 @@ fn damage(error: &pem::Error) -> &'static str {
 
 /// The errors of the parser are not repeated, as above.
 pub(super) fn private_key(key: &'static str, path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    let content = config::file::read(path, FILE_CAP).map_err(|error| bad(key, path, error.to_string()))?;
+    let content = files::read(path, FILE_CAP).map_err(|error| bad(key, path, error.to_string()))?;
     PrivateKeyDer::from_pem_slice(&content.bytes)
         .map_err(|_| bad(key, path, "holds no unencrypted private key (PKCS#8, PKCS#1 or SEC1, as PEM)".to_owned()))
 }

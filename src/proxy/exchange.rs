@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     contract::{Code, Sent},
-    keystore::Entry,
+    credentials::Entry,
     metrics::{self, InFlight, Metrics},
     net::{intake::Refusal, respond::Failure, upstream::Handover},
     operations::{self, Operation},

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, header, uri::PathAndQuery};
 use http_body::Body as _;
 use hyper::body::Incoming;
-use tokio::{runtime::Handle, time::timeout_at};
+use tokio::time::timeout_at;
 
 use super::{
     Parts,
@@ -13,11 +13,10 @@ use super::{
     exchange::{Call, Exchange},
     head,
     held::{Held, Hold},
-    turns::Turns,
 };
 use crate::{
     contract::Code,
-    keystore::Entry,
+    credentials::{Entry, SignError},
     net::{
         headers,
         respond::Failure,
@@ -25,7 +24,7 @@ use crate::{
         upstream::{Chunks, SendError, Streamed},
     },
     policy::Use,
-    signing::{self, Nonce, Stamp},
+    signing::{self, Nonce, Stamp, signature_message},
 };
 
 /// Request header by which a caller picks one of several credentials.
@@ -40,7 +39,6 @@ const SIGNATURE: HeaderName = HeaderName::from_static("signature");
 pub(super) struct Gateway {
     parts: Parts,
     budget: Budget,
-    turns: Turns,
 }
 
 /// A request that has been taken in: from here on it is only stamped and sent.
@@ -55,8 +53,7 @@ struct Taken {
 impl Gateway {
     pub(super) fn new(parts: Parts) -> Self {
         let budget = Budget::new(parts.limits.buffered, parts.metrics.clone());
-        let turns = Turns::new(Handle::current().metrics().num_workers(), parts.timeouts.sign);
-        Self { parts, budget, turns }
+        Self { parts, budget }
     }
 
     pub(super) async fn handle(self: Arc<Self>, call: Call) -> Result<Response<Held>, Failure> {
@@ -104,7 +101,7 @@ impl Gateway {
             (Some(name), None) => name.to_str().ok(),
             (Some(_), Some(_)) => None,
         };
-        name.and_then(|name| self.parts.keystore.get(name)).ok_or_else(|| {
+        name.and_then(|name| self.parts.credentials.get(name)).ok_or_else(|| {
             Failure::new(
                 Code::UnknownCredential,
                 "no such credential: X-Wonder-Signer-Credential must name one that is configured, or be left out where \
@@ -131,9 +128,7 @@ impl Gateway {
 
     /// Stamps, signs and sends `taken` once.
     async fn attempt(&self, taken: &Taken, entry: &Entry, exchange: &Exchange) -> Result<Response<Streamed>, Attempt> {
-        let turn = self.turns.next().await?;
-        let signed = self.sign(taken, entry, exchange)?;
-        drop(turn);
+        let signed = self.sign(taken, entry, exchange).await?;
         let mut headers = taken.headers.clone();
         for (name, value) in [(CREDENTIAL, signed.credential), (NONCE, signed.nonce), (SIGNATURE, signed.signature)] {
             let mut value = HeaderValue::try_from(value)
@@ -166,23 +161,22 @@ impl Gateway {
     }
 
     /// The stamp is taken here, after the body has arrived, so that a slow upload does not age it.
-    fn sign(&self, taken: &Taken, entry: &Entry, exchange: &Exchange) -> Result<signing::Signed, Failure> {
-        let stamp = Stamp { request_time: (self.parts.clock)(), nonce: Nonce::generate(&mut rand::thread_rng()) };
-        let began = Instant::now();
-        let signed = signing::sign(
-            &entry.key,
-            &entry.app_id,
-            &stamp,
-            taken.method.as_str(),
-            taken.target.as_str(),
-            &taken.body.chunks,
-        );
-        match signed {
+    async fn sign(&self, taken: &Taken, entry: &Entry, exchange: &Exchange) -> Result<signing::Signed, Failure> {
+        let mut began = Instant::now();
+        let stamped = || {
+            let stamp = Stamp { request_time: (self.parts.clock)(), nonce: Nonce::generate(&mut rand::thread_rng()) };
+            began = Instant::now();
+            let (method, target) = (taken.method.as_str(), taken.target.as_str());
+            let message = signature_message(&stamp, method, target, &taken.body.chunks);
+            (stamp, message)
+        };
+        match entry.sign(stamped).await {
             Ok(signed) => {
                 exchange.signed(began);
                 Ok(signed)
             }
-            Err(error) => {
+            Err(error @ SignError::Overloaded) => Err(Failure::new(Code::Overloaded, error.to_string())),
+            Err(error @ SignError::Failed(_)) => {
                 exchange.metrics().signed(false, began.elapsed().as_secs_f64());
                 Err(Failure::new(Code::SignFailed, "the request could not be signed").because(&error))
             }

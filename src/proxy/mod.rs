@@ -8,10 +8,8 @@
 //! * `exchange`: observes one request; feeds its record, and from it metrics, log, traces and drain.
 //! * `deadline`: until when a request must have its answer's head; pure.
 //! * `slots`: how many requests are worked on at a time.
-//! * `standing`: whether a queue is a burst or an overload.
 //! * `head`: which request heads are taken; `target`: whether a target stays under `/svc/` for every reader; both pure.
 //! * `body`: takes the request body in, within its limits.
-//! * `turns`: whose turn it is to sign.
 //! * `gateway`: stamps, signs and forwards.
 //! * [`Drain`]: what was finished and what was cut at the end.
 //! * `held`: reads a small answer whole before its head is forwarded.
@@ -31,10 +29,8 @@ mod observe;
 mod record;
 mod rejection;
 mod slots;
-mod standing;
 mod target;
 mod trace;
-mod turns;
 
 use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
 
@@ -51,7 +47,7 @@ use self::{gateway::Gateway, observe::Observe};
 use crate::{
     config::{Limits, Timeouts},
     contract::Code,
-    keystore::Keystore,
+    credentials::Store,
     metrics::Metrics,
     net::{respond::Failure, upstream::Upstream},
     policy::Policy,
@@ -61,8 +57,8 @@ use crate::{
 
 /// What a proxy is made of.
 pub struct Parts {
-    /// Who signs.
-    pub keystore: Arc<Keystore>,
+    /// What signs.
+    pub credentials: Arc<Store>,
     /// Where to.
     pub upstream: Upstream,
     /// Who counts.

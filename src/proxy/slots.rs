@@ -8,8 +8,12 @@ use tokio::{
 };
 use tower::{Layer, Service, layer::layer_fn, service_fn};
 
-use super::{body, exchange::Call, standing::Standing};
-use crate::{contract::Code, contract::Sent, net::respond::Failure};
+use super::{body, exchange::Call};
+use crate::{
+    contract::{Code, Sent},
+    net::respond::Failure,
+    overload::Overload,
+};
 
 /// As many requests at a time as `places` has; others wait.
 pub(super) fn layer<S>(
@@ -19,7 +23,7 @@ pub(super) fn layer<S>(
 where
     S: Service<Call, Error = Failure, Future: Send> + Clone + Send + Sync,
 {
-    let slots = Arc::new(Slots { places, standing: Standing::new(queue) });
+    let slots = Arc::new(Slots { places, overload: Overload::new(queue) });
     layer_fn(move |inner: S| {
         let slots = Arc::clone(&slots);
         service_fn(move |call: Call| {
@@ -42,7 +46,7 @@ where
 
 struct Slots {
     places: Arc<Semaphore>,
-    standing: Standing,
+    overload: Overload,
 }
 
 impl Slots {
@@ -50,10 +54,10 @@ impl Slots {
     async fn next(&self) -> Result<OwnedSemaphorePermit, Failure> {
         let places = Arc::clone(&self.places);
         if let Ok(slot) = Arc::clone(&places).try_acquire_owned() {
-            self.standing.empty(Instant::now());
+            self.overload.empty(Instant::now());
             return Ok(slot);
         }
-        let patience = self.standing.patience(Instant::now());
+        let patience = self.overload.patience(Instant::now());
         match timeout(patience, places.acquire_owned()).await {
             Ok(Ok(slot)) => Ok(slot),
             Ok(Err(_closed)) => Err(Failure::draining(Sent::No)),
@@ -81,7 +85,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_queue_that_stands_has_less_patience() {
-        let slots = Slots { places: Arc::new(Semaphore::new(1)), standing: Standing::new(QUEUE) };
+        let slots = Slots { places: Arc::new(Semaphore::new(1)), overload: Overload::new(QUEUE) };
         let slot = slots.next().await.unwrap();
         assert_eq!(in_vain(&slots).await, QUEUE);
         // Paused time goes in milliseconds.
@@ -94,7 +98,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_queue_there_is_no_waiting_and_at_the_end_there_are_no_slots() {
-        let slots = Slots { places: Arc::new(Semaphore::new(1)), standing: Standing::new(Duration::ZERO) };
+        let slots = Slots { places: Arc::new(Semaphore::new(1)), overload: Overload::new(Duration::ZERO) };
         let _slot = slots.next().await.unwrap();
         assert_eq!(slots.next().await.unwrap_err().code, Code::Overloaded);
         slots.places.close();

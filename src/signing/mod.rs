@@ -19,7 +19,7 @@
 //!
 //! * [`credential`]: the words of the three headers: AppID, request time, nonce, credential.
 //! * [`message`]: what is signed, built by one function for both directions.
-//! * [`key`]: the keys; the only file that names a crypto crate for RSA.
+//! * [`key`]: the keys, the only module that names a crypto crate for RSA; [`sign_message`] uses the private one.
 //! * [`headers`]: the signature headers, each exactly once; [`window`]: how far a request time may lie from now.
 //! * [`webhook`]: the verification and the signature of webhooks.
 //! * [`diagnosis`]: which usual mistake explains a signature that does not verify.
@@ -35,7 +35,7 @@ pub mod webhook;
 pub mod window;
 
 pub use credential::{AppId, Credential, Nonce, RequestTime, Stamp};
-pub use key::{KeyError, SigningKey, VerifyingKey};
+pub use key::{KeyError, RawSignature, SigningKey, VerifyingKey};
 pub use message::{SignatureMessage, is_ambiguous, signature_message};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -63,7 +63,28 @@ impl std::fmt::Debug for Signed {
     }
 }
 
-/// Signs one request.
+impl Signed {
+    /// Puts the header values of one attempt together: the last of the three steps message, signature, headers.
+    #[must_use]
+    pub fn new(app_id: &AppId, stamp: &Stamp, signature: &RawSignature) -> Self {
+        Self {
+            // In one piece of just the right size: a header value takes it over as it is.
+            credential: [app_id.as_str(), "/", stamp.request_time.to_text().as_str(), "/", ALGORITHM].concat(),
+            nonce: stamp.nonce.as_str().to_owned(),
+            signature: BASE64_STANDARD.encode(&**signature),
+        }
+    }
+}
+
+/// Makes the raw signature over a message: the only step that needs the private key.
+///
+/// # Errors
+/// When the private-key operation fails, which a key that was read successfully does not do.
+pub fn sign_message(key: &SigningKey, message: &SignatureMessage) -> Result<RawSignature, SignError> {
+    key.sign(message.as_bytes())
+}
+
+/// Signs one request with a key that is here: all three steps in one.
 ///
 /// `method` is upper-cased, `target` is path and query as sent, `body` is the body as sent in any number of
 /// chunks. PKCS#1 v1.5 is deterministic: the same arguments give the same result.
@@ -78,14 +99,8 @@ pub fn sign<B: AsRef<[u8]>>(
     target: &str,
     body: &[B],
 ) -> Result<Signed, SignError> {
-    let message = signature_message(stamp, method, target, body);
-    let signature = key.sign(message.as_bytes())?;
-    Ok(Signed {
-        // In one piece of just the right size: a header value takes it over as it is.
-        credential: [app_id.as_str(), "/", stamp.request_time.to_text().as_str(), "/", ALGORITHM].concat(),
-        nonce: stamp.nonce.as_str().to_owned(),
-        signature: BASE64_STANDARD.encode(&*signature),
-    })
+    let signature = sign_message(key, &signature_message(stamp, method, target, body))?;
+    Ok(Signed::new(app_id, stamp, &signature))
 }
 
 /// Says whether `signature` (the header's text) was made over this request by the holder of `key`.

@@ -1,7 +1,5 @@
 //! Which layer wins, and what each may set.
 
-use std::fs;
-
 use super::*;
 
 #[test]
@@ -177,24 +175,20 @@ fn white_space_around_any_value_does_not_count_and_an_empty_one_is_not_set() {
 #[test]
 fn credentials_come_from_files_and_environment() {
     let given = Given::new().file(
-        "[credentials.default]\nprivate_key_file = \"/key.pem\"\n[credentials.shop-2]\napp_id_file = \"APP_ID_FILE\"",
+        "[credentials.default]\nprivate_key_file = \"/key.pem\"\n[credentials.shop-2]\napp_id_file = \"/app_id\"",
     );
-    let app_id_file = given.directory.as_ref().unwrap().path().join("app_id");
-    fs::write(&app_id_file, format!("{APP_ID}\r\n")).unwrap();
-    let text = fs::read_to_string(&given.files[0]).unwrap();
-    fs::write(&given.files[0], text.replace("APP_ID_FILE", app_id_file.to_str().unwrap())).unwrap();
     let given = given
         .variable("WONDER_SIGNER_CREDENTIALS__DEFAULT__APP_ID", APP_ID)
         .variable("WONDER_SIGNER_CREDENTIALS__SHOP-2__PRIVATE_KEY", "one\\ntwo\\r\\nthree\nfour");
     let config = given.config();
     config.require_credential().unwrap();
-    assert_eq!(config.credentials["default"].app_id.as_str(), APP_ID);
-    assert_eq!(config.credentials["shop-2"].app_id.as_str(), APP_ID);
+    assert_eq!(config.credentials["default"].app_id, AppIdSource::Value(APP_ID.parse().unwrap()));
+    assert_eq!(config.credentials["shop-2"].app_id, AppIdSource::File("/app_id".into()));
     let KeySource::Inline(secret) = &config.credentials["shop-2"].private_key else { panic!("not inline") };
     assert_eq!(secret.expose(), "one\\ntwo\\r\\nthree\nfour");
     let text = explained(&config);
     let file = given.files[0].display();
-    assert!(text.contains(&format!("credentials.shop-2.app_id = \"{APP_ID}\"  # file {file}\n")));
+    assert!(text.contains(&format!("credentials.shop-2.app_id_file = \"/app_id\"  # file {file}\n")));
     assert!(text.contains(
         "credentials.shop-2.private_key = \"(secret)\"  # environment variable WONDER_SIGNER_CREDENTIALS__SHOP-2__PRIVATE_KEY\n"
     ));

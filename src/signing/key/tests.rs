@@ -1,9 +1,19 @@
 //! Keys in every form they are kept in, and every text that is not one.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use rsa::pkcs1::der::Encode as _;
+use rsa::{
+    pkcs1::{UintRef, der::Encode as _},
+    pkcs8::PrivateKeyInfo,
+};
 
-use super::{super::tests::KnownAnswers, *};
+use super::{
+    super::{
+        pem::{self, Format},
+        tests::KnownAnswers,
+    },
+    error::PRIVATE_LABELS,
+    *,
+};
 
 fn private(text: &str) -> Result<SigningKey, KeyError> {
     SigningKey::from_pem(text.as_bytes())

@@ -48,10 +48,10 @@ mod child;
 #[path = "../support/key.rs"]
 mod key;
 mod load;
-mod overload;
 mod peers;
 mod processor;
 mod table;
+mod too_much;
 mod unsigned;
 mod upstream;
 
@@ -61,14 +61,17 @@ mod upstream;
 #[allow(dead_code, unused_imports, reason = "only a part of it is used here")]
 mod product {
     pub mod app;
+    pub mod credentials;
+    pub mod files;
+    pub mod overload;
     pub mod proxy;
     #[path = "cli/runtime.rs"]
     pub mod runtime;
 }
 mod signing;
 // What those files know as `crate::…`.
-use product::proxy;
-use wonder_signer::{admin, config, contract, keystore, metrics, net, operations, policy, telemetry};
+use product::{credentials, files, overload, proxy};
+use wonder_signer::{admin, config, contract, metrics, net, operations, policy, telemetry};
 
 use std::{
     process::ExitCode,
@@ -156,7 +159,7 @@ fn main() -> ExitCode {
     processor::pin_to_last();
     let upstream = Upstream::start(options.h2, &key::pem(&options.key), Duration::from_millis(options.upstream_takes));
     if options.overload {
-        options.workers.iter().for_each(|workers| overload::measure(&options, &upstream, *workers));
+        options.workers.iter().for_each(|workers| too_much::measure(&options, &upstream, *workers));
     } else if options.peers {
         peers::measure(&options, &upstream);
     } else {

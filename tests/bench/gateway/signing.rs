@@ -1,20 +1,43 @@
-//! [`wonder_signer::signing`], but for the one function that signs: see `unsigned`.
+//! [`wonder_signer::signing`], but for the functions that hash and sign: see `unsigned`.
 
 pub use wonder_signer::signing::*;
 
-/// Puts on what looks like a signature from afar: its length is right.
-#[allow(clippy::unnecessary_wraps, reason = "the shape of the one that signs")]
-pub fn sign<B: AsRef<[u8]>>(
-    key: &SigningKey,
-    app_id: &AppId,
-    stamp: &Stamp,
+/// A message that nothing was hashed for.
+pub struct SignatureMessage;
+
+/// A signature that is right in its length alone.
+pub struct RawSignature(usize);
+
+/// The values of the three headers.
+pub struct Signed {
+    pub credential: String,
+    pub nonce: String,
+    pub signature: String,
+}
+
+/// Hashes nothing.
+pub fn signature_message<B: AsRef<[u8]>>(
+    _stamp: &Stamp,
     _method: &str,
     _target: &str,
     _body: &[B],
-) -> Result<Signed, SignError> {
-    Ok(Signed {
-        credential: Credential { app_id: app_id.clone(), request_time: stamp.request_time }.to_string(),
-        nonce: stamp.nonce.to_string(),
-        signature: "A".repeat(key.verifying_key().bits().div_ceil(24) * 4),
-    })
+) -> SignatureMessage {
+    SignatureMessage
+}
+
+/// Signs nothing.
+#[allow(clippy::unnecessary_wraps, reason = "the shape of the one that signs")]
+pub fn sign_message(key: &SigningKey, _message: &SignatureMessage) -> Result<RawSignature, SignError> {
+    Ok(RawSignature(key.verifying_key().bits() / 8))
+}
+
+impl Signed {
+    /// Puts on what looks like a signature from afar.
+    pub fn new(app_id: &AppId, stamp: &Stamp, signature: &RawSignature) -> Self {
+        Self {
+            credential: Credential { app_id: app_id.clone(), request_time: stamp.request_time }.to_string(),
+            nonce: stamp.nonce.to_string(),
+            signature: "A".repeat(signature.0.div_ceil(3) * 4),
+        }
+    }
 }

@@ -1,5 +1,5 @@
-//! Whose turn it is to sign. Signatures are most of the processor time that a request takes, so a worker that has signed for a
-//! [`SLICE`] does whatever else is ready first: reading, answering and refusing stay quick however many wait.
+//! How many local signatures are made at a time. Signatures are most of the processor time that a request takes, so a worker that has
+//! signed for a [`SLICE`] does whatever else is ready first: reading, answering and rejecting stay quick however many requests wait.
 //!
 //! The worker itself signs. Measured with one worker on one processor of an AMD EPYC (Zen 5), RSA-2048, 64 callers, processor
 //! time of a request and its 99th percentile (`cargo bench --bench gateway`, and `--overload` for the last column, the median
@@ -7,14 +7,14 @@
 //!
 //! | where | time | p99 | GETs |
 //! |---|--:|--:|--:|
-//! | by the worker, in turns | 290 µs | 22 ms | 151 ms |
+//! | by the worker, with permits | 290 µs | 22 ms | 151 ms |
 //! | by the worker, at once | 297 µs | 25 ms | 250 ms |
 //! | `block_in_place` | 335 µs | 144 ms | 226 ms |
-//! | threads of its own (`spawn_blocking`), in turns | 330 µs | 31 ms | 123 ms |
+//! | threads of its own (`spawn_blocking`), with permits | 330 µs | 31 ms | 123 ms |
 //!
 //! Switching threads costs more than it gains, with RSA-4096 too, and probes have a thread of their own in any case.
 
-use std::{cell::Cell, time::Duration};
+use std::{cell::Cell, fmt, time::Duration};
 
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
@@ -22,8 +22,8 @@ use tokio::{
     time::Instant,
 };
 
-use super::standing::Standing;
-use crate::{contract::Code, net::respond::Failure};
+use super::SignError;
+use crate::overload::Overload;
 
 /// How long a worker signs before it looks at its sockets again and writes what it has signed: four signatures of RSA-2048,
 /// or one of a larger key. Looking after each of them costs 3 to 9 µs more a request, and writing each before the next is
@@ -35,43 +35,48 @@ thread_local! {
     static LOOKED: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
-pub(super) struct Turns {
+/// The permits to sign with a key in memory; all such keys share them, as they share the processor.
+pub struct Permits {
     places: Semaphore,
-    standing: Standing,
+    overload: Overload,
 }
 
-impl Turns {
-    /// As many signatures at a time as there are `workers`; who waits for longer than `limit` is turned away.
-    pub(super) fn new(workers: usize, limit: Duration) -> Self {
-        Self { places: Semaphore::new(workers), standing: Standing::new(limit) }
+impl Permits {
+    /// As many signatures at a time as there are `workers`; a request that waits for longer than `limit` is rejected.
+    #[must_use]
+    pub fn new(workers: usize, limit: Duration) -> Self {
+        Self { places: Semaphore::new(workers), overload: Overload::new(limit) }
     }
 
-    /// Waits for a turn, which lasts until the permit is dropped.
-    pub(super) async fn next(&self) -> Result<SemaphorePermit<'_>, Failure> {
+    /// Waits for a permit, which lasts until it is dropped.
+    pub(super) async fn acquire(&self) -> Result<SemaphorePermit<'_>, SignError> {
         let asked = Instant::now();
-        let (turn, now) = match self.places.try_acquire() {
-            Ok(turn) => {
-                self.standing.empty(asked);
-                (turn, asked)
+        let (permit, now) = match self.places.try_acquire() {
+            Ok(permit) => {
+                self.overload.empty(asked);
+                (permit, asked)
             }
             Err(_) => match self.places.acquire().await {
-                Ok(turn) => (turn, Instant::now()),
-                Err(_) => unreachable!("nobody closes it"),
+                Ok(permit) => (permit, Instant::now()),
+                Err(_) => unreachable!("nothing closes it"),
             },
         };
-        if now - asked > self.standing.patience(now) {
-            return Err(Failure::new(
-                Code::Overloaded,
-                "more requests than can be signed (timeouts.sign); add processor time or instances",
-            ));
+        if now - asked > self.overload.patience(now) {
+            return Err(SignError::Overloaded);
         }
-        // Other work first: without this a worker would sign for all who have a turn before it looks at a socket again.
+        // Other work first: without this a worker would sign for all that have a permit before it looks at a socket again.
         if LOOKED.get().is_none_or(|looked| now - looked > SLICE) {
             // As a task of its own, since one that serves a connection may be woken early, and then goes on without having yielded.
             let _ = spawn(yield_now()).await;
             LOOKED.set(Some(Instant::now()));
         }
-        Ok(turn)
+        Ok(permit)
+    }
+}
+
+impl fmt::Debug for Permits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Permits")
     }
 }
 
@@ -87,42 +92,42 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(1);
 
     #[tokio::test(start_paused = true)]
-    async fn a_burst_waits_and_in_a_queue_that_stands_who_waited_too_long_is_turned_away() {
-        let turns = Turns::new(1, LIMIT);
-        let first = turns.next().await.unwrap();
-        let mut early = pin!(turns.next());
+    async fn a_burst_waits_and_under_overload_a_request_that_waited_too_long_is_rejected() {
+        let permits = Permits::new(1, LIMIT);
+        let first = permits.acquire().await.unwrap();
+        let mut early = pin!(permits.acquire());
         assert!(early.as_mut().now_or_never().is_none());
         advance(LIMIT).await;
         drop(first);
         let first = early.await.unwrap();
-        let mut early = pin!(turns.next());
+        let mut early = pin!(permits.acquire());
         assert!(early.as_mut().now_or_never().is_none());
         advance(Duration::from_millis(1)).await;
-        let mut late = pin!(turns.next());
+        let mut late = pin!(permits.acquire());
         assert!(late.as_mut().now_or_never().is_none());
         advance(LIMIT / 10).await;
         drop(first);
-        assert_eq!(early.await.err().unwrap().code, Code::Overloaded);
-        let turn = late.await.unwrap();
-        drop(turn);
+        assert!(matches!(early.await, Err(SignError::Overloaded)));
+        let permit = late.await.unwrap();
+        drop(permit);
         // It was empty, so what comes now may be a burst again.
-        let turn = turns.next().await.unwrap();
-        let mut next = pin!(turns.next());
+        let permit = permits.acquire().await.unwrap();
+        let mut next = pin!(permits.acquire());
         assert!(next.as_mut().now_or_never().is_none());
         advance(LIMIT).await;
-        drop(turn);
+        drop(permit);
         assert!(next.await.is_ok());
     }
 
     #[tokio::test]
-    async fn there_are_as_many_turns_as_workers_and_none_is_lost() {
-        let turns = Turns::new(2, LIMIT);
-        let (one, _two) = (turns.next().await.unwrap(), turns.next().await.unwrap());
+    async fn there_are_as_many_permits_as_workers_and_none_is_lost() {
+        let permits = Permits::new(2, LIMIT);
+        let (one, _two) = (permits.acquire().await.unwrap(), permits.acquire().await.unwrap());
         {
-            let mut given_up = pin!(turns.next());
+            let mut given_up = pin!(permits.acquire());
             assert!(given_up.as_mut().now_or_never().is_none());
         }
         drop(one);
-        assert!(turns.next().await.is_ok());
+        assert!(permits.acquire().await.is_ok());
     }
 }

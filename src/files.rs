@@ -12,15 +12,15 @@ pub(crate) struct Content {
     pub(crate) mode: u32,
 }
 
-/// How long a named pipe may stay without a writer, who may be a person at a password prompt.
+/// How long a named pipe may be without a writer, because its writer may wait for a person at a password prompt.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Reads `path`, of at most `cap` bytes. Pipes do too, as a shell's `<(…)` makes them.
+/// Reads `path`, of at most `cap` bytes. It may be a pipe, as a shell's `<(…)` makes them.
 pub(crate) fn read(path: &Path, cap: usize) -> Result<Content, ReadError> {
     if is_named_pipe(path) { read_pipe(path, cap, PATIENCE) } else { read_whole(path, cap) }
 }
 
-/// Opening a named pipe waits for its writer, if need be for ever: a thread of its own waits, and is left behind in vain.
+/// Opening a named pipe blocks until it has a writer, which may be never. A thread of its own waits; past `patience` it is abandoned.
 fn read_pipe(path: &Path, cap: usize, patience: Duration) -> Result<Content, ReadError> {
     let (send, receive) = mpsc::channel();
     let path = path.to_owned();

@@ -1,15 +1,17 @@
-//! Keys made once; every way a file can be wrong.
+//! A key made once; every way in which a unit's files can be wrong.
 
 use std::{
     fs,
     io::Write,
     path::Path,
     sync::{Arc, LazyLock, Mutex},
+    time::Duration,
 };
 
 use super::*;
 use crate::{
-    config::{LogLevel, Secret},
+    config::{AppIdSource, KeySource, LogLevel, Secret},
+    signing::SigningKey,
     telemetry::{self, Style},
 };
 
@@ -19,19 +21,21 @@ static PEM: LazyLock<String> =
     LazyLock::new(|| SigningKey::generate(&mut rand::rngs::OsRng, 2048).unwrap().1.to_string());
 
 fn credentials(private_key: KeySource) -> BTreeMap<String, CredentialConfig> {
-    let app_id = APP_ID.parse().unwrap();
-    BTreeMap::from([(
-        "default".to_owned(),
-        CredentialConfig { app_id, private_key, webhook_public_key: None, webhook_forward_to: None },
-    )])
+    let app_id = AppIdSource::Value(APP_ID.parse().unwrap());
+    let config = CredentialConfig { app_id, private_key, webhook_public_key: None, webhook_forward_to: None };
+    BTreeMap::from([("default".to_owned(), config)])
 }
 
-fn load_file(path: &Path) -> Result<Keystore, KeystoreError> {
-    Keystore::load(&credentials(KeySource::File(path.to_owned())))
+fn load(credentials: &BTreeMap<String, CredentialConfig>) -> Result<Store, UnitError> {
+    Store::load(credentials, &Arc::new(Permits::new(1, Duration::ZERO)))
 }
 
-fn load_inline(text: &str) -> Result<Keystore, KeystoreError> {
-    Keystore::load(&credentials(KeySource::Inline(Secret::new(text.to_owned().into()))))
+fn load_file(path: &Path) -> Result<Store, UnitError> {
+    load(&credentials(KeySource::File(path.to_owned())))
+}
+
+fn load_inline(text: &str) -> Result<Store, UnitError> {
+    load(&credentials(KeySource::Inline(Secret::new(text.to_owned().into()))))
 }
 
 #[test]
@@ -41,11 +45,11 @@ fn finds_a_key_by_its_credentials_name() {
     fs::write(&path, &*PEM).unwrap();
     let from_file = load_file(&path).unwrap();
     let inline = load_inline(&PEM).unwrap();
-    for keystore in [&from_file, &inline] {
-        let entry = keystore.get("default").unwrap();
+    for store in [&from_file, &inline] {
+        let entry = store.get("default").unwrap();
         assert_eq!((entry.name.as_str(), entry.app_id.as_str()), ("default", APP_ID));
-        assert_eq!(keystore.entries().count(), 1);
-        assert!(keystore.get("other").is_none());
+        assert_eq!(store.entries().len(), 1);
+        assert!(store.get("other").is_none());
     }
     assert_eq!(format!("{from_file:?}"), format!("{inline:?}"));
 }
@@ -67,7 +71,7 @@ fn says_which_file_is_wrong_and_why() {
             "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMARKER\n-----END ENCRYPTED PRIVATE KEY-----\n".to_owned(),
             "is encrypted with a passphrase; decrypt it first (openssl pkey -in key.pem -out plain.pem)",
         ),
-        ("MARKER".repeat(11_000), "is larger than 64 KiB, which no key is"),
+        ("MARKER".repeat(11_000), "is larger than 64 KiB"),
     ] {
         fs::write(&path, content).unwrap();
         let error = load_file(&path).unwrap_err();
@@ -81,6 +85,39 @@ fn says_which_file_is_wrong_and_why() {
             directory.path().display()
         )
     );
+}
+
+#[test]
+fn an_app_id_file_and_a_webhook_key_belong_to_the_unit() {
+    let directory = tempfile::tempdir().unwrap();
+    let [app_id, webhook] = ["app_id", "webhook.pem"].map(|name| directory.path().join(name));
+    let mut credentials = credentials(KeySource::Inline(Secret::new(PEM.clone().into())));
+    let unit = credentials.get_mut("default").unwrap();
+    unit.app_id = AppIdSource::File(app_id.clone());
+    unit.webhook_public_key = Some(KeySource::File(webhook.clone()));
+    let public = SigningKey::from_pem(PEM.as_bytes()).unwrap().verifying_key().clone();
+    fs::write(&webhook, public.to_pem().unwrap()).unwrap();
+    fs::write(&app_id, format!("\u{feff}{APP_ID}\r\n")).unwrap();
+    let entry = load(&credentials).unwrap().get("default").unwrap();
+    assert_eq!(entry.app_id.as_str(), APP_ID);
+    assert_eq!(entry.webhook_key.as_ref().unwrap().fingerprint(), public.fingerprint());
+    for (content, reason) in [
+        (&b" \n"[..], "holds no AppID: it is empty"),
+        (b"\xff", "holds no AppID: it is not UTF-8 text"),
+        (b"MARKER", "the AppID is not a UUID (8-4-4-4-12 hex digits)"),
+        (&[b'1'; 5000], "is larger than 4 KiB"),
+    ] {
+        fs::write(&app_id, content).unwrap();
+        let expected = format!("credentials.default.app_id_file {}: {reason}", app_id.display());
+        assert_eq!(load(&credentials).unwrap_err().to_string(), expected);
+    }
+    fs::write(&app_id, APP_ID).unwrap();
+    fs::write(&webhook, &*PEM).unwrap();
+    let expected = format!(
+        "credentials.default.webhook_public_key_file {}: is a private key, a public key is needed",
+        webhook.display()
+    );
+    assert_eq!(load(&credentials).unwrap_err().to_string(), expected);
 }
 
 #[test]

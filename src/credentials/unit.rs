@@ -1,0 +1,125 @@
+//! Reads what belongs to one credential as one unit: AppID, private key and webhook key. It can be used as a whole or not at all.
+
+use std::path::{Path, PathBuf};
+
+use crate::{
+    config::{AppIdSource, CredentialConfig, KeySource, app_id_of},
+    files::{self, Content, ReadError},
+    signing::{self, AppId, KeyError, Nonce, RequestTime, SigningKey, Stamp, VerifyingKey, signature_message},
+};
+
+/// More than any PEM file with one RSA key has, leading text included.
+const KEY_CAP: usize = 64 * 1024;
+/// More than any file with one AppID has.
+const APP_ID_CAP: usize = 4096;
+/// The permission bit that lets everyone on the machine read a file.
+const WORLD_READABLE: u32 = 0o004;
+
+/// What was read, checked, and has signed once.
+pub(super) struct Unit {
+    pub(super) app_id: AppId,
+    pub(super) key: SigningKey,
+    pub(super) webhook_key: Option<VerifyingKey>,
+}
+
+/// Reads the unit of the credential `name`.
+pub(super) fn read(name: &str, sources: &CredentialConfig) -> Result<Unit, UnitError> {
+    let at = |key: &str| format!("credentials.{name}.{key}");
+    let app_id = match &sources.app_id {
+        AppIdSource::Value(app_id) => app_id.clone(),
+        AppIdSource::File(path) => {
+            let key = at("app_id_file");
+            let content = read_file(&key, path, APP_ID_CAP)?;
+            let refused = |reason| UnitError::new(&key, Some(path), reason);
+            let text = std::str::from_utf8(&content.bytes)
+                .map_err(|_| refused(Reason::AppId("holds no AppID: it is not UTF-8 text".to_owned())))?;
+            app_id_of(text).map_err(|reason| refused(Reason::AppId(reason)))?
+        }
+    };
+    let inline = at("private_key (from the environment)");
+    let key = read_key([&at("private_key_file"), &inline], &sources.private_key, SigningKey::from_pem, |mode| {
+        if mode & WORLD_READABLE != 0 {
+            warn_of_mode(name, &sources.private_key);
+        }
+    })?;
+    sign_once(&key).map_err(|error| UnitError::new(&at("private_key"), None, Reason::Sign(error)))?;
+    let webhook_key = sources.webhook_public_key.as_ref().map(|source| {
+        read_key(
+            [&at("webhook_public_key_file"), &at("webhook_public_key (from the environment)")],
+            source,
+            VerifyingKey::read,
+            |_| {},
+        )
+    });
+    Ok(Unit { app_id, key, webhook_key: webhook_key.transpose()? })
+}
+
+/// Reads a key from a file, for which the first of `keys` stands in the configuration, or from the configuration itself.
+fn read_key<K>(
+    keys: [&str; 2],
+    source: &KeySource,
+    read: fn(&[u8]) -> Result<K, KeyError>,
+    check_mode: impl FnOnce(u32),
+) -> Result<K, UnitError> {
+    match source {
+        KeySource::Inline(secret) => {
+            read(secret.expose().as_bytes()).map_err(|error| UnitError::new(keys[1], None, Reason::Key(error)))
+        }
+        KeySource::File(path) => {
+            let content = read_file(keys[0], path, KEY_CAP)?;
+            check_mode(content.mode);
+            read(&content.bytes).map_err(|error| UnitError::new(keys[0], Some(path), Reason::Key(error)))
+        }
+    }
+}
+
+fn read_file(key: &str, path: &Path, cap: usize) -> Result<Content, UnitError> {
+    files::read(path, cap).map_err(|error| UnitError::new(key, Some(path), Reason::File(error)))
+}
+
+fn warn_of_mode(name: &str, source: &KeySource) {
+    if let KeySource::File(path) = source {
+        tracing::warn!(
+            credential = name,
+            path = %path.display(),
+            "private key file is readable by everyone on this machine; chmod 0600 or 0400"
+        );
+    }
+}
+
+/// Signs once and throws the result away. The first signature of a process gathers entropy for tens of milliseconds (ten times that
+/// under a tight CPU limit); this happens before the sidecar is ready, not in the first payment.
+fn sign_once(key: &SigningKey) -> Result<(), signing::SignError> {
+    let stamp =
+        Stamp { request_time: RequestTime::from_unix_seconds(0), nonce: Nonce::generate(&mut rand::thread_rng()) };
+    signing::sign_message(key, &signature_message(&stamp, "POST", "/", &[b""])).map(drop)
+}
+
+/// Which part of a unit cannot be used, and why. No part of a key is repeated.
+#[derive(Debug, thiserror::Error)]
+#[error("{key}{path}: {reason}", path = .path.as_ref().map(|path| format!(" {}", path.display())).unwrap_or_default())]
+pub struct UnitError {
+    /// As in the configuration: `credentials.default.private_key_file`.
+    key: String,
+    /// The file that the key names.
+    path: Option<PathBuf>,
+    reason: Reason,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Reason {
+    #[error("{0}")]
+    File(ReadError),
+    #[error("{0}")]
+    AppId(String),
+    #[error("{0}")]
+    Key(KeyError),
+    #[error("the key does not sign: {0}")]
+    Sign(signing::SignError),
+}
+
+impl UnitError {
+    fn new(key: &str, path: Option<&Path>, reason: Reason) -> Self {
+        Self { key: key.to_owned(), path: path.map(Path::to_owned), reason }
+    }
+}
