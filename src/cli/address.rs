@@ -1,4 +1,4 @@
-//! Addresses as options take them; the error shows one that fits the option.
+//! Parses the addresses of options. The error has an example that fits the option.
 
 use std::net::SocketAddr;
 

@@ -1,4 +1,4 @@
-//! A request as it was captured: the bytes of HTTP/1.1, or header lines alone.
+//! Parses a captured request: the bytes of HTTP/1.1, or header lines only.
 
 use anyhow::{Result, anyhow, bail};
 
@@ -7,26 +7,26 @@ use super::target::{Method, Target};
 /// Method and target.
 pub(super) type Line = (Method, Target);
 
-/// What a capture has. Nothing is checked here but its form: whether it is signed rightly is the question.
+/// A captured request. Only its form is checked here; `verify` checks the signature.
 #[derive(Debug, Default)]
 pub(super) struct Capture {
-    /// The method and target of its request line, or of HTTP/2's `:method` and `:path`.
+    /// Method and target from the request line, or from `:method` and `:path` of HTTP/2.
     pub(super) line: Option<Line>,
-    /// Names in lower case, values without the white space around them.
+    /// Names in lower case, values without surrounding white space.
     headers: Vec<(String, String)>,
-    /// The body; nothing for header lines alone.
+    /// The body; none for header lines only.
     pub(super) body: Option<Vec<u8>>,
 }
 
 impl Capture {
-    /// Reads a whole request: head, empty line, body. The body is as long as `Content-Length` or the chunks say, else all that is left.
+    /// Parses a whole request: head, empty line, body. `Content-Length` or the chunks give the body's length; without them, the rest is the body.
     pub(super) fn request(bytes: &[u8]) -> Result<Self> {
         let (head, rest) = split_head(after_curls_own(bytes));
         let mut capture = Self::headers(head)?;
         if capture.line.is_none() {
             bail!("does not begin with a request line such as POST /svc/... HTTP/1.1");
         }
-        // What curl -v prints has the head alone; the lines after it are curl's own and those of the answer.
+        // The output of curl -v has the head only. The lines after it are curl's own and those of the response.
         if head.starts_with(b"> ") && [&b"* "[..], b"< ", b"{ ", b"} "].iter().any(|mark| rest.starts_with(mark)) {
             return Ok(capture);
         }
@@ -38,7 +38,7 @@ impl Capture {
             Some(length) => match rest.get(..length) {
                 Some(body) => body.to_vec(),
                 None => bail!(
-                    "has {} bytes of body, and Content-Length says {length}: it is cut, or its line ends were changed",
+                    "has {} bytes of body, but Content-Length is {length}: the capture is cut, or its line ends were changed",
                     rest.len()
                 ),
             },
@@ -47,7 +47,7 @@ impl Capture {
         Ok(capture)
     }
 
-    /// Reads header lines, with or without a request line before them. The `> ` that curl writes before each is left out.
+    /// Parses header lines, with or without a request line before them, and removes the `> ` that curl writes before each.
     pub(super) fn headers(bytes: &[u8]) -> Result<Self> {
         let text = std::str::from_utf8(split_head(after_curls_own(bytes)).0)
             .map_err(|_| anyhow!("has bytes in its head that are not UTF-8"))?;
@@ -65,7 +65,7 @@ impl Capture {
                 capture.headers.extend(host.map(|host| ("host".to_owned(), host)));
                 continue;
             }
-            // HTTP/2's own fields begin with the colon that ends the names of others.
+            // The names of HTTP/2's pseudo-header fields begin with a colon (RFC 9113 §8.3).
             let colon = line.get(1..).and_then(|rest| rest.find(':')).map(|at| at + 1);
             let Some((name, value)) = colon.and_then(|at| Some((line.get(..at)?, line.get(at + 1..)?))) else {
                 bail!("line {} is not \"Name: value\"", number + 1);
@@ -90,7 +90,7 @@ impl Capture {
         has("content-length") || has("transfer-encoding")
     }
 
-    /// The one value of a header, nothing without it; an error when there are several.
+    /// The value of a header; none if the header is absent, an error if it occurs more than once.
     pub(super) fn header(&self, name: &str) -> Result<Option<&str>> {
         let mut values = self.headers.iter().filter(|(other, _)| other == name).map(|(_, value)| value.as_str());
         match (values.next(), values.next()) {
@@ -100,7 +100,7 @@ impl Capture {
     }
 }
 
-/// The method and target of a request line, and the host of a target that is a whole URL; nothing when the line is no request line.
+/// Method and target of a request line, and the host of a target in absolute form; none if the line is not a request line.
 fn request_line(line: &str) -> Result<Option<(Line, Option<String>)>> {
     let mut words = line.split(' ');
     let (Some(method), Some(target), Some(version), None) = (words.next(), words.next(), words.next(), words.next())
@@ -120,7 +120,7 @@ fn request_line(line: &str) -> Result<Option<(Line, Option<String>)>> {
     Ok(Some(((method, target), host)))
 }
 
-/// The bytes from the request on, where curl -v printed lines of its own before it.
+/// The bytes from the request on, without the lines of its own that curl -v prints before it.
 fn after_curls_own(bytes: &[u8]) -> &[u8] {
     let mut lines = bytes.split_inclusive(|byte| *byte == b'\n');
     let is_own = |line: &&[u8]| [&b"* "[..], b"{ ", b"} "].iter().any(|mark| line.starts_with(mark));
@@ -128,7 +128,7 @@ fn after_curls_own(bytes: &[u8]) -> &[u8] {
     &bytes[own..]
 }
 
-/// What is before and after the first empty line.
+/// The bytes before and after the first empty line.
 fn split_head(bytes: &[u8]) -> (&[u8], &[u8]) {
     let mut from = 0;
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
@@ -141,7 +141,7 @@ fn split_head(bytes: &[u8]) -> (&[u8], &[u8]) {
     (bytes, &[])
 }
 
-/// The bytes that chunks carry (RFC 9112 §7.1).
+/// The content of a chunked body (RFC 9112 §7.1).
 fn dechunked(mut rest: &[u8]) -> Result<Vec<u8>> {
     let line_end = |rest: &[u8]| [&b"\r\n"[..], b"\n"].into_iter().find(|end| rest.starts_with(end)).map(<[u8]>::len);
     let broken = || anyhow!("has a chunked body that is cut or damaged");
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn takes_the_body_that_the_head_announces() {
+    fn the_head_gives_the_length_of_the_body() {
         let head = "POST /svc/x?a=1 HTTP/1.1\r\nHost: a\r\n";
         for (more, expected) in [
             ("\r\n{}", Ok("{}")),
@@ -180,7 +180,7 @@ mod tests {
             ("Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1;x=y\r\n}\r\n0\r\n\r\n", Ok("{}")),
             (
                 "Content-Length: 9\r\n\r\n{}",
-                Err("has 2 bytes of body, and Content-Length says 9: it is cut, or its line ends were changed"),
+                Err("has 2 bytes of body, but Content-Length is 9: the capture is cut, or its line ends were changed"),
             ),
             ("Content-Length: x\r\n\r\n", Err("its Content-Length is not a number")),
             ("Transfer-Encoding: chunked\n\n5\n{\"a\":\n2;x\n1}\n0\n\n", Ok("{\"a\":1}")),
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_what_people_capture() {
+    fn parses_captures_of_common_tools() {
         for text in [
             "POST /svc/x?a=1 HTTP/1.1\r\nNonce: n\r\nHost: a:1\r\n\r\n",
             "POST /svc/x?a=1 HTTP/1.1\nHost:a:1\nnonce:  n \n\n",
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn knows_that_curls_output_has_no_body() {
+    fn the_output_of_curl_has_no_body() {
         let printed = |length: &str| {
             let text = format!(
                 "* Trying\n> POST /svc/x HTTP/1.1\n> Content-Length: {length}\n> \n}} [5 bytes data]\n< HTTP/1.1 200\n"
@@ -227,12 +227,15 @@ mod tests {
     }
 
     #[test]
-    fn says_what_is_no_request() {
+    fn an_error_names_what_is_wrong_with_the_capture() {
         for (text, expected) in [
             (&b"Nonce: n\r\n\r\n"[..], "does not begin with a request line such as POST /svc/... HTTP/1.1"),
             (b"", "does not begin with a request line such as POST /svc/... HTTP/1.1"),
             (b"POST /svc/x HTTP/1.1\r\nno header\r\n\r\n", "line 2 is not \"Name: value\""),
-            (b"POST svc HTTP/1.1\r\n\r\n", "its target must start with /: give path and query without scheme and host"),
+            (
+                b"POST svc HTTP/1.1\r\n\r\n",
+                "its target must start with /: write path and query without scheme and host",
+            ),
             (b"P\xff /", "has bytes in its head that are not UTF-8"),
         ] {
             assert_eq!(Capture::request(text).unwrap_err().to_string(), expected);

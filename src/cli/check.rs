@@ -1,4 +1,4 @@
-//! `check`: everything that `run` would find wrong, before it does; with `--echo`, everything that Wonder would.
+//! `check`: reports what `run` would reject; with `--echo`, also what Wonder would reject.
 
 use std::{io::Write, sync::Arc};
 
@@ -12,13 +12,13 @@ use crate::{
     net::{tls_server::TlsServer, upstream::Upstream},
 };
 
-/// Loads configuration and keys as `run` would, and says what is wrong with them
+/// Loads configuration and keys as `run` would, and reports what is wrong with them
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("A fingerprint is the first 8 digits of:
   {}
 
---echo exits 0 only when Wonder's answer has the random message that was sent. Else it exits 1 and says what the answer tells about clock,
-key, AppID, IP restriction and environment.
+With --echo, the exit code is 0 only if Wonder returns the random message of the request. Otherwise it is 1, and the error names
+what to check: clock, key, AppID, IP restriction or environment.
 
 Example:
   wonder-signer check --config /etc/wonder-signer/sidecar.toml --echo
@@ -26,10 +26,10 @@ Example:
 pub(super) struct CheckArgs {
     #[command(flatten)]
     configuration: ConfigurationArgs,
-    /// Call Wonder's echo with each credential: proves key, AppID, clock, DNS, TLS and egress, and changes nothing
+    /// Call Wonder's echo with each credential: tests key, AppID, clock, DNS, TLS and egress proxy; changes nothing at Wonder
     #[arg(long)]
     echo: bool,
-    /// Show every effective value, secrets masked, and where it came from
+    /// Print every effective value and its origin; secrets are masked
     #[arg(long)]
     print_config: bool,
 }
@@ -58,7 +58,7 @@ impl CheckArgs {
     }
 }
 
-/// Calls echo with each credential. One that fails does not keep the others from being tried.
+/// Calls echo with each credential, also after one has failed.
 async fn echo_all(config: &Config, credentials: &Store, upstream: &Upstream, out: &mut dyn Write) -> Result<()> {
     let origin = &config.upstream.origin;
     let mut failed = Vec::new();

@@ -1,4 +1,4 @@
-//! The options by which commands are configured, laid over files and environment.
+//! The command-line options of the configuration. They override files and environment.
 
 use std::{convert::Infallible, path::PathBuf};
 
@@ -7,10 +7,10 @@ use anyhow::Context as _;
 use super::{Failure, process};
 use crate::config::{Config, Flags, values::path_text};
 
-/// Where the configuration comes from.
+/// The configuration files and options of a command.
 #[derive(Debug, clap::Args)]
 pub(super) struct ConfigurationArgs {
-    /// Configuration file (TOML); may be given more than once, later ones win
+    /// Configuration file (TOML); may be repeated, later files override earlier ones
     #[arg(long = "config", value_name = "FILE", value_parser = path_text)]
     files: Vec<PathBuf>,
     /// AppID of credentials.default, a UUID
@@ -19,13 +19,13 @@ pub(super) struct ConfigurationArgs {
     /// Private key of credentials.default, a PEM file
     #[arg(long, value_name = "FILE", value_parser = unchecked)]
     private_key_file: Option<PathBuf>,
-    /// Which Wonder: staging, production or custom
+    /// Wonder environment: staging, production or custom
     #[arg(long, value_name = "NAME")]
     environment: Option<String>,
-    /// Where requests go, with --environment custom
+    /// Origin that receives the requests, with --environment custom
     #[arg(long, value_name = "URL")]
     origin: Option<String>,
-    /// More root certificates for the origin, a PEM file
+    /// Additional root certificates for the origin, a PEM file
     #[arg(long, value_name = "FILE", value_parser = unchecked)]
     ca_file: Option<PathBuf>,
     /// Address of the signing listener
@@ -34,16 +34,16 @@ pub(super) struct ConfigurationArgs {
     /// Address of the admin listener
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<String>,
-    /// Host name that callers may use beside loopback's; may be given more than once
+    /// Host name that callers may use in addition to the loopback names; may be repeated
     #[arg(long = "allowed-host", value_name = "NAME")]
     allowed_hosts: Vec<String>,
-    /// Allow a signing listener that other machines reach: every program there can have requests signed
+    /// Allow a signing listener on an address other than loopback: every program that reaches it can have requests signed
     #[arg(long)]
     allow_non_loopback: bool,
 }
 
 impl ConfigurationArgs {
-    /// Reads every layer, and does what it says of the process itself.
+    /// Reads every layer, and applies the settings of `[process]`.
     pub(super) fn load(&self) -> Result<Config, Failure> {
         let flags = Flags {
             app_id: self.app_id.clone(),
@@ -63,7 +63,7 @@ impl ConfigurationArgs {
     }
 }
 
-/// A value of the configuration is checked where its key is read, by the same rules for every layer.
+/// Accepts any text. The configuration checks the value when it reads the key, by the same rules for every layer.
 #[expect(clippy::unnecessary_wraps, reason = "the form of a parser")]
 fn unchecked(text: &str) -> Result<PathBuf, Infallible> {
     Ok(text.into())

@@ -1,4 +1,4 @@
-//! `dev`: simulator and sidecar in one process, to try everything out without configuration.
+//! `dev`: simulator and sidecar in one process, which need no configuration.
 
 use std::{io::Write, net::SocketAddr};
 
@@ -17,18 +17,18 @@ use crate::{
     telemetry,
 };
 
-/// An AppID for trying out: it means nothing to Wonder.
+/// The AppID of the sidecar and the simulator. Wonder has no such AppID.
 const APP_ID: &str = "00000000-0000-4000-8000-00000000d0e5";
 
-/// Runs a simulated Wonder and a sidecar before it, with a key made on the spot; needs no configuration
+/// Runs a simulated Wonder and a sidecar that calls it, with a new key; needs no configuration
 ///
-/// Files and environment configure it as they configure run, but for [upstream] and [credentials], which it makes itself.
+/// Configuration files and environment apply as for run, except [upstream] and [credentials], which dev sets itself.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   wonder-signer dev
   wonder-signer dev --listen 127.0.0.1:0 --admin 127.0.0.1:0 --ready-file ready.json
 
-In a container, for the others of the same Compose file, which call http://wonder-signer:8080:
+In a container, for other services of the same Compose file, which call http://wonder-signer:8080:
   wonder-signer dev --listen 0.0.0.0:8080 --allow-non-loopback --allowed-host wonder-signer")]
 pub(super) struct DevArgs {
     /// Address of the signing listener [default: 127.0.0.1:8080]
@@ -47,13 +47,13 @@ pub(super) struct DevArgs {
 impl DevArgs {
     pub(super) fn run(self, out: &mut dyn Write) -> Outcome {
         let (key, pem) = SigningKey::generate(&mut OsRng, 2048).context("key")?;
-        // What is wrong with the configuration is found before anything is started; the origin is known once it has.
+        // Reports a configuration error before anything starts. The simulator's origin is known only after it has started.
         let config = self.load(&pem, "https://127.0.0.1:1", "-")?;
         let _telemetry = telemetry::init(config.log.level, config.log.format).context("log")?;
         runtime::block_on(self.serve(&config, &key, &pem, out))?
     }
 
-    /// The configuration of the sidecar: what is configured, and the key and the upstream that are made here.
+    /// The configuration of the sidecar: the layers, with the key and the upstream that this command makes.
     fn load(&self, pem: &Zeroizing<String>, origin: &str, ca_file: &str) -> Result<Config, Failure> {
         let flags = Flags {
             listen: self.listen.as_ref().map(ToString::to_string),
@@ -61,7 +61,7 @@ impl DevArgs {
             ..Flags::default()
         };
         let made = Made {
-            // No one who would have to learn of the end first sends requests to a machine of a developer.
+            // No load balancer sends requests to a developer's machine, so a drain needs no delay.
             defaults: vec![("admin.address", "127.0.0.1:9090".to_owned()), ("shutdown.drain_delay", "0s".to_owned())],
             fixed: vec![
                 ("credentials.default.app_id", APP_ID.to_owned()),
@@ -102,7 +102,7 @@ impl DevArgs {
             "simulator": simulator.address(),
         }))?;
 
-        // The simulator goes last: requests that are being drained still need it.
+        // The simulator stops last, because requests that the sidecar drains still need it.
         let (drained, simulator_may_stop) = oneshot::channel::<()>();
         let simulator =
             tokio::spawn(async { simulator.run(async { simulator_may_stop.await.unwrap_or_default() }).await });
@@ -111,15 +111,15 @@ impl DevArgs {
         simulator.await.context("simulator")?;
         match cut {
             0 => Ok(()),
-            cut => Err(Failure::no(anyhow!("shutdown: {cut} requests were cut"))),
+            cut => Err(Failure::no(anyhow!("shutdown: {cut} requests were still in flight at its end and were cut"))),
         }
     }
 }
 
-/// What a newcomer needs to see, and a line to paste.
+/// Prints the addresses and a command to paste.
 fn greet(addresses: &Addresses, simulator: &Simulator, out: &mut dyn Write) -> anyhow::Result<()> {
     let origin = simulator.origin();
-    // An unspecified address is one to listen on, not one to call.
+    // A program cannot connect to an unspecified address.
     let url = |address: SocketAddr| format!("http://{}", wait::reachable(address));
     let (listen, curl) = match &addresses.listen[0] {
         ListenAddress::Tcp(address) => (url(*address), format!("curl -sS {}", url(*address))),
@@ -133,24 +133,24 @@ fn greet(addresses: &Addresses, simulator: &Simulator, out: &mut dyn Write) -> a
     writeln!(
         out,
         "\
-wonder-signer dev: {reach}; the key was made just now
+wonder-signer dev: {reach}; the key is new
 
-  signing listener   {listen}   plain requests go in here
+  signing listener   {listen}   accepts plain requests
   admin listener     {admin}   /livez /readyz /metrics
-  simulated Wonder   {origin}   verifies what arrives, over TLS
+  simulated Wonder   {origin}   verifies each request, over TLS
 
-Create a customer, unsigned; the sidecar signs it:
+Create a customer. The sidecar signs this request:
 
   {curl}/svc/payment/api/v1/openapi/customers -H 'Content-Type: application/json' \\
     -d '{{\"customer\":{{\"name\":\"Kestrel Tea Room\",\"phone\":\"55501234\",\"reference_number\":\"KTR-0042\"}}}}'
 
-Ctrl-C ends it."
+Ctrl-C stops both."
     )
     .and_then(|()| out.flush())
     .context("standard output")
 }
 
-/// Who can reach which of the listeners.
+/// Which listeners other machines can reach.
 fn reach(addresses: &Addresses, simulator: SocketAddr) -> String {
     let listeners = [
         ("the signing listener", addresses.listen.iter().all(ListenAddress::is_local)),
@@ -159,7 +159,7 @@ fn reach(addresses: &Addresses, simulator: SocketAddr) -> String {
     ];
     let open: Vec<&str> = listeners.into_iter().filter(|(_, is_local)| !is_local).map(|(name, _)| name).collect();
     if open.is_empty() {
-        "everything below is on this machine only".to_owned()
+        "only this machine can reach the listeners below".to_owned()
     } else {
         format!("other machines can reach {}", open.join(" and "))
     }
@@ -177,7 +177,7 @@ mod tests {
         };
         let local = "127.0.0.1:1";
         for listen in [local, "unix:/run/signer.sock", "[::1]:1", "127.0.0.2:1"] {
-            assert_eq!(reach(listen, local, local), "everything below is on this machine only");
+            assert_eq!(reach(listen, local, local), "only this machine can reach the listeners below");
         }
         assert_eq!(reach(local, "0.0.0.0:1", local), "other machines can reach the admin listener");
         assert_eq!(

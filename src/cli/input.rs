@@ -1,4 +1,4 @@
-//! What commands read: the request on the command line, key files, bodies, the clock.
+//! The input of commands: the request on the command line, key files, bodies, the clock.
 
 use std::{
     fs::File,
@@ -20,25 +20,25 @@ use crate::{
     signing::{KeyError, RequestTime},
 };
 
-/// More than any PEM file with one RSA key has, leading text included.
+/// No PEM file with one RSA key is larger, leading text included.
 const KEY_FILE_CAP: usize = 64 * 1024;
 
 /// The request that is signed or verified.
 #[derive(Debug, clap::Args)]
 pub(super) struct RequestArgs {
-    /// The method; upper case is signed whatever is given.
+    /// Method; the signature covers it in upper case.
     #[arg(long)]
     pub(super) method: Method,
-    /// Path and query exactly as they are sent, percent-encoding included: /svc/...
+    /// Path and query exactly as sent, percent-encoding included: /svc/...
     #[arg(long)]
     pub(super) target: Target,
-    /// The file with the exact body, or - for standard input; none for a request without a body.
+    /// File with the exact body, or - for standard input; leave it out for a request without a body.
     #[arg(long, value_name = "FILE", value_parser = path_text)]
     pub(super) body_file: Option<PathBuf>,
 }
 
 impl RequestArgs {
-    /// The body, empty when there is none.
+    /// The body; empty without `--body-file`.
     pub(super) fn body(&self) -> Result<Vec<u8>, Failure> {
         self.body_file.as_deref().map_or(Ok(Vec::new()), |path| whole("--body-file", path))
     }

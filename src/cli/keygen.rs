@@ -1,4 +1,4 @@
-//! `keygen`: a key pair in two files, never over existing ones.
+//! `keygen`: a key pair in two new files.
 
 use std::{
     fs::{self, DirBuilder, OpenOptions},
@@ -15,17 +15,17 @@ use crate::{config::values::path_text, signing::SigningKey};
 const PRIVATE: &str = "private_key.pem";
 const PUBLIC: &str = "public_key.pem";
 
-/// Makes an RSA key pair: a private file (mode 0600) and a public one for Wonder's portal.
+/// Makes an RSA key pair: a private key file (mode 0600), and a public key file for Wonder's portal.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Refuses to overwrite either file.
+#[command(after_help = "Does not overwrite an existing file.
 
 Example:
   wonder-signer keygen --out keys --bits 4096")]
 pub(super) struct KeygenArgs {
-    /// The directory to write to; made with mode 0700 when it is missing.
+    /// Directory of the two files; created with mode 0700 if it is missing.
     #[arg(long, value_name = "DIR", value_parser = path_text)]
     out: PathBuf,
-    /// The size of the modulus: 2048, 3072 or 4096.
+    /// Bits of the modulus: 2048, 3072 or 4096.
     #[arg(long, default_value = "2048", value_parser = bits)]
     bits: usize,
 }
@@ -34,28 +34,28 @@ impl KeygenArgs {
     pub(super) fn run(self, out: &mut dyn Write) -> Outcome {
         let (private, public) = (self.out.join(PRIVATE), self.out.join(PUBLIC));
         for path in [&private, &public] {
-            // Not `exists`, which is false for a link that leads nowhere.
+            // `exists` is false for a dangling symbolic link.
             if fs::symlink_metadata(path).is_ok() {
-                return Err(Failure::no(anyhow!("keygen: {}: exists already, choose another --out", path.display())));
+                return Err(Failure::no(anyhow!("keygen: {}: already exists; choose another --out", path.display())));
             }
         }
         let (key, text) = SigningKey::generate(&mut StdRng::from_entropy(), self.bits)?;
         create_directory(&self.out).with_context(|| format!("keygen: --out {}", self.out.display()))?;
         create(&private, text.as_bytes(), 0o600).with_context(|| format!("keygen: {}", private.display()))?;
         if let Err(error) = create(&public, key.verifying_key().to_pem()?.as_bytes(), 0o644) {
-            // A private key alone would stop the next attempt. What failed first is what is told.
+            // A private key alone would stop the next attempt. The first failure is the one to report.
             let _ = fs::remove_file(&private);
             return Err(anyhow!(error).context(format!("keygen: {}", public.display())).into());
         }
         writeln!(out, "{} (mode 0600, keep it secret)", private.display())?;
         writeln!(out, "{}", public.display())?;
         writeln!(out, "{}", key.verifying_key())?;
-        writeln!(out, "next: create an AppID in Wonder's portal and paste the text of {PUBLIC} as its public key")?;
+        writeln!(out, "next: create an AppID in Wonder's portal, and paste the text of {PUBLIC} as its public key")?;
         Ok(())
     }
 }
 
-/// Makes the directory, and those above it that are missing, for its owner alone. One that is there stays as it is.
+/// Creates the directory and its missing parents with mode 0700. An existing directory keeps its mode.
 fn create_directory(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     #[cfg(unix)]
@@ -63,7 +63,7 @@ fn create_directory(path: &Path) -> io::Result<()> {
     builder.recursive(true).create(path)
 }
 
-/// Writes a new file whole or leaves none; an existing one is not touched.
+/// Creates a file with the whole content, or leaves none. An existing file is an error.
 fn create(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);

@@ -1,4 +1,4 @@
-//! What `dev` and `simulate` have in common: configuration as for `run`, who may reach them, and files that other programs wait for.
+//! The options that `dev` and `simulate` share: configuration, reachable addresses, and files that other programs wait for.
 
 use std::{io::ErrorKind, path::PathBuf};
 
@@ -13,32 +13,32 @@ use crate::{
     simulator::{Options, Simulator},
 };
 
-/// Options beside those of the command.
+/// The shared options.
 #[derive(Debug, clap::Args)]
 pub(super) struct LocalArgs {
-    /// Configuration file (TOML); may be given more than once, later ones win
+    /// Configuration file (TOML); may be repeated, later files override earlier ones
     #[arg(long = "config", value_name = "FILE", value_parser = path_text)]
     files: Vec<PathBuf>,
-    /// Host name of this machine as containers and other machines use it, such as host.docker.internal; may be given more than once
+    /// Host name by which containers and other machines call this one, such as host.docker.internal; may be repeated
     #[arg(long = "allowed-host", value_name = "NAME", value_parser = name)]
     allowed_hosts: Vec<String>,
-    /// Allow addresses that other machines and containers reach, such as 0.0.0.0
+    /// Allow addresses that other machines and containers can reach, such as 0.0.0.0
     #[arg(long)]
     allow_non_loopback: bool,
-    /// Host name that the simulator's certificate is for as well, such as gateway-stg.wonder.today with an entry in /etc/hosts;
-    /// may be given more than once
+    /// Additional host name in the simulator's certificate, such as gateway-stg.wonder.today with an entry in /etc/hosts;
+    /// may be repeated
     #[arg(long = "tls-name", value_name = "NAME", value_parser = name)]
     tls_names: Vec<String>,
-    /// Write the certificate authority of the simulator here, as PEM
+    /// Write the certificate of the simulator's authority to this file, as PEM
     #[arg(long, value_name = "FILE", value_parser = path_text)]
     ca_out: Option<PathBuf>,
-    /// Write the bound addresses here once ready, as JSON
+    /// Write the bound addresses to this file as JSON when ready
     #[arg(long, value_name = "FILE", value_parser = path_text)]
     ready_file: Option<PathBuf>,
 }
 
 impl LocalArgs {
-    /// Reads every layer, as `run` does; `flags` are those of the command itself.
+    /// Reads every layer, as `run` does. `flags` are the command's own options.
     pub(super) fn load(&self, flags: Flags, made: Made) -> Result<Config, Failure> {
         let flags =
             Flags { allowed_hosts: self.allowed_hosts.clone(), allow_non_loopback: self.allow_non_loopback, ..flags };
@@ -49,21 +49,23 @@ impl LocalArgs {
         Ok(config)
     }
 
-    /// The names that the simulator's certificate is for, beside those of loopback.
+    /// The names in the simulator's certificate, in addition to the loopback names.
     pub(super) fn names(&self) -> Vec<String> {
         self.tls_names.iter().chain(&self.allowed_hosts).cloned().collect()
     }
 
-    /// Refuses options that only make sense with TLS.
+    /// Rejects options that need TLS.
     pub(super) fn without_tls(&self) -> Outcome {
         let given = [("--ca-out", self.ca_out.is_some()), ("--tls-name", !self.tls_names.is_empty())];
         match given.into_iter().find(|(_, given)| *given) {
-            Some((option, _)) => Err(Failure::usage(anyhow!("usage: {option} goes without --plain; try --help"))),
+            Some((option, _)) => {
+                Err(Failure::usage(anyhow!("usage: {option} needs TLS; leave out --plain, or {option}")))
+            }
             None => Ok(()),
         }
     }
 
-    /// Binds the simulator; `option` is where its address came from.
+    /// Binds the simulator. `option` is the origin of its address, for the error.
     pub(super) async fn bind(&self, option: &str, options: Options) -> Result<Simulator, Failure> {
         let listen = options.listen;
         let bound = Simulator::bind(options).await;
@@ -73,7 +75,7 @@ impl LocalArgs {
         })
     }
 
-    /// The file that has the authority's certificate, when it was asked for.
+    /// Writes the authority's certificate to the file of `--ca-out`, if given, and returns the path.
     pub(super) fn write_ca(&self, simulator: &Simulator) -> Result<Option<&PathBuf>, Failure> {
         if let (Some(path), Some(ca)) = (&self.ca_out, simulator.ca_pem()) {
             whole::write(path, ca.as_bytes()).with_context(|| format!("start: --ca-out {}", path.display()))?;
@@ -81,7 +83,7 @@ impl LocalArgs {
         Ok(self.ca_out.as_ref())
     }
 
-    /// Says that all addresses are bound, when that was asked for.
+    /// Writes the bound addresses to the file of `--ready-file`, if given.
     pub(super) fn write_ready(&self, ready: &impl Serialize) -> Outcome {
         let Some(path) = &self.ready_file else { return Ok(()) };
         let mut text = serde_json::to_vec(ready)?;
@@ -90,7 +92,7 @@ impl LocalArgs {
     }
 }
 
-/// A name or address that a certificate can be for.
+/// A name or address that a certificate can have.
 fn name(text: &str) -> Result<String, &'static str> {
     match ServerName::try_from(text) {
         Ok(_) => Ok(text.to_ascii_lowercase()),

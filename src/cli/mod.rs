@@ -1,9 +1,10 @@
-//! The commands: words in, one of them runs, an exit code out.
+//! The commands. Each is parsed from the arguments, runs, and gives an exit code.
 //!
-//! Exit codes: 0 done; 64 (`EX_USAGE` of `sysexits.h`) when an argument, a setting or a file that one names must change; 1 when it
-//! could not be done for a reason outside, or the answer is no. Errors are one line on standard error, `wonder-signer: <what>: <cause>`.
+//! Exit codes: 0 is success. 64 (`EX_USAGE` of `sysexits.h`) means that an argument, a setting, or a file that one of them names must
+//! change. 1 means that the check failed, or that something outside prevents the command. An error is one line on standard error,
+//! `wonder-signer: <what>: <cause>`.
 //!
-//! A further command is one variant of `Command` and one arm of its `run`.
+//! A new command is one variant of `Command` and one arm of its `run`.
 
 mod address;
 mod capture;
@@ -89,7 +90,7 @@ impl Command {
     }
 }
 
-/// Reads the process's arguments, runs the command they name and gives its exit code.
+/// Parses the arguments of the process, runs the command and returns its exit code.
 #[must_use]
 pub fn run() -> ExitCode {
     process::close();
@@ -107,7 +108,7 @@ pub fn run() -> ExitCode {
 /// How a command ends.
 type Outcome = Result<(), Failure>;
 
-/// What goes to standard error, and the exit code it gives.
+/// The error for standard error, and the exit code.
 #[derive(Debug)]
 struct Failure {
     error: anyhow::Error,
@@ -118,31 +119,31 @@ struct Failure {
 const USAGE: u8 = 64;
 
 impl Failure {
-    /// The caller has to change an argument, a file or a setting: exit code 64.
+    /// An argument, a file or a setting must change: exit code 64.
     fn usage(error: impl Into<anyhow::Error>) -> Self {
         Self { error: error.into(), code: USAGE }
     }
 
-    /// The answer is no, or it could not be done: exit code 1.
+    /// The check failed, or something outside prevents the command: exit code 1.
     fn no(error: impl Into<anyhow::Error>) -> Self {
         Self { error: error.into(), code: 1 }
     }
 
-    /// What kept a server from starting.
+    /// A server could not start.
     fn start(error: StartError) -> Self {
         let code = if error.is_configuration() { USAGE } else { 1 };
         Self { error: anyhow::Error::from(error).context("start"), code }
     }
 
     fn report(self) -> ExitCode {
-        // A path or a library's text may have several lines or worse.
+        // A path or a library's text may contain line ends and other control characters.
         let line: String = format!("{:#}", self.error).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         telemetry::say(&format!("wonder-signer: {line}"));
         ExitCode::from(self.code)
     }
 }
 
-/// What is not usage is a no.
+/// An error that no command marks as usage has exit code 1.
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         Self::no(error)

@@ -1,10 +1,10 @@
-//! Standard output that may be closed at any time, as `head` and a pager that was quit do.
+//! Standard output whose reader may close it at any time, as `head` or a pager does.
 
 use std::io::{self, Write};
 
-/// Passes on what is written until nobody reads it any more, and discards the rest.
+/// Writes until the reader closes the pipe, and discards the rest, so that the exit code still shows the result.
 ///
-/// The exit code then still tells the answer. Other failures, a full disk, are passed on.
+/// Other failures, such as a full disk, are errors.
 pub(super) struct UntilClosed<W> {
     inner: W,
 }
@@ -28,7 +28,7 @@ impl<W: Write> Write for UntilClosed<W> {
 fn unless_closed<T>(result: io::Result<T>, done: T) -> io::Result<T> {
     result.or_else(|error| match error.kind() {
         io::ErrorKind::BrokenPipe => Ok(done),
-        // Interruptions are for the caller to see through, as `write_all` does.
+        // The caller retries after an interruption, as `write_all` does.
         io::ErrorKind::Interrupted => Err(error),
         kind => Err(io::Error::new(kind, format!("standard output: {error}"))),
     })
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_left_is_no_error_and_a_full_disk_is_one() {
+    fn a_closed_pipe_is_no_error_and_a_full_disk_is_one() {
         let mut closed = UntilClosed::new(Failing(io::ErrorKind::BrokenPipe));
         assert!(closed.write_all(b"text").and_then(|()| closed.flush()).is_ok());
         let mut full = UntilClosed::new(Failing(io::ErrorKind::StorageFull));

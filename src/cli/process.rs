@@ -1,4 +1,4 @@
-//! What other programs of the same user may learn of this process: nothing, because keys are in its memory.
+//! Protects the memory of this process, which has the private keys, from other programs of the same user.
 
 use std::sync::OnceLock;
 
@@ -6,21 +6,21 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::Process;
 
-/// The limit for core files that the process was started with.
+/// The limit for core files at the start of the process.
 static CORE: OnceLock<Rlimit> = OnceLock::new();
 
-/// Allows neither tracing nor core files (prctl(2), `PR_SET_DUMPABLE`). It comes before anything is read.
+/// Forbids tracing and core files (prctl(2), `PR_SET_DUMPABLE`), before the process reads any secret.
 ///
-/// The files of `/proc/self` belong to root from now on, so other processes of this user cannot read memory and environment there. The
-/// process itself still can read what the metrics need.
+/// The files of `/proc/self` then belong to root, so other processes of this user cannot read memory and environment there. The process
+/// itself can still read what the metrics need.
 pub(super) fn close() {
     let limit = *CORE.get_or_init(|| getrlimit(Resource::Core));
-    // This only fails where a sandbox forbids the call. That is no reason not to sign.
+    // The call fails only in a sandbox that forbids it. The sidecar signs all the same.
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), ..limit });
     set_dumpable(false);
 }
 
-/// Takes [`close`] back if the configuration says so, for `perf` and `gdb`.
+/// Reverts [`close`] if `process.dumpable` is set, for `perf` and `gdb`.
 pub(super) fn obey(config: Process) {
     if !config.dumpable {
         return;
@@ -31,7 +31,7 @@ pub(super) fn obey(config: Process) {
     set_dumpable(true);
 }
 
-/// As above, failing is no reason not to sign.
+/// Ignores a failure, as [`close`] does.
 #[cfg(target_os = "linux")]
 fn set_dumpable(dumpable: bool) {
     use rustix::process::{DumpableBehavior, set_dumpable_behavior};
@@ -39,6 +39,6 @@ fn set_dumpable(dumpable: bool) {
     let _ = set_dumpable_behavior(behavior);
 }
 
-/// Other systems have no such switch. What is left there is the limit for core files.
+/// Other systems have no such switch. There, only the limit for core files applies.
 #[cfg(not(target_os = "linux"))]
 fn set_dumpable(_: bool) {}

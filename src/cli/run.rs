@@ -17,7 +17,7 @@ use crate::{
     telemetry::{self, Telemetry},
 };
 
-/// Takes plain requests on loopback, signs them and forwards them to Wonder.
+/// Accepts plain HTTP requests on loopback, signs them and forwards them to Wonder.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   wonder-signer run --config /etc/wonder-signer/sidecar.toml
@@ -25,7 +25,7 @@ use crate::{
 pub(super) struct RunArgs {
     #[command(flatten)]
     configuration: ConfigurationArgs,
-    /// Write the bound addresses here as JSON once ready
+    /// Write the bound addresses to this file as JSON when ready
     #[arg(long, value_name = "PATH", value_parser = path_text)]
     ready_file: Option<PathBuf>,
 }
@@ -61,7 +61,9 @@ async fn serve(config: Config, telemetry: Telemetry, ready_file: Option<&Path>) 
     traces.finish().await;
     match receipt.cut.len() {
         0 => Ok(()),
-        cut => Err(Failure::no(anyhow!("shutdown: {cut} requests were still in flight at its end and were cut"))),
+        cut => Err(Failure::no(anyhow!(
+            "shutdown: {cut} requests were still in flight at the end of shutdown.grace and were cut"
+        ))),
     }
 }
 
@@ -70,7 +72,7 @@ async fn serve(config: Config, telemetry: Telemetry, ready_file: Option<&Path>) 
 struct Ready<'a> {
     listen: &'a str,
     admin: SocketAddr,
-    /// Every address, where there are several.
+    /// Every address, if there is more than one.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     listeners: &'a [String],
 }

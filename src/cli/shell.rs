@@ -1,4 +1,4 @@
-//! Words of a shell, for lines that people paste.
+//! Shell quoting, for commands that people paste.
 
 /// `text` as one word of sh, bash and zsh.
 pub(super) fn word(text: &str) -> String {
@@ -15,7 +15,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quotes_what_a_shell_would_take_apart() {
+    fn quotes_a_text_that_a_shell_would_split_or_expand() {
         for plain in ["a/b-c_d.e:f", "https://127.0.0.1:4443"] {
             assert_eq!(word(plain), plain);
         }

@@ -1,4 +1,4 @@
-//! `shutdown`: asks the sidecar beside us to drain and end, for the last line of a Job.
+//! `shutdown`: makes the sidecar of the same pod drain and exit, for the last line of a Job.
 
 use std::{io::Write, net::SocketAddr, time::Duration};
 
@@ -7,17 +7,19 @@ use anyhow::anyhow;
 use super::{Failure, Outcome, address, wait};
 use crate::{admin::shutdown::HEADER, config::values::duration_of};
 
-/// Asks the sidecar to drain and end; it must allow that with admin.shutdown = true.
+/// Makes the sidecar drain and exit, if it allows that with admin.shutdown = true.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Exits 0 when the sidecar has taken it, 1 when not. It does not wait for the end of the drain.
+#[command(
+    after_help = "The exit code is 0 if the sidecar begins to drain, otherwise 1. The command does not wait for the end of the drain.
 
 Example:
-  wonder-signer shutdown --admin 127.0.0.1:9090")]
+  wonder-signer shutdown --admin 127.0.0.1:9090"
+)]
 pub(super) struct ShutdownArgs {
-    /// The sidecar's admin address; an unspecified one (0.0.0.0, [::]) is asked on loopback.
+    /// Admin address of the sidecar; for 0.0.0.0 or [::] the command connects to loopback.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9090", value_parser = address::admin)]
     admin: SocketAddr,
-    /// How long to wait for its answer.
+    /// Longest time to wait for the response.
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration_of)]
     timeout: Duration,
 }
@@ -30,17 +32,19 @@ impl ShutdownArgs {
         match wait::ask(admin, &request, self.timeout).map_err(|reason| refused(reason.to_string()))? {
             202 => Ok(writeln!(out, "draining")?),
             404 | 405 => Err(refused(self.why_not(admin))),
-            403 => Err(refused("it takes this from loopback only".to_owned())),
-            status => Err(refused(format!("unexpected status {status}, is this the admin address?"))),
+            403 => Err(refused("the sidecar accepts this from loopback only".to_owned())),
+            status => Err(refused(format!("unexpected status {status}; is this the admin address?"))),
         }
     }
 
-    /// Why there is no such page: the admin listener answers `/livez` as long as the process lives, and no other listener does.
+    /// Why there is no such page. Only the admin listener serves `/livez`, so its response tells the two reasons apart.
     fn why_not(&self, admin: SocketAddr) -> String {
         match wait::ask(admin, "GET /livez HTTP/1.1", self.timeout) {
-            Ok(200) => "it does not allow that; set admin.shutdown = true".to_owned(),
-            _ => "this is not the admin listener; give its address (admin.address, 127.0.0.1:9090 by default) with --admin"
-                .to_owned(),
+            Ok(200) => "the sidecar does not allow this; set admin.shutdown = true".to_owned(),
+            _ => {
+                "this is not the admin listener; set --admin to its address (admin.address, 127.0.0.1:9090 by default)"
+                    .to_owned()
+            }
         }
     }
 }

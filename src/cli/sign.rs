@@ -1,4 +1,4 @@
-//! `sign`: the headers of one request, to paste or to compare with.
+//! `sign`: the signature headers of one request, to paste or to compare.
 
 use std::{io::Write, path::PathBuf};
 
@@ -33,28 +33,28 @@ pub(super) struct SignArgs {
     private_key_file: PathBuf,
     #[command(flatten)]
     request: RequestArgs,
-    /// 16 letters and digits, to repeat a signature; drawn when left out.
+    /// Nonce, 16 letters and digits; random if left out. A given one makes the signature repeatable.
     #[arg(long, allow_hyphen_values = true)]
     nonce: Option<Nonce>,
-    /// UTC, to repeat a signature; now when left out.
+    /// Request time in UTC; now if left out. A given one makes the signature repeatable.
     #[arg(long, value_name = "YYYYMMDDhhmmss")]
     request_time: Option<RequestTime>,
-    /// How to print it.
+    /// Output format.
     #[arg(long, value_enum, default_value_t = Format::Json)]
     format: Format,
-    /// Where the curl line sends it.
+    /// Origin to which the curl command sends the request.
     #[arg(long, default_value = "https://gateway-stg.wonder.today")]
     origin: Origin,
-    /// Adds what is needed to compare each step with another implementation; the body is not shown.
+    /// Also print the result of each step, to compare with another implementation; the body is not printed.
     #[arg(long)]
     explain: bool,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum Format {
-    /// One object in one line.
+    /// One JSON object on one line.
     Json,
-    /// A command that sends the request.
+    /// A curl command that sends the request.
     Curl,
     /// One header per line.
     Text,
@@ -66,7 +66,7 @@ impl SignArgs {
         let body = self.request.body()?;
         if is_ambiguous(&[&body]) {
             return Err(Failure::no(anyhow!(
-                "ambiguous body: it is white space alone, which some of Wonder's own SDKs sign and others leave out; \
+                "ambiguous body: it is only white space, which some of Wonder's own SDKs sign and others omit; \
                  leave out --body-file to send no body"
             )));
         }
@@ -90,10 +90,10 @@ impl SignArgs {
         }
     }
 
-    /// The target goes in `--request-target` because curl rewrites that of a URL: it resolves dots and drops fragments.
+    /// The target is in `--request-target`, because curl rewrites the path of a URL: it resolves dot segments and drops fragments.
     fn print_curl(&self, out: &mut dyn Write, signed: &Signed, body: &[u8]) -> Outcome {
         let method = match (self.request.method.as_str(), body) {
-            // As any other method, curl would wait for the body of the answer.
+            // With `--request HEAD` curl would wait for a response body.
             ("HEAD", []) => "--head".to_owned(),
             (method, _) => format!("--request {}", word(method)),
         };
@@ -109,7 +109,7 @@ impl SignArgs {
     }
 }
 
-/// What can be compared at each step without showing the body.
+/// The result of each step, without the body.
 #[derive(Serialize)]
 struct Steps {
     /// Length of the pre-sign string.
@@ -134,7 +134,7 @@ impl Steps {
         }
     }
 
-    /// As comment lines, so that the whole may be pasted.
+    /// Prints comment lines, so that the whole output can be pasted into a shell.
     fn print(&self, out: &mut dyn Write, key: &SigningKey, target: &str, body: &[u8]) -> Outcome {
         let body = match body.len() {
             0 => "no body".to_owned(),

@@ -1,4 +1,4 @@
-//! The signals that end a program, and those that change how much it logs.
+//! The signals that stop the program, and those that change the log level.
 
 use std::{future::Future, io};
 
@@ -10,23 +10,23 @@ use tokio::{
 
 use crate::{app::Stop, config::LogLevel, telemetry::Telemetry};
 
-/// The signals that end the program, in their order.
+/// The signals that stop the program, in their order.
 pub(super) struct Ends<F, S> {
-    /// Resolves at the first SIGTERM or SIGINT. An orchestrator sends the first, and needs a moment until it sends no more requests; a
-    /// person at a terminal sends the other.
+    /// Resolves at the first SIGTERM or SIGINT. An orchestrator sends SIGTERM, and load balancers still send requests for a moment. A
+    /// person at a terminal sends SIGINT.
     pub(super) first: F,
     /// Resolves at the second signal of either kind. A third ends the process at once.
     pub(super) second: S,
 }
 
-/// The handlers are in place when this returns, so that no signal is lost between start and wait.
+/// Installs the handlers before it returns, so that no signal is lost between start and wait.
 pub(super) fn shutdown() -> io::Result<Ends<impl Future<Output = Stop>, impl Future<Output = ()> + Send + 'static>> {
     let mut term = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let (first, stop) = oneshot::channel();
     let (second, hurry) = oneshot::channel();
     tokio::spawn(async move {
-        // Fails where a drain was begun in another way, and nothing waits for the first.
+        // Fails if the drain began in another way, because then nothing waits for the first signal.
         let _ = first.send(either(&mut term, &mut interrupt).await);
         either(&mut term, &mut interrupt).await;
         tracing::warn!("second signal: ending without delay and grace period");
@@ -46,10 +46,9 @@ async fn either(term: &mut Signal, interrupt: &mut Signal) -> Stop {
     }
 }
 
-/// From now on SIGUSR1 logs one level more and SIGUSR2 one less; each says so once, at the level that is then in force, so that it is
-/// heard.
+/// From now on SIGUSR1 raises the log level by one and SIGUSR2 lowers it by one. Each logs one line at the new level.
 ///
-/// The handlers are in place when this returns: without them, these signals would end the program.
+/// The handlers are installed when this returns, because without them these signals would end the program.
 pub(super) fn levels(telemetry: Telemetry) -> io::Result<()> {
     let mut more = signal(SignalKind::user_defined1())?;
     let mut less = signal(SignalKind::user_defined2())?;
@@ -60,13 +59,13 @@ pub(super) fn levels(telemetry: Telemetry) -> io::Result<()> {
                 signal = less.recv() => signal.map(|()| telemetry.less()),
             };
             let Some(level) = level else { return };
-            tell(level);
+            log_change(level);
         }
     });
     Ok(())
 }
 
-fn tell(level: LogLevel) {
+fn log_change(level: LogLevel) {
     let log_level = level.as_str();
     match level {
         LogLevel::Off => {}

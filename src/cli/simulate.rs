@@ -1,4 +1,4 @@
-//! `wonder-signer simulate`: the local stand-in for Wonder, alone.
+//! `simulate`: the simulated Wonder alone.
 
 use std::{
     io::Write,
@@ -17,30 +17,30 @@ use crate::{
     telemetry,
 };
 
-/// Runs a strict local stand-in for Wonder, until it is interrupted.
+/// Runs a strict local simulation of Wonder until it is interrupted.
 ///
-/// It verifies the signature of every request, says which step failed and what usually causes it, and keeps customers
-/// and payment tokens in memory. Of the configuration it takes [listen] and [log]; the rest is for run.
+/// It verifies the signature of every request, names the step that failed and its usual cause, and keeps customers
+/// and payment tokens in memory. It uses [listen] and [log] of the configuration; the rest is for run.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   wonder-signer keygen --out keys
   wonder-signer simulate --app-id 1f0e5b52-6c0a-4a55-9a0e-2f6b8d0c7e11 \\
       --public-key-file keys/public_key.pem --ca-out simulator-ca.pem
 
-A program with another SDK, unchanged, through an entry for gateway-stg.wonder.today in /etc/hosts:
+For an unchanged program with a Wonder SDK, with an entry for gateway-stg.wonder.today in /etc/hosts:
   wonder-signer simulate --listen 127.0.0.1:443 --tls-name gateway-stg.wonder.today \\
       --app-id 1f0e5b52-6c0a-4a55-9a0e-2f6b8d0c7e11 --public-key-file keys/public_key.pem --ca-out simulator-ca.pem")]
 pub(super) struct SimulateArgs {
-    /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:4443]
+    /// Address to listen on; the system chooses the port for port 0 [default: 127.0.0.1:4443]
     #[arg(long, value_name = "ADDRESS", value_parser = address::simulator)]
     listen: Option<SocketAddr>,
     /// Speak plain HTTP instead of TLS
     #[arg(long)]
     plain: bool,
-    /// AppID that may call; may be given more than once
+    /// AppID whose requests are accepted; may be repeated
     #[arg(long, value_name = "UUID", required = true)]
     app_id: Vec<AppId>,
-    /// PEM file with the public key that the AppID's signatures are verified with; one for each AppID, in their order
+    /// PEM file with the public key that verifies the AppID's signatures; one for each --app-id, in the same order
     #[arg(long, value_name = "FILE", required = true, value_parser = path_text)]
     public_key_file: Vec<PathBuf>,
     #[command(flatten)]
@@ -52,7 +52,7 @@ impl SimulateArgs {
         let (ids, keys) = (self.app_id.len(), self.public_key_file.len());
         if ids != keys {
             return Err(Failure::usage(anyhow!(
-                "usage: {ids} of --app-id and {keys} of --public-key-file; give as many"
+                "usage: --app-id is given {ids} times and --public-key-file {keys} times; give each --app-id its --public-key-file"
             )));
         }
         if self.plain {
@@ -70,7 +70,7 @@ impl SimulateArgs {
         let [ListenAddress::Tcp(listen)] = config.listen.addresses[..] else {
             let source = config.sources.of("listen.address");
             return Err(Failure::usage(anyhow!(
-                "configuration: listen.address (from {source}): simulate listens on one IP address; give it with --listen"
+                "configuration: listen.address (from {source}): simulate listens on one IP address; set it with --listen"
             )));
         };
         let apps = self.app_id.iter().cloned().zip(&self.public_key_file);
@@ -87,7 +87,7 @@ impl SimulateArgs {
     }
 
     async fn serve(&self, options: Options, out: &mut dyn Write) -> Outcome {
-        // Before anything says that we are ready, so that a signal sent right afterwards is not missed.
+        // The handlers come before the ready file, so that no signal that follows it is lost.
         let signals = signals::shutdown().context("signals")?;
         for (app_id, key) in &options.apps {
             tracing::info!(%app_id, key = key.fingerprint(), "AppID may call");
@@ -103,30 +103,30 @@ impl SimulateArgs {
         };
         tokio::select! {
             () = simulator.run(stopping) => {}
-            // It has nothing to drain that is worth a wait.
+            // The simulator moves no money, so the second signal needs no drain.
             () = signals.second => {}
         }
         Ok(())
     }
 
-    /// The commands that run a sidecar against it, one for each AppID, to paste.
+    /// Prints a command for each AppID that runs a sidecar against this simulator.
     fn greet(&self, simulator: &Simulator, ca_file: Option<&Path>, out: &mut dyn Write) -> anyhow::Result<()> {
         let program = std::env::args_os().next().map(PathBuf::from);
         let program = program.map_or_else(|| "wonder-signer".to_owned(), |path| word(&path));
         let origin = simulator.origin();
         let mut show = || -> std::io::Result<()> {
-            writeln!(out, "wonder-signer simulate: a stand-in for Wonder at {origin}\n\nA sidecar that calls it:\n")?;
+            writeln!(out, "wonder-signer simulate: a simulated Wonder at {origin}\n\nRun a sidecar that calls it:\n")?;
             for (app_id, public) in self.app_id.iter().zip(&self.public_key_file) {
                 write!(out, "  {program} run --environment custom --origin {origin}")?;
                 if let Some(path) = ca_file {
                     write!(out, " --ca-file {}", word(path))?;
                 }
-                // As keygen writes them. Where there is none, its name says what to put in its place.
+                // The file that keygen writes. If there is none, a name in capitals marks the place for it.
                 let private = public.with_file_name("private_key.pem");
                 let private = if private.is_file() { &private } else { Path::new("PRIVATE_KEY.pem") };
                 writeln!(out, " \\\n    --app-id {app_id} --private-key-file {}\n", word(private))?;
             }
-            writeln!(out, "Ctrl-C ends it.").and_then(|()| out.flush())
+            writeln!(out, "Ctrl-C stops it.").and_then(|()| out.flush())
         };
         show().context("standard output")
     }
@@ -137,7 +137,7 @@ fn word(path: &Path) -> String {
     shell::word(&path.display().to_string())
 }
 
-/// The file with the authority's certificate: the one that was asked for, or one that is gone at the end.
+/// The file with the authority's certificate: the one that `--ca-out` names, or a temporary one.
 enum Trusted {
     Asked(PathBuf),
     Temporary(NamedTempFile),

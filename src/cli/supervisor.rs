@@ -1,6 +1,6 @@
-//! Tells systemd how we are (`sd_notify(3)`): ready, alive, stopping. Without a `NOTIFY_SOCKET` it says nothing.
+//! Notifies systemd of the state of the sidecar (`sd_notify(3)`): ready, alive, stopping. Without `NOTIFY_SOCKET` it does nothing.
 //!
-//! One datagram with one word is all there is to it, so it is written here and not a dependency.
+//! The protocol is one datagram with one word, so no dependency is worth it.
 
 use std::{
     convert::Infallible,
@@ -9,49 +9,49 @@ use std::{
     time::Duration,
 };
 
-/// The supervisor that started us, if it wants to be told.
+/// The supervisor that started the sidecar and expects notifications, if any.
 pub(super) struct Supervisor {
     socket: Option<UnixDatagram>,
     watchdog: Option<Duration>,
 }
 
 impl Supervisor {
-    /// The one that the environment names; none when it names none or cannot be reached.
+    /// The supervisor that the environment names; none if it names none or cannot be reached.
     pub(super) fn from_environment() -> Self {
         let socket = env::var_os("NOTIFY_SOCKET").filter(|path| !path.is_empty()).and_then(|path| {
             let connected = connect(path.as_bytes());
             connected.inspect_err(|error| tracing::warn!(%error, "cannot reach the supervisor at NOTIFY_SOCKET")).ok()
         });
         let number = |name| env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-        // Meant for us, not for a program that we were started by.
+        // Another id means that the watchdog is for a parent of this process.
         let ours = number("WATCHDOG_PID").is_none_or(|pid| pid == u64::from(std::process::id()));
         let watchdog = number("WATCHDOG_USEC").filter(|microseconds| ours && *microseconds > 0);
         Self { socket, watchdog: watchdog.map(Duration::from_micros) }
     }
 
-    /// We take requests.
+    /// The sidecar accepts requests.
     pub(super) fn ready(&self) {
-        self.tell("READY=1");
-        // That it must hear. From here on it is the workers who tell it, and requests are not to wait for one that is stuck.
+        self.notify("READY=1");
+        // This notification may block. Later ones are sent by worker threads, and requests must not wait for a stuck supervisor.
         let _ = self.socket.as_ref().map(|socket| socket.set_nonblocking(true));
     }
 
-    /// We finish what is under way.
+    /// The sidecar drains.
     pub(super) fn stopping(&self) {
-        self.tell("STOPPING=1");
+        self.notify("STOPPING=1");
     }
 
-    /// Says that we are alive, twice in the time after which silence means that we are not. Never ends.
+    /// Sends the watchdog notification twice per watchdog interval. Never returns.
     pub(super) async fn keep_alive(&self) -> Infallible {
         let Some(patience) = self.watchdog else { return std::future::pending().await };
         loop {
-            self.tell("WATCHDOG=1");
+            self.notify("WATCHDOG=1");
             tokio::time::sleep(patience / 2).await;
         }
     }
 
-    fn tell(&self, word: &str) {
-        // A supervisor that does not listen is no reason to stop.
+    fn notify(&self, word: &str) {
+        // A supervisor that cannot be notified is no reason to stop.
         let _ = self.socket.as_ref().map(|socket| socket.send(word.as_bytes()));
     }
 }
@@ -81,50 +81,50 @@ fn connect_abstract(_: &UnixDatagram, _: &[u8]) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    fn heard(socket: &UnixDatagram) -> String {
+    fn received(socket: &UnixDatagram) -> String {
         let mut word = [0; 64];
         let length = socket.recv(&mut word).unwrap();
         String::from_utf8_lossy(&word[..length]).into_owned()
     }
 
     #[tokio::test(start_paused = true)]
-    async fn systemd_hears_that_we_are_ready_alive_and_stopping() {
+    async fn notifies_systemd_of_ready_alive_and_stopping() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("notify");
         let systemd = UnixDatagram::bind(&path).unwrap();
         let socket = connect(path.as_os_str().as_bytes()).unwrap();
         let supervisor = Supervisor { socket: Some(socket), watchdog: Some(Duration::from_secs(30)) };
         supervisor.ready();
-        assert_eq!(heard(&systemd), "READY=1");
+        assert_eq!(received(&systemd), "READY=1");
         // Three in half a minute: at once, after 15 s, after 30 s.
         let _ = tokio::time::timeout(Duration::from_secs(31), supervisor.keep_alive()).await;
-        assert_eq!([heard(&systemd), heard(&systemd), heard(&systemd)], ["WATCHDOG=1"; 3]);
+        assert_eq!([received(&systemd), received(&systemd), received(&systemd)], ["WATCHDOG=1"; 3]);
         supervisor.stopping();
-        assert_eq!(heard(&systemd), "STOPPING=1");
+        assert_eq!(received(&systemd), "STOPPING=1");
     }
 
     #[test]
-    fn a_supervisor_that_is_stuck_holds_nobody_up() {
+    fn a_stuck_supervisor_does_not_block_the_sidecar() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("notify");
         let systemd = UnixDatagram::bind(&path).unwrap();
         let socket = connect(path.as_os_str().as_bytes()).unwrap();
         let supervisor = Supervisor { socket: Some(socket), watchdog: None };
         supervisor.ready();
-        // Far more than wait in its queue.
+        // Far more than the socket's queue holds.
         for _ in 0..100_000 {
             supervisor.stopping();
         }
-        assert_eq!(heard(&systemd), "READY=1");
+        assert_eq!(received(&systemd), "READY=1");
     }
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_name_in_the_abstract_namespace_is_understood() {
+    fn connects_to_a_name_in_the_abstract_namespace() {
         use std::os::{linux::net::SocketAddrExt as _, unix::net::SocketAddr};
         let name = format!("wonder-signer-test-{}", std::process::id());
         let systemd = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
         connect(format!("@{name}").as_bytes()).unwrap().send(b"READY=1").unwrap();
-        assert_eq!(heard(&systemd), "READY=1");
+        assert_eq!(received(&systemd), "READY=1");
     }
 }

@@ -1,8 +1,8 @@
-//! The two words of a request line as options take them.
+//! Parses method and request target of options.
 
 use std::{fmt, str::FromStr};
 
-/// A request target in origin form: begins with `/`, visible ASCII alone, no fragment.
+/// A request target in origin form: it begins with `/`, has visible ASCII only and no fragment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Target(String);
 
@@ -28,18 +28,18 @@ impl FromStr for Target {
     }
 }
 
-/// Why a text is no target. The text is not repeated.
+/// Why a text is not a request target. The error does not repeat the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum TargetError {
-    #[error("must start with /: give path and query without scheme and host")]
+    #[error("must start with /: write path and query without scheme and host")]
     Start,
-    #[error("must hold visible ASCII only: percent-encode the rest as it will be sent")]
+    #[error("must have visible ASCII only: percent-encode other characters as the client does")]
     Characters,
-    #[error("must not have a fragment, which is never sent: write # as %23")]
+    #[error("must not have a fragment, because clients do not send it: write # as %23")]
     Fragment,
 }
 
-/// A method in upper case, as it is signed.
+/// A method in upper case, as the signature covers it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Method(String);
 
@@ -64,7 +64,7 @@ impl fmt::Display for Method {
     }
 }
 
-/// Why a text is no method.
+/// The text is not a method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("is not an HTTP method such as GET or POST")]
 pub(super) struct MethodError;
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_target_is_kept_as_it_is_or_refused() {
+    fn a_target_is_kept_unchanged_or_rejected() {
         for text in ["/", "/svc/x?", "//svc/../x?f[a]=1,2&t=+08:00%2f%", "/~!$&'()*;=@\"<>\\^`{|}"] {
             assert_eq!(text.parse::<Target>().map(|target| target.0), Ok(text.to_owned()));
         }

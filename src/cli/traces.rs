@@ -1,4 +1,4 @@
-//! Traces go to the collector that the environment names (`OTEL_*`), if it names one and the build has the feature `otel`.
+//! Exports traces to the collector that the environment names (`OTEL_*`), in a build with the feature `otel`.
 
 use crate::app::App;
 
@@ -8,7 +8,7 @@ pub(super) struct Traces {
     exporting: Option<crate::telemetry::otlp::Exporting>,
 }
 
-/// Has `app` traced as the environment asks. What is wrong with that costs the traces, never the start.
+/// Adds the export of traces that the environment configures. An error there disables traces; it does not stop the start.
 #[cfg(feature = "otel")]
 pub(super) fn of(app: App) -> (App, Traces) {
     use crate::telemetry::otlp::{self, Settings};
@@ -30,7 +30,7 @@ pub(super) fn of(app: App) -> (App, Traces) {
 }
 
 impl Traces {
-    /// Exports what is left; short.
+    /// Exports the remaining spans, within a short time.
     #[cfg_attr(not(feature = "otel"), expect(clippy::unused_async, reason = "there is nothing to wait for"))]
     pub(super) async fn finish(self) {
         #[cfg(feature = "otel")]

@@ -1,4 +1,4 @@
-//! What is said when the arguments are not understood: one line, without the values, which may be secrets.
+//! The error for arguments that cannot be parsed: one line without their values, which may be secrets.
 
 use std::{error::Error as _, io::Write};
 
@@ -10,7 +10,7 @@ use clap::{
 
 use super::{Arguments, Failure, Outcome};
 
-/// Prints the help or the version that was asked for; all else is bad usage.
+/// Prints the help or the version if the user requested it. Everything else is bad usage.
 pub(super) fn answer(stopped: &clap::Error, out: &mut dyn Write) -> Outcome {
     if matches!(stopped.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         return Ok(write!(out, "{}", stopped.render())?);
@@ -18,7 +18,7 @@ pub(super) fn answer(stopped: &clap::Error, out: &mut dyn Write) -> Outcome {
     Err(Failure::usage(anyhow!("usage: {}; try --help", cause(stopped))))
 }
 
-/// What is wrong, put together from names alone: clap's own texts repeat the values.
+/// The cause, built from names only, because clap's own texts repeat the values.
 fn cause(stopped: &clap::Error) -> String {
     let argument = match stopped.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(argument)) => Some(argument.as_str()),
@@ -42,20 +42,20 @@ fn cause(stopped: &clap::Error) -> String {
             elsewhere(stopped).unwrap_or_else(|| format!("no such command{}", command_suggestion(stopped)))
         }
         (ErrorKind::TooManyValues | ErrorKind::WrongNumberOfValues, Some(argument), _) => {
-            format!("{argument}: takes no value, or fewer")
+            format!("{argument}: has too many values")
         }
-        // These name options and commands alone.
+        // clap's texts for these kinds contain only names of options and commands.
         (ErrorKind::MissingRequiredArgument | ErrorKind::MissingSubcommand | ErrorKind::ArgumentConflict, ..) => {
             let text = stopped.render().to_string();
             let first = text.split("\n\n").next().unwrap_or_default();
             first.trim_start_matches("error: ").split_whitespace().collect::<Vec<_>>().join(" ")
         }
-        (_, Some(argument), _) if is_option(argument) => format!("{argument} is not understood"),
-        _ => "the arguments are not understood".to_owned(),
+        (_, Some(argument), _) if is_option(argument) => format!("{argument} cannot be parsed"),
+        _ => "the arguments cannot be parsed".to_owned(),
     }
 }
 
-/// Whether a text can be no more than the name of an option.
+/// Whether a text can only be the name of an option.
 fn is_option(text: &str) -> bool {
     let name = text.trim_start_matches('-');
     let dashes = text.len() - name.len();
@@ -64,14 +64,14 @@ fn is_option(text: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
 }
 
-/// Names a positional argument, which no command takes, by its place: its text may be a secret.
+/// Names a positional argument by its place, because its text may be a secret. No command has positional arguments.
 fn stray(argument: &str) -> String {
     let words: Vec<_> = std::env::args_os().collect();
     let all = Arguments::command();
     let command = words.get(1).and_then(|name| all.find_subcommand(name));
     let name = command.map_or_else(String::new, |command| format!("{} takes options only, but ", command.get_name()));
     let place = words.iter().position(|word| word == argument).unwrap_or_default();
-    // With a single option that takes a value, that is the one it was meant for.
+    // If one option alone is required, the value was most likely meant for it.
     let mut options =
         command.into_iter().flat_map(clap::Command::get_arguments).filter(|option| option.is_required_set());
     let meant = match (options.next(), options.next()) {
@@ -85,10 +85,10 @@ fn stray(argument: &str) -> String {
     )
 }
 
-/// Names the build that has the command. The sidecar's image is built without the simulator.
+/// Names the image that has the command. The sidecar's image has no simulator.
 fn elsewhere(stopped: &clap::Error) -> Option<String> {
     let Some(ContextValue::String(command)) = stopped.get(ContextKind::InvalidSubcommand) else { return None };
-    // With the feature, clap has these commands and rejects neither.
+    // A build with the simulator has both commands, and clap rejects neither.
     ["dev", "simulate"].contains(&command.as_str()).then(|| {
         format!(
             "{command} is not in this program, which is built without the simulator; use the image wonder-simulator, or a build \
@@ -97,7 +97,7 @@ fn elsewhere(stopped: &clap::Error) -> Option<String> {
     })
 }
 
-/// The command that was meant, or all of them.
+/// The command that the user most likely meant, or all commands.
 fn command_suggestion(stopped: &clap::Error) -> String {
     match stopped.get(ContextKind::SuggestedSubcommand) {
         Some(ContextValue::Strings(names)) if !names.is_empty() => format!(" (did you mean {}?)", names.join(" or ")),

@@ -1,4 +1,4 @@
-//! `verify`: whether a signature is right, and if not, which mistake explains it.
+//! `verify`: checks a signature and, if it is wrong, names the mistake that explains it.
 
 use std::{io::Write, path::PathBuf};
 
@@ -17,13 +17,13 @@ use crate::signing::{
     is_ambiguous, verify,
 };
 
-/// Says whether a signature is right and, if not, the likely cause.
+/// Checks a signature and, if it is wrong, names the likely cause.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "The request comes from options, from a file with header lines, or from a file with the whole request as it was \
-sent; an option wins over a file.
+sent. An option overrides a file.
 
-Exits 0 when signature, request time and AppID are right, 1 when one of them is not, 64 when a file cannot be read.
+The exit code is 0 if signature, request time and AppID are right, 1 if one of them is wrong, 64 if a file cannot be read.
 
 Example:
   wonder-signer verify --public-key-file public_key.pem --request-file captured.http
@@ -35,7 +35,7 @@ Example:
     --nonce E3oJ6Ny2AlO5B6eg --signature 'Fgbsk4Yz...'"
 )]
 pub(super) struct VerifyArgs {
-    /// The RSA public key as PEM, DER, or base64 or hex of either; for a webhook, the webhook public key from Wonder's portal.
+    /// RSA public key as PEM, DER, or base64 or hex of either; for a webhook, the webhook public key from Wonder's portal.
     #[arg(long, value_name = "FILE", value_parser = path_text)]
     public_key_file: PathBuf,
     /// The whole request in HTTP/1.1, head and body, or - for standard input.
@@ -44,13 +44,13 @@ pub(super) struct VerifyArgs {
     /// The request's header lines, or - for standard input.
     #[arg(long, value_name = "FILE", value_parser = path_text)]
     headers_file: Option<PathBuf>,
-    /// The method; upper case is signed whatever is given.
+    /// Method; the signature covers it in upper case.
     #[arg(long)]
     method: Option<Method>,
-    /// Path and query exactly as they are sent, percent-encoding included: /svc/...
+    /// Path and query exactly as sent, percent-encoding included: /svc/...
     #[arg(long)]
     target: Option<Target>,
-    /// The file with the exact body, or - for standard input; none for a request without a body.
+    /// File with the exact body, or - for standard input; leave it out for a request without a body.
     #[arg(long, value_name = "FILE", value_parser = path_text)]
     body_file: Option<PathBuf>,
     /// The Credential header.
@@ -62,21 +62,21 @@ pub(super) struct VerifyArgs {
     /// The Signature header.
     #[arg(long, allow_hyphen_values = true)]
     signature: Option<String>,
-    /// The Host header, to recognise a full URL that was signed.
+    /// The Host header; needed to recognise that a full URL was signed.
     #[arg(long)]
     host: Option<String>,
     /// The AppID that the credential must have.
     #[arg(long, value_name = "UUID")]
     app_id: Option<AppId>,
-    /// The time to judge the request time by, UTC; now when left out.
+    /// Time, in UTC, with which the request time is compared; now if left out.
     #[arg(long, value_name = "YYYYMMDDhhmmss", conflicts_with = "ignore_time")]
     at: Option<RequestTime>,
-    /// Do not judge the request time at all.
+    /// Do not check the request time.
     #[arg(long)]
     ignore_time: bool,
 }
 
-/// The request in question.
+/// The request to verify.
 struct Asked {
     method: Method,
     target: Target,
@@ -91,7 +91,7 @@ impl VerifyArgs {
     pub(super) fn run(mut self, out: &mut dyn Write) -> Outcome {
         let key = input::key("--public-key-file", &self.public_key_file, VerifyingKey::read)?;
         let asked = self.asked()?;
-        // A malformed header is what is being asked about: the answer is no, the usage is right.
+        // A malformed header is a failed check (1), not bad usage (64).
         let credential: Credential = asked.credential.parse().context("signature is not right")?;
         let nonce: Nonce = asked.nonce.parse().context("signature is not right")?;
         let (method, target) = (asked.method.as_str(), asked.target.as_str());
@@ -125,10 +125,7 @@ impl VerifyArgs {
 
         writeln!(out, "signature is right ({key})")?;
         if is_ambiguous(&[&asked.body]) {
-            writeln!(
-                out,
-                "note: the body is white space alone, which some of Wonder's own SDKs sign and others leave out"
-            )?;
+            writeln!(out, "note: the body is only white space, which some of Wonder's own SDKs sign and others omit")?;
         }
         Ok(())
     }
@@ -145,11 +142,15 @@ impl VerifyArgs {
 
     fn wrong_time(&self, credential: &Credential) -> Option<String> {
         let clock = Clock::judge(credential.request_time, self.at.unwrap_or_else(input::now));
-        let remedy = if self.at.is_some() { "" } else { " (--at judges it at another time, --ignore-time not at all)" };
+        let remedy = if self.at.is_some() {
+            ""
+        } else {
+            " (--at sets another time to compare with, --ignore-time skips the check)"
+        };
         (!self.ignore_time && clock != Clock::Right).then(|| format!("{clock}{remedy}"))
     }
 
-    /// Puts the request together: options first, then files.
+    /// Builds the request: options first, then files.
     fn asked(&mut self) -> Result<Asked, Failure> {
         let capture = match (&self.request_file, &self.headers_file) {
             (Some(path), _) => Some(("--request-file", path, Capture::request as fn(&[u8]) -> anyhow::Result<Capture>)),
@@ -183,7 +184,8 @@ impl VerifyArgs {
         let body = match &self.body_file {
             Some(path) => input::whole("--body-file", path)?,
             None if capture.body.is_none() && capture.announces_body() => {
-                let reason = "usage: --body-file is missing; the head announces a body, which this file does not hold";
+                let reason =
+                    "usage: --body-file is missing; the head announces a body, which this file does not contain";
                 return Err(Failure::usage(anyhow!(reason)));
             }
             None => capture.body.take().unwrap_or_default(),
@@ -201,5 +203,5 @@ impl VerifyArgs {
 }
 
 fn missing(option: &str) -> Failure {
-    Failure::usage(anyhow!("usage: {option} is missing; give it, or a captured request with --request-file"))
+    Failure::usage(anyhow!("usage: {option} is missing; set it, or pass a captured request with --request-file"))
 }

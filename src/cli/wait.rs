@@ -1,4 +1,4 @@
-//! `wait`: returns when the sidecar is ready, for start-up scripts and for images with no shell.
+//! `wait`: returns when the sidecar is ready, for start-up scripts and for images without a shell.
 
 use std::{
     io::{self, Read as _, Write},
@@ -12,27 +12,27 @@ use anyhow::anyhow;
 use super::{Failure, Outcome, address};
 use crate::config::values::duration_of;
 
-/// Between two questions.
+/// The pause between two probes.
 const PAUSE: Duration = Duration::from_millis(50);
-/// For one question; a ready sidecar answers in much less.
+/// The time-out of one probe. A ready sidecar responds much faster.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Waits until the sidecar is ready.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Exits 0 when it is ready, 1 when it is not in time. With --once it fits a container health check.
+    after_help = "The exit code is 0 when the sidecar is ready, 1 if it is not ready in time. With --once the command suits a container health check.
 
 Example:
   wonder-signer wait --admin 127.0.0.1:9090 --timeout 10s"
 )]
 pub(super) struct WaitArgs {
-    /// The sidecar's admin address; 0.0.0.0 and its like are asked on loopback.
+    /// Admin address of the sidecar; for 0.0.0.0 or [::] the command connects to loopback.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9090", value_parser = address::admin)]
     admin: SocketAddr,
-    /// How long to wait.
+    /// Longest time to wait.
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration_of)]
     timeout: Duration,
-    /// Asks once and does not wait.
+    /// Probe once, and do not wait.
     #[arg(long, conflicts_with = "timeout")]
     once: bool,
 }
@@ -47,7 +47,7 @@ impl WaitArgs {
             let reason = match ask(admin, "GET /readyz HTTP/1.1", patience) {
                 Ok(200) => return Ok(writeln!(out, "ready")?),
                 Ok(503) => "starting or draining (status 503)".to_owned(),
-                Ok(status) => format!("the answer has status {status}, is this the admin address?"),
+                Ok(status) => format!("the response has status {status}; is this the admin address?"),
                 Err(silence) => silence.to_string(),
             };
             if self.once {
@@ -63,21 +63,22 @@ impl WaitArgs {
     }
 }
 
-/// Why there is no answer.
+/// Why there is no response.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NoAnswer {
-    #[error("cannot connect, is it running? ({0})")]
+    #[error("cannot connect; is the sidecar running? ({0})")]
     Connect(#[source] io::Error),
-    #[error("no answer ({0})")]
+    #[error("no response ({0})")]
     Silent(#[source] io::Error),
-    #[error("the answer is not HTTP, is this the admin address?")]
+    #[error("the response is not HTTP; is this the admin address?")]
     NotHttp,
 }
 
-/// Sends one request, of which `request` is the first lines, and gives the status of the answer. Plain text over one
-/// connection: a client with a pool and a runtime would be slower to start than the sidecar.
+/// Sends one request, whose first lines are `request`, and returns the status of the response.
+///
+/// It uses a plain socket, because a client with a pool and a runtime would start slower than the sidecar.
 pub(super) fn ask(admin: SocketAddr, request: &str, patience: Duration) -> Result<u16, NoAnswer> {
-    // The time-outs of a socket must not be zero.
+    // A socket rejects a time-out of zero.
     let patience = patience.max(Duration::from_millis(1));
     let mut stream = TcpStream::connect_timeout(&admin, patience).map_err(NoAnswer::Connect)?;
     let text = format!("{request}\r\nHost: {admin}\r\nConnection: close\r\n\r\n");
@@ -88,7 +89,7 @@ fn exchange(stream: &mut TcpStream, request: &str, patience: Duration) -> io::Re
     let started = Instant::now();
     stream.set_write_timeout(Some(patience))?;
     stream.write_all(request.as_bytes())?;
-    // `HTTP/1.1 200` is all that matters.
+    // `HTTP/1.1 200` is all that the caller needs.
     let mut head = [0; 12];
     let mut filled = 0;
     while filled < head.len() {
@@ -106,7 +107,7 @@ fn exchange(stream: &mut TcpStream, request: &str, patience: Duration) -> io::Re
     Ok(text.strip_prefix("HTTP/1.1 ").or_else(|| text.strip_prefix("HTTP/1.0 ")).and_then(|status| status.parse().ok()))
 }
 
-/// The address itself, or loopback for one that only makes sense to listen on.
+/// The address itself, or loopback instead of an unspecified address, to which no program can connect.
 pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

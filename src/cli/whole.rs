@@ -1,4 +1,4 @@
-//! Files that other programs wait for: they appear whole or not at all, and only where they are named.
+//! Files that other programs wait for. They appear whole or not at all, and never at the target of a symbolic link.
 
 use std::{
     fs::{self, OpenOptions},
@@ -9,13 +9,13 @@ use std::{
 
 use rand::Rng as _;
 
-/// Writes `content` to a new file of a random name beside `path` (`O_EXCL`), then renames it.
+/// Writes `content` to a new file with a random name next to `path` (`O_EXCL`), then renames it.
 ///
-/// Neither step follows a symbolic link, so another user of a shared directory cannot choose what is written to. What is at `path` and is no
+/// Neither step follows a symbolic link, so another user of a shared directory cannot redirect the write. Anything at `path` other than a
 /// regular file is an error, because the new file would replace a device or a pipe for every program of the machine.
 pub(super) fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     if path.symlink_metadata().is_ok_and(|there| !there.is_file()) {
-        return Err(io::Error::other("is there and is no regular file"));
+        return Err(io::Error::other("exists and is not a regular file"));
     }
     let unfinished = path.with_file_name(format!(".wonder-signer-{:016x}", rand::thread_rng().r#gen::<u64>()));
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&unfinished)?;

@@ -103,7 +103,7 @@ fn refuses_a_body_of_white_space() {
     for body in [" ", "\r\n\t "] {
         run(&[&arguments[..], &["--body-file", "-"]].concat(), body.as_bytes()).failed(
             1,
-            "ambiguous body: it is white space alone, which some of Wonder's own SDKs sign and others leave out; \
+            "ambiguous body: it is only white space, which some of Wonder's own SDKs sign and others omit; \
              leave out --body-file to send no body",
         );
     }

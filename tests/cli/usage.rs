@@ -45,10 +45,18 @@ fn bad_usage_is_one_line_and_64() {
     for (option, value, reason) in [
         ("--app-id <UUID>", "844bcde8", "the AppID is not a UUID (8-4-4-4-12 hex digits)"),
         ("--method <METHOD>", "GE T", "is not an HTTP method such as GET or POST"),
-        ("--target <TARGET>", "svc/x", "must start with /: give path and query without scheme and host"),
-        ("--target <TARGET>", "/svc/汉", "must hold visible ASCII only: percent-encode the rest as it will be sent"),
-        ("--target <TARGET>", "/svc/a b", "must hold visible ASCII only: percent-encode the rest as it will be sent"),
-        ("--target <TARGET>", "/svc/a#b", "must not have a fragment, which is never sent: write # as %23"),
+        ("--target <TARGET>", "svc/x", "must start with /: write path and query without scheme and host"),
+        (
+            "--target <TARGET>",
+            "/svc/汉",
+            "must have visible ASCII only: percent-encode other characters as the client does",
+        ),
+        (
+            "--target <TARGET>",
+            "/svc/a b",
+            "must have visible ASCII only: percent-encode other characters as the client does",
+        ),
+        ("--target <TARGET>", "/svc/a#b", "must not have a fragment, because clients do not send it: write # as %23"),
         ("--nonce <NONCE>", "-short", "the nonce is not 16 characters of 0-9, A-Z, a-z"),
         (
             "--request-time <YYYYMMDDhhmmss>",

@@ -120,7 +120,8 @@ fn a_time_that_wonder_rejects_makes_it_fail() {
     // Without --at the clock of this machine judges, and the vector is years old.
     let now = desk.verify(vector, &[("--at", "")]);
     assert!(
-        now.code == Some(1) && now.err.contains("--at judges it at another time, --ignore-time not at all"),
+        now.code == Some(1)
+            && now.err.contains("--at sets another time to compare with, --ignore-time skips the check"),
         "{now:?}"
     );
     let other = desk.write("other", b"{}");

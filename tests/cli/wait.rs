@@ -52,9 +52,9 @@ fn asks_loopback_for_an_address_that_listens_everywhere() {
 fn once_asks_once() {
     for (answer, reason) in [
         (STARTING, "starting or draining (status 503)"),
-        ("HTTP/1.1 404 Not Found\r\n\r\n", "the answer has status 404, is this the admin address?"),
-        ("SSH-2.0-OpenSSH_9.2\r\n", "the answer is not HTTP, is this the admin address?"),
-        ("", "the answer is not HTTP, is this the admin address?"),
+        ("HTTP/1.1 404 Not Found\r\n\r\n", "the response has status 404; is this the admin address?"),
+        ("SSH-2.0-OpenSSH_9.2\r\n", "the response is not HTTP; is this the admin address?"),
+        ("", "the response is not HTTP; is this the admin address?"),
     ] {
         let answers: &'static [&'static str] = Box::leak(Box::new([answer]));
         let (address, answering) = admin(answers);
@@ -72,12 +72,12 @@ fn gives_up_in_time_with_the_last_reason() {
     held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let closed = held.local_addr().unwrap().to_string();
     run(&["wait", "--timeout", "10ms", "--admin", &closed], b"")
-        .failed_with(1, &format!("not ready after 10ms: {closed}: cannot connect, is it running? ("));
+        .failed_with(1, &format!("not ready after 10ms: {closed}: cannot connect; is the sidecar running? ("));
     // Accepted by the system, answered by nobody.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = silent.local_addr().unwrap().to_string();
     run(&["wait", "--timeout", "10ms", "--admin", &address], b"")
-        .failed_with(1, &format!("not ready after 10ms: {address}: no answer ("));
+        .failed_with(1, &format!("not ready after 10ms: {address}: no response ("));
 }
 
 #[test]
@@ -85,13 +85,13 @@ fn shutdown_tells_a_listener_that_does_not_allow_it_from_another_one() {
     const NOWHERE: &str = "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";
     const ALIVE: &str = "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nok\n";
     for (answers, reason) in [
-        (&[NOWHERE, ALIVE][..], "it does not allow that; set admin.shutdown = true"),
+        (&[NOWHERE, ALIVE][..], "the sidecar does not allow this; set admin.shutdown = true"),
         (
             &[NOWHERE, NOWHERE],
-            "this is not the admin listener; give its address (admin.address, 127.0.0.1:9090 by default) with --admin",
+            "this is not the admin listener; set --admin to its address (admin.address, 127.0.0.1:9090 by default)",
         ),
-        (&["SSH-2.0-OpenSSH_9.2\r\n"], "the answer is not HTTP, is this the admin address?"),
-        (&["HTTP/1.1 200 OK\r\n\r\n"], "unexpected status 200, is this the admin address?"),
+        (&["SSH-2.0-OpenSSH_9.2\r\n"], "the response is not HTTP; is this the admin address?"),
+        (&["HTTP/1.1 200 OK\r\n\r\n"], "unexpected status 200; is this the admin address?"),
     ] {
         let (address, answering) = admin(answers);
         run(&["shutdown", "--admin", &address], b"").failed(1, &format!("not shut down: {address}: {reason}"));

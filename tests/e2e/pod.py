@@ -65,7 +65,7 @@ def simulator_has_an_image_of_its_own(world):
     # As it comes, but for what a careful cluster takes away.
     made = podman("run", "--detach", "--network=none", "--read-only", "--cap-drop=ALL", images.SIMULATOR).stdout.strip()
     try:
-        until("dev has a line to paste", lambda: "Ctrl-C ends it" in podman("logs", made).stdout)
+        until("dev has a line to paste", lambda: "Ctrl-C stops both" in podman("logs", made).stdout)
         # Published ports arrive at this address; the port in `Host` is the one that was published.
         pid = podman("inspect", "--format", "{{.State.Pid}}", made).stdout.strip()
         headers = {"Content-Type": "application/json", "Host": "localhost:18080"}

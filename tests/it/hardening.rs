@@ -350,7 +350,7 @@ fn a_planted_link_is_not_followed() {
     symlink(&victim, &ready).unwrap();
     let ended = Command::new(&program).args(run).env_clear().output().unwrap();
     assert_eq!(ended.status.code(), Some(1));
-    assert!(String::from_utf8(ended.stderr).unwrap().contains("is there and is no regular file"));
+    assert!(String::from_utf8(ended.stderr).unwrap().contains("exists and is not a regular file"));
     assert!(fs::symlink_metadata(&ready).unwrap().is_symlink());
     assert_eq!(fs::read(&victim).unwrap(), b"precious");
 }

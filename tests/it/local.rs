@@ -76,7 +76,7 @@ async fn dev_is_configured_as_run_is_and_writes_its_files() {
     dev.signal("TERM");
     let ended = dev.end();
     assert_eq!(ended.code(), Some(0), "{ended:?}");
-    assert!(ended.out.contains("everything below is on this machine only"), "{}", ended.out);
+    assert!(ended.out.contains("only this machine can reach the listeners below"), "{}", ended.out);
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn simulate_takes_configuration_from_the_environment() {
     assert_eq!(
         Program::run(&simulate, &[("WONDER_SIGNER_LISTEN__ADDRESS", "unix:/x")], b"").refused(64),
         "configuration: listen.address (from environment variable WONDER_SIGNER_LISTEN__ADDRESS): simulate listens on one IP \
-         address; give it with --listen"
+         address; set it with --listen"
     );
     assert_eq!(
         Program::run(&simulate, &[("WONDER_SIGNER_LISTEN__ADRESS", "x")], b"").refused(64),
@@ -151,7 +151,7 @@ fn simulate_takes_configuration_from_the_environment() {
         let arguments = [&simulate[..], &["--plain", option, "x"]].concat();
         assert_eq!(
             Program::run(&arguments, &[], b"").refused(64),
-            format!("usage: {option} goes without --plain; try --help")
+            format!("usage: {option} needs TLS; leave out --plain, or {option}")
         );
     }
 }

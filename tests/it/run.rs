@@ -181,13 +181,13 @@ fn shutdown_at_the_signing_listener_says_that_it_is_not_the_admin_listener() {
     assert_eq!(
         asked(&listen).refused(1),
         format!(
-            "not shut down: {listen}: this is not the admin listener; give its address (admin.address, 127.0.0.1:9090 by \
-             default) with --admin"
+            "not shut down: {listen}: this is not the admin listener; set --admin to its address (admin.address, \
+             127.0.0.1:9090 by default)"
         )
     );
     assert_eq!(
         asked(&admin).refused(1),
-        format!("not shut down: {admin}: it does not allow that; set admin.shutdown = true")
+        format!("not shut down: {admin}: the sidecar does not allow this; set admin.shutdown = true")
     );
 }
 
@@ -308,7 +308,7 @@ async fn cuts_what_is_still_in_flight_after_the_grace_period_and_says_so() {
     upstream.next().await;
     let ended = running.terminate();
     assert_eq!(ended.code(), Some(1), "{ended:?}");
-    assert!(ended.err.ends_with("still in flight at its end and were cut\n"), "{ended:?}");
+    assert!(ended.err.ends_with("still in flight at the end of shutdown.grace and were cut\n"), "{ended:?}");
     let answer = read_message(&mut stream, false).await.unwrap();
     assert_eq!(answer.contract(), (504, "draining".to_owned(), "maybe".to_owned()));
     assert!(read_message(&mut stream, false).await.is_none());

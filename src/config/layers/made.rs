@@ -36,7 +36,7 @@ impl Made {
         for (key, value) in fixed {
             layers.figment = layers.figment.merge(Layer::of_one("this command".to_owned(), key, &value));
         }
-        layers.secrets.extend(self.private_key.map(|secret| ("default".to_owned(), secret)));
+        layers.secrets.extend(self.private_key.map(|secret| (SECRET.to_owned(), secret)));
         Ok(layers)
     }
 }
