@@ -48,8 +48,9 @@ fn a_secret_in_place_of_any_setting_is_not_repeated() {
     for key in keys() {
         let variable = format!("WONDER_SIGNER_{}", key.replace('.', "__").to_uppercase());
         for secret in [KEY_PEM.as_str(), &one_line, &url] {
-            if key == "upstream.ca_file" && secret == url {
-                // A URL may be a path, and a path is named.
+            // A URL can be a path, and an error names the path of a file that it cannot read.
+            let is_path = ["upstream.ca_file", "credentials.default.webhook_public_key_file"].contains(&key.as_str());
+            if is_path && secret == url {
                 continue;
             }
             let mut environment: Vec<_> =
