@@ -8,9 +8,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, future::BoxFuture};
 use sha2::{Digest as _, Sha256};
-use tokio::{net::TcpListener, runtime::Handle};
+use tokio::{
+    net::TcpListener,
+    runtime::Handle,
+    time::{sleep, timeout},
+};
 
 use crate::{
     admin::{self, CredentialFact, Probes, Readiness, StatusFacts, shutdown::ShutdownRequest},
@@ -19,10 +23,13 @@ use crate::{
     credentials::{Permits, Store, UnitError},
     metrics::{LoadedKey, Metrics},
     net::{
+        self,
+        admission::{Admission, AdmissionLimits, body::BodyLimits},
         hosts::Hosts,
         intake,
         listen::Listener,
-        server::{self, Allowance, Ending},
+        server::{self, Allowance, ListenerSet},
+        shutdown::Stage,
         tls::TlsError,
         tls_server::TlsServer,
         upstream::{Upstream, UpstreamError},
@@ -188,10 +195,10 @@ impl App {
         self
     }
 
-    /// Serves until `shutdown` resolves, then drains. It is not ready from then on, and the next answer on each connection is its last.
+    /// Serves until `stop` resolves, then drains. It is not ready from then on, and the next answer on each connection is its last.
     /// It accepts connections for `shutdown.drain_delay`, then lets the requests in flight finish for `shutdown.grace`, then answers
     /// those that are left with `draining`. Probes and metrics answer until the end.
-    pub async fn run(self, shutdown: impl Future<Output = Stop>) -> Receipt {
+    pub async fn run(self, stop: impl Future<Output = Stop>) -> Receipt {
         let Self {
             config,
             metrics,
@@ -207,17 +214,19 @@ impl App {
         } = self;
         log_credentials(&credentials, &metrics);
         metrics.set_config(config.upstream.environment.as_str(), &fingerprint(&config));
-        let asked = ShutdownRequest::new();
+        let requested = ShutdownRequest::new();
         let (mut routes, sampler) =
             admin::router(metrics.clone(), readiness.clone(), facts(&config, &credentials, &addresses));
         if config.admin.shutdown {
-            routes = routes.merge(admin::shutdown::router(asked.clone(), hosts(&config, &addresses)));
+            routes = routes.merge(admin::shutdown::router(requested.clone(), hosts(&config, &addresses)));
         }
         let probes = Probes::serve(admin, routes, sampler).inspect_err(|error| {
             tracing::error!(%error, "no thread for the admin listener: no probes, no metrics");
         });
 
-        let drain = Drain::new(config.limits.requests_in_flight, metrics.clone());
+        let shutdown = net::shutdown::Shutdown::default();
+        let drain = Drain::new(shutdown.clone(), metrics.clone());
+        let admission = Arc::new(Admission::new(admission_limits(&config), metrics.clone()));
         let stack = proxy::stack(proxy::Parts {
             credentials,
             upstream,
@@ -229,6 +238,7 @@ impl App {
                 browser_guard: config.listen.browser_guard,
                 required_header: config.listen.required_header.clone(),
             },
+            admission: Arc::clone(&admission),
             limits: config.limits,
             timeouts: config.timeouts,
             drain: drain.clone(),
@@ -251,32 +261,49 @@ impl App {
             version = env!("CARGO_PKG_VERSION"),
             "ready"
         );
-        let ending = Ending {
-            drain: async {
-                let stop = tokio::select! {
-                    stop = shutdown => stop,
-                    // The program that asks is the service itself, which sends no more.
-                    () = asked.asked() => Stop::AtOnce,
-                };
-                readiness.set_draining();
-                metrics.set_draining(true);
-                drain.begin();
-                let Shutdown { mut drain_delay, grace } = config.shutdown;
-                if stop == Stop::AtOnce {
-                    drain_delay = Duration::ZERO;
-                }
-                tracing::info!(in_flight = drain.in_flight(), ?drain_delay, ?grace, "draining");
-                drain_delay
-            },
-            grace: config.shutdown.grace,
-            hurry,
-            cutting: || drain.cut(),
+        let draining = async {
+            let stop = tokio::select! {
+                stop = stop => stop,
+                // The program that requests it is the service itself, which sends no more.
+                () = requested.asked() => Stop::AtOnce,
+            };
+            readiness.set_draining();
+            metrics.set_draining(true);
+            shutdown.enter(Stage::Draining);
+            let Shutdown { mut drain_delay, grace } = config.shutdown;
+            if stop == Stop::AtOnce {
+                drain_delay = Duration::ZERO;
+            }
+            tracing::info!(in_flight = drain.in_flight(), ?drain_delay, ?grace, "draining");
+            let hurry = hurry.shared();
+            let _ = timeout(drain_delay, hurry.clone()).await;
+            shutdown.enter(Stage::Closing);
+            sleep(server::LAST_CALL).await;
+            let _ = timeout(grace, hurry).await;
+            shutdown.enter(Stage::Over);
+            admission.close();
+            pending::<()>().await;
         };
-        server::serve(listeners, tls, stack, allowance, &metrics, ending).await;
+        let signing = ListenerSet { listeners, tls, service: stack, allowance };
+        tokio::select! {
+            biased;
+            () = server::serve(signing, &shutdown, &metrics) => {}
+            () = draining => {}
+        }
         let receipt = drain.receipt();
         drop(probes);
         log_receipt(&receipt);
         receipt
+    }
+}
+
+fn admission_limits(config: &Config) -> AdmissionLimits {
+    let (limits, timeouts) = (config.limits, config.timeouts);
+    AdmissionLimits {
+        requests: limits.requests_in_flight,
+        queue: timeouts.queue,
+        body: BodyLimits { size: limits.body, time: timeouts.body },
+        buffered: limits.buffered,
     }
 }
 

@@ -36,8 +36,9 @@ use self::{
     head::{Framing, Scan, Search},
     linger::Linger,
 };
+use super::shutdown::Stage;
 pub use head::Refusal;
-pub use line::{Active, Line, ListenerState};
+pub use line::{Active, Line};
 
 /// What hyper reads in place of a refused head.
 const IN_PLACE: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -60,7 +61,7 @@ pub struct Guard<S> {
     stream: S,
     line: Arc<Line>,
     limits: Limits,
-    stage: Stage,
+    position: Position,
     /// The permit of a connection whose first head is not complete.
     opening: Option<OwnedSemaphorePermit>,
     /// Part of a head, held back.
@@ -75,7 +76,7 @@ pub struct Guard<S> {
     linger: Option<Linger>,
 }
 
-enum Stage {
+enum Position {
     Head,
     Length(u64),
     Chunked(Chunks),
@@ -92,7 +93,7 @@ impl<S> Guard<S> {
             stream,
             line,
             limits,
-            stage: Stage::Head,
+            position: Position::Head,
             opening: None,
             inbox: BytesMut::new(),
             search: Search::default(),
@@ -114,31 +115,31 @@ impl<S> Guard<S> {
     fn vet(&mut self, bytes: &[u8]) -> usize {
         let mut passed = 0;
         while let rest @ [first, ..] = &bytes[passed..] {
-            match &mut self.stage {
+            match &mut self.position {
                 // An empty line before a request line is to be ignored (RFC 9112 §2.2).
-                Stage::Head if rest.starts_with(b"\r\n") => passed += 2,
-                Stage::Head if *first == b'\r' && rest.len() == 1 => break,
-                Stage::Head => match self.vet_head(rest) {
+                Position::Head if rest.starts_with(b"\r\n") => passed += 2,
+                Position::Head if *first == b'\r' && rest.len() == 1 => break,
+                Position::Head => match self.vet_head(rest) {
                     Some(length) => passed += length,
                     None => break,
                 },
-                Stage::Length(left) => {
+                Position::Length(left) => {
                     let taken = usize::try_from(*left).map_or(rest.len(), |left| rest.len().min(left));
                     *left -= taken as u64;
                     passed += taken;
                     if *left == 0 {
-                        self.stage = Stage::Head;
+                        self.position = Position::Head;
                     }
                 }
-                Stage::Chunked(chunks) => {
+                Position::Chunked(chunks) => {
                     passed += chunks.pass(rest);
                     if chunks.ended() {
-                        self.stage = Stage::Head;
+                        self.position = Position::Head;
                     } else if chunks.broken() {
-                        self.stage = Stage::Broken;
+                        self.position = Position::Broken;
                     }
                 }
-                Stage::Refused | Stage::Broken => break,
+                Position::Refused | Position::Broken => break,
             }
         }
         passed
@@ -163,10 +164,10 @@ impl<S> Guard<S> {
                     self.opening = None;
                 }
                 self.search = Search::default();
-                self.stage = match framing {
-                    Framing::None => Stage::Head,
-                    Framing::Length(length) => Stage::Length(length),
-                    Framing::Chunked => Stage::Chunked(Chunks::default()),
+                self.position = match framing {
+                    Framing::None => Position::Head,
+                    Framing::Length(length) => Position::Length(length),
+                    Framing::Chunked => Position::Chunked(Chunks::default()),
                 };
                 Some(length)
             }
@@ -180,7 +181,7 @@ impl<S> Guard<S> {
     fn refuse(&mut self, refusal: Refusal) {
         self.refusing = self.line.refused.set((self.heads(), refusal)).is_ok();
         self.inbox.clear();
-        self.stage = Stage::Refused;
+        self.position = Position::Refused;
     }
 
     fn heads(&self) -> usize {
@@ -190,24 +191,24 @@ impl<S> Guard<S> {
     /// Whether a drain or an eviction ends the connection, or the head of which only a part has arrived, now that there is nothing to
     /// read.
     fn is_over(&self) -> bool {
-        match self.stage {
+        match self.position {
             // With an answer that the peer has yet to read, the connection is not idle.
-            Stage::Head if self.inbox.is_empty() => {
-                (self.line.state() >= ListenerState::Closing || self.line.is_evicted())
+            Position::Head if self.inbox.is_empty() => {
+                (self.line.stage() >= Stage::Closing || self.line.is_evicted())
                     && self.line.idle_since().is_some()
                     && !self.clock.is_stalled()
             }
-            Stage::Head => self.line.state() == ListenerState::Over || self.line.is_evicted(),
+            Position::Head => self.line.stage() == Stage::Over || self.line.is_evicted(),
             _ => false,
         }
     }
 
     /// Ready when the peer has been silent for too long. Polled when there is nothing to read.
     fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let wait = match self.stage {
-            Stage::Head if !self.inbox.is_empty() => Wait::Head(self.limits.head),
-            Stage::Head if self.heads() == 0 => Wait::Since(Some(self.line.opened), self.limits.head),
-            Stage::Head => Wait::Since(self.line.idle_since(), self.limits.idle),
+        let wait = match self.position {
+            Position::Head if !self.inbox.is_empty() => Wait::Head(self.limits.head),
+            Position::Head if self.heads() == 0 => Wait::Since(Some(self.line.opened), self.limits.head),
+            Position::Head => Wait::Since(self.line.idle_since(), self.limits.idle),
             _ => return Poll::Pending,
         };
         self.clock.poll_silent(wait, cx)
@@ -220,7 +221,7 @@ impl<S> Guard<S> {
         let stalls = self.clock.is_stalled();
         if stalled != stalls {
             self.line.stall(stalls);
-            if !stalls && (self.line.state() >= ListenerState::Closing || self.line.is_evicted()) {
+            if !stalls && (self.line.stage() >= Stage::Closing || self.line.is_evicted()) {
                 // The connection may be idle now. Reading, where that is noticed, came before.
                 cx.waker().wake_by_ref();
             }
@@ -259,10 +260,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
                 this.outbox.extend_from_slice(IN_PLACE);
                 continue;
             }
-            match this.stage {
-                Stage::Broken => return Poll::Ready(Ok(())),
+            match this.position {
+                Position::Broken => return Poll::Ready(Ok(())),
                 // The answer is next. A peer that has closed its side still gets it.
-                Stage::Refused => return Poll::Pending,
+                Position::Refused => return Poll::Pending,
                 _ => {}
             }
             let before = buffer.filled().len();
@@ -290,7 +291,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
             }
             if this.inbox.is_empty() {
                 let passed = this.vet(fresh);
-                if !matches!(this.stage, Stage::Refused | Stage::Broken) {
+                if !matches!(this.position, Position::Refused | Position::Broken) {
                     this.inbox.extend_from_slice(&fresh[passed..]);
                 }
                 buffer.set_filled(before + passed);
@@ -307,7 +308,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
                     this.clock.head_moved();
                 }
                 this.outbox.extend_from_slice(&inbox[..passed]);
-                if !matches!(this.stage, Stage::Refused | Stage::Broken) {
+                if !matches!(this.position, Position::Refused | Position::Broken) {
                     inbox.advance(passed);
                     this.inbox = inbox;
                 }
@@ -343,7 +344,7 @@ impl<S: AsyncRead + AsyncWrite + Socket + Unpin> AsyncWrite for Guard<S> {
             let shut = Pin::new(&mut this.stream).poll_shutdown(cx);
             ready!(this.written(shut, cx))?;
         }
-        let unfinished = !matches!(this.stage, Stage::Head) || !this.inbox.is_empty();
+        let unfinished = !matches!(this.position, Position::Head) || !this.inbox.is_empty();
         this.linger.get_or_insert_default().poll(&mut this.stream, unfinished, cx).map(Ok)
     }
 

@@ -3,6 +3,8 @@
 //! * [`listen`]: TCP and Unix sockets.
 //! * [`tls_server`]: TLS on the TCP sockets, if configured; `certificate`: the name in a caller's certificate.
 //! * [`server`]: accepts connections, serves them, drains them; `places`: which connection is evicted for another.
+//! * [`admission`]: how many requests are in flight at a time, and how much of their bodies is in memory.
+//! * [`shutdown`]: the end of all listeners, in stages.
 //! * [`upstream`]: the pooled client to the one origin, over [`connect`], with [`tls`] and, where there is one, through the
 //!   proxy of `egress`.
 //! * [`clock`]: the time of day, for TLS and `Date`.
@@ -12,6 +14,7 @@
 //! * [`response_head`]: which answers of the origin may be forwarded, and how they are framed; pure.
 //! * [`respond`]: the one place where failures become responses.
 
+pub mod admission;
 mod certificate;
 pub mod clock;
 pub mod connect;
@@ -24,6 +27,7 @@ mod places;
 pub mod respond;
 pub mod response_head;
 pub mod server;
+pub mod shutdown;
 pub mod tls;
 pub mod tls_server;
 pub mod upstream;

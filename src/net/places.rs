@@ -15,7 +15,7 @@ use tokio::{
     time::{timeout, timeout_at},
 };
 
-use super::intake::{Line, ListenerState};
+use super::{intake::Line, shutdown::Stage};
 
 /// How long a new connection is not evicted, because its caller is about to send the request head; with TLS, to complete the handshake.
 const NEW: Duration = Duration::from_millis(10);
@@ -60,7 +60,7 @@ impl Places {
     }
 
     /// A place for a new connection; none while every connection has a request in flight.
-    pub(super) async fn take(&mut self, state: &watch::Receiver<ListenerState>) -> Option<Place> {
+    pub(super) async fn take(&mut self, stage: &watch::Receiver<Stage>) -> Option<Place> {
         let opening = self.free(Arc::clone(&self.opening), |lines| {
             lines.iter().find(|line| line.is_opening() && line.idle_since().is_some())
         });
@@ -72,7 +72,7 @@ impl Places {
         if self.lines.len() > 2 * self.limit {
             self.sweep();
         }
-        let line = Arc::new(Line::new(state.clone()));
+        let line = Arc::new(Line::new(stage.clone()));
         self.lines.push(Arc::clone(&line));
         Some(Place { line, opening, held })
     }

@@ -1,7 +1,8 @@
-//! Accepts connections and serves HTTP/1.1 on them until the shutdown; then drains.
+//! Accepts connections and serves HTTP/1.1 on them until the shutdown; then drains. The application owns the sequence of the drain
+//! ([`Shutdown`]).
 //!
-//! HTTP/1.1 has no word for "this connection ends, send no more" but `Connection: close` on an answer (RFC 9112 §9.6). So a drain
-//! begins with a delay in which every answer says it, and new connections are still served. What is idle after the delay is closed.
+//! In HTTP/1.1 only `Connection: close` on an answer announces the end of a connection (RFC 9112 §9.6). So a drain begins with a
+//! stage in which every answer has it, and new connections are still served. Idle connections are closed in the next stage.
 
 mod outgoing;
 
@@ -31,10 +32,11 @@ use tokio::{
 
 use self::outgoing::Outgoing;
 use super::{
-    intake::{self, Active, Guard, Line, ListenerState},
+    intake::{self, Active, Guard, Line},
     listen::{Listener, Stream},
     places::{Place, Places},
     respond::Failure,
+    shutdown::{Shutdown, Stage},
     tls_server::TlsServer,
 };
 use crate::{
@@ -44,56 +46,52 @@ use crate::{
     policy::Caller,
 };
 
-/// How long connections are kept after the last one was accepted: what their callers sent until then may not have arrived yet.
-const LAST_CALL: Duration = Duration::from_millis(100);
+/// How long idle connections are kept after the last connection was accepted: what their callers sent until then may not have
+/// arrived yet.
+pub const LAST_CALL: Duration = Duration::from_millis(100);
 /// How long the answers to the requests that are cut may take to reach their callers.
 const LAST_WORD: Duration = Duration::from_secs(1);
 
-/// How much a listener takes on.
+/// What is served together: listeners with one service and one set of limits.
+pub struct ListenerSet<S> {
+    /// Where connections come from.
+    pub listeners: Vec<Listener>,
+    /// With it, connections over TCP begin with a TLS handshake.
+    pub tls: Option<Arc<TlsServer>>,
+    /// Answers the requests.
+    pub service: S,
+    /// The limits.
+    pub allowance: Allowance,
+}
+
+/// How many connections, and how much of their heads, a listener set accepts.
 #[derive(Debug, Clone, Copy)]
 pub struct Allowance {
-    /// Connections at a time; one more is told so and closed.
+    /// Connections at a time; one more is rejected.
     pub connections: usize,
     /// What a request head may be, and how long it may take.
     pub intake: intake::Limits,
 }
 
-/// How a server ends.
-pub struct Ending<F, H, G> {
-    /// Resolves when the drain begins, with the delay for which connections are still accepted.
-    pub drain: F,
-    /// How long requests in flight may take after the delay.
-    pub grace: Duration,
-    /// Resolves when neither the delay nor the grace period is to last any longer.
-    pub hurry: H,
-    /// Called when that time is over and requests are still in flight. Each of them must then be answered.
-    pub cutting: G,
-}
-
-/// Serves every connection with `service` until the end. With `tls`, those over TCP shake hands first.
-pub async fn serve<S, B>(
-    listeners: Vec<Listener>,
-    tls: Option<Arc<TlsServer>>,
-    service: S,
-    allowance: Allowance,
-    metrics: &Metrics,
-    ending: Ending<impl Future<Output = Duration>, impl Future<Output = ()>, impl FnOnce()>,
-) where
+/// Serves a listener set until `shutdown` has gone through its stages, or until every connection has ended after
+/// [`Stage::Closing`]. Several sets may be served at a time with the same `shutdown`.
+pub async fn serve<S, B>(set: ListenerSet<S>, shutdown: &Shutdown, metrics: &Metrics)
+where
     S: tower::Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + Sync + 'static,
     S::Future: Send + Unpin + 'static,
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    let ListenerSet { listeners, tls, service, allowance } = set;
     let protocol = protocol(allowance.intake);
     let mut places = Places::new(allowance.connections, tls.is_some());
     let mut connections = JoinSet::new();
-    let (state, states) = watch::channel(ListenerState::Serving);
-    let hurry = ending.hurry.shared();
-    let cut_short = hurry.clone();
-    let mut stop = pin!(async {
-        let delay = ending.drain.await;
-        state.send_replace(ListenerState::Draining);
-        let _ = timeout(delay, cut_short).await;
+    // The stage of the connections, which enter `Closing` later than this function.
+    let (stage, stages) = watch::channel(Stage::Serving);
+    let mut closing = pin!(async {
+        shutdown.reached(Stage::Draining).await;
+        stage.send_replace(Stage::Draining);
+        shutdown.reached(Stage::Closing).await;
     });
     let mut accepting = true;
     loop {
@@ -102,7 +100,7 @@ pub async fn serve<S, B>(
                 accepted = accept(&listeners) => accepted,
                 // Reaps what has ended, so that the set does not grow with the connections ever made.
                 Some(_) = connections.join_next() => continue,
-                () = &mut stop => {
+                () = &mut closing => {
                     accepting = false;
                     continue;
                 }
@@ -123,7 +121,7 @@ pub async fn serve<S, B>(
                 continue;
             }
         };
-        let Some(Place { line, opening, held }) = places.take(&states).await else {
+        let Some(Place { line, opening, held }) = places.take(&stages).await else {
             tracing::warn!(limit = allowance.connections, "too many connections: one was rejected");
             metrics.proxy_error(Code::Overloaded.as_str(), Sent::No);
             // Under TLS there is no answer before the handshake, and no place for a handshake.
@@ -133,7 +131,7 @@ pub async fn serve<S, B>(
             continue;
         };
         let (tls, service, protocol) = (tls.clone(), service.clone(), protocol.clone());
-        let mut state = states.clone();
+        let mut stage = stages.clone();
         connections.spawn(async move {
             let _held = held;
             let opened = tokio::select! {
@@ -141,52 +139,45 @@ pub async fn serve<S, B>(
                 opened = open(stream, caller, tls, allowance.intake.head) => opened,
                 // No request can have arrived yet, so none is lost.
                 () = line.eviction() => None,
-                _ = state.wait_for(|state| *state >= ListenerState::Closing) => None,
+                _ = stage.wait_for(|stage| *stage >= Stage::Closing) => None,
             };
             let Some((stream, caller)) = opened else { return };
             let guard = Guard::new(stream, Arc::clone(&line), allowance.intake).opening(opening);
             let service = PerConnection { inner: service, line: Arc::clone(&line), caller };
-            let ended = until_ended(protocol.serve_connection(TokioIo::new(guard), service), &line, state).await;
+            let ended = until_ended(protocol.serve_connection(TokioIo::new(guard), service), &line, stage).await;
             if let Some(Err(error)) = ended {
                 tracing::debug!(%error, "connection ended early");
             }
         });
     }
     drop(listeners);
-    let all_ended = async |connections: &mut JoinSet<()>, limit| {
-        timeout(limit, async { while connections.join_next().await.is_some() {} }).await.is_ok()
-    };
-    if all_ended(&mut connections, LAST_CALL).await {
+    if timeout(LAST_CALL, all_ended(&mut connections)).await.is_ok() {
         return;
     }
-    state.send_replace(ListenerState::Closing);
-    let ended = tokio::select! {
+    stage.send_replace(Stage::Closing);
+    tokio::select! {
         biased;
-        ended = all_ended(&mut connections, ending.grace) => ended,
-        () = hurry => false,
-    };
-    if ended {
-        return;
+        () = all_ended(&mut connections) => return,
+        () = shutdown.reached(Stage::Over) => {}
     }
-    state.send_replace(ListenerState::Over);
-    (ending.cutting)();
-    all_ended(&mut connections, LAST_WORD).await;
+    stage.send_replace(Stage::Over);
+    let _ = timeout(LAST_WORD, all_ended(&mut connections)).await;
     connections.shutdown().await;
 }
 
+async fn all_ended(connections: &mut JoinSet<()>) {
+    while connections.join_next().await.is_some() {}
+}
+
 /// Drives one connection to its end; `None` if it was evicted.
-async fn until_ended<F: Future>(
-    serving: F,
-    line: &Line,
-    mut state: watch::Receiver<ListenerState>,
-) -> Option<F::Output> {
+async fn until_ended<F: Future>(serving: F, line: &Line, mut stage: watch::Receiver<Stage>) -> Option<F::Output> {
     let mut serving = pin!(serving);
     loop {
         tokio::select! {
             biased;
             ended = &mut serving => return Some(ended),
-            // Its guard looks at the state when it is polled. There is always a sender.
-            _ = state.changed() => {}
+            // Its guard looks at the stage when it is polled. There is always a sender.
+            _ = stage.changed() => {}
             () = line.eviction() => {
                 // A request that has arrived by now is served. If none has, the guard ends the connection; a peer that does
                 // not read must not delay that.

@@ -14,13 +14,12 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::time::sleep;
 
 use super::{
-    body::Claim,
     exchange::{CUT, Exchange},
     held::{Ahead, Held},
 };
 use crate::{
     contract::Code,
-    net::{respond::chain, upstream::Streamed},
+    net::{admission::budget::Claim, respond::chain, upstream::Streamed},
 };
 
 /// Wonder's answer, held or as it streams through, or one of ours. Holds its exchange open until it is dropped.

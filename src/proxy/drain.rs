@@ -4,22 +4,22 @@ use std::{
     future::Future,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
-use tokio::sync::{Semaphore, watch};
-
-use crate::{contract::Sent, metrics::Metrics};
+use crate::{
+    contract::Sent,
+    metrics::Metrics,
+    net::shutdown::{Shutdown, Stage},
+};
 
 /// Counts the requests that end during a drain, and cuts those that outlast it. Clones share one ledger.
 #[derive(Clone)]
 pub struct Drain(Arc<Ledger>);
 
 struct Ledger {
-    slots: Arc<Semaphore>,
-    draining: AtomicBool,
-    cutting: watch::Sender<bool>,
+    shutdown: Shutdown,
     in_flight: AtomicUsize,
     finished: AtomicU64,
     cut: Mutex<Vec<Cut>>,
@@ -56,13 +56,11 @@ pub struct Receipt {
 }
 
 impl Drain {
-    /// For a proxy that works on `slots` requests at a time.
+    /// Of the listeners that end with `shutdown`.
     #[must_use]
-    pub fn new(slots: usize, metrics: Metrics) -> Self {
+    pub fn new(shutdown: Shutdown, metrics: Metrics) -> Self {
         Self(Arc::new(Ledger {
-            slots: Arc::new(Semaphore::new(slots)),
-            draining: AtomicBool::new(false),
-            cutting: watch::Sender::new(false),
+            shutdown,
             in_flight: AtomicUsize::new(0),
             finished: AtomicU64::new(0),
             cut: Mutex::default(),
@@ -70,31 +68,14 @@ impl Drain {
         }))
     }
 
-    /// From now on the requests that end are counted.
-    pub fn begin(&self) {
-        self.0.draining.store(true, Ordering::Relaxed);
-    }
-
-    /// The grace period is over: every request in flight is answered with `draining`, or its answer broken off.
-    pub fn cut(&self) {
-        self.0.cutting.send_replace(true);
-        self.0.slots.close();
-    }
-
-    /// Whether the grace period is over.
+    /// Whether the grace period is over: every request in flight is answered with `draining`, or its answer broken off.
     pub(super) fn is_cutting(&self) -> bool {
-        *self.0.cutting.borrow()
+        self.0.shutdown.has_reached(Stage::Over)
     }
 
-    /// Ends when the grace period is over.
+    /// Completes when the grace period is over.
     pub(super) fn cutting(&self) -> impl Future<Output = ()> + Send + use<> {
-        let mut cutting = self.0.cutting.subscribe();
-        let keep = Arc::clone(&self.0);
-        async move {
-            // Fails only without a sender, and the ledger holds it.
-            let _ = cutting.wait_for(|cutting| *cutting).await;
-            drop(keep);
-        }
+        self.0.shutdown.reached(Stage::Over)
     }
 
     /// How many requests are in flight.
@@ -110,10 +91,6 @@ impl Drain {
         Receipt { finished: self.0.finished.load(Ordering::Relaxed), cut }
     }
 
-    pub(super) fn slots(&self) -> Arc<Semaphore> {
-        Arc::clone(&self.0.slots)
-    }
-
     pub(super) fn opened(&self) {
         self.0.in_flight.fetch_add(1, Ordering::AcqRel);
     }
@@ -121,7 +98,7 @@ impl Drain {
     /// A request is over.
     pub(super) fn closed(&self, request_id: &str, end: End) {
         match end {
-            End::Answered if self.0.draining.load(Ordering::Relaxed) => {
+            End::Answered if self.0.shutdown.has_reached(Stage::Draining) => {
                 self.0.finished.fetch_add(1, Ordering::Relaxed);
             }
             End::Answered | End::GivenUp => {}

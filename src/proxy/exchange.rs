@@ -335,6 +335,7 @@ mod tests {
     use super::*;
     use crate::{
         config::{Log, LogFormat, LogLevel},
+        net::shutdown::Shutdown,
         telemetry::{Recorder, TraceId},
     };
 
@@ -366,7 +367,7 @@ mod tests {
             slow_request: Duration::ZERO,
         };
         let metrics = Metrics::new(&[]);
-        let drain = Drain::new(1, metrics.clone());
+        let drain = Drain::new(Shutdown::default(), metrics.clone());
         let requests = Requests::new(&log).recorded_by(Arc::<Watcher>::clone(&watcher));
         let exchange = Exchange::open(
             &Request::new(String::new()),

@@ -3,13 +3,11 @@
 use std::{sync::Arc, time::Instant};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, header, uri::PathAndQuery};
-use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::timeout_at;
 
 use super::{
     Parts,
-    body::{self, Budget},
     exchange::{Call, Exchange},
     head,
     held::{Held, Hold},
@@ -18,6 +16,7 @@ use crate::{
     contract::Code,
     credentials::{Entry, SignError},
     net::{
+        admission::body::BufferedBody,
         headers,
         respond::Failure,
         response_head,
@@ -38,7 +37,6 @@ const SIGNATURE: HeaderName = HeaderName::from_static("signature");
 
 pub(super) struct Gateway {
     parts: Parts,
-    budget: Budget,
 }
 
 /// A request that has been taken in: from here on it is only stamped and sent.
@@ -46,14 +44,13 @@ struct Taken {
     method: Method,
     target: PathAndQuery,
     headers: HeaderMap,
-    body: body::Taken,
+    body: BufferedBody,
     deadline: Instant,
 }
 
 impl Gateway {
     pub(super) fn new(parts: Parts) -> Self {
-        let budget = Budget::new(parts.limits.buffered, parts.metrics.clone());
-        Self { parts, budget }
+        Self { parts }
     }
 
     pub(super) async fn handle(self: Arc<Self>, call: Call) -> Result<Response<Held>, Failure> {
@@ -64,7 +61,7 @@ impl Gateway {
         let (caller, operation) = (exchange.caller(), exchange.operation());
         self.parts.policy.allow(&Use { caller, credential: &entry.name, operation })?;
         exchange.signing_as(&entry);
-        let body = self.take_body(incoming, &exchange).await?;
+        let body = self.read_body(incoming, &exchange).await?;
         let mut headers = head.headers;
         if let Some(required) = &self.parts.rules.required_header {
             headers.remove(&required.name);
@@ -90,7 +87,7 @@ impl Gateway {
         // The answer may need the memory.
         drop(taken);
         let (limit, idle) = (self.parts.limits.response_held, self.parts.timeouts.response_idle);
-        let body = Hold { limit, idle, budget: &self.budget }.read(&parts.headers, body).await?;
+        let body = Hold { limit, idle, budget: self.parts.admission.budget() }.read(&parts.headers, body).await?;
         Ok(Response::from_parts(parts, body))
     }
 
@@ -110,18 +107,13 @@ impl Gateway {
         })
     }
 
-    async fn take_body(&self, incoming: Incoming, exchange: &Exchange) -> Result<body::Taken, Failure> {
-        let limit = self.parts.limits.body;
-        // Before the first read, because that lets a caller with `Expect: 100-continue` send its body.
-        if incoming.size_hint().lower() > limit as u64 {
-            return Err(body::too_large(limit));
-        }
+    async fn read_body(&self, incoming: Incoming, exchange: &Exchange) -> Result<BufferedBody, Failure> {
         let began = Instant::now();
-        let deadline = began + self.parts.timeouts.body;
-        let body = body::take(incoming, limit, deadline.into(), &self.budget).await?;
+        let body = self.parts.admission.read_body(incoming).await?;
         exchange.body_read(body.length as u64, began);
         if signing::is_ambiguous(&body.chunks) {
-            return Err(body::ambiguous());
+            let message = "the body is only white space, which Wonder's own clients sign in different ways; send none, or send JSON";
+            return Err(Failure::new(Code::AmbiguousBody, message));
         }
         Ok(body)
     }

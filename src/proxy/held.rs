@@ -11,10 +11,13 @@ use http_body::{Body as _, Frame};
 use http_body_util::BodyExt as _;
 use tokio::time::timeout;
 
-use super::body::{Budget, Chunks, Claim};
 use crate::{
     contract::{Code, Sent},
     net::{
+        admission::{
+            budget::{Budget, Claim},
+            chunk_buffer::ChunkBuffer,
+        },
         respond::Failure,
         response_head,
         upstream::{BodyError, Streamed},
@@ -72,7 +75,7 @@ impl Hold<'_> {
     }
 
     async fn read_on(self, declared: usize, first: Poll<NextFrame>, mut body: Streamed) -> Result<Held, Failure> {
-        let (mut chunks, mut claim) = (Chunks::default(), self.budget.claim());
+        let (mut chunks, mut claim) = (ChunkBuffer::default(), self.budget.claim());
         let mut fits = claim.extend_to(declared);
         let mut next = first;
         loop {
@@ -113,8 +116,8 @@ impl From<Bytes> for Ahead {
     }
 }
 
-impl From<Chunks> for Ahead {
-    fn from(chunks: Chunks) -> Self {
+impl From<ChunkBuffer> for Ahead {
+    fn from(chunks: ChunkBuffer) -> Self {
         let (others, left) = chunks.finish();
         Self { first: None, others: others.into_iter(), left }
     }

@@ -7,9 +7,8 @@
 //! * `record`: what is known about one request, as the sum of its events; pure.
 //! * `exchange`: observes one request; feeds its record, and from it metrics, log, traces and drain.
 //! * `deadline`: until when a request must have its answer's head; pure.
-//! * `slots`: how many requests are worked on at a time.
+//! * `admit`: a request waits for its slot.
 //! * `head`: which request heads are taken; `target`: whether a target stays under `/svc/` for every reader; both pure.
-//! * `body`: takes the request body in, within its limits.
 //! * `gateway`: stamps, signs and forwards.
 //! * [`Drain`]: what was finished and what was cut at the end.
 //! * `held`: reads a small answer whole before its head is forwarded.
@@ -17,8 +16,8 @@
 //! * `answer`: the body of every answer, watched to its end.
 //! * `trace`: W3C `traceparent`; pure.
 
+mod admit;
 mod answer;
-mod body;
 mod deadline;
 mod drain;
 mod exchange;
@@ -28,7 +27,6 @@ mod held;
 mod observe;
 mod record;
 mod rejection;
-mod slots;
 mod target;
 mod trace;
 
@@ -49,7 +47,7 @@ use crate::{
     contract::Code,
     credentials::Store,
     metrics::Metrics,
-    net::{respond::Failure, upstream::Upstream},
+    net::{admission::Admission, respond::Failure, upstream::Upstream},
     policy::Policy,
     signing::RequestTime,
     telemetry::Requests,
@@ -69,7 +67,9 @@ pub struct Parts {
     pub policy: Arc<Policy>,
     /// Which requests are taken.
     pub rules: Rules,
-    /// How much.
+    /// How many at a time, and how much of their bodies.
+    pub admission: Arc<Admission>,
+    /// How much of the rest.
     pub limits: Limits,
     /// How long.
     pub timeouts: Timeouts,
@@ -94,7 +94,7 @@ pub fn stack(
         parts.drain.clone(),
         parts.timeouts,
     );
-    let slots = slots::layer(parts.drain.slots(), parts.timeouts.queue);
+    let admit = admit::layer(Arc::clone(&parts.admission));
     let gateway = Arc::new(Gateway::new(parts));
     ServiceBuilder::new()
         // Outermost: everything below is timed, counted and logged, and every failure becomes a response.
@@ -102,7 +102,7 @@ pub fn stack(
         // A fault of ours ends one request with the contract's answer, not the connection without one.
         .map_future(caught)
         // Sheds what would only wait, before any of its body is read.
-        .layer(slots)
+        .layer(admit)
         .service_fn(move |call| Arc::clone(&gateway).handle(call))
 }
 

@@ -14,19 +14,7 @@ use tokio::{
 };
 
 use super::Refusal;
-
-/// How far the end of a listener has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ListenerState {
-    /// Connections are kept for their next request.
-    Serving,
-    /// An answer is the last on its connection.
-    Draining,
-    /// A connection without a request ends.
-    Closing,
-    /// A request that has not arrived by now is refused.
-    Over,
-}
+use crate::net::shutdown::Stage;
 
 /// Shared by the guard on a connection's bytes and the service that is called for its requests.
 #[derive(Debug)]
@@ -40,7 +28,7 @@ pub struct Line {
     pub(in crate::net) opened: Instant,
     /// When the last request ended, in milliseconds since `opened`.
     idle_since: AtomicU64,
-    state: watch::Receiver<ListenerState>,
+    stage: watch::Receiver<Stage>,
     served: AtomicBool,
     /// Whether an answer broke off, and what came before is not written yet.
     pub(super) awaits_flush: AtomicBool,
@@ -53,17 +41,17 @@ pub struct Line {
     eviction: Notify,
 }
 
-/// Of a connection to a listener that does not end.
+/// The line of a connection to a listener that does not end.
 impl Default for Line {
     fn default() -> Self {
-        Self::new(watch::channel(ListenerState::Serving).1)
+        Self::new(watch::channel(Stage::Serving).1)
     }
 }
 
 impl Line {
-    /// Of a connection that was just opened, to a listener with this state.
+    /// The line of a new connection, to a listener that is in this stage.
     #[must_use]
-    pub fn new(state: watch::Receiver<ListenerState>) -> Self {
+    pub fn new(stage: watch::Receiver<Stage>) -> Self {
         Self {
             refused: OnceLock::new(),
             heads: AtomicUsize::new(0),
@@ -71,7 +59,7 @@ impl Line {
             active: AtomicUsize::new(0),
             opened: Instant::now(),
             idle_since: AtomicU64::new(0),
-            state,
+            stage,
             served: AtomicBool::new(false),
             awaits_flush: AtomicBool::new(false),
             ends_the_answer: AtomicBool::new(false),
@@ -81,9 +69,9 @@ impl Line {
         }
     }
 
-    /// How far the end has come.
-    pub(super) fn state(&self) -> ListenerState {
-        *self.state.borrow()
+    /// How far the end of the listener has come.
+    pub(super) fn stage(&self) -> Stage {
+        *self.stage.borrow()
     }
 
     /// Since when no request is in flight; none while one is.
@@ -163,7 +151,7 @@ impl Active {
     /// has arrived, is still served.
     #[must_use]
     pub fn is_last(&self) -> bool {
-        (self.0.state() > ListenerState::Serving || self.0.is_evicted())
+        (self.0.stage() > Stage::Serving || self.0.is_evicted())
             && self.0.calls.load(Ordering::Relaxed) >= self.0.heads.load(Ordering::Relaxed)
     }
 

@@ -1,0 +1,77 @@
+//! Which requests a listener admits: how many at a time, and how much of their bodies in memory.
+//!
+//! Admission knows sizes and times, and nothing of what a request is for. What is beyond its limits is rejected with a [`Failure`].
+//!
+//! * `slots`: how many requests are in flight at a time. A request waits for a slot before any of its body is read.
+//! * [`body`]: reads a request body within its limits; [`chunk_buffer`]: its chunks.
+//! * [`budget`]: the memory that all bodies take together.
+
+pub mod body;
+pub mod budget;
+pub mod chunk_buffer;
+mod slots;
+
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use tokio::sync::OwnedSemaphorePermit;
+
+use self::{
+    body::{BodyLimits, BufferedBody},
+    budget::Budget,
+    slots::Slots,
+};
+use super::respond::Failure;
+use crate::metrics::Metrics;
+
+/// How much a listener admits.
+#[derive(Debug, Clone, Copy)]
+pub struct AdmissionLimits {
+    /// Requests in flight at a time.
+    pub requests: usize,
+    /// How long a request waits until it is one of them.
+    pub queue: Duration,
+    /// What one request body may be.
+    pub body: BodyLimits,
+    /// Bytes of all bodies together.
+    pub buffered: usize,
+}
+
+/// The slots and the memory of one listener's requests.
+pub struct Admission {
+    slots: Slots,
+    budget: Budget,
+    body: BodyLimits,
+}
+
+impl Admission {
+    /// With all slots and all memory free.
+    #[must_use]
+    pub fn new(limits: AdmissionLimits, metrics: Metrics) -> Self {
+        Self {
+            slots: Slots::new(limits.requests, limits.queue),
+            budget: Budget::new(limits.buffered, metrics),
+            body: limits.body,
+        }
+    }
+
+    /// Waits for a slot. The request holds it until its answer has ended, not only until that begins.
+    pub async fn slot(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        self.slots.next().await
+    }
+
+    /// Reads a whole request body.
+    pub async fn read_body(&self, body: Incoming) -> Result<BufferedBody, Failure> {
+        body::read(body, self.body, &self.budget).await
+    }
+
+    /// The memory for bodies.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// Ends admission: requests without a slot are rejected with `draining`.
+    pub fn close(&self) {
+        self.slots.close();
+    }
+}

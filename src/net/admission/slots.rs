@@ -1,0 +1,86 @@
+//! How many requests are in flight at a time.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, timeout},
+};
+
+use crate::{
+    contract::{Code, Sent},
+    net::respond::Failure,
+    overload::Overload,
+};
+
+pub(super) struct Slots {
+    free: Arc<Semaphore>,
+    overload: Overload,
+}
+
+impl Slots {
+    /// `count` slots, for which a request waits up to `queue`.
+    pub(super) fn new(count: usize, queue: Duration) -> Self {
+        Self { free: Arc::new(Semaphore::new(count)), overload: Overload::new(queue) }
+    }
+
+    /// Waits for a slot.
+    pub(super) async fn next(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        let free = Arc::clone(&self.free);
+        if let Ok(slot) = Arc::clone(&free).try_acquire_owned() {
+            self.overload.empty(Instant::now());
+            return Ok(slot);
+        }
+        let longest = self.overload.patience(Instant::now());
+        match timeout(longest, free.acquire_owned()).await {
+            Ok(Ok(slot)) => Ok(slot),
+            Ok(Err(_closed)) => Err(Failure::draining(Sent::No)),
+            Err(_late) => Err(full()),
+        }
+    }
+
+    /// From now on there are none, and requests that wait for one are rejected.
+    pub(super) fn close(&self) {
+        self.free.close();
+    }
+}
+
+fn full() -> Failure {
+    Failure::new(Code::Overloaded, "too many requests in flight (limits.requests_in_flight)")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUEUE: Duration = Duration::from_secs(1);
+
+    /// How long a request waits before it is rejected.
+    async fn rejected_after(slots: &Slots) -> Duration {
+        let began = Instant::now();
+        assert_eq!(slots.next().await.unwrap_err().code, Code::Overloaded);
+        began.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_waits_less_in_a_standing_queue() {
+        let slots = Slots::new(1, QUEUE);
+        let slot = slots.next().await.unwrap();
+        assert_eq!(rejected_after(&slots).await, QUEUE);
+        // Paused time goes in milliseconds.
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_eq!(rejected_after(&slots).await, QUEUE / 10);
+        drop(slot);
+        let _slot = slots.next().await.unwrap();
+        assert_eq!(rejected_after(&slots).await, QUEUE);
+    }
+
+    #[tokio::test]
+    async fn without_a_queue_a_request_does_not_wait_and_closed_slots_are_none() {
+        let slots = Slots::new(1, Duration::ZERO);
+        let _slot = slots.next().await.unwrap();
+        assert_eq!(slots.next().await.unwrap_err().code, Code::Overloaded);
+        slots.close();
+        assert_eq!(slots.next().await.unwrap_err().code, Code::Draining);
+    }
+}

@@ -1,0 +1,75 @@
+//! The end of all listeners, in stages. The application enters a stage, and every listener that serves takes part in it.
+
+use std::future::Future;
+
+use tokio::sync::watch;
+
+/// How far the end has come. A stage does not end before the next one begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Connections are kept for their next request.
+    Serving,
+    /// New connections are served, and the next answer on each connection is its last.
+    Draining,
+    /// No new connections; a connection without a request in flight is closed.
+    Closing,
+    /// A request that has not arrived by now is rejected, and those in flight are to be answered at once.
+    Over,
+}
+
+/// The stage that all listeners are in. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Shutdown(watch::Sender<Stage>);
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        Self(watch::Sender::new(Stage::Serving))
+    }
+}
+
+impl Shutdown {
+    /// Enters a stage. There is no way back to an earlier one.
+    pub fn enter(&self, stage: Stage) {
+        self.0.send_if_modified(|now| {
+            let later = stage > *now;
+            *now = stage.max(*now);
+            later
+        });
+    }
+
+    /// Whether `stage` has begun.
+    #[must_use]
+    pub fn has_reached(&self, stage: Stage) -> bool {
+        *self.0.borrow() >= stage
+    }
+
+    /// Completes when `stage` has begun.
+    pub fn reached(&self, stage: Stage) -> impl Future<Output = ()> + Send + use<> {
+        let keep = self.clone();
+        let mut stages = self.0.subscribe();
+        async move {
+            // Fails only without a sender, and there is one here.
+            let _ = stages.wait_for(|now| *now >= stage).await;
+            drop(keep);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_stage_is_reached_with_every_later_one_and_never_left_for_an_earlier() {
+        let shutdown = Shutdown::default();
+        let draining = shutdown.reached(Stage::Draining);
+        assert!(shutdown.reached(Stage::Draining).now_or_never().is_none());
+        shutdown.clone().enter(Stage::Closing);
+        shutdown.enter(Stage::Draining);
+        assert!(draining.now_or_never().is_some());
+        assert!(shutdown.has_reached(Stage::Closing) && !shutdown.has_reached(Stage::Over));
+        assert!(shutdown.reached(Stage::Over).now_or_never().is_none());
+    }
+}
