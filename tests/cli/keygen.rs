@@ -33,11 +33,11 @@ fn makes_a_pair_that_signs_and_verifies_and_is_never_overwritten() {
 
     let before = fs::read(&private).unwrap();
     run(&["keygen", "--out", &directory], b"")
-        .failed(1, &format!("keygen: {private}: exists already; choose another --out"));
+        .failed(1, &format!("keygen: {private}: already exists; choose another --out"));
     assert_eq!(fs::read(&private).unwrap(), before);
     fs::remove_file(&private).unwrap();
     run(&["keygen", "--out", &directory], b"")
-        .failed(1, &format!("keygen: {public}: exists already; choose another --out"));
+        .failed(1, &format!("keygen: {public}: already exists; choose another --out"));
     assert!(!PathBuf::from(&private).exists(), "nothing half done");
     let error = run(&["keygen", "--out", &public], b"");
     assert_eq!(error.code, Some(1));
