@@ -1,7 +1,7 @@
 //! The words of the signature headers: AppID, request time, nonce, and the credential made of them
 //! (`deploy/docs/wonder.md` §2.1 to §2.3). Each is parsed once; what exists is well formed.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use rand::{CryptoRng, Rng, distributions::Alphanumeric};
 
@@ -9,7 +9,7 @@ use super::{ALGORITHM, MOBILE_ALGORITHM};
 
 /// Names the merchant's application to Wonder: a UUID, kept in the spelling it was given in.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct AppId(Box<str>);
+pub struct AppId(Arc<str>);
 
 impl AppId {
     /// The UUID as text, 36 characters.

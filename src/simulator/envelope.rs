@@ -68,7 +68,7 @@ pub(super) async fn render(request: Request, next: Next) -> Response {
 
     let refusal = response.extensions_mut().remove::<Refusal>();
     let envelope = match (&refusal, response.extensions_mut().remove::<Value>()) {
-        (Some(refusal), _) => Some(json!({ "code": refusal.code(), "message": refusal.to_string() })),
+        (Some(refusal), _) => Some(refusal.envelope()),
         (None, Some(data)) => Some(json!({ "code": 200, "message": language.pick(&SUCCESS), "data": data })),
         (None, None) => None, // the 3-D Secure page
     };

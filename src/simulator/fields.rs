@@ -1,9 +1,15 @@
 //! Reads JSON bodies field by field, so that each refusal names the field at fault. Unknown fields are ignored, and
 //! `null` counts as absent.
 
-use serde_json::{Map, Value};
+use http::Uri;
+use serde_json::{Map, Number, Value};
+use uuid::Uuid;
 
-use super::refusal::{JsonType, Refusal, Rule};
+use super::{
+    ledger::Amount,
+    path::parse_uuid,
+    refusal::{JsonType, Refusal, Rule},
+};
 
 /// The longest text a field takes, in characters (`deploy/docs/wonder.md` §5.1).
 pub(super) const TEXT: usize = 255;
@@ -38,6 +44,11 @@ impl<'a> Fields<'a> {
     /// The refusal of a field whose value breaks `rule`.
     pub(super) fn broken(&self, field: &str, rule: Rule) -> Refusal {
         Refusal::FieldValue(self.name(field), rule)
+    }
+
+    /// Whether a field is there and not `null`.
+    pub(super) fn has(&self, field: &str) -> bool {
+        self.members.get(field).is_some_and(|value| !value.is_null())
     }
 
     /// A field of any type.
@@ -82,4 +93,101 @@ impl<'a> Fields<'a> {
         let text = self.required(field, URL)?;
         if holds(text) { Ok(text) } else { Err(self.broken(field, rule)) }
     }
+
+    /// An amount, if it is there: a JSON number or a text. `accepts` is what `rule` says of its sign.
+    fn any_amount(
+        &self,
+        field: &str,
+        decimals: u32,
+        rule: Rule,
+        accepts: fn(Amount) -> bool,
+    ) -> Result<Option<Amount>, Refusal> {
+        let amount = match self.members.get(field) {
+            None | Some(Value::Null) => return Ok(None),
+            Some(Value::String(text)) if text.is_empty() => return Ok(None),
+            Some(Value::String(text)) => Amount::parse(text),
+            Some(Value::Number(number)) => Amount::parse(&plain(number)),
+            Some(_) => return Err(Refusal::FieldType(self.name(field), JsonType::Amount)),
+        };
+        let fits = |amount: &Amount| amount.decimals() <= decimals && amount.is_sane() && accepts(*amount);
+        amount.filter(fits).map(Some).ok_or_else(|| self.broken(field, rule))
+    }
+
+    /// An amount greater than zero, if it is there.
+    pub(super) fn amount(&self, field: &str, decimals: u32) -> Result<Option<Amount>, Refusal> {
+        self.any_amount(field, decimals, Rule::Amount(decimals), Amount::is_positive)
+    }
+
+    /// An amount greater than zero that must be there.
+    pub(super) fn required_amount(&self, field: &str, decimals: u32) -> Result<Amount, Refusal> {
+        self.amount(field, decimals)?.ok_or_else(|| Refusal::FieldMissing(self.name(field)))
+    }
+
+    /// An amount of zero or more, if it is there.
+    pub(super) fn amount_or_zero(&self, field: &str, decimals: u32) -> Result<Option<Amount>, Refusal> {
+        self.any_amount(field, decimals, Rule::AmountOrZero(decimals), |amount| !amount.is_negative())
+    }
+
+    /// An amount of either sign, if it is there.
+    pub(super) fn signed_amount(&self, field: &str, decimals: u32) -> Result<Option<Amount>, Refusal> {
+        self.any_amount(field, decimals, Rule::SignedAmount(decimals), |_| true)
+    }
+
+    /// `true` or `false`; `false` when it is not there.
+    pub(super) fn flag(&self, field: &str) -> Result<bool, Refusal> {
+        match self.members.get(field) {
+            None | Some(Value::Null) => Ok(false),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(_) => Err(Refusal::FieldType(self.name(field), JsonType::Flag)),
+        }
+    }
+
+    /// The objects of an array of at most `most` elements; none when it is not there.
+    pub(super) fn objects(&self, field: &str, most: usize) -> Result<Vec<Self>, Refusal> {
+        let elements = match self.members.get(field) {
+            None | Some(Value::Null) => return Ok(Vec::new()),
+            Some(Value::Array(elements)) if elements.len() > most => return Err(self.broken(field, Rule::AtMost(most))),
+            Some(Value::Array(elements)) => elements,
+            Some(_) => return Err(Refusal::FieldType(self.name(field), JsonType::List)),
+        };
+        let objects = elements.iter().enumerate().map(|(at, element)| {
+            let path = format!("{}[{at}]", self.name(field));
+            match element {
+                Value::Object(members) => Ok(Self { path, members }),
+                _ => Err(Refusal::FieldType(path, JsonType::Object)),
+            }
+        });
+        objects.collect()
+    }
+
+    /// A text that is there and not empty.
+    pub(super) fn filled(&self, field: &str, limit: usize) -> Result<Option<&'a str>, Refusal> {
+        Ok(self.text(field, limit)?.filter(|text| !text.is_empty()))
+    }
+
+    /// A UUID, if it is there and not empty; one of zeros alone is refused.
+    pub(super) fn uuid(&self, field: &str) -> Result<Option<Uuid>, Refusal> {
+        let Some(text) = self.filled(field, TEXT)? else { return Ok(None) };
+        parse_uuid(text).filter(|uuid| !uuid.is_nil()).map(Some).ok_or_else(|| self.broken(field, Rule::Uuid))
+    }
+
+    /// An `http` or `https` URL, if it is there and not empty.
+    pub(super) fn url(&self, field: &str) -> Result<Option<&'a str>, Refusal> {
+        let Some(text) = self.filled(field, URL)? else { return Ok(None) };
+        if is_url(text) { Ok(Some(text)) } else { Err(self.broken(field, Rule::Url)) }
+    }
+}
+
+/// Whether a text is a complete `http` or `https` URL. A link to a `javascript:` URL, for example, would not be safe to show.
+pub(super) fn is_url(text: &str) -> bool {
+    text.parse::<Uri>().is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some())
+}
+
+/// A JSON number without an exponent.
+fn plain(number: &Number) -> String {
+    // `{}` of a float never has an exponent, unlike its JSON.
+    if let (None, None, Some(float)) = (number.as_u64(), number.as_i64(), number.as_f64()) {
+        return format!("{float}");
+    }
+    number.to_string()
 }

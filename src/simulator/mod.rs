@@ -8,7 +8,8 @@
 //!
 //! * `server`: sockets, TLS, connections, the end.
 //! * `gate`: verification of signed requests.
-//! * `customers`, `tokens`: the calls; `path` and `fields`: their targets and bodies.
+//! * `customers`, `tokens`, `orders`, `payments`: the calls; `path`, `fields` and `filter`: their targets, bodies and queries.
+//! * `ledger`: the money of an order, pure: what a call does to it, and the state that follows.
 //! * `store`: state; each change of an order yields an event, which `webhooks` takes up.
 //! * `envelope`: answers become bytes; `refusal`: every refusal, its code and its text; `language`: the languages of pages.
 //! * `pages`: pages for a payer's browser; `tls`: certificates made at start.
@@ -28,10 +29,14 @@
 mod customers;
 mod envelope;
 mod fields;
+mod filter;
 mod gate;
 mod language;
+mod ledger;
+mod orders;
 mod pages;
 mod path;
+mod payments;
 mod refusal;
 mod server;
 mod store;
@@ -42,7 +47,7 @@ mod webhooks;
 use std::{
     net::{Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use axum::{
@@ -56,6 +61,7 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
+pub use ledger::Currency;
 pub use server::Simulator;
 
 use crate::{
@@ -66,9 +72,13 @@ use crate::{
 use envelope::Answer;
 use fields::Fields;
 use gate::Gate;
+use ledger::Order;
 use pages::{guard, three_d_secure};
 use refusal::Refusal;
 use store::{EVENTS, Event, Store};
+
+/// The currencies that are enabled unless others are named.
+pub const CURRENCIES: &str = "HKD,USD,EUR,GBP,CNY,JPY,AUD,CAD,CHF,IDR,INR,KRW,MOP,MYR,NZD,PHP,SGD,THB,TWD,VND";
 
 /// Tells the time; the system's clock unless a test says otherwise.
 pub type Clock = Arc<dyn Fn() -> RequestTime + Send + Sync>;
@@ -86,13 +96,19 @@ pub struct Options {
     pub tls_names: Vec<String>,
     /// The AppIDs that may call, each with the public key its signatures are verified with.
     pub apps: Vec<(AppId, VerifyingKey)>,
-    /// How many customers, and how many payment tokens, are kept at most; further ones are refused with 507.
+    /// How many customers, payment tokens and orders are kept at most. A further order evicts the oldest finished one; what finds no
+    /// room is refused with 507.
     pub capacity: usize,
+    /// The currencies that are enabled.
+    pub currencies: Vec<Currency>,
+    /// For how long the same refund of a transaction is refused as a repetition; zero for never.
+    pub refund_window: Duration,
     /// The time that request times are held against.
     pub clock: Clock,
 }
 
-/// TLS on a free port of 127.0.0.1, no AppID, 100,000 customers and tokens, the system's clock.
+/// TLS on a free port of 127.0.0.1, no AppID, 100,000 customers, tokens and orders, common currencies, no refund window, the system's
+/// clock.
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -102,6 +118,8 @@ impl Default for Options {
             tls_names: Vec::new(),
             apps: Vec::new(),
             capacity: 100_000,
+            currencies: CURRENCIES.split(',').filter_map(Currency::parse).collect(),
+            refund_window: Duration::ZERO,
             clock: Arc::new(|| {
                 let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
                 RequestTime::from_unix_seconds(since_1970.as_secs())
@@ -116,11 +134,27 @@ struct Wonder {
     /// Scheme and address that reach this simulator.
     origin: String,
     clock: Clock,
+    currencies: Vec<Currency>,
+    /// In seconds.
+    refund_window: u64,
 }
 
 impl Wonder {
+    /// The store, in which orders that are overdue by now are void.
     fn store(&self) -> MutexGuard<'_, Store> {
-        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        store.orders.void_overdue(self.now());
+        store
+    }
+
+    /// Seconds since 1970.
+    fn now(&self) -> u64 {
+        (self.clock)().unix_seconds()
+    }
+
+    /// Where an order is paid by a person.
+    fn payment_link(&self, order: &Order) -> String {
+        format!("{}/l/{}", self.origin, order.number)
     }
 
     fn verify_url(&self, verify_uuid: Uuid) -> String {
@@ -129,11 +163,17 @@ impl Wonder {
 }
 
 /// All routes behind the gate, and the envelope around both; and the events of the store behind them.
-fn router(options: Options, origin: String) -> (Router, mpsc::Receiver<Event>) {
+fn router(options: Options, origin: String) -> (Router, Arc<Wonder>, mpsc::Receiver<Event>) {
     const P: &str = "/svc/payment/api/v1/openapi";
     let (sender, events) = mpsc::channel(EVENTS);
     let store = Mutex::new(Store::new(options.capacity, sender));
-    let wonder = Arc::new(Wonder { store, origin, clock: Arc::clone(&options.clock) });
+    let wonder = Arc::new(Wonder {
+        store,
+        origin,
+        clock: Arc::clone(&options.clock),
+        currencies: options.currencies,
+        refund_window: options.refund_window.as_secs(),
+    });
     let gate = Arc::new(Gate::new(options.apps, options.clock));
     let hosts = Arc::new(Hosts::new(options.tls_names));
     let router = Router::new()
@@ -149,6 +189,15 @@ fn router(options: Options, origin: String) -> (Router, mpsc::Receiver<Event>) {
         )
         .route(&format!("{P}/customers/{{id}}/payment_tokens/check"), post(tokens::check))
         .route(&format!("{P}/customers/{{id}}/payment_tokens/{{token}}"), axum::routing::delete(tokens::delete_by_path))
+        .route(&format!("{P}/orders"), post(orders::create))
+        .route(&format!("{P}/orders/check"), post(orders::check))
+        .route(&format!("{P}/orders/list"), get(orders::list))
+        .route(&format!("{P}/orders/void"), post(orders::void))
+        .route(&format!("{P}/orders/refund"), post(orders::refund))
+        .route(&format!("{P}/transactions/void"), post(payments::void))
+        .route(&format!("{P}/transactions/check"), post(payments::check))
+        .route(&format!("{P}/open_payments"), post(payments::open::create))
+        .route("/simulator/orders/{number}/pay", post(payments::pay::handle))
         .route("/3ds/{verify_uuid}", get(three_d_secure::show).post(three_d_secure::decide))
         .fallback(nowhere)
         .method_not_allowed_fallback(async || Refusal::Method)
@@ -156,8 +205,8 @@ fn router(options: Options, origin: String) -> (Router, mpsc::Receiver<Event>) {
         .layer(middleware::from_fn_with_state(gate, gate::admit))
         .layer(middleware::from_fn_with_state(hosts, guard::admit))
         .layer(middleware::from_fn(envelope::render))
-        .with_state(wonder);
-    (router, events)
+        .with_state(Arc::clone(&wonder));
+    (router, wonder, events)
 }
 
 /// Both echo paths: gives `message` back, whatever it is. The envelope is a guess (`deploy/docs/wonder.md` §1).

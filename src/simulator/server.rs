@@ -24,7 +24,7 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use super::{Options, router, store::Event, tls::Identity, webhooks};
+use super::{Options, Wonder, orders, router, store::Event, tls::Identity, webhooks};
 
 /// How many connections are served at the same time; others wait to be accepted.
 const CONNECTIONS: usize = 1024;
@@ -41,6 +41,7 @@ pub struct Simulator {
     address: SocketAddr,
     identity: Option<Identity>,
     router: Router,
+    wonder: Arc<Wonder>,
     events: mpsc::Receiver<Event>,
 }
 
@@ -57,8 +58,8 @@ impl Simulator {
         let identity = if options.tls { Some(Identity::new((options.clock)(), &options.tls_names)?) } else { None };
         let listener = TcpListener::bind(options.listen).await?;
         let address = listener.local_addr()?;
-        let (router, events) = router(options, origin(identity.is_some(), address));
-        Ok(Self { listener, address, identity, router, events })
+        let (router, wonder, events) = router(options, origin(identity.is_some(), address));
+        Ok(Self { listener, address, identity, router, wonder, events })
     }
 
     /// The bound address, with the port that was free.
@@ -85,9 +86,10 @@ impl Simulator {
         let graceful = GracefulShutdown::new();
         let places = Arc::new(Semaphore::new(CONNECTIONS));
         let mut connections = JoinSet::new();
-        // It ends with this function, and so does what it has not delivered.
-        let mut deliveries = JoinSet::new();
-        deliveries.spawn(webhooks::deliver(self.events));
+        // They end with this function, and so does what is not delivered.
+        let mut tasks = JoinSet::new();
+        tasks.spawn(webhooks::deliver(self.events));
+        tasks.spawn(orders::due::watch(self.wonder));
         tokio::pin!(shutdown);
         loop {
             let accepted = tokio::select! {

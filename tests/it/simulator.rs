@@ -5,6 +5,7 @@
 mod catalogue;
 mod customers;
 mod gate;
+mod orders;
 mod page;
 mod serving;
 mod tokens;

@@ -1,12 +1,14 @@
 //! Every way in which the simulator refuses a call: status and code of each; `text` has the messages.
 //!
-//! Only `E000002` is a code of Wonder's own (`deploy/docs/wonder.md` §4). Every other number here is INVENTED, because the
-//! page with the real ones could not be read: do not build on them.
+//! Only `E000002` is a code of Wonder's own (`deploy/docs/wonder.md` §4), and two business errors (`ledger/denial.rs`). Every
+//! other number here is INVENTED, because the page with the real ones could not be read: do not build on them.
 
 mod text;
 
 use http::StatusCode;
+use serde_json::{Value, json};
 
+use super::ledger::{Currency, Denial};
 use crate::signing::{credential::CredentialError, diagnosis::Mistake};
 
 /// Why a request was refused. Holds names, numbers and limits, never a value that the caller sent.
@@ -55,6 +57,14 @@ pub(super) enum Refusal {
     NoCustomer,
     /// The customer has no such payment token.
     NoToken,
+    /// No order with this number or reference number.
+    NoOrder,
+    /// No transaction with this uuid.
+    NoTransaction,
+    /// Well formed, but the state of the order does not allow it: Wonder's business errors.
+    Denied(Denial),
+    /// The same for a call that is the simulator's own.
+    Conflict(Denial),
     /// Wonder has this operation, the simulator does not.
     NotServed(&'static str),
     /// Properly signed, but no operation of Wonder is known there.
@@ -82,6 +92,10 @@ pub(super) enum Refusal {
 pub(super) enum JsonType {
     Object,
     Text,
+    /// A text or a number.
+    Amount,
+    Flag,
+    List,
 }
 
 /// What a value must satisfy.
@@ -105,6 +119,26 @@ pub(super) enum Rule {
     Url,
     /// A payment token in state `success`.
     UsableToken,
+    /// More than zero, at most the largest amount, with no more decimals than this.
+    Amount(u32),
+    /// The same, or zero.
+    AmountOrZero(u32),
+    /// The same, of either sign.
+    SignedAmount(u32),
+    /// A calendar day.
+    Date,
+    /// A UUID in its usual form; not all zeros.
+    Uuid,
+    /// The currency of the order, which is this one.
+    CurrencyOf(Currency),
+    /// A value that belongs to the order that the other fields name.
+    SameOrder,
+    /// At most this many elements.
+    AtMost(usize),
+    /// A filter whose operator is not one of these.
+    Operator(&'static str),
+    /// A value of this kind, as the field has it.
+    Like(&'static str),
     /// A value that cannot be changed.
     Fixed,
     /// A thing that this simulator does not do.
@@ -113,29 +147,51 @@ pub(super) enum Rule {
     ExactlyOne(&'static str),
 }
 
+/// A business error of a signed call.
+impl From<Denial> for Refusal {
+    fn from(denial: Denial) -> Self {
+        match denial {
+            Denial::NoTransaction => Self::NoTransaction,
+            denial => Self::Denied(denial),
+        }
+    }
+}
+
 impl Refusal {
     /// The HTTP status.
     pub(super) fn status(&self) -> StatusCode {
+        if let Self::Denied(_) = self {
+            return StatusCode::OK;
+        }
         match self.number() {
             1..=9 => StatusCode::UNAUTHORIZED,
-            30..=34 => StatusCode::NOT_FOUND,
+            30..=36 => StatusCode::NOT_FOUND,
             40 => StatusCode::METHOD_NOT_ALLOWED,
             41 => StatusCode::REQUEST_TIMEOUT,
             43 => StatusCode::PAYLOAD_TOO_LARGE,
             44 => StatusCode::INSUFFICIENT_STORAGE,
             48 => StatusCode::MISDIRECTED_REQUEST,
             49 => StatusCode::FORBIDDEN,
+            100_000.. => StatusCode::CONFLICT,
             _ => StatusCode::BAD_REQUEST,
         }
     }
 
-    /// The envelope's `code`.
-    pub(super) fn code(&self) -> String {
-        format!("E{:06}", self.number())
+    /// The envelope. That of a business error has an integer `code`, a text `error_code`, and `data`, because client code reads on
+    /// in there.
+    pub(super) fn envelope(&self) -> Value {
+        let (number, message) = (self.number(), self.to_string());
+        match self {
+            Self::Denied(_) | Self::Conflict(_) => {
+                json!({ "code": number, "error_code": format!("EO{number}"), "message": message, "data": {} })
+            }
+            _ => json!({ "code": format!("E{number:06}"), "message": message }),
+        }
     }
 
-    fn number(&self) -> u16 {
+    fn number(&self) -> u32 {
         match self {
+            Self::Denied(denial) | Self::Conflict(denial) => denial.code(),
             Self::Credential(_) => 2, // the one documented number
             // From here on: invented.
             Self::HeaderMissing(_) | Self::HeaderRepeated(_) => 1,
@@ -155,6 +211,8 @@ impl Refusal {
             Self::NoRoute => 32,
             Self::NotWonder => 33,
             Self::NotServed(_) => 34,
+            Self::NoOrder => 35,
+            Self::NoTransaction => 36,
             Self::Method => 40,
             Self::BodyTimeout => 41,
             Self::BodyCut => 42,
@@ -178,7 +236,8 @@ impl Refusal {
             Self::SignatureMismatch { .. } => "signature",
             Self::NotJson => "json",
             Self::FieldMissing(_) | Self::FieldType(..) | Self::FieldTooLong(..) | Self::FieldValue(..) => "field",
-            Self::NoCustomer | Self::NoToken => "unknown_id",
+            Self::NoCustomer | Self::NoToken | Self::NoOrder | Self::NoTransaction => "unknown_id",
+            Self::Denied(_) | Self::Conflict(_) => "business",
             Self::NotServed(_) | Self::NoRoute | Self::NotWonder => "route",
             Self::Host | Self::ForeignPage => "page",
             Self::Method => "method",

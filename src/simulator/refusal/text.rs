@@ -6,6 +6,7 @@ use std::fmt;
 
 use super::{JsonType, Refusal, Rule};
 use crate::signing::credential::CredentialError;
+use crate::simulator::ledger::MOST;
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -60,10 +61,16 @@ impl fmt::Display for Refusal {
             Self::FieldMissing(field) => write!(f, "{field} is required."),
             Self::FieldType(field, JsonType::Object) => write!(f, "{field} must be an object."),
             Self::FieldType(field, JsonType::Text) => write!(f, "{field} must be a string."),
+            Self::FieldType(field, JsonType::Amount) => write!(f, "{field} must be a decimal number or a string with one."),
+            Self::FieldType(field, JsonType::Flag) => write!(f, "{field} must be true or false."),
+            Self::FieldType(field, JsonType::List) => write!(f, "{field} must be an array."),
             Self::FieldTooLong(field, limit) => write!(f, "{field} has more than {limit} characters."),
             Self::FieldValue(field, rule) => write!(f, "{field} {rule}."),
             Self::NoCustomer => f.write_str("There is no such customer."),
             Self::NoToken => f.write_str("There is no such payment token."),
+            Self::NoOrder => f.write_str("There is no such order: no order of this AppID has this order.number or order.reference_number."),
+            Self::NoTransaction => f.write_str("There is no such transaction: no order of this AppID has this transaction.uuid."),
+            Self::Denied(denial) | Self::Conflict(denial) => denial.fmt(f),
             Self::NotServed(operation) => write!(
                 f,
                 "The signature is right. Wonder has this operation ({operation}), but the simulator does not serve it; \
@@ -89,7 +96,7 @@ impl fmt::Display for Refusal {
             Self::BodyTooLarge(limit) => write!(f, "The body has more than {limit} bytes."),
             Self::Full(limit) => write!(
                 f,
-                "The simulator's memory is full ({limit} customers or payment tokens); delete some or start it anew."
+                "The simulator's memory is full ({limit} customers, payment tokens or orders that are not finished); delete some, start it anew or raise --capacity."
             ),
         }
     }
@@ -108,6 +115,25 @@ impl fmt::Display for Rule {
             Self::Country => f.write_str("must be an ISO 3166 alpha-3 country code such as HKG"),
             Self::Url => f.write_str("must be a complete http or https URL"),
             Self::UsableToken => f.write_str("must be a payment token in state success"),
+            Self::Amount(decimals) => {
+                write!(
+                    f,
+                    "must be greater than 0, at most {MOST}, and have at most {decimals} decimals, as in \"120.00\""
+                )
+            }
+            Self::AmountOrZero(decimals) => {
+                write!(f, "must be from 0 to {MOST} and have at most {decimals} decimals, as in \"120.00\"")
+            }
+            Self::SignedAmount(decimals) => {
+                write!(f, "must be from -{MOST} to {MOST} and have at most {decimals} decimals, as in \"-3.50\"")
+            }
+            Self::Date => f.write_str("must be a date such as 2026-12-31"),
+            Self::Uuid => f.write_str("must be a UUID such as 0c6f6a3e-2d53-4f6b-9f55-3a1d6a0c7a10, not all zeros"),
+            Self::CurrencyOf(currency) => write!(f, "must be {}, the currency of the order", currency.as_str()),
+            Self::SameOrder => f.write_str("belongs to another order than the fields beside it"),
+            Self::AtMost(most) => write!(f, "must have at most {most} elements"),
+            Self::Operator(operators) => write!(f, "must have one of these operators for this field: {operators}"),
+            Self::Like(kind) => write!(f, "must be {kind}"),
             Self::Fixed => f.write_str("cannot be changed"),
             Self::Unsupported => f.write_str("is not supported by the simulator"),
         }

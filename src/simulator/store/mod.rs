@@ -5,29 +5,32 @@
 
 mod customers;
 mod event;
+mod orders;
 pub(super) mod records;
 
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use self::customers::Customers;
-pub(super) use self::event::{EVENTS, Event};
+use self::{customers::Customers, orders::Orders};
+pub(super) use self::{
+    event::{EVENTS, Event},
+    orders::Names,
+};
 
 /// Customers, tokens and orders.
 pub(super) struct Store {
     pub(super) customers: Customers,
-    #[expect(dead_code, reason = "orders send events as soon as there are orders")]
-    events: mpsc::Sender<Event>,
+    pub(super) orders: Orders,
 }
 
 impl Store {
     /// An empty store that holds at most `capacity` of each kind.
     pub(super) fn new(capacity: usize, events: mpsc::Sender<Event>) -> Self {
-        Self { customers: Customers::new(capacity), events }
+        Self { customers: Customers::new(capacity), orders: Orders::new(capacity, events) }
     }
 }
 
 /// A version 4 UUID (RFC 9562 §5.4).
-fn new_uuid() -> Uuid {
+pub(super) fn new_uuid() -> Uuid {
     uuid::Builder::from_random_bytes(rand::random()).into_uuid()
 }

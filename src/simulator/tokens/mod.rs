@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::{
     Wonder,
     envelope::Answer,
-    fields::{Fields, TEXT, URL, json},
+    fields::{Fields, TEXT, URL, is_url, json},
     language::{DECLINED, Language},
     path::{Segment, customer_id, parse_uuid, query},
     refusal::{Refusal, Rule},
@@ -278,11 +278,6 @@ fn read_auto_debit(fields: &Fields<'_>) -> Result<ReturnUrls, Refusal> {
 fn transaction_type(fields: &Fields<'_>) -> Result<(), Refusal> {
     let known = |text: &str| TRANSACTION_TYPES.contains(&text);
     fields.ruled("transaction_type", Rule::OneOf(TRANSACTION_TYPE_LIST), known).map(|_| ())
-}
-
-/// Whether a link to it is safe to show: a `javascript:` URL, say, is not.
-fn is_url(text: &str) -> bool {
-    text.parse::<Uri>().is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some())
 }
 
 /// A token's verification page is found by a uuid that only the answer to its creation contains.

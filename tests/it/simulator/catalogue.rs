@@ -47,8 +47,8 @@ async fn a_path_that_nobody_knows_has_another_text_than_one_that_wonder_has() {
         assert!(said.contains("no operation of Wonder is known at this path"), "{path}: {said}");
     }
     // Known for another method, and the mobile SDK's.
-    let said = world.send(&Call::signed("GET", &format!("{P}/orders"), "")).await.refused(404, "E000034");
-    assert!(said.contains("orders.create"), "{said}");
+    let said = world.send(&Call::signed("GET", &format!("{P}/orders/close"), "")).await.refused(404, "E000034");
+    assert!(said.contains("orders.close"), "{said}");
     let said = world.send(&Call::signed("GET", "/svc/payment/public/api/v1/openapi/payment_methods", "")).await;
     assert!(said.refused(404, "E000034").contains("of the mobile SDK"));
 }

@@ -1,0 +1,46 @@
+//! The money of an order, pure: what was paid, voided and refunded, and the state that follows. Time, uuids and numbers are
+//! handed in; every function checks first and changes afterwards, so that a denied call changes nothing.
+//!
+//! # States (`deploy/docs/wonder.md` §5.5)
+//!
+//! State and correspondence state are not stored. They follow from the transactions, so they cannot contradict them:
+//!
+//! | Transactions | `state` | `correspondence_state` |
+//! |---|---|---|
+//! | none that succeeded | `invoiced` | `unpaid` |
+//! | a part is paid, or was refunded or voided | `in_completed` | `partial_paid` |
+//! | an authorization alone | `in_completed` | `authorized` |
+//! | the total is paid, or more | `completed` | `paid`, `over_paid` |
+//! | all payments are refunded or voided | `completed` | `refunded`, `voided` |
+//! | none, and the order is voided | `voided` | `unpaid` |
+
+mod amount;
+mod date;
+mod denial;
+mod order;
+mod payment;
+mod reversal;
+mod state;
+mod transaction;
+mod view;
+
+pub use self::amount::Currency;
+pub(super) use self::{
+    amount::{Amount, MOST},
+    date::{Date, parse_time, rfc3339},
+    denial::Denial,
+    order::{Draft, LineItem, Order},
+    payment::Payment,
+    reversal::Refund,
+    transaction::{Kind, Method, Outcome, Status, Transaction},
+};
+
+/// A change that Wonder reports by webhook: the name in `X-Action`, without `(full)` or `(partial)`.
+pub(super) type Action = &'static str;
+
+pub(super) const CREATED: Action = "order.created";
+pub(super) const PAID: Action = "order.paid";
+pub(super) const PAYMENT_FAILED: Action = "order.payment_failure";
+pub(super) const VOIDED: Action = "order.voided";
+pub(super) const REFUNDED: Action = "order.refunded";
+pub(super) const TRANSACTION_VOIDED: Action = "transaction.voided";

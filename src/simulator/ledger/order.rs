@@ -1,0 +1,123 @@
+//! An order: what the merchant asked for, and the transactions since.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::{Action, Amount, Currency, Date, Denial, Kind, Status, Transaction, VOIDED};
+use crate::signing::AppId;
+
+/// An order. No `Debug`: notes, references and URLs are the merchant's.
+#[derive(Clone)]
+pub(in super::super) struct Order {
+    /// Wonder's own number, unique among all AppIDs and never used again.
+    pub(in super::super) number: u64,
+    pub(in super::super) app_id: AppId,
+    pub(in super::super) draft: Draft,
+    /// Seconds since 1970.
+    pub(in super::super) created_at: u64,
+    pub(in super::super) updated_at: u64,
+    pub(super) voided: bool,
+    /// Whether the last reversal was a refund; otherwise it was a void.
+    pub(super) refunded_last: bool,
+    /// In the order of their making.
+    pub(super) transactions: Vec<Transaction>,
+}
+
+/// What the body that creates an order says, checked.
+#[derive(Clone)]
+pub(in super::super) struct Draft {
+    pub(in super::super) reference_number: Arc<str>,
+    pub(in super::super) currency: Currency,
+    /// What is to be paid, tips included; greater than zero.
+    pub(in super::super) total: Amount,
+    pub(in super::super) tips: Amount,
+    pub(in super::super) note: Option<Box<str>>,
+    pub(in super::super) due_date: Option<Date>,
+    pub(in super::super) callback_url: Option<Box<str>>,
+    pub(in super::super) redirect_url: Option<Box<str>>,
+    pub(in super::super) line_items: Box<[LineItem]>,
+    /// Payments are authorizations.
+    pub(in super::super) only_pre_auth: bool,
+}
+
+/// A line of an order, as it was sent.
+#[derive(Clone)]
+pub(in super::super) struct LineItem {
+    pub(in super::super) label: Box<str>,
+    pub(in super::super) purchasable_type: Box<str>,
+    pub(in super::super) purchase_id: Box<str>,
+    pub(in super::super) price: Amount,
+    pub(in super::super) quantity: Amount,
+    pub(in super::super) total: Amount,
+}
+
+impl Order {
+    pub(in super::super) fn new(number: u64, app_id: AppId, draft: Draft, now: u64) -> Self {
+        Self {
+            number,
+            app_id,
+            draft,
+            created_at: now,
+            updated_at: now,
+            voided: false,
+            refunded_last: false,
+            transactions: Vec::new(),
+        }
+    }
+
+    /// The transactions in the order of their making.
+    pub(in super::super) fn transactions(&self) -> &[Transaction] {
+        &self.transactions
+    }
+
+    pub(in super::super) fn transaction(&self, uuid: Uuid) -> Option<&Transaction> {
+        self.transactions.iter().find(|transaction| transaction.uuid == uuid)
+    }
+
+    /// Payments that succeeded and were not voided, refunded ones included.
+    pub(in super::super) fn paid(&self) -> Amount {
+        self.transactions.iter().filter(|sale| sale.is_live_sale()).map(|sale| sale.amount).sum()
+    }
+
+    pub(in super::super) fn refunded(&self) -> Amount {
+        self.transactions.iter().filter(|refund| refund.is_refund()).map(|refund| refund.amount).sum()
+    }
+
+    /// What authorizations hold.
+    pub(in super::super) fn authorized(&self) -> Amount {
+        self.transactions.iter().filter(|hold| hold.is_live_authorization()).map(|hold| hold.amount).sum()
+    }
+
+    /// What is missing to the total. A refund does not make it payable again.
+    pub(in super::super) fn unpaid(&self) -> Amount {
+        (self.draft.total - self.paid()).or_zero()
+    }
+
+    /// The refunds of one payment.
+    pub(in super::super) fn refunded_of(&self, sale: Uuid) -> Amount {
+        let refunds = self.transactions.iter().filter(|refund| refund.original == Some(sale));
+        refunds.map(|refund| refund.amount).sum()
+    }
+
+    /// Voids an order of which nothing is paid or authorized. A pending payment fails.
+    pub(in super::super) fn void(&mut self) -> Result<Action, Denial> {
+        if !self.is_voidable() {
+            return Err(Denial::OrderNotVoidable(self.state(), self.correspondence_state()));
+        }
+        self.voided = true;
+        for transaction in &mut self.transactions {
+            if transaction.status == Status::Pending {
+                transaction.status = Status::Failed;
+            }
+        }
+        Ok(VOIDED)
+    }
+
+    /// Whether the order is created and nothing more.
+    pub(in super::super) fn is_voidable(&self) -> bool {
+        let moved =
+            |transaction: &Transaction| transaction.status == Status::Success && transaction.kind != Kind::Refund;
+        !self.voided && !self.transactions.iter().any(moved)
+    }
+}

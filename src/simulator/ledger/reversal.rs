@@ -1,0 +1,81 @@
+//! Voiding and refunding payments.
+
+use uuid::Uuid;
+
+use super::{Action, Amount, Denial, Kind, Order, REFUNDED, Status, TRANSACTION_VOIDED, Transaction};
+
+/// A refund to make.
+pub(in super::super) struct Refund {
+    /// Of the transaction that it becomes.
+    pub(in super::super) uuid: Uuid,
+    /// The payment to refund.
+    pub(in super::super) sale: Uuid,
+    pub(in super::super) amount: Amount,
+    pub(in super::super) note: Option<Box<str>>,
+    /// For how many seconds the same refund is taken for a repetition; zero for never.
+    pub(in super::super) window: u64,
+}
+
+impl Order {
+    /// Voids a payment or an authorization of which nothing is refunded.
+    pub(in super::super) fn void_transaction(&mut self, uuid: Uuid) -> Result<Action, Denial> {
+        let transaction = self.transaction(uuid).ok_or(Denial::NoTransaction)?;
+        if transaction.kind == Kind::Refund || transaction.status != Status::Success || transaction.voided {
+            return Err(Denial::TransactionNotVoidable(standing(transaction)));
+        }
+        if self.refunded_of(uuid).is_positive() {
+            return Err(Denial::TransactionNotVoidable("partly or wholly refunded"));
+        }
+        for transaction in &mut self.transactions {
+            transaction.voided |= transaction.uuid == uuid;
+        }
+        self.refunded_last = false;
+        Ok(TRANSACTION_VOIDED)
+    }
+
+    /// Refunds a part of a payment, at most what of it is not refunded yet.
+    pub(in super::super) fn refund(&mut self, refund: Refund, now: u64) -> Result<Action, Denial> {
+        let sale = self.transaction(refund.sale).ok_or(Denial::NoTransaction)?;
+        if !sale.is_live_sale() {
+            return Err(Denial::TransactionNotRefundable(standing(sale)));
+        }
+        let rest = sale.amount - self.refunded_of(sale.uuid);
+        let repeats = |other: &Transaction| {
+            other.original == Some(refund.sale)
+                && other.amount == refund.amount
+                && now.saturating_sub(other.created_at) < refund.window
+        };
+        if self.transactions.iter().any(repeats) {
+            return Err(Denial::RefundRepeated);
+        }
+        if refund.amount > rest {
+            return Err(Denial::RefundAboveRest(rest));
+        }
+        let refund = Transaction {
+            uuid: refund.uuid,
+            kind: Kind::Refund,
+            status: Status::Success,
+            voided: false,
+            amount: refund.amount,
+            method: sale.method,
+            original: Some(sale.uuid),
+            note: refund.note,
+            created_at: now,
+        };
+        self.transactions.push(refund);
+        self.refunded_last = true;
+        Ok(REFUNDED)
+    }
+}
+
+/// What a transaction is that is not a live payment, for the message.
+fn standing(transaction: &Transaction) -> &'static str {
+    match (transaction.kind, transaction.status, transaction.voided) {
+        (Kind::Refund, ..) => "a refund",
+        (_, Status::Pending, _) => "pending",
+        (_, Status::Failed, _) => "failed",
+        (.., true) => "voided",
+        (Kind::Authorization, ..) => "an authorization",
+        (Kind::Sale, ..) => "a payment",
+    }
+}

@@ -1,0 +1,149 @@
+//! One movement of money within an order.
+
+use uuid::Uuid;
+
+use super::Amount;
+
+/// A payment, an authorization or a refund. No `Debug`: `note` is the merchant's.
+#[derive(Clone)]
+pub(in super::super) struct Transaction {
+    pub(in super::super) uuid: Uuid,
+    pub(in super::super) kind: Kind,
+    pub(in super::super) status: Status,
+    /// Whether a payment that succeeded was voided afterwards.
+    pub(in super::super) voided: bool,
+    pub(in super::super) amount: Amount,
+    pub(in super::super) method: Method,
+    /// Of a refund: the payment it refunds.
+    pub(in super::super) original: Option<Uuid>,
+    pub(in super::super) note: Option<Box<str>>,
+    /// Seconds since 1970.
+    pub(in super::super) created_at: u64,
+}
+
+impl Transaction {
+    /// A payment whose money is there: it succeeded and was not voided.
+    pub(in super::super) fn is_live_sale(&self) -> bool {
+        self.is_live() && self.kind == Kind::Sale
+    }
+
+    /// An authorization that holds money.
+    pub(in super::super) fn is_live_authorization(&self) -> bool {
+        self.is_live() && self.kind == Kind::Authorization
+    }
+
+    pub(in super::super) fn is_refund(&self) -> bool {
+        self.kind == Kind::Refund
+    }
+
+    fn is_live(&self) -> bool {
+        self.status == Status::Success && !self.voided
+    }
+}
+
+/// Wonder's `type`. It has `Capture` too, whose call is not documented.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum Kind {
+    Sale,
+    Authorization,
+    Refund,
+}
+
+impl Kind {
+    pub(in super::super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Sale => "Sales",
+            Self::Authorization => "Authorization",
+            Self::Refund => "Refund",
+        }
+    }
+}
+
+/// How far a transaction is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum Status {
+    Pending,
+    Success,
+    Failed,
+}
+
+/// What a payment attempt comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum Outcome {
+    Success,
+    Failure,
+    Pending,
+}
+
+impl Outcome {
+    pub(in super::super) const NAMES: &'static str = "success, failure, pending";
+
+    pub(in super::super) fn parse(text: &str) -> Option<Self> {
+        match text {
+            "success" => Some(Self::Success),
+            "failure" => Some(Self::Failure),
+            "pending" => Some(Self::Pending),
+            _ => None,
+        }
+    }
+
+    pub(super) fn status(self) -> Status {
+        match self {
+            Self::Success => Status::Success,
+            Self::Failure => Status::Failed,
+            Self::Pending => Status::Pending,
+        }
+    }
+}
+
+/// Wonder's `payment_method` (`deploy/docs/wonder.md` §5.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum Method {
+    CreditCard,
+    ApplePay,
+    UnionPayWallet,
+    WeChat,
+    AlipayHk,
+    Alipay,
+    Fps,
+    Octopus,
+    PayMe,
+}
+
+impl Method {
+    pub(in super::super) const ALL: [Self; 9] = [
+        Self::CreditCard,
+        Self::ApplePay,
+        Self::UnionPayWallet,
+        Self::WeChat,
+        Self::AlipayHk,
+        Self::Alipay,
+        Self::Fps,
+        Self::Octopus,
+        Self::PayMe,
+    ];
+    pub(in super::super) const NAMES: &'static str =
+        "credit_card, card, apple_pay, unionpay_wallet, wechat, alipay_hk, alipay, fps, octopus, payme";
+
+    /// Reads a method; `card` is short for `credit_card`.
+    pub(in super::super) fn parse(text: &str) -> Option<Self> {
+        if text == "card" {
+            return Some(Self::CreditCard);
+        }
+        Self::ALL.into_iter().find(|method| method.as_str() == text)
+    }
+
+    pub(in super::super) fn as_str(self) -> &'static str {
+        match self {
+            Self::CreditCard => "credit_card",
+            Self::ApplePay => "apple_pay",
+            Self::UnionPayWallet => "unionpay_wallet",
+            Self::WeChat => "wechat",
+            Self::AlipayHk => "alipay_hk",
+            Self::Alipay => "alipay",
+            Self::Fps => "fps",
+            Self::Octopus => "octopus",
+            Self::PayMe => "payme",
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! The calls that move money without an order's page (`deploy/docs/wonder.md` §5.5): direct payments, transactions, and the
+//! simulator's own call that pays an order.
+
+pub(super) mod open;
+pub(super) mod pay;
+
+use std::sync::Arc;
+
+use axum::{Extension, extract::State};
+use bytes::Bytes;
+use serde_json::json;
+
+use super::{
+    Wonder,
+    envelope::Answer,
+    fields::{Fields, json},
+    orders,
+    path::parse_uuid,
+    refusal::Refusal,
+};
+use crate::signing::AppId;
+
+/// `POST transactions/void`: voids a payment or an authorization of which nothing is refunded.
+pub(super) async fn void(
+    State(wonder): State<Arc<Wonder>>,
+    Extension(app_id): Extension<AppId>,
+    body: Bytes,
+) -> Result<Answer, Refusal> {
+    let body = json(&body)?;
+    let names = orders::read_names(&Fields::of(&body)?)?;
+    let uuid = names.transaction.ok_or_else(|| Refusal::FieldMissing("transaction.uuid".to_owned()))?;
+    let mut store = wonder.store();
+    let number = store.orders.find(&app_id, names)?.number;
+    let uuid = parse_uuid(uuid).ok_or(Refusal::NoTransaction)?;
+    let order = store.orders.change(number, wonder.now(), |order| order.void_transaction(uuid).map(Some))?;
+    Ok(orders::answer(order))
+}
+
+/// `POST transactions/check`: the state of a transaction.
+pub(super) async fn check(
+    State(wonder): State<Arc<Wonder>>,
+    Extension(app_id): Extension<AppId>,
+    body: Bytes,
+) -> Result<Answer, Refusal> {
+    let body = json(&body)?;
+    let names = orders::read_names(&Fields::of(&body)?)?;
+    let uuid = names.transaction.ok_or_else(|| Refusal::FieldMissing("transaction.uuid".to_owned()))?;
+    let store = wonder.store();
+    let order = store.orders.find(&app_id, names)?;
+    let transaction = parse_uuid(uuid).and_then(|uuid| order.transaction(uuid)).ok_or(Refusal::NoTransaction)?;
+    Ok(Answer::new(json!({ "transaction": order.transaction_view(transaction) })))
+}

@@ -1,0 +1,217 @@
+//! Orders: how they are found, changed and evicted.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use super::{
+    super::{
+        ledger::{Action, CREATED, Denial, Draft, Order},
+        path::parse_uuid,
+        refusal::{Refusal, Rule},
+    },
+    Event,
+};
+use crate::signing::AppId;
+
+/// The first digits of order numbers, and how many orders there can be before the next digit changes.
+const NUMBERS: u64 = 93_000_000_000;
+const SPREAD: u64 = 900_000_000;
+
+/// All orders, with the ways to find them.
+pub(in super::super) struct Orders {
+    capacity: usize,
+    /// By number, which is the order of their making.
+    rows: BTreeMap<u64, Box<Order>>,
+    /// The last of several with the same reference number is the newest.
+    by_reference: BTreeSet<(AppId, Arc<str>, u64)>,
+    by_transaction: HashMap<Uuid, u64>,
+    finished: BTreeSet<u64>,
+    /// When unpaid orders become void, in seconds since 1970.
+    due: BTreeSet<(u64, u64)>,
+    next: u64,
+    has_evicted: bool,
+    events: mpsc::Sender<Event>,
+}
+
+/// What names an order in a body: any of these, alone or together.
+#[derive(Clone, Copy, Default)]
+pub(in super::super) struct Names<'a> {
+    pub(in super::super) number: Option<&'a str>,
+    pub(in super::super) reference_number: Option<&'a str>,
+    pub(in super::super) transaction: Option<&'a str>,
+}
+
+impl Orders {
+    pub(super) fn new(capacity: usize, events: mpsc::Sender<Event>) -> Self {
+        Self {
+            capacity,
+            rows: BTreeMap::new(),
+            by_reference: BTreeSet::new(),
+            by_transaction: HashMap::new(),
+            finished: BTreeSet::new(),
+            due: BTreeSet::new(),
+            // A restarted simulator gives no number of its predecessor again, which a merchant's database may still have.
+            next: NUMBERS + rand::random::<u64>() % SPREAD,
+            has_evicted: false,
+            events,
+        }
+    }
+
+    /// Creates an order, with what `change` does to it at once; when that is denied, nothing is created. The oldest finished order makes
+    /// room for it.
+    pub(in super::super) fn create(
+        &mut self,
+        app_id: &AppId,
+        draft: Draft,
+        now: u64,
+        change: impl FnOnce(&mut Order) -> Result<Option<Action>, Denial>,
+    ) -> Result<&Order, Refusal> {
+        let number = self.next;
+        let order = Order::new(number, app_id.clone(), draft, now);
+        let mut changed = order.clone();
+        let action = change(&mut changed)?;
+        if self.rows.len() >= self.capacity {
+            self.evict()?;
+        }
+        self.next += 1;
+        self.by_reference.insert((app_id.clone(), Arc::clone(&order.draft.reference_number), number));
+        if let Some(date) = order.draft.due_date {
+            self.due.insert((date.end(), number));
+        }
+        self.report(&order, CREATED);
+        self.rows.insert(number, Box::new(order));
+        Ok(self.change(number, now, |order| {
+            *order = changed;
+            Ok(action)
+        })?)
+    }
+
+    fn evict(&mut self) -> Result<(), Refusal> {
+        let number = self.finished.pop_first().ok_or(Refusal::Full(self.capacity))?;
+        if let Some(order) = self.rows.remove(&number) {
+            self.by_reference.remove(&(order.app_id.clone(), Arc::clone(&order.draft.reference_number), number));
+            for transaction in order.transactions() {
+                self.by_transaction.remove(&transaction.uuid);
+            }
+            if let Some(date) = order.draft.due_date {
+                self.due.remove(&(date.end(), number));
+            }
+        }
+        if !self.has_evicted {
+            self.has_evicted = true;
+            tracing::warn!(
+                capacity = self.capacity,
+                "the simulator is full; each new order evicts the oldest finished one from now on"
+            );
+        }
+        Ok(())
+    }
+
+    /// Changes an order by a function that changes it wholly or not at all, and reports what it did.
+    pub(in super::super) fn change(
+        &mut self,
+        number: u64,
+        now: u64,
+        change: impl FnOnce(&mut Order) -> Result<Option<Action>, Denial>,
+    ) -> Result<&Order, Denial> {
+        let Some(mut order) = self.rows.remove(&number) else { return Err(Denial::NoTransaction) };
+        let changed = change(&mut order);
+        if changed.is_ok() {
+            order.updated_at = now;
+            for transaction in order.transactions() {
+                self.by_transaction.insert(transaction.uuid, number);
+            }
+            if order.is_finished() {
+                self.finished.insert(number);
+            } else {
+                self.finished.remove(&number);
+            }
+        }
+        if let Ok(Some(action)) = changed {
+            self.report(&order, action);
+        }
+        let order = self.rows.entry(number).or_insert(order);
+        changed.map(|_| &**order)
+    }
+
+    /// Voids the unpaid orders whose due date is over.
+    pub(in super::super) fn void_overdue(&mut self, now: u64) {
+        while let Some((end, number)) = self.due.first().copied().filter(|(end, _)| *end <= now) {
+            self.due.remove(&(end, number));
+            // An order with a payment stays as it is.
+            let _ = self.change(number, now, |order| order.void().map(Some));
+        }
+    }
+
+    /// The order with this number, whoever created it.
+    pub(in super::super) fn by_number(&self, number: &str) -> Result<&Order, Refusal> {
+        let canonical = number.parse().ok().filter(|parsed: &u64| parsed.to_string() == number);
+        canonical.and_then(|number| self.rows.get(&number)).map(|order| &**order).ok_or(Refusal::NoOrder)
+    }
+
+    /// The order of an AppID that all of `names` belong to.
+    pub(in super::super) fn find(&self, app_id: &AppId, names: Names<'_>) -> Result<&Order, Refusal> {
+        let own = |order: &&Order| order.app_id == *app_id;
+        let by_number =
+            names.number.map(|number| self.by_number(number).ok().filter(own).ok_or(Refusal::NoOrder)).transpose()?;
+        let by_transaction = names.transaction.map(|uuid| self.by_transaction(app_id, uuid)).transpose()?;
+        if let (Some(order), Some(other)) = (by_number, by_transaction)
+            && order.number != other.number
+        {
+            return Err(Refusal::FieldValue("transaction.uuid".to_owned(), Rule::SameOrder));
+        }
+        match (by_number.or(by_transaction), names.reference_number) {
+            (Some(order), Some(reference)) if *order.draft.reference_number != *reference => {
+                // A reference number that exists nowhere is as unknown as it would be alone.
+                self.by_reference(app_id, reference)?;
+                Err(Refusal::FieldValue("order.reference_number".to_owned(), Rule::SameOrder))
+            }
+            (Some(order), _) => Ok(order),
+            (None, Some(reference)) => self.by_reference(app_id, reference),
+            (None, None) => {
+                let names = "order.reference_number, order.number or transaction.uuid";
+                Err(Refusal::FieldMissing(names.to_owned()))
+            }
+        }
+    }
+
+    /// The newest order with this reference number.
+    pub(in super::super) fn by_reference(&self, app_id: &AppId, reference: &str) -> Result<&Order, Refusal> {
+        let key = |number| (app_id.clone(), Arc::from(reference), number);
+        let found = self.by_reference.range(key(0)..=key(u64::MAX)).next_back();
+        found.and_then(|(.., number)| self.rows.get(number)).map(|order| &**order).ok_or(Refusal::NoOrder)
+    }
+
+    fn by_transaction(&self, app_id: &AppId, uuid: &str) -> Result<&Order, Refusal> {
+        let number = parse_uuid(uuid).and_then(|uuid| self.by_transaction.get(&uuid));
+        let order = number.and_then(|number| self.rows.get(number)).map(|order| &**order);
+        order.filter(|order| order.app_id == *app_id).ok_or(Refusal::NoTransaction)
+    }
+
+    /// Whether any order has a transaction with this uuid.
+    pub(in super::super) fn has_transaction(&self, uuid: Uuid) -> bool {
+        self.by_transaction.contains_key(&uuid)
+    }
+
+    /// All orders of an AppID, the oldest first.
+    pub(in super::super) fn of(&self, app_id: &AppId) -> impl Iterator<Item = &Order> {
+        self.rows.values().map(|order| &**order).filter(move |order| order.app_id == *app_id)
+    }
+
+    fn report(&self, order: &Order, action: Action) {
+        let event = Event {
+            app_id: order.app_id.clone(),
+            action,
+            order: order.view(),
+            callback_url: order.draft.callback_url.as_deref().map(str::to_owned),
+        };
+        if let Err(mpsc::error::TrySendError::Full(_)) = self.events.try_send(event) {
+            tracing::warn!(action, "webhook dropped, because too many wait for delivery");
+        }
+    }
+}
