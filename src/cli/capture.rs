@@ -90,6 +90,11 @@ impl Capture {
         has("content-length") || has("transfer-encoding")
     }
 
+    /// Every header, its name in lower case.
+    pub(super) fn headers_as_sent(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.headers.iter().map(|(name, value)| (&name[..], &value[..]))
+    }
+
     /// The value of a header; none if the header is absent, an error if it occurs more than once.
     pub(super) fn header(&self, name: &str) -> Result<Option<&str>> {
         let mut values = self.headers.iter().filter(|(other, _)| other == name).map(|(_, value)| value.as_str());

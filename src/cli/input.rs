@@ -57,9 +57,14 @@ pub(super) fn whole(option: &str, path: &Path) -> Result<Vec<u8>, Failure> {
 
 /// Reads the key that `option` names.
 pub(super) fn key<K>(option: &str, path: &Path, read: fn(&[u8]) -> Result<K, KeyError>) -> Result<K, Failure> {
-    let failure = |reason: &dyn std::fmt::Display| Failure::usage(anyhow!("{option} {}: {reason}", path.display()));
-    let text: Zeroizing<Vec<u8>> = files::read(path, KEY_FILE_CAP).map_err(|reason| failure(&reason))?.bytes;
-    read(&text).map_err(|reason| failure(&reason))
+    read(&key_text(option, path)?).map_err(|reason| Failure::usage(anyhow!("{option} {}: {reason}", path.display())))
+}
+
+/// The text of the key file that `option` names.
+pub(super) fn key_text(option: &str, path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let content = files::read(path, KEY_FILE_CAP);
+    let content = content.map_err(|reason| Failure::usage(anyhow!("{option} {}: {reason}", path.display())))?;
+    Ok(content.bytes)
 }
 
 /// The time on this machine.

@@ -1,9 +1,12 @@
 //! `verify`: checks a signature and, if it is wrong, names the mistake that explains it.
 
+mod webhook;
+
 use std::{io::Write, path::PathBuf};
 
 use anyhow::{Context as _, anyhow};
 
+use self::webhook::WebhookArgs;
 use super::{
     Failure, Outcome,
     capture::Capture,
@@ -23,9 +26,14 @@ use crate::signing::{
     after_help = "The request comes from options, from a file with header lines, or from a file with the whole request as it was \
 sent. An option overrides a file.
 
+With --webhook, the request is one that Wonder sent and the key is the webhook public key. The command then searches for changes that a
+proxy or a framework made to target and body.
+
 The exit code is 0 if signature, request time and AppID are right, 1 if one of them is wrong, 64 if a file cannot be read.
 
 Example:
+  wonder-signer verify --webhook --public-key-file webhook_key.pem --request-file captured.http \\
+    --callback-url 'https://shop.example/hooks/wonder?src=w' --request-key-file private_key.pem
   wonder-signer verify --public-key-file public_key.pem --request-file captured.http
   wonder-signer verify --public-key-file public_key.pem --headers-file headers.txt \\
     --method POST --target /svc/payment/api/v1/openapi/echo --body-file body.json --ignore-time
@@ -74,6 +82,8 @@ pub(super) struct VerifyArgs {
     /// Do not check the request time.
     #[arg(long)]
     ignore_time: bool,
+    #[command(flatten)]
+    webhook: WebhookArgs,
 }
 
 /// The request to verify.
@@ -89,6 +99,9 @@ struct Asked {
 
 impl VerifyArgs {
     pub(super) fn run(mut self, out: &mut dyn Write) -> Outcome {
+        if self.webhook.webhook {
+            return self.run_webhook(out);
+        }
         let key = input::key("--public-key-file", &self.public_key_file, VerifyingKey::read)?;
         let asked = self.asked()?;
         // A malformed header is a failed check (1), not bad usage (64).
@@ -150,21 +163,32 @@ impl VerifyArgs {
         (!self.ignore_time && clock != Clock::Right).then(|| format!("{clock}{remedy}"))
     }
 
+    /// What the file with the request, or with its header lines, holds; nothing without one.
+    fn captured(&self) -> Result<Capture, Failure> {
+        let (option, path, read) = match (&self.request_file, &self.headers_file) {
+            (Some(path), _) => ("--request-file", path, Capture::request as fn(&[u8]) -> anyhow::Result<Capture>),
+            (None, Some(path)) => ("--headers-file", path, Capture::headers as _),
+            (None, None) => return Ok(Capture::default()),
+        };
+        let bytes = input::whole(option, path)?;
+        read(&bytes).with_context(|| format!("{option} {}", path.display())).map_err(Failure::usage)
+    }
+
+    /// The body: that of `--body-file`, else the captured one.
+    fn body(&self, captured: Option<Vec<u8>>, is_announced: bool) -> Result<Vec<u8>, Failure> {
+        match (&self.body_file, captured) {
+            (Some(path), _) => input::whole("--body-file", path),
+            (None, None) if is_announced => Err(Failure::usage(anyhow!(
+                "usage: --body-file is missing; the head announces a body, which this file does not contain"
+            ))),
+            (None, captured) => Ok(captured.unwrap_or_default()),
+        }
+    }
+
     /// Builds the request: options first, then files.
     fn asked(&mut self) -> Result<Asked, Failure> {
-        let capture = match (&self.request_file, &self.headers_file) {
-            (Some(path), _) => Some(("--request-file", path, Capture::request as fn(&[u8]) -> anyhow::Result<Capture>)),
-            (None, Some(path)) => Some(("--headers-file", path, Capture::headers as _)),
-            (None, None) => None,
-        };
-        let from_file = capture.is_some();
-        let mut capture = match capture {
-            Some((option, path, read)) => {
-                let bytes = input::whole(option, path)?;
-                read(&bytes).with_context(|| format!("{option} {}", path.display())).map_err(Failure::usage)?
-            }
-            None => Capture::default(),
-        };
+        let from_file = self.request_file.is_some() || self.headers_file.is_some();
+        let mut capture = self.captured()?;
         let header = |given: Option<String>, name: &'static str, option: &str| match (
             given,
             capture.header(name).map_err(|reason| Failure::no(anyhow!("signature is not right: {reason}")))?,
@@ -181,15 +205,7 @@ impl VerifyArgs {
         let signature = header(self.signature.take(), "signature", "--signature")?;
         let host = self.host.take().or_else(|| capture.header("host").ok().flatten().map(str::to_owned));
         let (method, target) = capture.line.take().unzip();
-        let body = match &self.body_file {
-            Some(path) => input::whole("--body-file", path)?,
-            None if capture.body.is_none() && capture.announces_body() => {
-                let reason =
-                    "usage: --body-file is missing; the head announces a body, which this file does not contain";
-                return Err(Failure::usage(anyhow!(reason)));
-            }
-            None => capture.body.take().unwrap_or_default(),
-        };
+        let body = self.body(capture.body.take(), capture.announces_body())?;
         Ok(Asked {
             method: self.method.take().or(method).ok_or_else(|| missing("--method"))?,
             target: self.target.take().or(target).ok_or_else(|| missing("--target"))?,

@@ -11,6 +11,7 @@ mod output;
 mod sign;
 mod usage;
 mod verify;
+mod verify_webhook;
 mod wait;
 
 use std::{

@@ -154,6 +154,58 @@ mistakes! {
     LineEndAfterTarget: "a line feed was signed after the target though there is no body", "end with the target";
 }
 
+/// The part of a request that a mistake is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The body.
+    Body,
+    /// The request target.
+    Target,
+    /// Key, signature, method, time or a step of the scheme.
+    Other,
+}
+
+impl Mistake {
+    /// The part of the request that it is about.
+    #[must_use]
+    pub fn part(self) -> Part {
+        match self {
+            Self::BodyLeftOut
+            | Self::BlankBodyLeftOut
+            | Self::BodyInvented
+            | Self::BodyTrimmed
+            | Self::LineEndAdded
+            | Self::LineEndLeftOut
+            | Self::LineEndsToLf
+            | Self::LineEndsToCrlf
+            | Self::ByteOrderMark
+            | Self::JsonCompact
+            | Self::JsonSpaced
+            | Self::JsonSlashes
+            | Self::JsonEscapes
+            | Self::JsonNumbers
+            | Self::JsonSorted
+            | Self::BodyBase64
+            | Self::BodyHash => Part::Body,
+            Self::QueryLeftOut
+            | Self::QueryAndAnother
+            | Self::QueryMark
+            | Self::TrailingSlash
+            | Self::TargetDecoded
+            | Self::TargetEncoded
+            | Self::TargetEncodedTwice
+            | Self::TargetSentEncodedTwice
+            | Self::PlusForSpace
+            | Self::EscapeCase
+            | Self::TargetNormalised
+            | Self::QuerySorted
+            | Self::FullUrl
+            | Self::PathPrefix => Part::Target,
+            _ => Part::Other,
+        }
+    }
+}
+
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -22,7 +22,7 @@ mod spelling;
 mod target;
 
 pub use clock::Clock;
-pub use mistake::Mistake;
+pub use mistake::{Mistake, Part};
 
 use std::cell::Cell;
 

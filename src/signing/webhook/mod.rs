@@ -27,8 +27,10 @@
 //! # Layout
 //!
 //! * `refusal`: every reason to refuse a delivery, with its stable name and its likely cause.
+//! * `explanation`: what usually happened to a delivery whose signature does not match.
 //! * `key`: the webhook public key, in every encoding that the portal and environment variables give it.
 
+mod explanation;
 mod key;
 mod refusal;
 
@@ -36,6 +38,7 @@ use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
+pub use explanation::{Candidate, Difference, Explanation, explain};
 pub use key::{WebhookKeyError, public_key};
 pub use refusal::Refusal;
 
@@ -173,7 +176,7 @@ pub fn verify<'a, B: AsRef<[u8]>>(
         drop(keys);
         return Err(Refusal::AppIdUnknown { only_case });
     }
-    window.check(stamp.request_time, now).map_err(|outside| Refusal::outside(outside, stamp.request_time, now))?;
+    Refusal::of_time(window, stamp.request_time, now)?;
 
     if headers.has_content_encoding() {
         return Err(Refusal::ContentEncoding);

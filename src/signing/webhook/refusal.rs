@@ -7,7 +7,7 @@ use crate::signing::{
     credential::CredentialError,
     diagnosis::clock::{Clock, Offset},
     headers::{Fault, Header, HeaderError},
-    window::OutsideWindow,
+    window::{OutsideWindow, Window},
 };
 
 /// Why a delivery is not what Wonder sent, or cannot be shown to be. It holds no value that the sender chose but times.
@@ -48,16 +48,20 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    pub(super) fn outside(outside: OutsideWindow, request_time: RequestTime, now: RequestTime) -> Self {
+    /// Checks the request time of a delivery alone.
+    ///
+    /// # Errors
+    /// One of the three refusals of a time.
+    pub fn of_time(window: Window, request_time: RequestTime, now: RequestTime) -> Result<(), Self> {
         let offset = match Clock::judge(request_time, now) {
             Clock::LocalTime(offset) => Some(offset),
             _ => None,
         };
-        match (outside, offset) {
+        window.check(request_time, now).map_err(|outside| match (outside, offset) {
             (OutsideWindow::TooOld(seconds), offset) => Self::TimeTooOld { seconds, offset },
             (OutsideWindow::InFuture(_), Some(offset)) => Self::TimeLocal(offset),
             (OutsideWindow::InFuture(seconds), None) => Self::TimeInFuture(seconds),
-        }
+        })
     }
 
     /// The stable name: a label of metrics, a field of log lines. Lower case with underscores.

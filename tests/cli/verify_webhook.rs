@@ -1,0 +1,305 @@
+//! What `verify --webhook` says of a captured delivery: right, or what happened to it on its way.
+
+use crate::{Desk, Ended, run};
+
+const APP_ID: &str = "1f0e5b52-6c0a-4a55-9a0e-2f6b8d0c7e11";
+const TIME: &str = "20260214094511";
+const ORDER: &[u8] = br#"{"number":"93000120417","reference_number":"INV-7781","state":"completed","note":"a/b"}"#;
+/// Wonder's webhook key.
+const WEBHOOK: &str = "rsa2048-pkcs1";
+/// The merchant's own request key.
+const REQUEST: &str = "rsa2048-pkcs8";
+
+/// A delivery as a merchant captured it.
+struct Captured {
+    desk: Desk,
+    line: String,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+impl Captured {
+    /// Signed by Wonder over `target` and `body`, and captured as it was sent.
+    fn signed(target: &str, body: &[u8]) -> Self {
+        Self::signed_by(WEBHOOK, target, body)
+    }
+
+    fn signed_by(key: &str, target: &str, body: &[u8]) -> Self {
+        let desk = Desk::new();
+        let key = desk.path(&format!("{key}.pem"));
+        let file = desk.write("signed", body);
+        let out = run(
+            &[
+                "sign",
+                "--app-id",
+                APP_ID,
+                "--private-key-file",
+                &key,
+                "--method",
+                "POST",
+                "--target",
+                target,
+                "--body-file",
+                &file,
+                "--request-time",
+                TIME,
+                "--format",
+                "text",
+            ],
+            b"",
+        )
+        .done();
+        let headers = out.lines().filter_map(|line| line.split_once(": "));
+        let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        Self { desk, line: format!("POST {target} HTTP/1.1"), headers, body: body.to_vec() }
+    }
+
+    fn target(mut self, target: &str) -> Self {
+        self.line = format!("POST {target} HTTP/1.1");
+        self
+    }
+
+    fn body(mut self, body: &str) -> Self {
+        self.body = body.as_bytes().to_vec();
+        self
+    }
+
+    fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.retain(|(other, _)| other != name);
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Verifies at the time of the signature, with `more` arguments.
+    fn verify(&self, more: &[&str]) -> Ended {
+        self.verify_at(TIME, more)
+    }
+
+    fn verify_at(&self, time: &str, more: &[&str]) -> Ended {
+        let headers = lines(&self.headers, "\r\n");
+        let head = format!("{}\r\nHost: shop.example\r\n{headers}\r\n", self.line);
+        let file = self.desk.write("captured.http", &[head.as_bytes(), &self.body].concat());
+        let key = self.desk.path(&format!("{WEBHOOK}.pub"));
+        let mut arguments = vec!["verify", "--webhook", "--request-file", &file];
+        if !more.contains(&"--public-key-file") {
+            arguments.extend(["--public-key-file", &key]);
+        }
+        arguments.extend(["--at", time]);
+        arguments.extend(more);
+        run(&arguments, b"")
+    }
+}
+
+fn lines(headers: &[(String, String)], end: &str) -> String {
+    headers.iter().fold(String::new(), |lines, (name, value)| lines + name + ": " + value + end)
+}
+
+const TARGET: &str = "verify path and query exactly as Wonder sent them; behind a proxy that rewrites them, webhook.original_target_header or \
+                      webhook.original_target_prefix restores them";
+const BODY: &str = "verify the bytes of the body as they arrive, before a JSON parser or a framework changes them";
+
+#[test]
+fn accepts_a_delivery_as_it_arrived() {
+    for target in ["/hooks/wonder?src=w", "/", "/?wc-api=wonder", "/hooks/caf%C3%A9?next=%2Fshop"] {
+        let out = Captured::signed(target, ORDER).verify(&["--app-id", APP_ID]).done();
+        assert_eq!(out, "signature is right (RSA 2048 bits, fingerprint 887bb68c)\n");
+    }
+}
+
+#[test]
+fn names_a_query_that_was_left_out() {
+    let captured = Captured::signed("/hooks/wonder?src=w", ORDER).target("/hooks/wonder");
+    let expected = |source: &str| {
+        format!(
+            "signature is not right: the query was left out of the target that arrived: Wonder signed the target of {source}; {TARGET}"
+        )
+    };
+    captured
+        .verify(&["--callback-url", "https://shop.example/hooks/wonder?src=w"])
+        .failed(1, &expected("--callback-url"));
+    captured.header("X-Original-URI", "/hooks/wonder?src=w").verify(&[]).failed(1, &expected("X-Original-URI"));
+}
+
+#[test]
+fn asks_for_the_callback_url_when_nothing_else_explains_a_mismatch() {
+    Captured::signed("/hooks/wonder?src=w", ORDER).target("/hooks/wonder").verify(&[]).failed(
+        1,
+        "signature is not right: the key is right, but Wonder signed another target or body: give the callback URL with \
+         --callback-url, and compare the body with the bytes that arrived",
+    );
+}
+
+#[test]
+fn names_a_path_that_was_rewritten() {
+    let stripped = Captured::signed("/payments/hooks/wonder?src=w", ORDER).target("/hooks/wonder?src=w");
+    let expected = |source: &str| {
+        format!(
+            "signature is not right: the path was rewritten on its way: Wonder signed the target of {source}; {TARGET}"
+        )
+    };
+    stripped
+        .verify(&["--callback-url", "https://shop.example/payments/hooks/wonder?src=w"])
+        .failed(1, &expected("--callback-url"));
+    stripped.header("X-Forwarded-Prefix", "/payments/").verify(&[]).failed(1, &expected("X-Forwarded-Prefix"));
+    Captured::signed("/hooks/wonder?src=w", ORDER).target("/api/v2/hooks/wonder?src=w").verify(&[]).failed(
+        1,
+        &format!("signature is not right: the path was rewritten on its way: a prefix was added to it; {TARGET}"),
+    );
+    Captured::signed("/hooks/caf%C3%A9", ORDER).target("/hooks/caf%c3%a9").verify(&[]).failed(
+        1,
+        &format!(
+            "signature is not right: the target was signed with percent escapes in another case (%2f, %2F); {TARGET}"
+        ),
+    );
+}
+
+#[test]
+fn names_a_query_that_was_added_or_changed() {
+    Captured::signed("/hooks/wonder", ORDER)
+        .target("/hooks/wonder?utm=1")
+        .verify(&[])
+        .failed(1, &format!("signature is not right: the target was signed without its query; {TARGET}"));
+    Captured::signed("/hooks/wonder?a=1", ORDER)
+        .target("/hooks/wonder?a=2")
+        .verify(&["--callback-url", "/hooks/wonder?a=1"])
+        .failed(
+            1,
+            &format!(
+                "signature is not right: the query of the target that arrived was changed: Wonder signed the target of --callback-url; {TARGET}"
+            ),
+        );
+}
+
+#[test]
+fn names_a_body_that_was_serialised_again() {
+    let order = String::from_utf8(ORDER.to_vec()).unwrap();
+    for (arrived, done) in [
+        (order.replace(':', ": ").replace(',', ", "), "the body was signed as compact JSON but sent in another form"),
+        (order.replace("a/b", "a\\/b"), "the body was signed as compact JSON but sent in another form"),
+        (format!("{order}\n"), "the body was signed without its last line end"),
+        (format!("\u{feff}{order}"), "body signed and body sent differ by a byte order mark"),
+    ] {
+        Captured::signed("/hooks/wonder", ORDER)
+            .body(&arrived)
+            .verify(&[])
+            .failed(1, &format!("signature is not right: the body was changed on its way ({done}); {BODY}"));
+    }
+}
+
+#[test]
+fn names_a_query_left_out_and_a_body_serialised_again_together() {
+    let order = String::from_utf8(ORDER.to_vec()).unwrap();
+    let captured =
+        Captured::signed("/hooks?a=1", ORDER).target("/hooks").body(&order.replace(':', ": ").replace(',', ", "));
+    captured.verify(&["--callback-url", "https://shop.example/hooks?a=1"]).failed_with(
+        1,
+        "signature is not right: Wonder signed the target of --callback-url, and also the body was changed on its way (the body was signed as compact JSON",
+    );
+}
+
+#[test]
+fn names_the_wrong_key_of_the_two() {
+    let captured = Captured::signed("/hooks/wonder", ORDER);
+    let [public, private] = ["pub", "pem"].map(|kind| captured.desk.path(&format!("{REQUEST}.{kind}")));
+    // The merchant's own public key, and nothing to know it by.
+    captured.verify(&["--public-key-file", &public]).failed(
+        1,
+        "signature is not right: another key made the signature: take the key that Wonder's portal shows as \"Webhook Public Key\", not \
+         the public half of your own request key, and the one of the same environment; otherwise the webhook is forged (checked with RSA \
+         2048 bits, fingerprint edb42c9f)",
+    );
+    for own in [&public, &private] {
+        captured.verify(&["--public-key-file", &public, "--request-key-file", own]).failed(
+            64,
+            &format!(
+                "--public-key-file {public}: is the public half of your own request key (fingerprint edb42c9f), which signs no webhook; \
+                 the webhook key is the one that Wonder's portal shows as \"Webhook Public Key\" when the AppID is created"
+            ),
+        );
+    }
+    captured.verify(&["--public-key-file", &private]).failed(
+        64,
+        &format!(
+            "--public-key-file {private}: is a private key, which no webhook is verified with; the webhook key is the one that \
+             Wonder's portal shows as \"Webhook Public Key\" when the AppID is created"
+        ),
+    );
+    let own_test = Captured::signed_by(REQUEST, "/hooks/wonder", ORDER);
+    own_test.verify(&["--request-key-file", &private]).failed_with(
+        1,
+        "signature is not right: your own request key made the signature (RSA 2048 bits, fingerprint edb42c9f), which signs no webhook",
+    );
+}
+
+#[test]
+fn names_local_time_and_a_retry_that_is_older_than_the_tolerance() {
+    let captured = Captured::signed("/hooks/wonder", ORDER);
+    captured.verify_at("20260215101511", &[]).done();
+    captured.verify_at("20260215101512", &[]).failed(
+        1,
+        "signature is right, but the request time is 88201 s in the past: a retry that is older than the tolerance, a replay of an old \
+         delivery, or a clock of this machine that is ahead",
+    );
+    captured.verify_at("20260214102512", &["--tolerance", "40m"]).failed_with(
+        1,
+        "signature is right, but the request time is 2401 s in the past: a retry that is older than the tolerance",
+    );
+    captured.verify_at("20260214014511", &[]).failed(
+        1,
+        "signature is right, but the request time is local time (UTC+08:00) in place of UTC: the sender signs local time in place of \
+         UTC, which Wonder does not",
+    );
+    captured
+        .verify_at("20260213094511", &[])
+        .failed_with(1, "signature is right, but the request time is 86400 s in the future");
+    let file = captured.desk.path("captured.http");
+    let key = captured.desk.path(&format!("{WEBHOOK}.pub"));
+    let arguments = ["verify", "--webhook", "--request-file", &file, "--public-key-file", &key, "--ignore-time"];
+    run(&arguments, b"").done();
+}
+
+#[test]
+fn names_a_header_and_a_credential_that_are_wrong() {
+    let captured = |name: &str, value: &str| Captured::signed("/hooks/wonder", ORDER).header(name, value).verify(&[]);
+    captured("Credential", &format!("{APP_ID}/{TIME}/Wonder-HMAC-SHA256")).failed_with(
+        1,
+        "signature is not right: the third part of the credential is Wonder-HMAC-SHA256, the mobile SDK's scheme",
+    );
+    captured("Nonce", "short").failed_with(1, "signature is not right: the nonce is not 16 characters");
+    captured("Signature", "").failed_with(1, "signature is not right: the Signature header is empty");
+    captured("content-encoding", "gzip").failed_with(1, "signature is not right: the body has a Content-Encoding");
+    let twice = Captured::signed("/hooks/wonder", ORDER).header("nonce", "B3k0vWn8ZsE1yQ7d");
+    twice.verify(&[]).failed_with(1, "signature is not right: the Nonce header is there more than once");
+    let other = Captured::signed("/hooks/wonder", ORDER);
+    other.verify(&["--app-id", "2f0e5b52-6c0a-4a55-9a0e-2f6b8d0c7e11"]).failed_with(
+        1,
+        "signature is not right: no accepted webhook key has the credential's AppID; the webhook belongs to another",
+    );
+    other.verify(&["--method", "GET"]).failed_with(1, "signature is not right: the method is not POST");
+}
+
+#[test]
+fn takes_header_and_body_files() {
+    let captured = Captured::signed("/hooks/wonder?src=w", ORDER);
+    let headers = lines(&captured.headers, "\n");
+    let headers = captured.desk.write("headers.txt", headers.as_bytes());
+    let (body, key) = (captured.desk.path("signed"), captured.desk.path(&format!("{WEBHOOK}.pub")));
+    let common = [
+        "verify",
+        "--webhook",
+        "--public-key-file",
+        &key,
+        "--headers-file",
+        &headers,
+        "--body-file",
+        &body,
+        "--at",
+        TIME,
+    ];
+    for more in [["--target", "/hooks/wonder?src=w"], ["--callback-url", "https://shop.example/hooks/wonder?src=w"]] {
+        run(&[&common[..], &more].concat(), b"").done();
+    }
+    run(&common, b"")
+        .failed(64, "usage: --target is missing; give it, a captured request with --request-file, or --callback-url");
+    run(&["verify", "--public-key-file", &key, "--callback-url", "/x"], b"").failed_with(64, "usage: ");
+}
