@@ -34,3 +34,4 @@ pub mod signing;
 #[cfg(feature = "simulator")]
 pub mod simulator;
 pub mod telemetry;
+pub mod webhook;

@@ -19,6 +19,7 @@ mod make;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod webhooks;
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -30,9 +31,12 @@ use self::{
     labels::{CodeClass, Label, Verb},
 };
 pub use self::{
-    labels::{Closed, Phase, Responder, Stripped},
+    labels::{
+        Closed, DuplicateStore, Phase, Responder, StoreOperation, Stripped, WebhookAction, WebhookOutcome, WebhookPhase,
+    },
     last::{Last, LastAnswer, Lasts},
     snapshot::{Distribution, Snapshot},
+    webhooks::Webhooks,
 };
 use crate::{contract::Sent, operations::Operation};
 
@@ -91,6 +95,17 @@ impl Metrics {
         let count = |name: &str| self.0.callers.with_label_values(&[name]);
         let listed = names.into_iter().map(|name| (name.to_owned(), count(name))).collect();
         CallerRequests { listed, other: count(OTHER_CALLER) }
+    }
+
+    /// The counts of a webhook listener that serves these credentials, at zero from now on. `reasons` is the closed set for
+    /// [`Webhooks::not_forwarded`].
+    #[must_use]
+    pub fn webhooks<'a>(
+        &self,
+        credentials: impl IntoIterator<Item = &'a str>,
+        reasons: impl IntoIterator<Item = &'static str>,
+    ) -> Webhooks {
+        Webhooks::new(&self.0, credentials, reasons)
     }
 
     /// A TLS handshake with a caller came to nothing.

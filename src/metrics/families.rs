@@ -3,10 +3,13 @@
 //! Handles are resolved here once, at the start, so that counting is an array index and an atomic addition, and so that every
 //! series is there at zero before anything happened. HELP texts say what to do with the number.
 
+mod webhooks;
+
 use std::sync::LazyLock;
 
 use prometheus::{Gauge, Histogram, IntCounter, IntCounterVec, IntGauge, Registry};
 
+use self::webhooks::WebhookFamilies;
 use super::{
     labels::{Closed, CodeClass, Label, Phase, Responder, Stripped, Verb},
     last::LastCells,
@@ -73,6 +76,7 @@ pub(super) struct Families {
     pub(super) keys: Table,
     pub(super) config: Table,
     pub(super) clock_skew: Gauge,
+    pub(super) webhooks: WebhookFamilies,
     /// Not a metric: times for the status page.
     pub(super) last: LastCells,
 }
@@ -283,6 +287,7 @@ impl Families {
                 "How far this host's clock is ahead of Wonder's, estimated from its Date header; 0 until the first answer. Wonder \
                  refuses requests more than 1800 s off: correct the host's clock long before.",
             ),
+            webhooks: WebhookFamilies::new(&make),
             registry: make.registry(),
             last: LastCells::new(reasons()),
         }

@@ -107,6 +107,90 @@ label! {
 }
 
 label! {
+    /// What a webhook claims to be about, in `X-Action` (label `action`).
+    pub WebhookAction {
+        /// `invoiced`, `unpaid`.
+        OrderCreated = "order.created",
+        /// In part or in full.
+        OrderPaid = "order.paid",
+        /// A payment was tried in vain.
+        OrderPaymentFailure = "order.payment_failure",
+        /// Nothing more is possible.
+        OrderVoided = "order.voided",
+        /// In part or in full.
+        OrderRefunded = "order.refunded",
+        /// In part or in full.
+        TransactionVoided = "transaction.voided",
+        /// None of these, or none at all: other modules of Wonder send webhooks too.
+        Other = "other",
+    }
+}
+
+impl WebhookAction {
+    /// The one that `text` names.
+    #[must_use]
+    pub fn of(text: &[u8]) -> Self {
+        Self::ALL.iter().copied().find(|action| action.as_str().as_bytes() == text).unwrap_or(Self::Other)
+    }
+}
+
+label! {
+    /// What became of a webhook (label `outcome`).
+    pub WebhookOutcome {
+        /// The application answered 2xx.
+        Acknowledged = "acknowledged",
+        /// The application had acknowledged an earlier copy.
+        Duplicate = "duplicate",
+        /// The application answered a 4xx that Wonder gets.
+        Refused = "refused",
+        /// The application answered what Wonder gets a 503 for.
+        Failed = "failed",
+        /// No answer of the application: no connection, or one that broke.
+        Unreachable = "unreachable",
+        /// No answer of the application in time.
+        Timeout = "timeout",
+        /// It was not shown to be Wonder's.
+        Rejected = "rejected",
+        /// A limit or a fault of this program.
+        Error = "error",
+    }
+}
+
+label! {
+    /// A part of a webhook's time (label `phase`).
+    pub WebhookPhase {
+        /// The checks, the signature's included.
+        Verify = "verify",
+        /// From the forwarded request to the application's answer.
+        Forward = "forward",
+        /// From the request head to the answer.
+        Total = "total",
+    }
+}
+
+label! {
+    /// What recognised a repeat (label `store`).
+    pub DuplicateStore {
+        /// The memory of this process.
+        Memory = "memory",
+        /// The store of all replicas.
+        Redis = "redis",
+    }
+}
+
+label! {
+    /// What the shared store was to do (label `operation`).
+    pub StoreOperation {
+        /// Before a webhook is forwarded.
+        Claim = "claim",
+        /// After the application acknowledged it.
+        Acknowledge = "acknowledge",
+        /// After the application did not.
+        Release = "release",
+    }
+}
+
+label! {
     /// The method of a request that is in no row of the catalogue (label `method`).
     pub(super) Verb {
         Get = "GET",

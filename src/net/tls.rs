@@ -45,6 +45,9 @@ pub enum TlsError {
     /// The origin is not a name that a certificate can be for.
     #[error("upstream.origin: {0:?} is not a host name or address")]
     Host(String),
+    /// Redis is not at a name that a certificate can be for.
+    #[error("webhook.redis.url: {0:?} is not a host name or address")]
+    RedisHost(String),
     /// The crypto provider does not support the protocol versions asked for.
     #[error("TLS")]
     Settings(#[from] rustls::Error),
@@ -80,15 +83,39 @@ pub(super) fn client(upstream: &config::Upstream) -> Result<(Arc<ClientConfig>, 
     Ok((Arc::new(config), server_name(&upstream.origin)?))
 }
 
+/// The settings of every handshake with Redis, and the name that its certificate must be for.
+pub(crate) fn redis_client(redis: &config::Redis) -> Result<(Arc<ClientConfig>, ServerName<'static>), TlsError> {
+    const KEY: &str = "webhook.redis.ca_file";
+    let mut roots = RootCertStore::empty();
+    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    if let Some(path) = &redis.ca_file {
+        add(&mut roots, KEY, path)?;
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_details(provider, Arc::new(Clock))
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let host = redis.url.host.to_string();
+    let name = ServerName::try_from(host.clone()).map_err(|_| TlsError::RedisHost(host))?;
+    Ok((Arc::new(config), name))
+}
+
+fn add(roots: &mut RootCertStore, key: &'static str, path: &Path) -> Result<(), TlsError> {
+    for certificate in certificates(key, path)? {
+        roots.add(certificate).map_err(|error| bad(key, path, error.to_string()))?;
+    }
+    Ok(())
+}
+
 fn trusted(upstream: &config::Upstream) -> Result<RootCertStore, TlsError> {
     const KEY: &str = "upstream.ca_file";
     let mut roots = RootCertStore::empty();
     if upstream.ca_file.is_none() || upstream.ca_mode == CaMode::Add {
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
-    let Some(path) = &upstream.ca_file else { return Ok(roots) };
-    for certificate in certificates(KEY, path)? {
-        roots.add(certificate).map_err(|error| bad(KEY, path, error.to_string()))?;
+    if let Some(path) = &upstream.ca_file {
+        add(&mut roots, KEY, path)?;
     }
     Ok(roots)
 }

@@ -1,0 +1,116 @@
+//! Which deliveries the application has acknowledged, so that a repeat of one gets 200 and is not forwarded again.
+//!
+//! A delivery is known by its [`Identity`]. Of several copies that arrive at the same time one is forwarded, and the others wait for its
+//! outcome. A delivery that the application did not acknowledge is forwarded when it is repeated.
+//!
+//! * `in_flight`: the copies that this process has in its hands; one at a time goes on.
+//! * `memory`: remembers the deliveries that this process has seen acknowledged, up to a number.
+//! * `redis`: remembers in Redis as well, for replicas that share an address. A replica claims a delivery before it forwards it.
+
+mod in_flight;
+mod memory;
+mod redis;
+
+use std::time::Duration;
+
+pub use self::redis::Connections;
+use self::{
+    in_flight::{InFlight, Only},
+    memory::Memory,
+};
+use crate::metrics::{DuplicateStore, StoreOperation, Webhooks};
+
+/// SHA-256 of credential, nonce and signature.
+pub(super) type Identity = [u8; 32];
+
+/// Remembers deliveries.
+pub(super) struct Duplicates {
+    in_flight: InFlight,
+    memory: Memory,
+    redis: Option<redis::Redis>,
+    metrics: Webhooks,
+}
+
+/// What is known of a copy.
+pub(super) enum Copy {
+    /// The application has acknowledged the delivery.
+    Acknowledged,
+    /// The delivery is to be forwarded.
+    First(Claim),
+}
+
+/// The right to forward a delivery. While it is held, no other copy is forwarded.
+pub(super) struct Claim {
+    only: Only,
+    token: Option<redis::Token>,
+}
+
+impl Duplicates {
+    /// In memory, up to `remember` deliveries.
+    pub(super) fn new(remember: usize, metrics: Webhooks) -> Self {
+        Self { in_flight: InFlight::default(), memory: Memory::new(remember), redis: None, metrics }
+    }
+
+    /// The same, in Redis too; an application may take as long as `forward`.
+    pub(super) fn shared(self, connections: Connections, limit: Duration, forward: Duration) -> Self {
+        Self { redis: Some(redis::Redis::new(connections, limit, forward)), ..self }
+    }
+
+    /// Waits until no other copy is being forwarded, and claims the delivery unless it was acknowledged.
+    pub(super) async fn claim(&self, identity: Identity) -> Copy {
+        let only = self.in_flight.only(identity).await;
+        if self.memory.contains(&identity) {
+            self.metrics.duplicate(DuplicateStore::Memory);
+            return Copy::Acknowledged;
+        }
+        let token = match &self.redis {
+            None => None,
+            Some(redis) => match redis.claim(&identity).await {
+                Ok(redis::Found::Acknowledged) => {
+                    self.metrics.duplicate(DuplicateStore::Redis);
+                    return Copy::Acknowledged;
+                }
+                Ok(redis::Found::Claimed(token)) => Some(token),
+                Err(error) => {
+                    self.store_failed(StoreOperation::Claim, &error);
+                    None
+                }
+            },
+        };
+        Copy::First(Claim { only, token })
+    }
+
+    /// The application has acknowledged the delivery. It is remembered until the second `until`; it is the second `now`.
+    pub(super) async fn acknowledge(&self, claim: Claim, until: u64, now: u64) {
+        let identity = claim.only.identity();
+        self.memory.add(identity, until, now);
+        if let Some(redis) = &self.redis {
+            let keep = Duration::from_secs(until.saturating_sub(now));
+            if let Err(error) = redis.acknowledge(identity, keep).await {
+                self.store_failed(StoreOperation::Acknowledge, &error);
+            }
+        }
+    }
+
+    /// The application has not acknowledged the delivery: the next copy is forwarded.
+    pub(super) async fn release(&self, claim: Claim) {
+        if let (Some(redis), Some(token)) = (&self.redis, &claim.token)
+            && let Err(error) = redis.release(token).await
+        {
+            self.store_failed(StoreOperation::Release, &error);
+        }
+        drop(claim);
+    }
+
+    fn store_failed(&self, operation: StoreOperation, error: &redis::Failure) {
+        self.metrics.store_failed(operation);
+        // Each webhook of an outage fails here; the first of a second is enough to log.
+        if !matches!(error, redis::Failure::Resting) {
+            tracing::warn!(
+                %error,
+                operation = operation.as_str(),
+                "Redis failed: webhooks are forwarded without it, and a repeat at another replica is forwarded again"
+            );
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Remembers deliveries in Redis, for replicas that share an address.
+//!
+//! A key stands for one delivery. Its value is a token of the replica that is forwarding it (`SET NX PX`), or `acknowledged`. A token
+//! expires a moment after the time in which the application must answer, so that a replica that ended in between loses nothing. The
+//! keys hold hashes alone, nothing of a webhook.
+//!
+//! When Redis fails, the caller forwards the delivery all the same: twice is better than never. After a failed connection Redis is left
+//! alone for a second, so that an outage costs each webhook nothing.
+
+mod connection;
+
+use std::time::Duration;
+
+use redis::{RedisError, aio::MultiplexedConnection, cmd};
+use tokio::time::{Instant, sleep, timeout};
+
+pub use self::connection::Connections;
+use super::Identity;
+
+const PREFIX: &str = "wonder-signer:webhook:";
+const ACKNOWLEDGED: &str = "acknowledged";
+/// How much longer than the application's time a claim lasts.
+const MARGIN: Duration = Duration::from_secs(5);
+/// How often a replica looks whether another one has finished.
+const POLL: Duration = Duration::from_millis(50);
+/// Deletes a key if it still has the value that was claimed with.
+const RELEASE: &str = "if redis.call('get',KEYS[1])==ARGV[1] then return redis.call('del',KEYS[1]) end return 0";
+
+/// The store.
+pub(super) struct Redis {
+    connections: Connections,
+    /// Of one command, connecting included.
+    limit: Duration,
+    /// How long a claim lasts.
+    claim: Duration,
+}
+
+/// What the store says of a delivery.
+pub(super) enum Found {
+    /// The application has acknowledged it.
+    Acknowledged,
+    /// It is this replica's to forward.
+    Claimed(Token),
+}
+
+/// This replica's claim of a delivery.
+pub(super) struct Token {
+    key: String,
+    value: String,
+}
+
+/// Why Redis did not do what it was to do.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error("cannot be connected to: {0}")]
+    Connection(std::io::Error),
+    #[error("{0}")]
+    Command(RedisError),
+    #[error("no answer within {0:?} (webhook.redis.timeout)")]
+    Late(Duration),
+    #[error("left alone for a moment after a failed connection")]
+    Resting,
+    #[error("another replica has claimed the delivery for longer than the application may take")]
+    Stuck,
+}
+
+impl Redis {
+    pub(super) fn new(connections: Connections, limit: Duration, forward: Duration) -> Self {
+        Self { connections, limit, claim: forward + MARGIN }
+    }
+
+    /// Claims a delivery, or waits for the replica that has.
+    pub(super) async fn claim(&self, identity: &Identity) -> Result<Found, Failure> {
+        let token = Token { key: key(identity), value: format!("{:032x}", rand::random::<u128>()) };
+        let patience = Instant::now() + self.claim;
+        let claim = u64::try_from(self.claim.as_millis()).unwrap_or(u64::MAX);
+        loop {
+            let set = async |mut redis: MultiplexedConnection| {
+                let mut set = cmd("SET");
+                set.arg(&token.key).arg(&token.value).arg("NX").arg("PX").arg(claim);
+                set.query_async::<Option<String>>(&mut redis).await
+            };
+            if self.run(set).await?.is_some() {
+                return Ok(Found::Claimed(token));
+            }
+            let get = async |mut redis: MultiplexedConnection| {
+                cmd("GET").arg(&token.key).query_async::<Option<String>>(&mut redis).await
+            };
+            match self.run(get).await? {
+                Some(value) if value == ACKNOWLEDGED => return Ok(Found::Acknowledged),
+                // The claim was set, and its confirmation was lost on the way.
+                Some(value) if value == token.value => return Ok(Found::Claimed(token)),
+                Some(_) if Instant::now() >= patience => return Err(Failure::Stuck),
+                Some(_) => sleep(POLL).await,
+                None => {}
+            }
+        }
+    }
+
+    /// Remembers for `keep` that a delivery was acknowledged.
+    pub(super) async fn acknowledge(&self, identity: &Identity, keep: Duration) -> Result<(), Failure> {
+        let keep = u64::try_from(keep.as_millis()).unwrap_or(u64::MAX).max(1);
+        let set = async |mut redis: MultiplexedConnection| {
+            cmd("SET").arg(key(identity)).arg(ACKNOWLEDGED).arg("PX").arg(keep).query_async::<()>(&mut redis).await
+        };
+        self.run(set).await
+    }
+
+    /// Gives up a claim, so that the next copy is forwarded without waiting for its end.
+    pub(super) async fn release(&self, token: &Token) -> Result<(), Failure> {
+        let release = async |mut redis: MultiplexedConnection| {
+            cmd("EVAL").arg(RELEASE).arg(1).arg(&token.key).arg(&token.value).query_async::<()>(&mut redis).await
+        };
+        self.run(release).await
+    }
+
+    /// One command, once. A command that failed on a connection of before, which Redis may have closed since, is repeated on a new one.
+    async fn run<T>(
+        &self,
+        command: impl AsyncFn(MultiplexedConnection) -> Result<T, RedisError>,
+    ) -> Result<T, Failure> {
+        let attempts = async {
+            let (connection, is_new) = self.connections.get().await?;
+            match command(connection).await {
+                Err(error) if error.is_connection_dropped() || error.is_io_error() => {
+                    self.connections.discard();
+                    if is_new {
+                        return Err(Failure::Command(error));
+                    }
+                    let (connection, _) = self.connections.get().await?;
+                    command(connection).await.map_err(Failure::Command)
+                }
+                done => done.map_err(Failure::Command),
+            }
+        };
+        timeout(self.limit, attempts).await.unwrap_or_else(|_| {
+            // A server that does not answer is no better than one that cannot be reached.
+            self.connections.rest();
+            Err(Failure::Late(self.limit))
+        })
+    }
+}
+
+fn key(identity: &Identity) -> String {
+    use std::fmt::Write as _;
+
+    identity.iter().fold(PREFIX.to_owned(), |mut key, byte| {
+        let _ = write!(key, "{byte:02x}");
+        key
+    })
+}

@@ -1,0 +1,69 @@
+//! Why a webhook is answered with 401 `webhook_rejected`. The sender gets one and the same text; the reason is for log and metric.
+
+use crate::signing::webhook::Refusal;
+
+/// A reason of the verifier, or one of this listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rejection {
+    /// The verifier refused it.
+    Unverified(Refusal),
+    /// Its source is not in `webhook.source_addresses`.
+    SourceAddress,
+    /// Its path is under none of `webhook.path_prefixes`.
+    Path,
+    /// It lacks the header of `webhook.original_target_header`.
+    OriginalTargetMissing,
+    /// It has that header more than once.
+    OriginalTargetRepeated,
+    /// What the rule for the original target gives is no path with an optional query.
+    OriginalTargetInvalid,
+}
+
+impl Rejection {
+    /// The name in log lines and in the metrics' label.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Unverified(refusal) => refusal.name(),
+            Self::SourceAddress => "source_address",
+            Self::Path => "path",
+            Self::OriginalTargetMissing => "original_target_missing",
+            Self::OriginalTargetRepeated => "original_target_repeated",
+            Self::OriginalTargetInvalid => "original_target_invalid",
+        }
+    }
+
+    /// Every name.
+    pub(super) fn names() -> Vec<&'static str> {
+        let own = [
+            Self::SourceAddress,
+            Self::Path,
+            Self::OriginalTargetMissing,
+            Self::OriginalTargetRepeated,
+            Self::OriginalTargetInvalid,
+        ];
+        Refusal::names().into_iter().chain(own.map(Self::name)).collect()
+    }
+
+    /// What most likely happened and what to do about it, for the log.
+    pub(super) fn likely_cause(self) -> &'static str {
+        match self {
+            Self::Unverified(refusal) => refusal.likely_cause(),
+            Self::SourceAddress => {
+                "it came from an address that is not in webhook.source_addresses; behind a proxy, name the proxy in \
+                 webhook.trusted_proxies"
+            }
+            Self::Path => {
+                "its path is under none of webhook.path_prefixes; compare them with the URL that Wonder was given"
+            }
+            Self::OriginalTargetMissing => {
+                "the reverse proxy does not set the header of webhook.original_target_header, or the sender bypassed the proxy"
+            }
+            Self::OriginalTargetRepeated => {
+                "the header of webhook.original_target_header is there more than once; have the reverse proxy replace the sender's own"
+            }
+            Self::OriginalTargetInvalid => {
+                "the original target is not a path with an optional query; have the reverse proxy send it as the request line had it"
+            }
+        }
+    }
+}
