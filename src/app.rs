@@ -32,7 +32,7 @@ use crate::{
         shutdown::Stage,
         tls::TlsError,
         tls_server::TlsServer,
-        upstream::{Upstream, UpstreamError},
+        upstream::{Destination, Upstream, UpstreamError},
     },
     policy::Policy,
     proxy::{self, Drain, Receipt, Rules},
@@ -133,7 +133,8 @@ impl App {
         let credentials = Arc::new(Store::load(&config.credentials, &Arc::new(permits))?);
         let reasons: Vec<&'static str> = Code::ALL.iter().map(|code| code.as_str()).collect();
         let metrics = Metrics::new(&reasons);
-        let upstream = Upstream::new(&config.upstream, &config.limits, &config.timeouts, metrics.clone())?;
+        let destination = Destination::new(&config.upstream, &config.limits, &config.timeouts);
+        let upstream = Upstream::new(&destination, metrics.clone())?;
         let tls = config.listen.tls.as_ref().map(|tls| TlsServer::load(tls, &metrics).map(Arc::new)).transpose()?;
         let mut listeners = Vec::new();
         let mut addresses = Vec::new();

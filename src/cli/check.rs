@@ -9,7 +9,10 @@ use crate::{
     config::{self, Config},
     credentials::{Permits, Store},
     metrics::Metrics,
-    net::{tls_server::TlsServer, upstream::Upstream},
+    net::{
+        tls_server::TlsServer,
+        upstream::{Destination, Upstream},
+    },
 };
 
 /// Loads configuration and keys as `run` would, and reports what is wrong with them
@@ -43,8 +46,8 @@ impl CheckArgs {
         config.require_credential().context("configuration").map_err(Failure::usage)?;
         let permits = Arc::new(Permits::new(1, config.timeouts.sign));
         let credentials = Store::load(&config.credentials, &permits).context("check").map_err(Failure::usage)?;
-        let upstream = Upstream::new(&config.upstream, &config.limits, &config.timeouts, Metrics::new(&[]));
-        let upstream = upstream.context("check").map_err(Failure::usage)?;
+        let destination = Destination::new(&config.upstream, &config.limits, &config.timeouts);
+        let upstream = Upstream::new(&destination, Metrics::new(&[])).context("check").map_err(Failure::usage)?;
         if let Some(tls) = &config.listen.tls {
             TlsServer::load(tls, &Metrics::new(&[])).context("check").map_err(Failure::usage)?;
         }

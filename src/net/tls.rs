@@ -1,9 +1,12 @@
-//! Whom we trust, who we are, and which TLS we speak with the origin. There is no way to turn verification off.
+//! TLS with the origin: trusted roots, our own certificate, versions. Verification cannot be turned off.
 
 pub(super) mod trouble;
 mod verifier;
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use rustls::{
     ClientConfig, RootCertStore,
@@ -16,7 +19,7 @@ use rustls::{
 use self::verifier::Verifier;
 use super::clock::Clock;
 use crate::{
-    config::{self, CaMode, HttpVersion, Origin, TlsVersion},
+    config::{self, CaMode, ClientCertificate, HttpVersion, Origin, TlsVersion},
     files,
 };
 
@@ -53,20 +56,37 @@ pub enum TlsError {
     Settings(#[from] rustls::Error),
 }
 
+/// Which certificates are accepted from an origin, and which one is shown to it.
+#[derive(Debug, Clone)]
+pub struct TlsSettings {
+    /// PEM file with root certificates.
+    pub ca_file: Option<PathBuf>,
+    /// Whether those of `ca_file` are added to the built-in root certificates, or replace them.
+    pub ca_mode: CaMode,
+    /// What is shown to an origin that requests a certificate.
+    pub client_certificate: Option<ClientCertificate>,
+    /// The oldest version spoken.
+    pub min_version: TlsVersion,
+}
+
 /// The settings of every handshake with the origin, and the name that its certificate must be for.
-pub(super) fn client(upstream: &config::Upstream) -> Result<(Arc<ClientConfig>, ServerName<'static>), TlsError> {
-    let versions: &[_] = match upstream.min_tls_version {
+pub(super) fn client(
+    settings: &TlsSettings,
+    http_version: HttpVersion,
+    origin: &Origin,
+) -> Result<(Arc<ClientConfig>, ServerName<'static>), TlsError> {
+    let versions: &[_] = match settings.min_version {
         TlsVersion::Tls12 => &[&rustls::version::TLS13, &rustls::version::TLS12],
         TlsVersion::Tls13 => &[&rustls::version::TLS13],
     };
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let verifier = Verifier::new(trusted(upstream)?, Arc::clone(&provider))?;
+    let verifier = Verifier::new(trusted(settings)?, Arc::clone(&provider))?;
     let builder = ClientConfig::builder_with_details(provider, Arc::new(Clock))
         .with_protocol_versions(versions)?
-        // So is called whatever is not rustls' own; ours adds words to its refusals.
+        // The name of every verifier that is not rustls' own. Ours adds advice to its errors.
         .dangerous()
         .with_custom_certificate_verifier(verifier);
-    let mut config = match &upstream.client_certificate {
+    let mut config = match &settings.client_certificate {
         None => builder.with_no_client_auth(),
         Some(ours) => {
             let chain = certificates("upstream.client_certificate_file", &ours.certificate_file)?;
@@ -75,12 +95,12 @@ pub(super) fn client(upstream: &config::Upstream) -> Result<(Arc<ClientConfig>, 
         }
     };
     let (http1, http2) = (b"http/1.1".to_vec(), b"h2".to_vec());
-    config.alpn_protocols = match upstream.http_version {
+    config.alpn_protocols = match http_version {
         HttpVersion::Auto => vec![http2, http1],
         HttpVersion::Http1 => vec![http1],
         HttpVersion::Http2 => vec![http2],
     };
-    Ok((Arc::new(config), server_name(&upstream.origin)?))
+    Ok((Arc::new(config), server_name(origin)?))
 }
 
 /// The settings of every handshake with Redis, and the name that its certificate must be for.
@@ -108,13 +128,13 @@ fn add(roots: &mut RootCertStore, key: &'static str, path: &Path) -> Result<(), 
     Ok(())
 }
 
-fn trusted(upstream: &config::Upstream) -> Result<RootCertStore, TlsError> {
+fn trusted(settings: &TlsSettings) -> Result<RootCertStore, TlsError> {
     const KEY: &str = "upstream.ca_file";
     let mut roots = RootCertStore::empty();
-    if upstream.ca_file.is_none() || upstream.ca_mode == CaMode::Add {
+    if settings.ca_file.is_none() || settings.ca_mode == CaMode::Add {
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
-    if let Some(path) = &upstream.ca_file {
+    if let Some(path) = &settings.ca_file {
         add(&mut roots, KEY, path)?;
     }
     Ok(roots)

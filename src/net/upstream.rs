@@ -5,6 +5,7 @@
 
 mod chunks;
 mod connection;
+mod destination;
 mod failure;
 mod http2;
 mod pool;
@@ -27,23 +28,17 @@ use tokio::time::Instant;
 
 pub use self::{
     chunks::Chunks,
+    destination::{Destination, PoolLimits},
     failure::SendError,
     streamed::{BodyError, Streamed},
 };
-use self::{
-    connection::Connection,
-    pool::{Limits, Pool},
-};
+use self::{connection::Connection, pool::Pool};
 use super::{
-    connect::{Connector, Deadlines, Tls},
+    connect::{Connector, Tls},
     egress::Egress,
     tls::{self, TlsError},
 };
-use crate::{
-    config::{HttpVersion, Timeouts},
-    contract::Sent,
-    metrics::Metrics,
-};
+use crate::{config::HttpVersion, contract::Sent, metrics::Metrics};
 
 /// A pool of connections to one origin.
 #[derive(Clone)]
@@ -67,37 +62,22 @@ pub enum UpstreamError {
 }
 
 impl Upstream {
-    /// Builds the client; connects when the first request comes.
-    pub fn new(
-        upstream: &crate::config::Upstream,
-        limits: &crate::config::Limits,
-        timeouts: &Timeouts,
-        metrics: Metrics,
-    ) -> Result<Self, UpstreamError> {
-        let origin = &upstream.origin;
-        let only_http2 = upstream.http_version == HttpVersion::Http2;
+    /// A client of `destination`. It connects when the first request comes.
+    pub fn new(destination: &Destination, metrics: Metrics) -> Result<Self, UpstreamError> {
+        let Destination { origin, tls, http_version, egress, deadlines, pool, response_head } = destination;
+        let only_http2 = *http_version == HttpVersion::Http2;
         let tls = if origin.scheme_is_tls() {
-            let (config, name) = tls::client(upstream)?;
+            let (config, name) = tls::client(tls, *http_version, origin)?;
             Some(Tls { config, name, only_http2 })
         } else {
             None
         };
-        // A plain origin is on this machine, where no proxy is needed.
-        let proxy = upstream.proxy.as_ref().filter(|_| tls.is_some());
-        let egress = proxy.map(|proxy| Egress::new(proxy, origin));
-        let deadlines = Deadlines { connect: timeouts.connect, tls_handshake: timeouts.tls_handshake };
+        let egress = egress.as_ref().filter(|_| tls.is_some()).map(|proxy| Egress::new(proxy, origin));
         let unfit = || UpstreamError::Authority(origin.authority().to_owned());
         let uri: Uri = format!("{origin}/").parse().map_err(|_| unfit())?;
         let host = origin.authority().parse().map_err(|_| unfit())?;
-        let address = (origin.host(), origin.port());
-        let connector = Connector::new(address, egress, tls, deadlines, metrics.clone());
-        let kept = Limits {
-            idle: upstream.pool_idle,
-            max_idle: upstream.pool_max_idle,
-            age: upstream.max_connection_age,
-            connect: timeouts.connect,
-        };
-        let pool = Arc::new(Pool::new(connector, kept, limits.into(), only_http2));
+        let connector = Connector::new((origin.host(), origin.port()), egress, tls, *deadlines, metrics.clone());
+        let pool = Arc::new(Pool::new(connector, *pool, deadlines.connect, *response_head, only_http2));
         Ok(Self { pool, origin: uri, host, metrics })
     }
 

@@ -20,6 +20,7 @@ use tokio::{
 use self::kept::{Found, Kept, Opening};
 use super::{
     connection::{Connection, Http1},
+    destination::PoolLimits,
     failure::SendError,
     http2::Http2,
 };
@@ -31,23 +32,12 @@ const READ_BUFFER: usize = 8192 + 4096 * 100;
 /// Opens connections and keeps them for the next request.
 pub(super) struct Pool {
     connector: Connector,
-    limits: Limits,
+    limits: PoolLimits,
+    /// How long the origin may take to begin HTTP/2, and how long a request waits for a stream.
+    connect: Duration,
     heads: response_head::Limits,
     only_http2: bool,
     kept: Mutex<Kept>,
-}
-
-/// How long, and how many, connections are kept.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
-    /// Without a request.
-    pub(super) idle: Duration,
-    /// So many at most without a request, of HTTP/1.
-    pub(super) max_idle: usize,
-    /// With or without; so that a move in DNS is followed.
-    pub(super) age: Duration,
-    /// How long the origin may take to begin HTTP/2, and how long a request waits for a stream.
-    pub(super) connect: Duration,
 }
 
 /// A connection that has just been opened.
@@ -57,14 +47,20 @@ enum Opened {
 }
 
 impl Pool {
-    /// An empty one. With `only_http2` there is nothing to agree on, or the connector insists.
-    pub(super) fn new(connector: Connector, limits: Limits, heads: response_head::Limits, only_http2: bool) -> Self {
-        Self { connector, limits, heads, only_http2, kept: Mutex::new(Kept::new(only_http2)) }
+    /// An empty pool. With `only_http2` no version is negotiated, or the connector accepts no other.
+    pub(super) fn new(
+        connector: Connector,
+        limits: PoolLimits,
+        connect: Duration,
+        heads: response_head::Limits,
+        only_http2: bool,
+    ) -> Self {
+        Self { connector, limits, connect, heads, only_http2, kept: Mutex::new(Kept::new(only_http2)) }
     }
 
     /// A connection for one request that is sent `now`; a new one where it is to be `fresh`.
     pub(super) async fn connection(self: &Arc<Self>, now: Instant, mut fresh: bool) -> Result<Connection, SendError> {
-        let deadline = now + self.limits.connect;
+        let deadline = now + self.connect;
         loop {
             let found = self.kept().find(Instant::now(), fresh, &self.limits);
             fresh = false;
@@ -125,7 +121,7 @@ impl Pool {
             let stream = self.connector.connect().await?;
             let life = stream.life();
             if self.only_http2 || stream.speaks_http2() {
-                let begun = timeout(self.limits.connect, Http2::begin(stream, self.heads)).await;
+                let begun = timeout(self.connect, Http2::begin(stream, self.heads)).await;
                 let begun = begun.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
                 return begun.map(Opened::Http2).map_err(|error| SendError::no_http2(error).explained(&life));
             }

@@ -6,7 +6,10 @@ use rcgen::{CertificateParams, DnType};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use wonder_signer::{
     contract::{Code, Sent},
-    net::respond::Failure,
+    net::{
+        respond::Failure,
+        upstream::{Destination, Upstream},
+    },
 };
 
 use super::doubles::{Authority, Issued, Manner, TlsServer, answer_and_close, reject_after_the_request};
@@ -323,10 +326,8 @@ async fn settings_of_tls_that_cannot_be_used_stop_the_start_and_name_the_key() {
         let config =
             wonder_signer::config::Config::load(&[path], [], &wonder_signer::config::Flags::default()).unwrap();
         let metrics = wonder_signer::metrics::Metrics::new(&[]);
-        let error =
-            wonder_signer::net::upstream::Upstream::new(&config.upstream, &config.limits, &config.timeouts, metrics)
-                .err()
-                .unwrap();
+        let destination = Destination::new(&config.upstream, &config.limits, &config.timeouts);
+        let error = Upstream::new(&destination, metrics).err().unwrap();
         let error = format!("{error} {error:?}");
         assert!(error.starts_with(&text) && !error.contains("MARKER"), "{error}");
     }

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, Method, Response};
 use wonder_signer::{
     config::{Config, Flags},
     metrics::Metrics,
-    net::upstream::{Handover, SendError, Streamed, Upstream},
+    net::upstream::{Destination, Handover, SendError, Streamed, Upstream},
 };
 
 use super::patience::{HANG, soon};
@@ -28,7 +28,8 @@ impl Client {
         let environment = environment.map(|(name, value)| (name.into(), value.into()));
         let config = Config::load(&[file.path().to_owned()], environment, &Flags::default()).unwrap();
         let metrics = Metrics::new(&[]);
-        let upstream = Upstream::new(&config.upstream, &config.limits, &config.timeouts, metrics.clone()).unwrap();
+        let destination = Destination::new(&config.upstream, &config.limits, &config.timeouts);
+        let upstream = Upstream::new(&destination, metrics.clone()).unwrap();
         Self { upstream, metrics }
     }
 

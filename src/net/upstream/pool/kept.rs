@@ -4,13 +4,11 @@ use std::{collections::VecDeque, sync::Arc};
 
 use tokio::{sync::OnceCell, time::Instant};
 
-use super::{
-    super::{
-        connection::{Connection, Http1},
-        failure::SendError,
-        http2::Http2,
-    },
-    Limits,
+use super::super::{
+    connection::{Connection, Http1},
+    destination::PoolLimits,
+    failure::SendError,
+    http2::Http2,
 };
 use crate::net::connect::Life;
 
@@ -55,7 +53,7 @@ impl Kept {
     }
 
     /// What there is for a request at `now`. One that needs a `fresh` connection gets none that was open before.
-    pub(super) fn find(&mut self, now: Instant, fresh: bool, limits: &Limits) -> Found {
+    pub(super) fn find(&mut self, now: Instant, fresh: bool, limits: &PoolLimits) -> Found {
         match (self.is_shared, fresh) {
             (true, _) => self.find_shared(now, fresh, limits),
             (false, true) => Found::Nothing,
@@ -63,7 +61,7 @@ impl Kept {
         }
     }
 
-    fn find_shared(&mut self, now: Instant, fresh: bool, limits: &Limits) -> Found {
+    fn find_shared(&mut self, now: Instant, fresh: bool, limits: &PoolLimits) -> Found {
         self.shared.retain(|connection| is_usable(connection, now, limits));
         let mut kept = self.shared.iter().filter(|_| !fresh);
         if let Some(stream) = kept.find_map(|shared| shared.clone().stream()) {
@@ -75,7 +73,7 @@ impl Kept {
         Found::Opening(Arc::clone(self.opening.get_or_insert_default()))
     }
 
-    fn find_idle(&mut self, now: Instant, limits: &Limits) -> Found {
+    fn find_idle(&mut self, now: Instant, limits: &PoolLimits) -> Found {
         // Those that were used last first: the others get to be idle long enough to be evicted.
         let mut place = self.idle.len();
         while let Some(before) = place.checked_sub(1) {
@@ -114,7 +112,7 @@ impl Kept {
     }
 
     /// Keeps a connection without a request, and gives back one that is too many.
-    pub(super) fn keep(&mut self, connection: Http1, limits: &Limits) -> Option<Http1> {
+    pub(super) fn keep(&mut self, connection: Http1, limits: &PoolLimits) -> Option<Http1> {
         let now = Instant::now();
         if limits.max_idle == 0 || connection.is_closed() || is_aged(connection.life(), now, limits) {
             return Some(connection);
@@ -125,7 +123,7 @@ impl Kept {
     }
 
     /// Evicts connections that were idle for too long, and returns when to look again; nothing when none is left.
-    pub(super) fn evict(&mut self, limits: &Limits) -> Option<Instant> {
+    pub(super) fn evict(&mut self, limits: &PoolLimits) -> Option<Instant> {
         let now = Instant::now();
         let is_over = |since: Instant| now.saturating_duration_since(since) >= limits.idle;
         while self.idle.front().is_some_and(|first| is_over(first.since)) {
@@ -140,13 +138,13 @@ impl Kept {
 }
 
 /// Whether another request may go over an HTTP/2 connection. With requests on it it is pinged; without, its path may be gone.
-fn is_usable(connection: &Http2, now: Instant, limits: &Limits) -> bool {
+fn is_usable(connection: &Http2, now: Instant, limits: &PoolLimits) -> bool {
     let idle = connection.idle_since().is_some_and(|since| now.saturating_duration_since(since) >= limits.idle);
     !idle && !connection.is_closed() && !is_aged(connection.life(), now, limits)
 }
 
 /// Whether a connection is too old for another request. Its life notes that, for the count of the reasons of ends.
-fn is_aged(life: &Life, now: Instant, limits: &Limits) -> bool {
+fn is_aged(life: &Life, now: Instant, limits: &PoolLimits) -> bool {
     let aged = now.saturating_duration_since(life.opened()) > limits.age;
     if aged {
         life.retire();

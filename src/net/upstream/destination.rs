@@ -1,0 +1,63 @@
+//! Where an [`Upstream`](super::Upstream) sends requests, and how. Plain values, so that several can exist.
+
+use std::time::Duration;
+
+use crate::{
+    config::{self, HttpVersion, Origin, Proxy},
+    net::{connect::Deadlines, response_head, tls::TlsSettings},
+};
+
+/// One origin, and the way to it.
+#[derive(Debug, Clone)]
+pub struct Destination {
+    /// Scheme, host and port.
+    pub origin: Origin,
+    /// For an origin with the scheme `https`.
+    pub tls: TlsSettings,
+    /// Which HTTP is spoken.
+    pub http_version: HttpVersion,
+    /// The proxy on the way. A plain origin is on this machine and is called without it.
+    pub egress: Option<Proxy>,
+    /// How long the steps of a new connection may take.
+    pub deadlines: Deadlines,
+    /// Which connections are kept.
+    pub pool: PoolLimits,
+    /// How large the head of an answer may be.
+    pub response_head: response_head::Limits,
+}
+
+/// How many connections are kept, and for how long.
+#[derive(Debug, Clone, Copy)]
+pub struct PoolLimits {
+    /// How long a connection is kept without a request.
+    pub idle: Duration,
+    /// How many HTTP/1 connections are kept without a request.
+    pub max_idle: usize,
+    /// The age at which a connection gets no more requests, so that a change in DNS is followed.
+    pub age: Duration,
+}
+
+impl Destination {
+    /// The one that the configuration describes.
+    #[must_use]
+    pub fn new(upstream: &config::Upstream, limits: &config::Limits, timeouts: &config::Timeouts) -> Self {
+        Self {
+            origin: upstream.origin.clone(),
+            tls: TlsSettings {
+                ca_file: upstream.ca_file.clone(),
+                ca_mode: upstream.ca_mode,
+                client_certificate: upstream.client_certificate.clone(),
+                min_version: upstream.min_tls_version,
+            },
+            http_version: upstream.http_version,
+            egress: upstream.proxy.clone(),
+            deadlines: Deadlines { connect: timeouts.connect, tls_handshake: timeouts.tls_handshake },
+            pool: PoolLimits {
+                idle: upstream.pool_idle,
+                max_idle: upstream.pool_max_idle,
+                age: upstream.max_connection_age,
+            },
+            response_head: limits.into(),
+        }
+    }
+}
