@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
-use super::{Failure, Outcome, address, local::LocalArgs, runtime, shell, signals, wait};
+use super::{Failure, Outcome, address, local::LocalArgs, merchant::MerchantArgs, runtime, shell, signals, wait};
 use crate::{
     app::{Addresses, App},
     config::{Config, Flags, ListenAddress, Made, Secret},
@@ -40,6 +40,8 @@ pub(super) struct DevArgs {
     /// Address of the simulated Wonder
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", value_parser = address::simulator)]
     simulator: SocketAddr,
+    #[command(flatten)]
+    merchant: MerchantArgs,
     #[command(flatten)]
     local: LocalArgs,
 }
@@ -77,13 +79,13 @@ impl DevArgs {
 
     async fn serve(&self, config: &Config, key: &SigningKey, pem: &Zeroizing<String>, out: &mut dyn Write) -> Outcome {
         let signals = signals::shutdown().context("signals")?;
-        let options = Options {
+        let options = self.merchant.apply(Options {
             listen: self.simulator,
             allow_non_loopback: config.listen.dangerous_allow_non_loopback,
             tls_names: self.local.names(),
             apps: vec![(APP_ID.parse().context("AppID")?, key.verifying_key().clone())],
             ..Options::default()
-        };
+        });
         let simulator = self.local.bind("--simulator", options).await?;
         let mut trusted = tempfile::NamedTempFile::new().context("start: certificate of the simulator")?;
         trusted

@@ -17,6 +17,8 @@ mod input;
 mod keygen;
 #[cfg(feature = "simulator")]
 mod local;
+#[cfg(feature = "simulator")]
+mod merchant;
 mod output;
 mod process;
 mod run;

@@ -1,6 +1,7 @@
 //! `simulate`: the simulated Wonder alone.
 
 use std::{
+    collections::HashSet,
     io::Write,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -9,7 +10,7 @@ use std::{
 use anyhow::{Context as _, anyhow};
 use tempfile::NamedTempFile;
 
-use super::{Failure, Outcome, address, input, local::LocalArgs, runtime, shell, signals};
+use super::{Failure, Outcome, address, input, local::LocalArgs, merchant::MerchantArgs, runtime, shell, signals};
 use crate::{
     config::{Config, Flags, ListenAddress, Made, values::path_text},
     signing::{AppId, VerifyingKey},
@@ -44,6 +45,8 @@ pub(super) struct SimulateArgs {
     #[arg(long, value_name = "FILE", required = true, value_parser = path_text)]
     public_key_file: Vec<PathBuf>,
     #[command(flatten)]
+    merchant: MerchantArgs,
+    #[command(flatten)]
     local: LocalArgs,
 }
 
@@ -53,6 +56,12 @@ impl SimulateArgs {
         if ids != keys {
             return Err(Failure::usage(anyhow!(
                 "usage: --app-id is given {ids} times and --public-key-file {keys} times; give each --app-id its --public-key-file"
+            )));
+        }
+        let mut seen = HashSet::new();
+        if let Some(twice) = self.app_id.iter().find(|app_id| !seen.insert(*app_id)) {
+            return Err(Failure::usage(anyhow!(
+                "usage: --app-id {twice} is given twice; give each AppID once, with its key"
             )));
         }
         if self.plain {
@@ -76,14 +85,14 @@ impl SimulateArgs {
         let apps = self.app_id.iter().cloned().zip(&self.public_key_file);
         let apps =
             apps.map(|(app_id, file)| Ok((app_id, input::key("--public-key-file", file, VerifyingKey::from_pem)?)));
-        Ok(Options {
+        Ok(self.merchant.apply(Options {
             listen,
             allow_non_loopback: config.listen.dangerous_allow_non_loopback,
             tls: !self.plain,
             tls_names: self.local.names(),
             apps: apps.collect::<Result<_, Failure>>()?,
             ..Options::default()
-        })
+        }))
     }
 
     async fn serve(&self, options: Options, out: &mut dyn Write) -> Outcome {

@@ -156,6 +156,27 @@ fn simulate_takes_configuration_from_the_environment() {
     }
 }
 
+#[test]
+fn simulate_names_what_is_wrong_with_its_options_for_merchants() {
+    let simulate = ["simulate", "--app-id", APP_ID, "--public-key-file", "/none/public_key.pem"];
+    for (option, value, reason) in [
+        ("--capacity", "0", "not a whole number from 1 to 100000000"),
+        ("--capacity", "many", "not a whole number from 1 to 100000000"),
+        ("--currencies", "HKD,usd", "not a currency; write three capital letters such as HKD"),
+        ("--currencies", "", "not a currency; write three capital letters such as HKD"),
+        ("--refund-window", "5", "has no unit; write for example \"5s\" or \"250ms\""),
+    ] {
+        let ended = Program::run(&[&simulate[..], &[option, value]].concat(), &[], b"");
+        let line = ended.refused(64);
+        assert!(line.contains(option) && line.ends_with(&format!("{reason}; try --help")), "{line}");
+    }
+    let twice = [&simulate[..], &simulate[1..]].concat();
+    assert_eq!(
+        Program::run(&twice, &[], b"").refused(64),
+        format!("usage: --app-id {APP_ID} is given twice; give each AppID once, with its key")
+    );
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_run_command_that_simulate_prints_works_as_it_is() {
     // A name that a shell would take apart.

@@ -44,3 +44,6 @@ pub(super) const PAYMENT_FAILED: Action = "order.payment_failure";
 pub(super) const VOIDED: Action = "order.voided";
 pub(super) const REFUNDED: Action = "order.refunded";
 pub(super) const TRANSACTION_VOIDED: Action = "transaction.voided";
+
+#[cfg(test)]
+mod tests;

@@ -53,9 +53,8 @@ pub(in super::super) fn read(fields: &Fields<'_>, currencies: &[Currency]) -> Re
 
 /// The currency, in capital letters and enabled. An order without one is in Hong Kong dollars.
 fn currency(fields: &Fields<'_>, enabled: &[Currency]) -> Result<Currency, Refusal> {
-    let Some(text) = fields.text("currency", TEXT)? else { return Ok(Currency::DEFAULT) };
-    let currency = Currency::parse(text).filter(|currency| enabled.contains(currency));
-    currency.ok_or(Refusal::Denied(Denial::InvalidCurrency))
+    let currency = fields.text("currency", TEXT)?.map_or(Some(Currency::DEFAULT), Currency::parse);
+    currency.filter(|currency| enabled.contains(currency)).ok_or(Refusal::Denied(Denial::InvalidCurrency))
 }
 
 fn line_items(fields: &Fields<'_>, decimals: u32) -> Result<Vec<LineItem>, Refusal> {
