@@ -3,8 +3,10 @@
 //! Handlers return an [`Answer`] or a [`Refusal`]; both travel as a response extension to [`render`], the outermost
 //! layer, which alone knows the caller's language, copies `X-Request-ID` and writes the log line.
 
+use std::{sync::Arc, time::Instant};
+
 use axum::{
-    extract::{MatchedPath, Request},
+    extract::{MatchedPath, Request, State},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -12,6 +14,8 @@ use http::{HeaderName, HeaderValue, Method, header};
 use serde_json::{Value, json};
 
 use super::{
+    Wonder,
+    console::{Begun, Ended, Received},
     language::{Language, SUCCESS},
     refusal::Refusal,
 };
@@ -58,22 +62,39 @@ impl IntoResponse for Refusal {
 }
 
 /// Turns what the inner layers decided into the envelope, and logs one line without body, query or header values.
-pub(super) async fn render(request: Request, next: Next) -> Response {
+pub(super) async fn render(State(wonder): State<Arc<Wonder>>, request: Request, next: Next) -> Response {
     let language = Language::of(request.headers());
     let request_id = request.headers().get(REQUEST_ID).cloned();
     let method = name(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
 
-    let mut response = next.run(request).await;
+    let (head, body) = request.into_parts();
+    // Pages and their forms are no calls.
+    let begun = head.uri.path().starts_with("/svc/").then(|| (Begun::of(&head), Instant::now()));
+
+    let mut response = next.run(Request::from_parts(head, body)).await;
 
     let refusal = response.extensions_mut().remove::<Refusal>();
     let envelope = match (&refusal, response.extensions_mut().remove::<Value>()) {
         (Some(refusal), _) => Some(refusal.envelope()),
         (None, Some(data)) => Some(json!({ "code": 200, "message": language.pick(&SUCCESS), "data": data })),
-        (None, None) => None, // the 3-D Secure page
+        (None, None) => None, // a page
     };
     if let Some(envelope) = envelope {
-        *response.body_mut() = envelope.to_string().into();
+        let text = envelope.to_string();
+        if let Some((begun, since)) = begun {
+            let ended = Ended {
+                at: (wonder.clock)().unix_seconds(),
+                took: since.elapsed(),
+                status: response.status(),
+                refusal: refusal.as_ref(),
+                error: refusal.is_some().then_some(&envelope),
+                received: response.extensions().get::<Received>(),
+                answer: text.as_bytes(),
+            };
+            wonder.console.record(begun, &ended);
+        }
+        *response.body_mut() = text.into();
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     }
     if let Some(request_id) = request_id {

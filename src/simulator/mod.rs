@@ -12,6 +12,7 @@
 //! * `ledger`: the money of an order, pure: what a call does to it, and the state that follows.
 //! * `store`: state; each change of an order yields an event, which `webhooks` takes up.
 //! * `envelope`: answers become bytes; `refusal`: every refusal, its code and its text; `language`: the languages of pages.
+//! * `console`: pages for a developer, with every call.
 //! * `pages`: pages for a payer's browser; `tls`: certificates made at start.
 //!
 //! ```no_run
@@ -26,6 +27,7 @@
 //! # }
 //! ```
 
+mod console;
 mod customers;
 mod envelope;
 mod fields;
@@ -69,6 +71,7 @@ use crate::{
     operations,
     signing::{AppId, RequestTime, VerifyingKey},
 };
+use console::Console;
 use envelope::Answer;
 use fields::Fields;
 use gate::Gate;
@@ -137,6 +140,7 @@ struct Wonder {
     currencies: Vec<Currency>,
     /// In seconds.
     refund_window: u64,
+    console: Console,
 }
 
 impl Wonder {
@@ -173,6 +177,7 @@ fn router(options: Options, origin: String) -> (Router, Arc<Wonder>, mpsc::Recei
         clock: Arc::clone(&options.clock),
         currencies: options.currencies,
         refund_window: options.refund_window.as_secs(),
+        console: Console::new(),
     });
     let gate = Arc::new(Gate::new(options.apps, options.clock));
     let hosts = Arc::new(Hosts::new(options.tls_names));
@@ -199,12 +204,13 @@ fn router(options: Options, origin: String) -> (Router, Arc<Wonder>, mpsc::Recei
         .route(&format!("{P}/open_payments"), post(payments::open::create))
         .route("/simulator/orders/{number}/pay", post(payments::pay::handle))
         .route("/3ds/{verify_uuid}", get(three_d_secure::show).post(three_d_secure::decide))
+        .merge(console::routes())
         .fallback(nowhere)
         .method_not_allowed_fallback(async || Refusal::Method)
         .layer(DefaultBodyLimit::max(gate::BODY_LIMIT))
         .layer(middleware::from_fn_with_state(gate, gate::admit))
         .layer(middleware::from_fn_with_state(hosts, guard::admit))
-        .layer(middleware::from_fn(envelope::render))
+        .layer(middleware::from_fn_with_state(Arc::clone(&wonder), envelope::render))
         .with_state(Arc::clone(&wonder));
     (router, wonder, events)
 }

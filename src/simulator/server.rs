@@ -89,7 +89,7 @@ impl Simulator {
         // They end with this function, and so does what is not delivered.
         let mut tasks = JoinSet::new();
         tasks.spawn(webhooks::deliver(self.events));
-        tasks.spawn(orders::due::watch(self.wonder));
+        tasks.spawn(orders::due::watch(Arc::clone(&self.wonder)));
         tokio::pin!(shutdown);
         loop {
             let accepted = tokio::select! {
@@ -105,6 +105,7 @@ impl Simulator {
             });
         }
         drop(self.listener);
+        self.wonder.console.close();
         // What has not ended by then is cut off with `connections`.
         let _ = tokio::time::timeout(GRACE, graceful.shutdown()).await;
     }

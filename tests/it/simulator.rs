@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a broken double is a failed test")]
 
 mod catalogue;
+mod console;
 mod customers;
 mod gate;
 mod orders;

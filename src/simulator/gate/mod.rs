@@ -23,7 +23,7 @@ use http::{header, request::Parts};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
 use self::nonces::UsedNonces;
-use super::{Clock, refusal::Refusal};
+use super::{Clock, console::Received, refusal::Refusal};
 use crate::signing::{
     self, AppId, Credential, Nonce, Stamp, VerifyError, VerifyingKey,
     credential::CredentialError,
@@ -79,11 +79,13 @@ impl Gate {
             VerifyError::Mismatch => {
                 let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
                 let claim = Claim { credential: &credential, nonce: &nonce, method, target, body, signature, host };
+                let (mistake, parts_at) = mistake(key, &claim).unzip();
                 Refusal::SignatureMismatch {
                     fingerprint: key.fingerprint().to_owned(),
                     target: target.len(),
                     body: body.len(),
-                    mistake: mistake(key, &claim),
+                    mistake,
+                    parts_at: parts_at.flatten(),
                 }
             }
         })?;
@@ -98,12 +100,13 @@ impl Gate {
     }
 }
 
-/// What explains a signature that does not match. Large bodies are not searched: it would hold up other requests.
-fn mistake(key: &VerifyingKey, claim: &Claim<'_>) -> Option<Mistake> {
+/// What explains a signature that does not match, and where the pre-sign strings part. Large bodies are not searched: it would hold up
+/// other requests.
+fn mistake(key: &VerifyingKey, claim: &Claim<'_>) -> Option<(Mistake, Option<usize>)> {
     if claim.body.len() > LARGEST_EXPLAINED {
         return None;
     }
-    diagnosis::diagnose(key, claim).filter(|mistake| *mistake != Mistake::Unknown)
+    diagnosis::diagnose_with_place(key, claim).filter(|(mistake, _)| *mistake != Mistake::Unknown)
 }
 
 /// The layer: reads the body, verifies, and forwards the same bytes with the AppID as an extension.
@@ -118,13 +121,16 @@ pub(super) async fn admit(State(gate): State<Arc<Gate>>, request: Request, next:
         Ok(body) => body,
         Err(refusal) => return refusal.into_response(),
     };
-    match gate.verify(&head, &body) {
+    let received = Received(body.clone());
+    let mut response = match gate.verify(&head, &body) {
         Ok(app_id) => {
             head.extensions.insert(app_id);
             next.run(Request::from_parts(head, Body::from(body))).await
         }
         Err(refusal) => refusal.into_response(),
-    }
+    };
+    response.extensions_mut().insert(received);
+    response
 }
 
 async fn collect(body: Body) -> Result<Bytes, Refusal> {

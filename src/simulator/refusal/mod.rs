@@ -42,6 +42,8 @@ pub(super) enum Refusal {
         body: usize,
         /// What explains it, when something does.
         mistake: Option<Mistake>,
+        /// How many bytes the two pre-sign strings share, where that is known.
+        parts_at: Option<usize>,
     },
     /// The body is not JSON.
     NotJson,

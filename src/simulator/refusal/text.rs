@@ -43,7 +43,7 @@ impl fmt::Display for Refusal {
                 "The signature is not padded standard base64 in one line. Usual cause: URL-safe base64, hex, or removed \
                  padding.",
             ),
-            Self::SignatureMismatch { fingerprint, target, body, mistake } => {
+            Self::SignatureMismatch { fingerprint, target, body, mistake, parts_at: _ } => {
                 write!(
                     f,
                     "The signature does not match the request and the public key {fingerprint} of this AppID; a target of \

@@ -1,0 +1,53 @@
+//! Server-sent events: an open page is notified that something changed, and then fetches itself anew.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use axum::{
+    extract::State,
+    response::{
+        IntoResponse, Sse,
+        sse::{Event, KeepAlive},
+    },
+};
+use futures_util::stream;
+use tokio::sync::watch;
+
+use crate::simulator::Wonder;
+
+/// How long a page is not notified again. A thousand calls a second are one notice every so often.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// Whether the simulator is ending.
+pub(super) struct Closing(watch::Sender<bool>);
+
+impl Closing {
+    pub(super) fn new() -> Self {
+        Self(watch::Sender::new(false))
+    }
+
+    pub(super) fn close(&self) {
+        self.0.send_replace(true);
+    }
+}
+
+/// `GET /simulator/events`: the number of calls so far, at the beginning and after each change.
+pub(super) async fn events(State(wonder): State<Arc<Wonder>>) -> impl IntoResponse {
+    let mut made = wonder.console.calls.made();
+    made.mark_changed();
+    let closing = wonder.console.closing.0.subscribe();
+    let notices = stream::unfold((made, closing, false), async |(mut made, mut closing, is_later)| {
+        let next = async {
+            if is_later {
+                tokio::time::sleep(PAUSE).await;
+            }
+            made.changed().await.ok()
+        };
+        tokio::select! {
+            changed = next => changed?,
+            _ = closing.wait_for(|closed| *closed) => return None,
+        }
+        let event = Event::default().data(made.borrow_and_update().to_string());
+        Some((Ok::<_, Infallible>(event), (made, closing, true)))
+    });
+    Sse::new(notices).keep_alive(KeepAlive::default())
+}

@@ -1,0 +1,115 @@
+//! A finished call becomes a [`Call`] of the console. Nothing here waits or fails: the console must not change an answer.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, request::Parts};
+use serde_json::Value;
+
+use super::{
+    calls::{Call, Text, Verdict},
+    mask::masked,
+};
+use crate::{
+    operations,
+    signing::{Credential, Nonce, Stamp, message::Chain},
+    simulator::refusal::Refusal,
+};
+
+/// The headers that are shown with their values. No other value is kept: it could be a key.
+const SHOWN: [&str; 7] =
+    ["Credential", "Nonce", "Content-Type", "X-Request-ID", "x-i18n-lang", "User-Agent", "X-Simulator-Fault"];
+
+/// The body of a request as it arrived: a response extension of the gate, which reads it.
+#[derive(Clone)]
+pub(in crate::simulator) struct Received(pub(in crate::simulator) Bytes);
+
+/// What is taken from a request before it is handled.
+pub(in crate::simulator) struct Begun {
+    method: String,
+    target: String,
+    path: usize,
+    headers: Vec<(&'static str, String)>,
+}
+
+impl Begun {
+    pub(in crate::simulator) fn of(head: &Parts) -> Self {
+        let target = head.uri.path_and_query().map_or("", |target| target.as_str());
+        Self {
+            method: head.method.as_str().to_owned(),
+            target: target.to_owned(),
+            path: head.uri.path().len(),
+            headers: shown(&head.headers),
+        }
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(other, _)| *other == name).map(|(_, value)| &value[..])
+    }
+
+    /// The call with its answer.
+    pub(super) fn ended(self, ended: &Ended<'_>) -> Call {
+        let body = ended.received.map_or(&[][..], |Received(body)| body);
+        let credential: Option<Credential> = self.header("Credential").and_then(|text| text.parse().ok());
+        let nonce: Option<Nonce> = self.header("Nonce").and_then(|text| text.parse().ok());
+        let chain = credential.as_ref().zip(nonce).map(|(credential, nonce)| {
+            let stamp = Stamp { request_time: credential.request_time, nonce };
+            Chain::of(&stamp, &self.method, &self.target, &[body])
+        });
+        let operation = operations::find(&self.method, self.target.get(..self.path).unwrap_or_default()).name();
+        Call {
+            id: 0,
+            at: ended.at,
+            took: ended.took,
+            operation,
+            app_id: credential.map(|credential| credential.app_id.as_str().to_owned()),
+            status: ended.status.as_u16(),
+            error: ended.error.map(|envelope| (text(&envelope["code"]), text(&envelope["message"]))),
+            verdict: ended.refusal.map_or(Verdict::Right, Verdict::of),
+            request: Text::of(body),
+            answer: Text::of(ended.answer),
+            chain,
+            fault: None,
+            target: masked(self.target.as_bytes()).unwrap_or_default(),
+            method: self.method,
+            headers: self.headers,
+        }
+    }
+}
+
+/// What is known when the answer is ready.
+pub(in crate::simulator) struct Ended<'a> {
+    /// In seconds since 1970.
+    pub(in crate::simulator) at: u64,
+    pub(in crate::simulator) took: Duration,
+    pub(in crate::simulator) status: StatusCode,
+    pub(in crate::simulator) refusal: Option<&'a Refusal>,
+    /// The envelope, where it is an error.
+    pub(in crate::simulator) error: Option<&'a Value>,
+    pub(in crate::simulator) received: Option<&'a Received>,
+    pub(in crate::simulator) answer: &'a [u8],
+}
+
+impl Verdict {
+    fn of(refusal: &Refusal) -> Self {
+        match refusal {
+            Refusal::SignatureMismatch { parts_at, .. } => Self::Wrong { step: refusal.step(), parts_at: *parts_at },
+            _ if refusal.status() == StatusCode::UNAUTHORIZED => Self::Wrong { step: refusal.step(), parts_at: None },
+            Refusal::BodyTimeout | Refusal::BodyCut | Refusal::BodyTooLarge(_) => Self::Unsigned,
+            _ => Self::Right,
+        }
+    }
+}
+
+/// A code is a number in business errors, and a text in all others.
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn shown(headers: &HeaderMap) -> Vec<(&'static str, String)> {
+    let found = |name: &'static str| {
+        let value = String::from_utf8_lossy(headers.get(name)?.as_bytes()).chars().take(200).collect();
+        Some((name, value))
+    };
+    SHOWN.into_iter().filter_map(found).collect()
+}

@@ -1,0 +1,89 @@
+//! The same call in four languages, unsigned and through the sidecar, to paste. Pure.
+
+use std::fmt::Write as _;
+
+/// Where the sidecar listens by default.
+const SIDECAR: &str = "http://127.0.0.1:8080";
+
+/// Name and text of each. `body` is `None` where there is none.
+pub(super) fn snippets(method: &str, target: &str, body: Option<&str>) -> [(&'static str, String); 4] {
+    let url = format!("{SIDECAR}{target}");
+    [
+        ("curl", curl(method, &url, body)),
+        ("PHP", php(method, &url, body)),
+        ("Node", node(method, &url, body)),
+        ("Python", python(method, &url, body)),
+    ]
+}
+
+fn curl(method: &str, url: &str, body: Option<&str>) -> String {
+    let quoted = |text: &str| format!("'{}'", text.replace('\'', "'\\''"));
+    // -g: curl reads brackets in a URL as a range otherwise.
+    let mut text =
+        format!("curl -sS -g -X {} {} \\\n  -H 'Content-Type: application/json'", quoted(method), quoted(url));
+    if let Some(body) = body {
+        // Writing to a `String` does not fail.
+        let _ = write!(text, " \\\n  --data-binary {}", quoted(body));
+    }
+    text
+}
+
+fn php(method: &str, url: &str, body: Option<&str>) -> String {
+    let quoted = |text: &str| format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"));
+    let content = body.map(|body| format!("\n    'content' => {},", quoted(body))).unwrap_or_default();
+    format!(
+        "<?php\n$answer = file_get_contents({}, false, stream_context_create(['http' => [\n    'method' => {},\n    \
+         'header' => 'Content-Type: application/json',{content}\n    'ignore_errors' => true,\n]]));\necho $answer;",
+        quoted(url),
+        quoted(method),
+    )
+}
+
+fn node(method: &str, url: &str, body: Option<&str>) -> String {
+    let body = body.map(|body| format!("\n  body: {},", literal(body))).unwrap_or_default();
+    format!(
+        "const answer = await fetch({}, {{\n  method: {},\n  headers: {{ \"Content-Type\": \"application/json\" }},{body}\n}});\n\
+         console.log(await answer.text());",
+        literal(url),
+        literal(method),
+    )
+}
+
+fn python(method: &str, url: &str, body: Option<&str>) -> String {
+    let data = body.map(|body| format!("\n    data={}.encode(),", literal(body))).unwrap_or_default();
+    format!(
+        "import urllib.request\nrequest = urllib.request.Request(\n    {},{data}\n    \
+         headers={{\"Content-Type\": \"application/json\"}},\n    method={},\n)\n\
+         print(urllib.request.urlopen(request).read().decode())",
+        literal(url),
+        literal(method),
+    )
+}
+
+/// A JSON string, which is a string of JavaScript and of Python too.
+fn literal(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_what_each_language_gives_a_meaning() {
+        let [curl, php, node, python] =
+            snippets("POST", "/svc/x?a='", Some("{\"n\":\"it's $x \\\\ \"}")).map(|(_, text)| text);
+        assert!(curl.contains(r"'http://127.0.0.1:8080/svc/x?a='\'''"), "{curl}");
+        assert!(curl.contains(r#"--data-binary '{"n":"it'\''s $x \\ "}'"#), "{curl}");
+        assert!(php.contains(r#"'content' => '{"n":"it\'s $x \\\\ "}'"#), "{php}");
+        assert!(node.contains(r#"body: "{\"n\":\"it's $x \\\\ \"}""#), "{node}");
+        assert!(python.contains(r#"data="{\"n\":\"it's $x \\\\ \"}".encode()"#), "{python}");
+    }
+
+    #[test]
+    fn a_call_without_body_sends_none() {
+        for (name, text) in snippets("GET", "/svc/x", None) {
+            assert!(!text.contains("data") && !text.contains("body:") && !text.contains("'content'"), "{name}: {text}");
+        }
+    }
+}
