@@ -1,7 +1,7 @@
 //! The three languages of Wonder's `x-i18n-lang` header (`deploy/docs/wonder.md` §2.1): how a call chooses one, and how a text
 //! is filled in.
 
-use http::HeaderMap;
+use http::{HeaderMap, header};
 
 /// The header that picks the language.
 pub(super) const LANGUAGE_HEADER: &str = "x-i18n-lang";
@@ -25,6 +25,27 @@ impl Language {
             Some(b"zh-cn") => Self::Mainland,
             _ => Self::English,
         }
+    }
+
+    /// What a person's browser prefers among the three (RFC 9110 §12.5.4): the known range with the highest weight, the first of equals.
+    pub(super) fn spoken(headers: &HeaderMap) -> Self {
+        let ranges = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let known = ranges.split(',').filter_map(|range| {
+            let (tag, weight) = range.split_once(";q=").unwrap_or((range, "1"));
+            let tag = tag.trim().to_ascii_lowercase();
+            let language = match tag.split('-').collect::<Vec<_>>()[..] {
+                ["en", ..] => Self::English,
+                ["zh", "hk" | "tw" | "mo" | "hant", ..] => Self::HongKong,
+                ["zh", ..] => Self::Mainland,
+                _ => return None,
+            };
+            Some((language, weight.trim().parse::<f32>().unwrap_or(0.0)))
+        });
+        let best = known.fold(None, |best: Option<(Self, f32)>, (language, weight)| match best {
+            Some((_, highest)) if highest >= weight => best,
+            _ => Some((language, weight)),
+        });
+        best.map_or(Self::English, |(language, _)| language)
     }
 
     /// The language tag, as an HTML `lang` attribute takes it.
@@ -89,6 +110,27 @@ mod tests {
         assert_eq!(asked("en"), Language::English);
         assert_eq!(asked("fr"), Language::English);
         assert_eq!(Language::of(&HeaderMap::new()), Language::English);
+    }
+
+    #[test]
+    fn a_page_is_in_the_language_that_the_browser_prefers() {
+        let spoken = |value: &'static str| {
+            Language::spoken(&HeaderMap::from_iter([(header::ACCEPT_LANGUAGE, HeaderValue::from_static(value))]))
+        };
+        for (value, expected) in [
+            ("zh-HK,zh;q=0.9,en;q=0.8", Language::HongKong),
+            ("zh-TW", Language::HongKong),
+            ("zh-Hant-HK", Language::HongKong),
+            ("zh-CN,en", Language::Mainland),
+            ("zh", Language::Mainland),
+            ("fr,de;q=0.9,en;q=0.1,zh-CN;q=0.5", Language::Mainland),
+            ("en-GB, zh-HK", Language::English),
+            ("fr", Language::English),
+            (";q=,,*", Language::English),
+        ] {
+            assert_eq!(spoken(value), expected, "{value}");
+        }
+        assert_eq!(Language::spoken(&HeaderMap::new()), Language::English);
     }
 
     #[test]

@@ -76,7 +76,7 @@ use envelope::Answer;
 use fields::Fields;
 use gate::Gate;
 use ledger::Order;
-use pages::{guard, three_d_secure};
+use pages::{guard, payment, three_d_secure};
 use refusal::Refusal;
 use store::{EVENTS, Event, Store};
 
@@ -203,6 +203,7 @@ fn router(options: Options, origin: String) -> (Router, Arc<Wonder>, mpsc::Recei
         .route(&format!("{P}/transactions/check"), post(payments::check))
         .route(&format!("{P}/open_payments"), post(payments::open::create))
         .route("/simulator/orders/{number}/pay", post(payments::pay::handle))
+        .route("/l/{number}", get(payment::show).post(payment::decide))
         .route("/3ds/{verify_uuid}", get(three_d_secure::show).post(three_d_secure::decide))
         .merge(console::routes())
         .fallback(nowhere)

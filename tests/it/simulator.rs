@@ -8,6 +8,7 @@ mod customers;
 mod gate;
 mod orders;
 mod page;
+mod payment;
 mod serving;
 mod tokens;
 pub(crate) mod world;

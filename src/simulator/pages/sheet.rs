@@ -30,7 +30,6 @@ pub(super) enum Mood {
     Good,
     Bad,
     /// Undecided.
-    #[expect(dead_code, reason = "the payment page has it")]
     Wait,
 }
 
@@ -69,7 +68,6 @@ impl Sheet {
         self
     }
 
-    #[expect(dead_code, reason = "the payment page has it")]
     /// A sum of money, as the largest text of the page.
     pub(super) fn amount(mut self, text: &str) -> Self {
         let _ = write!(self.inner, "<p class=\"amount\">{}</p>", Escaped(text));
