@@ -140,6 +140,7 @@ wonder-signer dev: {reach}; the key is new
   signing listener   {listen}   accepts plain requests
   admin listener     {admin}   /livez /readyz /metrics
   simulated Wonder   {origin}   verifies each request, over TLS
+  console            {origin}/console   shows each request, and why a signature is wrong
 
 Create a customer. The sidecar signs this request:
 
