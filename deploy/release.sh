@@ -1,13 +1,13 @@
 #!/bin/sh
-# Builds the programs that are shipped: static, with the export of traces. The same source gives the same bytes, on any path.
+# Builds the released programs: static, with the export of traces. The same source gives the same bytes, in any directory.
 #
 #   deploy/release.sh                     wonder-signer, the sidecar, without the simulator; and wonder-simulator, the same with it
 #   deploy/release.sh wonder-signer       one of them
 #   deploy/release.sh --profile e2e       with another of Cargo.toml's profiles
 #   deploy/release.sh --target TRIPLE     for another machine
 #
-# Standard output has the paths of the programs, one a line. What cargo says goes to standard error. MESSAGES=FILE keeps the JSON
-# messages of the last build, which is that of wonder-signer where both are built.
+# Standard output has the paths of the programs, one per line; standard error has cargo's output. MESSAGES=FILE keeps the JSON
+# messages of the last build: that of wonder-signer if both are built.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -28,7 +28,7 @@ while [ $# -gt 0 ]; do
     shift 2
 done
 
-# The paths of this machine would be part of panic messages and of aws-lc's assertions, so they are replaced.
+# Replaces the paths of this machine, which would be part of panic messages and of aws-lc's assertions.
 directory=${CARGO_TARGET_DIR:-target}
 mkdir -p "$directory"
 directory=$(cd "$directory" && pwd)
@@ -45,8 +45,8 @@ for program in ${programs:-wonder-simulator wonder-signer}; do
         --message-format json-render-diagnostics >"${MESSAGES:-/dev/null}" ||
         { echo "release.sh: $program does not build" >&2; exit 1; }
     built=$directory/$target/$profile
-    # Cargo has one name for both, so the sidecar's build would replace the simulator's.
-    # Both names may be links to one file when nothing was compiled, which mv refuses.
+    # Cargo gives both programs one name, so the sidecar's build would replace the simulator's.
+    # If nothing was compiled, both names may be links to one file, which mv rejects.
     [ "$program" = wonder-signer ] || { rm -f "$built/$program"; mv "$built/wonder-signer" "$built/$program"; }
     echo "$built/$program"
 done

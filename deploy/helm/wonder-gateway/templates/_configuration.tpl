@@ -12,9 +12,9 @@
 gateway.toml: |
   [listen]
   address = "0.0.0.0:8443"
-  # What callers call it: the Service and its namespace.
+  # The names that callers use: the Service and its namespace.
   allowed_hosts = {{ concat $hosts .Values.extraHosts | toJson }}
-  # Reached from other pods, which is what it is for: [listen.tls] and the NetworkPolicy say by which.
+  # Other pods must reach the gateway. [listen.tls] and the NetworkPolicy decide which may.
   dangerous_allow_non_loopback = true
 
   [listen.tls]
@@ -24,7 +24,7 @@ gateway.toml: |
   callers = {{ .Values.callers | toJson }}
 
   [admin]
-  # The kubelet's probes and Prometheus come from outside the pod. Nothing here is secret or changes state.
+  # The kubelet's probes and Prometheus connect from outside the pod. This listener shows no secret and changes no state.
   address = "0.0.0.0:9090"
 
   [credentials.default]

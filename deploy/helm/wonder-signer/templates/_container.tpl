@@ -10,7 +10,7 @@ The sidecar, an item of the pod's initContainers. It is the first: containers af
   {{- with $values.image.pullPolicy }}
   imagePullPolicy: {{ . }}
   {{- end }}
-  # Native sidecar: started before the containers of the service, stopped after them, and no Job waits for it.
+  # A native sidecar: it starts before the containers of the service, stops after them, and no Job waits for it.
   restartPolicy: Always
   args:
     - run
@@ -37,12 +37,12 @@ The sidecar, an item of the pod's initContainers. It is the first: containers af
   ports:
     - name: wonder-signer
       containerPort: 9090
-  # The service starts once this has succeeded: requests are taken and signed from its first line on.
+  # The service starts after this probe has succeeded, so it can send requests from its first line on.
   startupProbe:
     httpGet: { path: /readyz, port: 9090 }
     periodSeconds: 1
     failureThreshold: 30
-  # Neither depends on Wonder: an outage there must not take the service's pod down or out of rotation.
+  # Neither probe depends on Wonder: an outage there must not take the service's pod down or out of rotation.
   readinessProbe:
     httpGet: { path: /readyz, port: 9090 }
     periodSeconds: 5
@@ -56,7 +56,7 @@ The sidecar, an item of the pod's initContainers. It is the first: containers af
   securityContext:
     runAsNonRoot: true
     runAsUser: 65532
-    # The key file belongs to group 0 and is for its group alone (mode 0440).
+    # The key file belongs to group 0, and only that group can read it (mode 0440).
     runAsGroup: 0
     readOnlyRootFilesystem: true
     allowPrivilegeEscalation: false
@@ -69,7 +69,7 @@ The sidecar, an item of the pod's initContainers. It is the first: containers af
     - name: wonder-signer-key
       mountPath: /var/run/secrets/wonder-signer
       readOnly: true
-    # An empty directory where the service account's token would be: the sidecar gets none, whatever the pod's account.
+    # An empty directory replaces the service account's token, so the sidecar has none, whatever the pod's account.
     - name: wonder-signer-no-token
       mountPath: /var/run/secrets/kubernetes.io/serviceaccount
       readOnly: true
