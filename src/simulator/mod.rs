@@ -134,7 +134,7 @@ impl Default for Options {
 /// What the handlers share.
 struct Wonder {
     store: Mutex<Store>,
-    /// Scheme and address that reach this simulator.
+    /// Scheme and address of its pages.
     origin: String,
     clock: Clock,
     currencies: Vec<Currency>,

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{
@@ -58,7 +58,8 @@ impl Simulator {
         let identity = if options.tls { Some(Identity::new((options.clock)(), &options.tls_names)?) } else { None };
         let listener = TcpListener::bind(options.listen).await?;
         let address = listener.local_addr()?;
-        let (router, wonder, events) = router(options, origin(identity.is_some(), address));
+        // Links to pages are without TLS: a browser would warn of the certificate.
+        let (router, wonder, events) = router(options, origin(false, address));
         Ok(Self { listener, address, identity, router, wonder, events })
     }
 
@@ -139,11 +140,27 @@ async fn serve(stream: TcpStream, tls: Option<TlsAcceptor>, router: Router, watc
     // Small answers should not wait for the acknowledgement of what was sent before.
     let _ = stream.set_nodelay(true);
     let Some(tls) = tls else { return converse(stream, router, watcher).await };
+    if is_plain(&stream).await {
+        return converse(stream, router.layer(Extension(Plain)), watcher).await;
+    }
     match tokio::time::timeout(HEAD_TIME, tls.accept(stream)).await {
         Ok(Ok(stream)) => converse(stream, router, watcher).await,
         Ok(Err(error)) => tracing::debug!(%error, "TLS was not agreed"),
         Err(_) => tracing::debug!("TLS was not agreed in time"),
     }
+}
+
+/// A request extension: the connection has no TLS although the simulator speaks it. Pages are served all the same, and signed calls are
+/// not.
+#[derive(Clone, Copy)]
+pub(super) struct Plain;
+
+/// Whether the first byte begins anything else than a TLS handshake record (RFC 8446 §5.1).
+async fn is_plain(stream: &TcpStream) -> bool {
+    const HANDSHAKE: u8 = 22;
+    let mut first = [HANDSHAKE];
+    let peeked = tokio::time::timeout(HEAD_TIME, stream.peek(&mut first)).await;
+    matches!(peeked, Ok(Ok(1))) && first[0] != HANDSHAKE
 }
 
 /// HTTP/1.1 or HTTP/2, as ALPN or the first bytes say.

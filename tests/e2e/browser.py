@@ -82,6 +82,11 @@ class Browser:
         found = self.ask("POST", "/element", {"using": "css selector", "value": selector})[ELEMENT]
         self.ask("POST", f"/element/{found}/click", {})
 
+    def keys(self, text):
+        """Types into whatever has the focus. U+E004 is Tab, U+E007 Enter, U+E014 the right arrow (WebDriver §17.4.2)."""
+        pressed = [{"type": kind, "value": key} for key in text for kind in ("keyDown", "keyUp")]
+        self.ask("POST", "/actions", {"actions": [{"type": "key", "id": "keyboard", "actions": pressed}]})
+
     def complaints(self):
         """What the browser's console says since the last time: refused styles, scripts, requests. A page of plain text has no icon, and the
         browser asks for one."""

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The pages for people, as a browser shows them: the status page in its four states, and the simulator's 3-D Secure page. What they say,
+"""The pages for people, as a browser shows them: the status page in its four states, and the simulator's payment page, 3-D Secure page and console. What they say,
 that they fit a phone, that nothing of them is refused by their own security policy, and that a reader of the screen gets charts in words.
 
     WONDER_SIGNER=target/debug/wonder-signer tests/e2e/pages.py [--pictures DIRECTORY]
@@ -85,6 +85,8 @@ def run(browser, stage):
     wait_for(lambda: browser.shows("## WonderSignerUpstreamUnreachable (page)"), 10, "the runbook's entry is shown")
 
     secure(browser, stage, good)
+    pay(browser, good)
+    watch(browser, stage, good)
 
     # A page that is open renews itself, and says so when nobody answers any more.
     browser.open(page(good))
@@ -96,21 +98,21 @@ def run(browser, stage):
     wait_for(lambda: browser.shows("no answer", "#headline"), 10, "the open page says that it is old")
 
 
+def ask(sidecar, target, body):
+    request = urllib.request.Request(f"http://127.0.0.1:{sidecar.listen}{target}", json.dumps(body).encode())
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return json.load(answer)["data"]
+
+
 def secure(browser, stage, sidecar):
     """A card is stored: the payer approves, and is back at the shop without another click."""
     shop = f"http://127.0.0.1:{sidecar.admin}/livez"
-
-    def ask(target, body):
-        request = urllib.request.Request(f"http://127.0.0.1:{sidecar.listen}{target}", json.dumps(body).encode())
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return json.load(answer)["data"]
-
-    made = ask(f"{P}/customers", {"customer": {"name": "K", "phone": "55501234", "reference_number": "secure"}})
+    made = ask(sidecar, f"{P}/customers", {"customer": {"name": "K", "phone": "55501234", "reference_number": "secure"}})
     card = {
         "number": "4111111111111111", "exp_month": "08", "exp_year": "31", "holder_name": "K TEA",
         "3ds": {"success_return_url": shop, "fail_return_url": shop}, "transaction_type": "recurring_payment",
     }
-    token = ask(f"{P}/customers/{made['customer']['uuid']}/payment_tokens", {"card": card})["payment_token"]
+    token = ask(sidecar, f"{P}/customers/{made['customer']['uuid']}/payment_tokens", {"card": card})["payment_token"]
     says = [f"Merchant 127.0.0.1:{sidecar.admin}", "Amount no charge", "Visa 411111******1111", "Approve Decline", "Simulation"]
     judge(browser, "secure", token["verify_url"], says, charts=0)
     browser.press("button.act")
@@ -118,6 +120,77 @@ def secure(browser, stage, sidecar):
     if pictures:
         browser.picture(pictures / "secure-approved.png")
     wait_for(lambda: browser.url() == shop, 20, "the payer is back at the shop")
+
+
+def pay(browser, sidecar):
+    """An order is declined, left pending and paid; the page in each of its states."""
+    shop = f"http://127.0.0.1:{sidecar.admin}/livez"
+
+    def order(**more):
+        order = {"reference_number": "INV-7781", "charge_fee": "120.00", "currency": "HKD", "redirect_url": shop, **more}
+        data = ask(sidecar, f"{P}/orders?with_payment_link=true", {"order": order})
+        return data["order"]["number"], data["payment_link"]
+
+    def state(number):
+        found = ask(sidecar, f"{P}/orders/check", {"order": {"number": number}})["order"]
+        return found["state"], found["correspondence_state"]
+
+    number, link = order()
+    says = ["Simulation", "Amount due HKD 120.00", "Merchant Simulated Merchant", "Reference INV-7781", f"Order {number}",
+            "Pay with Card Apple Pay UnionPay WeChat Pay AlipayHK Alipay FPS Octopus PayMe", "Pay HKD 120.00 Decline Leave pending"]
+    judge(browser, "payment", link, says, charts=0)
+    radios = [name for role, name in browser.names() if role == "radio"]
+    check(f"payment: the methods are named {radios}", len(radios) == 9 and all(radios))
+    # With the keyboard alone: the methods are one stop, whose arrows choose; then comes the button.
+    browser.keys("\ue004\ue014\ue004\ue007")
+    wait_for(lambda: browser.shows("Payment received"), 10, "the payment is received")
+    check(f"payment: {state(number)}", state(number) == ("completed", "paid"))
+    paid_with = ask(sidecar, f"{P}/orders/check", {"order": {"number": number}})["order"]["transactions"][0]["payment_method"]
+    check(f"payment: paid with {paid_with}", paid_with == "apple_pay")
+    if pictures:
+        browser.picture(pictures / "payment-received.png")
+    wait_for(lambda: browser.url() == shop, 20, "the payer is back at the shop")
+    judge(browser, "payment-paid", link, ["Paid already", "Nothing is due", "Back to the merchant"], ["Decline"], charts=0)
+
+    number, link = order()
+    for outcome, says in (("failure", "Payment declined"), ("pending", "Payment pending")):
+        browser.open(link)
+        browser.press(f"button[value={outcome}]")
+        wait_for(lambda: browser.shows(says), 10, says)
+        wait_for(lambda: browser.url() == shop, 20, f"the payer is back at the shop after {outcome}")
+        check(f"payment: {state(number)}", state(number) == ("invoiced", "unpaid"))
+    judge(browser, "payment-pending", link, ["Payment pending", "Let it succeed Let it fail"], ["Apple Pay"], charts=0)
+    browser.press("button[value=success]")
+    wait_for(lambda: browser.shows("Payment received"), 10, "the pending payment succeeded")
+
+    number, link = order()
+    ask(sidecar, f"{P}/orders/void", {"order": {"number": number}})
+    judge(browser, "payment-voided", link, ["Order voided"], ["Pay HKD"], charts=0)
+    unknown = link.rsplit("/", 1)[0] + "/93999999999"
+    for look, width, height in LOOKS:
+        browser.look(width, height, "light")
+        browser.open(unknown)
+        check("payment: an unknown order is not named so", browser.shows("There is no such order"))
+    # The page itself was answered with 404.
+    check("payment: other complaints", all("404" in said for said in browser.complaints()))
+
+
+def watch(browser, stage, sidecar):
+    """A developer opens the console, sees calls arrive, and reads why one was refused."""
+    console = "http://%s:%d/console" % stage.simulator
+    browser.look(1280, 900, "light")
+    browser.open(console)
+    before = browser.script("return document.querySelector('#count').innerText")
+    ask(sidecar, f"{P}/echo", {"message": "watched"})
+    wait_for(lambda: not browser.shows(before, "#count"), 10, "the open list shows the call")
+    judge(browser, "console", console, ["local Wonder", "echo", "right", "signature"], charts=0)
+    browser.open(f"{console}?only=unverified")
+    browser.press("#calls tbody a")
+    wait_for(lambda: browser.shows("Likely cause"), 10, "the call is shown in full")
+    wrong = browser.url()
+    judge(browser, "console-call", wrong, ["the signature fits request and key", "Pre-sign string", "HMAC values", "another private key"], charts=0)
+    for name in ("curl", "php", "node", "python"):
+        check(f"console: no {name}", browser.script(f"return !!document.querySelector('pre.{name}')"))
 
 
 pictures = pathlib.Path(sys.argv[2]) if sys.argv[1:2] == ["--pictures"] else None

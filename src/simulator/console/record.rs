@@ -95,7 +95,7 @@ impl Verdict {
         match refusal {
             Refusal::SignatureMismatch { parts_at, .. } => Self::Wrong { step: refusal.step(), parts_at: *parts_at },
             _ if refusal.status() == StatusCode::UNAUTHORIZED => Self::Wrong { step: refusal.step(), parts_at: None },
-            Refusal::BodyTimeout | Refusal::BodyCut | Refusal::BodyTooLarge(_) => Self::Unsigned,
+            Refusal::BodyTimeout | Refusal::BodyCut | Refusal::BodyTooLarge(_) | Refusal::NoTls => Self::Unsigned,
             _ => Self::Right,
         }
     }

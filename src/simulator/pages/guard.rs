@@ -12,11 +12,17 @@ use axum::{
 };
 use http::{HeaderMap, Method, Uri, header};
 
-use crate::{net::hosts::Hosts, simulator::refusal::Refusal};
+use crate::{
+    net::hosts::Hosts,
+    simulator::{refusal::Refusal, server::Plain},
+};
 
-/// The layer for every path outside `/svc/`.
+/// The layer for every path outside `/svc/`. Under it, a signed call must not come without TLS where the simulator speaks TLS.
 pub(in super::super) async fn admit(State(hosts): State<Arc<Hosts>>, request: Request, next: Next) -> Response {
     if request.uri().path().starts_with("/svc/") {
+        if request.extensions().get::<Plain>().is_some() {
+            return Refusal::NoTls.into_response();
+        }
         return next.run(request).await;
     }
     match check(&hosts, request.method(), request.uri(), request.headers()) {

@@ -77,6 +77,8 @@ pub(super) enum Refusal {
     Host,
     /// A web page of another origin sent it.
     ForeignPage,
+    /// A signed call without TLS, to a simulator that speaks it.
+    NoTls,
     /// The path is known, its method is not.
     Method,
     /// The body did not arrive in time.
@@ -222,6 +224,7 @@ impl Refusal {
             Self::Full(_) => 44,
             Self::Host => 48,
             Self::ForeignPage => 49,
+            Self::NoTls => 50,
         }
     }
 
@@ -241,7 +244,7 @@ impl Refusal {
             Self::NoCustomer | Self::NoToken | Self::NoOrder | Self::NoTransaction => "unknown_id",
             Self::Denied(_) | Self::Conflict(_) => "business",
             Self::NotServed(_) | Self::NoRoute | Self::NotWonder => "route",
-            Self::Host | Self::ForeignPage => "page",
+            Self::Host | Self::ForeignPage | Self::NoTls => "page",
             Self::Method => "method",
             Self::BodyTimeout | Self::BodyCut | Self::BodyTooLarge(_) => "body",
             Self::Full(_) => "memory",

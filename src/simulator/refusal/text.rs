@@ -88,6 +88,9 @@ impl fmt::Display for Refusal {
             Self::ForeignPage => f.write_str(
                 "A web page of another origin sent this request; open the page of this simulator and use its buttons.",
             ),
+            Self::NoTls => f.write_str(
+                "Signed calls need TLS here: use https:// in the URL, or start the simulator with --plain. Pages are served without TLS.",
+            ),
             Self::Method => {
                 f.write_str("The path does not take this method; the Allow header names those it takes.")
             }

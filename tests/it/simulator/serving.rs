@@ -247,3 +247,15 @@ async fn ends_when_told_to_though_a_connection_is_idle() {
     assert_eq!(idle.read(&mut [0]).await.unwrap(), 0);
     assert_eq!(TcpStream::connect(address).await.unwrap_err().kind(), ErrorKind::ConnectionRefused);
 }
+
+/// A browser would warn of a certificate whose authority was made at start.
+#[tokio::test]
+async fn serves_its_pages_without_tls_too_and_signed_calls_with_tls_alone() {
+    let world = World::with(|_| {}).await;
+    let page = world.send(&Call::unsigned("GET", "/l/1", "")).await;
+    assert_eq!((page.status, page.get("content-type")), (404, Some("text/html; charset=utf-8")));
+    let body = r#"{"message":"x"}"#;
+    let said = world.call("POST", &format!("{P}/echo"), body).await.refused(400, "E000050");
+    assert!(said.starts_with("Signed calls need TLS here: use https://"), "{said}");
+    assert_eq!(world.send(&Call::unsigned("GET", "/console", "")).await.status, 200);
+}
