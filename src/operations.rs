@@ -21,17 +21,12 @@ pub struct Operation {
     name: &'static str,
     method: &'static str,
     templates: &'static [&'static str],
-    confirmed: bool,
     index: usize,
 }
 
 impl Operation {
-    const fn confirmed(name: &'static str, method: &'static str, templates: &'static [&'static str]) -> Self {
-        Self { name, method, templates, confirmed: true, index: 0 }
-    }
-
-    const fn guessed(name: &'static str, method: &'static str, templates: &'static [&'static str]) -> Self {
-        Self { name, method, templates, confirmed: false, index: 0 }
+    const fn new(name: &'static str, method: &'static str, templates: &'static [&'static str]) -> Self {
+        Self { name, method, templates, index: 0 }
     }
 
     /// The name: lower case, `resource.verb`, except for `echo` and `other`.
@@ -50,12 +45,6 @@ impl Operation {
     #[must_use]
     pub fn templates(&self) -> &'static [&'static str] {
         self.templates
-    }
-
-    /// Whether documentation or public code shows this method and path; false for a guess, and for [`OTHER`].
-    #[must_use]
-    pub fn is_confirmed(&self) -> bool {
-        self.confirmed
     }
 
     /// The place in [`CATALOGUE`]: dense from 0, fit to index an array.
@@ -156,52 +145,52 @@ macro_rules! issuing {
 }
 
 static ROWS: [Operation; 35] = numbered([
-    Operation::confirmed("echo", "POST", &["/svc/payment/api/v1/echo", payment!("echo")]),
+    Operation::new("echo", "POST", &["/svc/payment/api/v1/echo", payment!("echo")]),
     // customers
-    Operation::confirmed("customers.list", "GET", &[payment!("customers")]),
-    Operation::confirmed("customers.create", "POST", &[payment!("customers")]),
-    Operation::confirmed("customers.get_by_reference", "GET", &[payment!("customers/ref/{ref}")]),
-    Operation::confirmed("customers.get_by_token", "POST", &[payment!("customers/by/token")]),
-    Operation::confirmed("customers.update", "PUT", &[payment!("customers/{id}")]),
-    Operation::guessed("customers.get", "GET", &[payment!("customers/{id}")]),
-    Operation::guessed("customers.delete", "DELETE", &[payment!("customers/{id}")]),
+    Operation::new("customers.list", "GET", &[payment!("customers")]),
+    Operation::new("customers.create", "POST", &[payment!("customers")]),
+    Operation::new("customers.get_by_reference", "GET", &[payment!("customers/ref/{ref}")]),
+    Operation::new("customers.get_by_token", "POST", &[payment!("customers/by/token")]),
+    Operation::new("customers.update", "PUT", &[payment!("customers/{id}")]),
+    Operation::new("customers.get", "GET", &[payment!("customers/{id}")]),
+    Operation::new("customers.delete", "DELETE", &[payment!("customers/{id}")]),
     // payment tokens; a client may send the literal word `uuid` in place of the customer's, which a placeholder takes too
-    Operation::confirmed("payment_tokens.check", "POST", &[payment!("customers/{id}/payment_tokens/check")]),
-    Operation::guessed("payment_tokens.create", "POST", &[payment!("customers/{id}/payment_tokens")]),
-    Operation::guessed("payment_tokens.list", "GET", &[payment!("customers/{id}/payment_tokens")]),
-    Operation::guessed(
+    Operation::new("payment_tokens.check", "POST", &[payment!("customers/{id}/payment_tokens/check")]),
+    Operation::new("payment_tokens.create", "POST", &[payment!("customers/{id}/payment_tokens")]),
+    Operation::new("payment_tokens.list", "GET", &[payment!("customers/{id}/payment_tokens")]),
+    Operation::new(
         "payment_tokens.delete",
         "DELETE",
         &[payment!("customers/{id}/payment_tokens"), payment!("customers/{id}/payment_tokens/{token}")],
     ),
     // orders
-    Operation::confirmed("orders.create", "POST", &[payment!("orders")]),
-    Operation::confirmed("orders.check", "POST", &[payment!("orders/check")]),
-    Operation::confirmed("orders.list", "GET", &[payment!("orders/list")]),
-    Operation::confirmed("orders.void", "POST", &[payment!("orders/void")]),
-    Operation::confirmed("orders.refund", "POST", &[payment!("orders/refund")]),
-    Operation::guessed("orders.close", "POST", &[payment!("orders/close")]),
+    Operation::new("orders.create", "POST", &[payment!("orders")]),
+    Operation::new("orders.check", "POST", &[payment!("orders/check")]),
+    Operation::new("orders.list", "GET", &[payment!("orders/list")]),
+    Operation::new("orders.void", "POST", &[payment!("orders/void")]),
+    Operation::new("orders.refund", "POST", &[payment!("orders/refund")]),
+    Operation::new("orders.close", "POST", &[payment!("orders/close")]),
     // transactions and direct payments
-    Operation::confirmed("transactions.void", "POST", &[payment!("transactions/void")]),
-    Operation::confirmed("transactions.check", "POST", &[payment!("transactions/check")]),
-    Operation::confirmed("open_payments.create", "POST", &[payment!("open_payments")]),
+    Operation::new("transactions.void", "POST", &[payment!("transactions/void")]),
+    Operation::new("transactions.check", "POST", &[payment!("transactions/check")]),
+    Operation::new("open_payments.create", "POST", &[payment!("open_payments")]),
     // recurring payments
-    Operation::confirmed("plans.list", "GET", &[payment!("recurring_payments/plan")]),
-    Operation::guessed("plans.create", "POST", &[payment!("recurring_payments/plan")]),
-    Operation::confirmed("plans.calculate", "POST", &[payment!("recurring_payments/plan/calculate")]),
-    Operation::confirmed("plans.get", "GET", &[payment!("recurring_payments/plan/{id}")]),
-    Operation::guessed("plans.update", "PUT", &[payment!("recurring_payments/plan/{id}")]),
-    Operation::confirmed("plans.cancel", "PUT", &[payment!("recurring_payments/plan/{id}/cancel")]),
-    Operation::confirmed("plans.recover", "PUT", &[payment!("recurring_payments/plan/{id}/recover")]),
-    Operation::confirmed("billing_configs.create", "POST", &[payment!("recurring_payments/billing_configs")]),
-    Operation::confirmed("items.create", "POST", &[payment!("recurring_payments/items")]),
+    Operation::new("plans.list", "GET", &[payment!("recurring_payments/plan")]),
+    Operation::new("plans.create", "POST", &[payment!("recurring_payments/plan")]),
+    Operation::new("plans.calculate", "POST", &[payment!("recurring_payments/plan/calculate")]),
+    Operation::new("plans.get", "GET", &[payment!("recurring_payments/plan/{id}")]),
+    Operation::new("plans.update", "PUT", &[payment!("recurring_payments/plan/{id}")]),
+    Operation::new("plans.cancel", "PUT", &[payment!("recurring_payments/plan/{id}/cancel")]),
+    Operation::new("plans.recover", "PUT", &[payment!("recurring_payments/plan/{id}/recover")]),
+    Operation::new("billing_configs.create", "POST", &[payment!("recurring_payments/billing_configs")]),
+    Operation::new("items.create", "POST", &[payment!("recurring_payments/items")]),
     // issuing, a service of its own
-    Operation::confirmed("cards.create", "POST", &[issuing!("cards")]),
-    Operation::guessed("cards.list", "GET", &[issuing!("cards")]),
-    Operation::confirmed("cards.limit_history", "GET", &[issuing!("cards/{id}/limit/history")]),
-    Operation::confirmed("card_transactions.list", "GET", &[issuing!("transactions")]),
+    Operation::new("cards.create", "POST", &[issuing!("cards")]),
+    Operation::new("cards.list", "GET", &[issuing!("cards")]),
+    Operation::new("cards.limit_history", "GET", &[issuing!("cards/{id}/limit/history")]),
+    Operation::new("card_transactions.list", "GET", &[issuing!("transactions")]),
     // Terminals, batches, payouts and others are known by title only: no path to match.
-    Operation::guessed("other", "", &[]),
+    Operation::new("other", "", &[]),
 ]);
 
 const fn numbered<const N: usize>(mut rows: [Operation; N]) -> [Operation; N] {
