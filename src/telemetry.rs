@@ -1,11 +1,12 @@
 //! Logs: one line per event on standard error, JSON when it is not a terminal.
 //!
-//! The level can be changed while the program runs. Whatever it is, other crates are never heard below `warn`: hyper, h2 and rustls
-//! write header values and bytes of bodies at their finer levels, and those may be card numbers and signatures.
+//! The level can be changed while the program runs. Other crates are logged at `warn` and above only, at every level: hyper, h2 and
+//! rustls log header values and bytes of bodies at their finer levels, and those may be card numbers and signatures.
 //!
-//! Nothing waits long for whoever reads the lines: those that are lost for that are counted, in `wonder_signer_log_lines_lost_total`.
+//! A slow reader of standard error does not delay requests for long. Lines that it does not accept are lost, and
+//! `wonder_signer_log_lines_lost_total` counts them.
 //!
-//! A line holds the event's fields and those of the spans around it, all at the top level:
+//! A line has the event's fields, all at the top level. There are no spans: a request is reported once, when it is over.
 //!
 //! ```json
 //! {"timestamp":"2026-02-14T09:30:05.123456Z","level":"info","message":"request","target":"wonder_signer::proxy","request_id":"…"}
@@ -43,10 +44,10 @@ use crate::{
     metrics,
 };
 
-/// The crate whose events may be finer than `warn`: this one.
+/// This crate, whose events are logged at every level.
 const OWN: &str = "wonder_signer";
 
-/// Sets up logging for the whole process, and for its panics. Can be done once.
+/// Sets up logging for the whole process, panics included. Fails if it is called twice.
 pub fn init(level: LogLevel, format: LogFormat) -> Result<Telemetry, TelemetryError> {
     let style = match format {
         LogFormat::Text => Style::Text,
@@ -61,12 +62,12 @@ pub fn init(level: LogLevel, format: LogFormat) -> Result<Telemetry, TelemetryEr
     Ok(telemetry)
 }
 
-/// Writes a line, without its line feed, to standard error as it is. It waits no longer for a reader than the log does.
+/// Writes `line` and a line feed to standard error. It waits for the reader no longer than the log does.
 pub fn say(line: &str) {
     Output::new(io::stderr(), || (), |_| String::new()).write(format!("{line}\n").as_bytes());
 }
 
-/// What [`init`] sets up, with the clock and the place for finished lines (each with its line feed) handed in.
+/// The subscriber of [`init`], with its clock and the function that receives finished lines (each with its line feed).
 pub fn subscriber(
     level: LogLevel,
     style: Style,
@@ -78,7 +79,7 @@ pub fn subscriber(
     (Registry::default().with(layer), telemetry)
 }
 
-/// A panic becomes a line too. Its message is left out, since it may hold a value; the place is enough to find it.
+/// Logs each panic with its place. Its message is left out, because it may contain a value.
 fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let at = panic.location().map(|at| (at.file(), at.line()));
@@ -87,7 +88,7 @@ fn log_panics() {
     }));
 }
 
-/// The way to the level of a running program; clones change the same one.
+/// Changes the level of the running program; clones change the same level.
 #[derive(Debug, Clone)]
 pub struct Telemetry(Arc<AtomicU8>);
 
@@ -102,18 +103,18 @@ impl Telemetry {
     /// Sets the level, from the next event on.
     pub fn set_level(&self, level: LogLevel) {
         self.0.store(level as u8, Ordering::Relaxed);
-        // Every place that logs remembers whether it is wanted; ask them again.
+        // tracing caches for each call site whether it is enabled.
         tracing::callsite::rebuild_interest_cache();
     }
 
-    /// One level more, up to trace; gives the level in force afterwards.
-    #[expect(clippy::must_use_candidate, reason = "the step is what it is called for")]
+    /// One level more, up to trace. Returns the new level.
+    #[expect(clippy::must_use_candidate, reason = "called for the step")]
     pub fn more(&self) -> LogLevel {
         self.step(1)
     }
 
-    /// One level less. Not below error: what a person is needed for is still heard.
-    #[expect(clippy::must_use_candidate, reason = "the step is what it is called for")]
+    /// One level less, down to error: events that need a person are still logged. Returns the new level.
+    #[expect(clippy::must_use_candidate, reason = "called for the step")]
     pub fn less(&self) -> LogLevel {
         self.step(-1)
     }
@@ -128,7 +129,7 @@ impl Telemetry {
         level
     }
 
-    fn wants(&self, event: &Metadata<'_>) -> bool {
+    fn is_enabled(&self, event: &Metadata<'_>) -> bool {
         let own = event.target().strip_prefix(OWN).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
         let level = filter(self.level());
         *event.level() <= if own { level } else { level.min(LevelFilter::WARN) }
@@ -137,11 +138,11 @@ impl Telemetry {
 
 impl<S> Filter<S> for Telemetry {
     fn enabled(&self, event: &Metadata<'_>, _: &Context<'_, S>) -> bool {
-        self.wants(event)
+        self.is_enabled(event)
     }
 
     fn callsite_enabled(&self, event: &'static Metadata<'static>) -> Interest {
-        if self.wants(event) { Interest::always() } else { Interest::never() }
+        if self.is_enabled(event) { Interest::always() } else { Interest::never() }
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
@@ -160,7 +161,7 @@ fn filter(level: LogLevel) -> LevelFilter {
     }
 }
 
-/// How lines look.
+/// The format of lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
     /// One JSON object per line, for machines.
@@ -169,7 +170,7 @@ pub enum Style {
     Text,
 }
 
-/// Logging was set up already.
+/// Logging is set up already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("logging is set up already")]
 pub struct TelemetryError;

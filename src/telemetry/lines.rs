@@ -1,4 +1,4 @@
-//! Turns events into lines. Names and values are escaped on the way, so no value can break a line or drive a terminal.
+//! Turns events into lines. Values are escaped, so none can break a line or control a terminal.
 
 use std::{
     cell::RefCell,
@@ -10,13 +10,12 @@ use std::{
 use tracing::{
     Event, Subscriber,
     field::{Field, Visit},
-    span::{Attributes, Id, Record},
 };
-use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
+use tracing_subscriber::{Layer, layer::Context};
 
 use super::{Style, values};
 
-/// The layer that writes.
+/// The layer that formats events.
 pub(super) struct Lines<W> {
     style: Style,
     clock: fn() -> SystemTime,
@@ -30,55 +29,31 @@ impl<W> Lines<W> {
 }
 
 thread_local! {
-    /// The line in the making: one per thread, so that a line costs no allocation.
+    /// The current line. One per thread, so that a line costs no allocation.
     static LINE: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// The fields of a span, each written out once, when it was recorded: `,"name":value` or ` name=value`.
-struct SpanFields(Vec<(&'static str, String)>);
-
 impl<S, W> Layer<S> for Lines<W>
 where
-    S: Subscriber + for<'a> LookupSpan<'a>,
+    S: Subscriber,
     W: Fn(&[u8]) + Send + Sync + 'static,
 {
-    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        if let Some(span) = context.span(id) {
-            let mut fields = SpanVisitor { style: self.style, fields: Vec::new() };
-            attributes.record(&mut fields);
-            span.extensions_mut().replace(SpanFields(fields.fields));
-        }
-    }
-
-    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
-        if let Some(span) = context.span(id) {
-            let mut extensions = span.extensions_mut();
-            let fields = extensions.remove::<SpanFields>().map_or_else(Vec::new, |known| known.0);
-            let mut fields = SpanVisitor { style: self.style, fields };
-            values.record(&mut fields);
-            extensions.replace(SpanFields(fields.fields));
-        }
-    }
-
-    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         LINE.with(|line| match line.try_borrow_mut() {
             Ok(mut line) => {
                 line.clear();
-                self.line(&mut line, event, &context);
-                // A single long value must not keep its memory for good.
+                self.line(&mut line, event);
+                // A single long value must not keep its memory forever.
                 line.shrink_to(16 * 1024);
             }
-            // A value that logs while it is being written down.
-            Err(_) => self.line(&mut String::new(), event, &context),
+            // The value of a field logs while it is formatted.
+            Err(_) => self.line(&mut String::new(), event),
         });
     }
 }
 
 impl<W: Fn(&[u8])> Lines<W> {
-    fn line<S>(&self, line: &mut String, event: &Event<'_>, context: &Context<'_, S>)
-    where
-        S: Subscriber + for<'a> LookupSpan<'a>,
-    {
+    fn line(&self, line: &mut String, event: &Event<'_>) {
         let meta = event.metadata();
         let level = match *meta.level() {
             tracing::Level::ERROR => "error",
@@ -88,27 +63,13 @@ impl<W: Fn(&[u8])> Lines<W> {
             tracing::Level::TRACE => "trace",
         };
         open(line, self.style, (self.clock)(), level, meta.target(), |line| event.record(&mut Message(line)));
-        let mut spans = context.event_span(event);
-        // Innermost first: a name that is nearer hides the same name further out.
-        let mut inner = Vec::new();
-        while let Some(span) = spans {
-            if let Some(SpanFields(fields)) = span.extensions().get() {
-                for (name, text) in fields {
-                    if meta.fields().field(name).is_none() && !inner.contains(name) {
-                        line.push_str(text);
-                        inner.push(*name);
-                    }
-                }
-            }
-            spans = span.parent();
-        }
         event.record(&mut EventVisitor { style: self.style, line });
         close(line, self.style);
         (self.write)(line.as_bytes());
     }
 }
 
-/// The line that stands for so many that could not be written.
+/// The line that reports lost lines.
 pub(super) fn lost(style: Style, time: SystemTime, lines: u64) -> String {
     let mut line = String::new();
     open(&mut line, style, time, "error", module_path!(), |line| line.push_str("log lines were lost"));
@@ -125,7 +86,7 @@ fn open(
     target: &str,
     message: impl FnOnce(&mut String),
 ) {
-    // The formatter panics on a clock before 1970, and a log line must not end the program.
+    // The formatter panics on a clock before 1970.
     let time = humantime::format_rfc3339_micros(time.max(SystemTime::UNIX_EPOCH));
     // Writing to a `String` does not fail.
     let _ = match style {
@@ -147,7 +108,7 @@ fn close(line: &mut String, style: Style) {
     });
 }
 
-/// Writes the message alone, without quotes.
+/// Writes the message without quotes.
 struct Message<'a>(&'a mut String);
 
 impl Visit for Message<'_> {
@@ -164,7 +125,7 @@ impl Visit for Message<'_> {
     }
 }
 
-/// Writes every field but the message.
+/// Writes all fields except the message.
 struct EventVisitor<'a> {
     style: Style,
     line: &'a mut String,
@@ -174,23 +135,6 @@ impl EventVisitor<'_> {
     fn field(&mut self, field: &Field, value: impl FnOnce(&mut String)) {
         if field.name() != "message" {
             write_field(self.line, self.style, field.name(), value);
-        }
-    }
-}
-
-/// Writes every field of a span to a place of its own.
-struct SpanVisitor {
-    style: Style,
-    fields: Vec<(&'static str, String)>,
-}
-
-impl SpanVisitor {
-    fn field(&mut self, field: &Field, value: impl FnOnce(&mut String)) {
-        let mut text = String::new();
-        write_field(&mut text, self.style, field.name(), value);
-        match self.fields.iter_mut().find(|(name, _)| *name == field.name()) {
-            Some((_, old)) => *old = text,
-            None => self.fields.push((field.name(), text)),
         }
     }
 }
@@ -208,39 +152,32 @@ fn write_field(line: &mut String, style: Style, name: &str, value: impl FnOnce(&
     value(line);
 }
 
-macro_rules! visit {
-    ($type:ty) => {
-        impl Visit for $type {
-            fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-                self.field(field, |line| values::quoted(line, |line| values::escaped_debug(line, value)));
-            }
+impl Visit for EventVisitor<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.field(field, |line| values::quoted(line, |line| values::escaped_debug(line, value)));
+    }
 
-            fn record_str(&mut self, field: &Field, value: &str) {
-                self.field(field, |line| values::quoted(line, |line| values::escaped(line, value)));
-            }
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.field(field, |line| values::quoted(line, |line| values::escaped(line, value)));
+    }
 
-            fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
-                self.field(field, |line| values::quoted(line, |line| values::error(line, value)));
-            }
+    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+        self.field(field, |line| values::quoted(line, |line| values::error(line, value)));
+    }
 
-            fn record_bool(&mut self, field: &Field, value: bool) {
-                self.field(field, |line| line.push_str(if value { "true" } else { "false" }));
-            }
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.field(field, |line| line.push_str(if value { "true" } else { "false" }));
+    }
 
-            fn record_i64(&mut self, field: &Field, value: i64) {
-                self.field(field, |line| values::integer(line, value));
-            }
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.field(field, |line| values::integer(line, value));
+    }
 
-            fn record_u64(&mut self, field: &Field, value: u64) {
-                self.field(field, |line| values::integer(line, value));
-            }
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.field(field, |line| values::integer(line, value));
+    }
 
-            fn record_f64(&mut self, field: &Field, value: f64) {
-                self.field(field, |line| values::decimal(line, value));
-            }
-        }
-    };
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.field(field, |line| values::decimal(line, value));
+    }
 }
-
-visit!(EventVisitor<'_>);
-visit!(SpanVisitor);

@@ -4,7 +4,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use tracing::{debug, error, info, info_span, trace, warn};
+use tracing::{debug, error, info, trace, warn};
 
 use super::*;
 
@@ -13,20 +13,20 @@ fn noon() -> SystemTime {
     UNIX_EPOCH + Duration::from_micros(1_771_061_405_123_456)
 }
 
-/// For tests that listen to the log or change its level: one at a time. What tracing remembers of which lines are wanted is the
-/// whole process's, and a test that has it asked anew on its thread makes the others' lines unwanted.
+/// Runs tests that read the log or change its level one at a time. tracing caches for the whole process which call sites are enabled, and
+/// a test that rebuilds this cache on its thread disables the lines of the others.
 pub(crate) fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Keeps tracing from asking only the thread that first comes by one of the product's lines whether it is wanted: that may be
-/// a test's that does not listen. So it does while there is a single subscriber.
+/// A second subscriber. With a single one, tracing decides whether a call site is enabled on the thread that reaches it first, and that
+/// may be the thread of a test without a subscriber.
 pub(crate) fn second() -> tracing::Dispatch {
     tracing::Dispatch::new(tracing_subscriber::registry())
 }
 
-/// What is logged at this level and in this style while `act` runs.
+/// The lines that are logged at this level and in this style while `act` runs.
 fn logged(level: LogLevel, style: Style, act: impl FnOnce(&Telemetry)) -> String {
     let _alone = alone();
     let lines = Arc::new(Mutex::new(Vec::new()));
@@ -86,12 +86,10 @@ fn writes_text_for_people() {
 }
 
 #[test]
-fn no_value_breaks_a_line_or_drives_a_terminal() {
+fn no_value_breaks_a_line_or_controls_a_terminal() {
     let nasty = "a\"b\\c\nd\re\u{1b}[31m\u{9b}f\u{7f}é";
     for style in [Style::Json, Style::Text] {
         let text = logged(LogLevel::Info, style, |_| {
-            let span = info_span!("request", outer = nasty);
-            let _inside = span.enter();
             info!(plain = nasty, shown = %nasty, "message {nasty}");
         });
         assert_eq!(text.matches('\n').count(), 1, "{text:?}");
@@ -103,27 +101,6 @@ fn no_value_breaks_a_line_or_drives_a_terminal() {
 }
 
 #[test]
-fn a_line_holds_the_fields_of_the_spans_around_it_each_once() {
-    let lines = logged_json(|_| {
-        let outer = info_span!("connection", peer = 7, request_id = "outer");
-        let _outer = outer.enter();
-        let inner = info_span!("request", request_id = "inner", operation = tracing::field::Empty);
-        let _inner = inner.enter();
-        inner.record("operation", "customers.create");
-        info!("first");
-        info!(operation = "other", "second");
-    });
-    let fields = |line: &Value| {
-        let mut line = line.as_object().unwrap().clone();
-        line.retain(|name, _| !["timestamp", "level", "target"].contains(&name.as_str()));
-        Value::Object(line)
-    };
-    let first = json!({"message": "first", "peer": 7, "request_id": "inner", "operation": "customers.create"});
-    let second = json!({"message": "second", "peer": 7, "request_id": "inner", "operation": "other"});
-    assert_eq!(lines.iter().map(fields).collect::<Vec<_>>(), [first, second]);
-}
-
-#[test]
 fn writes_an_error_with_its_causes() {
     let error = Outer(Inner);
     let lines = logged_json(|_| error!(error = &error as &(dyn std::error::Error + 'static), "cannot start"));
@@ -131,13 +108,13 @@ fn writes_an_error_with_its_causes() {
 }
 
 #[test]
-fn writes_what_json_has_no_number_for_as_text() {
+fn writes_numbers_that_json_lacks_as_text() {
     let lines = logged_json(|_| info!(seconds = f64::NAN, limit = f64::INFINITY, "odd"));
     assert_eq!((&lines[0]["seconds"], &lines[0]["limit"]), (&json!("NaN"), &json!("inf")));
 }
 
 #[test]
-fn a_level_holds_those_before_it() {
+fn a_level_includes_the_severer_ones() {
     let count = |level| {
         logged(level, Style::Text, |_| {
             error!("1");
@@ -165,13 +142,13 @@ fn the_level_changes_while_running() {
         step();
         telemetry.clone().set_level(LogLevel::Off);
         step();
-        error!("unheard");
+        error!("not logged");
     });
     assert_eq!(text, "2026-02-14T09:30:05.123456Z debug step\n");
 }
 
 #[test]
-fn the_level_is_stepped_within_its_bounds() {
+fn steps_of_the_level_stay_within_its_bounds() {
     let _alone = alone();
     let (_subscriber, telemetry) = subscriber(LogLevel::Info, Style::Text, noon, |_| ());
     let more: Vec<LogLevel> = (0..3).map(|_| telemetry.more()).collect();
@@ -184,7 +161,7 @@ fn the_level_is_stepped_within_its_bounds() {
 }
 
 #[test]
-fn other_crates_are_never_heard_below_warn() {
+fn other_crates_are_logged_at_warn_and_above_only() {
     macro_rules! at_every_level {
         ($($target:literal),+) => {$(
             error!(target: $target, "error of {}", $target);
@@ -200,8 +177,8 @@ fn other_crates_are_never_heard_below_warn() {
     assert_eq!(text.lines().count(), 10, "{text}");
     assert!(!text.contains("4111"), "{text}");
     let own = logged(LogLevel::Trace, Style::Text, |_| {
-        trace!(target: "wonder_signer", "heard");
-        trace!(target: "wonder_signer::net::server", "heard");
+        trace!(target: "wonder_signer", "logged");
+        trace!(target: "wonder_signer::net::server", "logged");
     });
     assert_eq!(own.lines().count(), 2);
 }
