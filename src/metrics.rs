@@ -1,8 +1,8 @@
-//! What the program counts, as verbs: `request_finished`, `signed`, `proxy_error`.
+//! The metrics of the program, as one verb for each event: `request_finished`, `signed`, `proxy_error`.
 //!
-//! Callers say what happened and never see a metric's name or a label's text; those are in `families` and `labels`. A verb costs an
-//! array index and an atomic addition: no look-up, no allocation, no lock. Label values come from closed sets only, and every
-//! series is there at zero from the start. Reading is by `encode`, for Prometheus, and `snapshot`, for people.
+//! Callers report events and know no metric's name and no label's text; those are in `families` and `labels`. A verb costs an array
+//! index and an atomic addition: no look-up, no allocation, no lock. Label values come from closed sets only. Every series exists at
+//! zero from the start. `encode` writes the metrics for Prometheus, `snapshot` returns the figures of the status page.
 //!
 //! ```
 //! use wonder_signer::{contract::Sent, metrics::Metrics};
@@ -40,13 +40,13 @@ pub use self::{
 };
 use crate::{contract::Sent, operations::Operation};
 
-/// The `Content-Type` of what [`Metrics::encode`] gives.
+/// The `Content-Type` of the text that [`Metrics::encode`] returns.
 pub const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The label of all callers that the configuration does not list.
 const OTHER_CALLER: &str = "other";
 
-/// Counts what the program does; clones count into the same numbers.
+/// All metrics; clones count into the same series.
 #[derive(Clone)]
 pub struct Metrics(Arc<Families>);
 
@@ -59,13 +59,13 @@ impl Metrics {
         metrics
     }
 
-    /// A request's head was read. It is in flight until the guard is dropped, which must be after the last byte of its answer.
+    /// A request head was read. The request is in flight until the guard is dropped, after the last byte of its response.
     #[must_use]
     pub fn request_started(&self) -> InFlight {
         InFlight(Held::take(&self.0.in_flight, 1))
     }
 
-    /// A request got its answer, `seconds` after its head was read.
+    /// A request with a response ended, `seconds` after its head was read.
     pub fn request_finished(
         &self,
         operation: &'static Operation,
@@ -79,7 +79,7 @@ impl Metrics {
         } else {
             &self.0.requests[operation.index()]
         };
-        // Answers of our own are errors, so two classes are enough for them.
+        // Our own responses are errors, so two classes are enough for them.
         let place = match (by, CodeClass::of(status)) {
             (Responder::Upstream, class) => class.place(),
             (Responder::Signer, CodeClass::ClientError) => 4,
@@ -108,28 +108,28 @@ impl Metrics {
         Webhooks::new(&self.0, credentials, reasons)
     }
 
-    /// A TLS handshake with a caller came to nothing.
+    /// A TLS handshake with a caller failed.
     pub fn handshake_failed(&self) {
         self.0.handshakes_failed.inc();
     }
 
-    /// The last byte of a request's body arrived, `seconds` after its head; its size.
+    /// The last byte of a request body was read, `seconds` after the first read began.
     pub fn body_read(&self, seconds: f64, bytes: u64) {
         self.0.body_read_duration.observe(seconds);
         self.0.request_body.observe(approximate(bytes));
     }
 
-    /// The last byte of an answer's body was passed on; its size.
+    /// A response ended; the size of its body as far as it was forwarded.
     pub fn response_body(&self, bytes: u64) {
         self.0.response_body.observe(approximate(bytes));
     }
 
-    /// What a request spent in our own hands: its duration less the reading of its body and all [phases](Phase) of upstream.
+    /// The time that this program added to a request: its duration without the reading of its body and the [phases](Phase) of upstream.
     pub fn added(&self, seconds: f64) {
         self.0.added_duration.observe(seconds);
     }
 
-    /// Memory for the body of a request or an answer was taken; it is given back when the guard is dropped.
+    /// Memory for a request or response body is held until the guard is dropped.
     #[must_use]
     pub fn buffered(&self) -> Buffered {
         Buffered(Held::take(&self.0.buffered, 0))
@@ -141,12 +141,12 @@ impl Metrics {
         self.0.signing_duration.observe(seconds);
     }
 
-    /// A part of the time that a request spent on upstream is over.
+    /// A phase of a request to upstream ended.
     pub fn upstream_phase(&self, phase: Phase, seconds: f64) {
         self.0.upstream_duration[phase.place()].observe(seconds);
     }
 
-    /// Upstream answered. 401 and 403 count as authentication rejected.
+    /// A response of upstream is forwarded. 401 and 403 count as rejected authentication.
     pub fn upstream_responded(&self, status: StatusCode) {
         match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => self.0.upstream_rejected.inc(),
@@ -162,12 +162,13 @@ impl Metrics {
         Connection { families: Arc::clone(&self.0), _open: Held::take(&self.0.connections_open, 1), reason: None }
     }
 
-    /// A request that was not written at all is tried once more on another connection.
+    /// A request of which nothing was written is sent once more, on another connection.
     pub fn connect_retried(&self) {
         self.0.connect_retries.inc();
     }
 
-    /// An error was answered. A reason that is not in the set given to [`Self::new`] counts as `other`.
+    /// A request was answered with an error of our own, or its response broke off. A reason that is not in the set given to [`Self::new`]
+    /// counts as `other`.
     pub fn proxy_error(&self, reason: &'static str, sent: Sent) {
         let errors = &self.0.errors;
         let place = errors.iter().position(|(known, _)| *known == reason).unwrap_or(errors.len().saturating_sub(1));
@@ -177,22 +178,22 @@ impl Metrics {
         }
     }
 
-    /// One header of the caller was not sent on.
+    /// One header of the caller was not forwarded.
     pub fn stripped(&self, kind: Stripped) {
         self.0.stripped[kind.place()].inc();
     }
 
-    /// The caller left before it had its answer.
+    /// The caller hung up before it had the whole response.
     pub fn cancelled(&self, sent: Sent) {
         self.0.cancelled[sent.place()].inc();
     }
 
-    /// A request was cut off because the grace period ended.
+    /// The end of the grace period cut a request.
     pub fn drain_cut(&self, sent: Sent) {
         self.0.drain_cut[sent.place()].inc();
     }
 
-    /// Whether the program is finishing its last requests.
+    /// Whether the program drains.
     pub fn set_draining(&self, draining: bool) {
         self.0.draining.set(draining.into());
     }
@@ -202,18 +203,18 @@ impl Metrics {
         self.0.in_flight_limit.set(signed(requests));
     }
 
-    /// How many seconds our clock is ahead of upstream's (negative: behind).
+    /// How many seconds this host's clock is ahead of upstream's (negative: behind).
     pub fn set_clock_skew(&self, seconds: f64) {
         self.0.clock_skew.set(seconds);
     }
 
-    /// What [`set_clock_skew`](Self::set_clock_skew) was last called with, 0 before that.
+    /// The last value of [`set_clock_skew`](Self::set_clock_skew); 0 before the first.
     #[must_use]
     pub fn clock_skew(&self) -> f64 {
         self.0.clock_skew.get()
     }
 
-    /// These keys are in use from now on, and no others.
+    /// Replaces the keys in use.
     pub fn set_keys(&self, keys: &[LoadedKey<'_>]) {
         let rows: Vec<_> = keys
             .iter()
@@ -222,19 +223,19 @@ impl Metrics {
         self.0.keys.replace(&rows);
     }
 
-    /// This configuration is in use from now on. `hash` is short text over the effective configuration without its secrets.
+    /// Replaces the configuration in use. `hash` is short text over the effective configuration without its secrets.
     pub fn set_config(&self, environment: &str, hash: &str) {
         self.0.config.replace(&[([environment, hash], 1)]);
     }
 
-    /// Everything in the Prometheus text format, [`TEXT_FORMAT`]; reads `/proc/self` on Linux.
+    /// All metrics in the Prometheus text format, [`TEXT_FORMAT`]; reads `/proc/self` on Linux.
     pub fn encode(&self) -> Result<String, EncodeError> {
         let mut text = String::with_capacity(96 * 1024);
         TextEncoder::new().encode_utf8(&self.0.registry.gather(), &mut text).map_err(EncodeError)?;
         Ok(text)
     }
 
-    /// The numbers that the status page shows, as of now.
+    /// The current figures of the status page.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         Snapshot::of(&self.0)
@@ -247,12 +248,11 @@ impl Metrics {
     }
 }
 
-/// A line of the log could not be written. There is one log, the process's, so the count is in every [`Metrics`] of it.
+/// A log line was lost. The process has one log, so all [`Metrics`] of a process share this count.
 pub fn log_line_lost() {
     families::LOG_LINES_LOST.inc();
 }
 
-/// Says what it is; the numbers are in [`Metrics::encode`].
 impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Metrics")
@@ -284,16 +284,16 @@ impl CallerRequests {
     }
 }
 
-/// A request under way; drop it after the last byte of the answer.
+/// A request in flight; dropped after the last byte of the response.
 #[derive(Debug)]
 pub struct InFlight(#[expect(dead_code, reason = "held for its drop")] Held);
 
-/// Memory held for one request's body.
+/// Memory held for one body.
 #[derive(Debug)]
 pub struct Buffered(Held);
 
 impl Buffered {
-    /// That many more bytes are held.
+    /// Adds `bytes` to the memory held.
     pub fn add(&mut self, bytes: usize) {
         self.0.add(signed(bytes));
     }
@@ -307,7 +307,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Why it is about to end. The first reason given stands: what comes after it is its consequence.
+    /// Sets why the connection is about to end. The first reason stays, because later ones are its consequence.
     pub fn because(&mut self, reason: Closed) {
         self.reason.get_or_insert(reason);
     }
@@ -325,12 +325,12 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// The metrics could not be written out.
+/// The metrics could not be encoded.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write the metrics")]
 pub struct EncodeError(#[source] prometheus::Error);
 
-/// A share of a gauge, given back on drop.
+/// An amount that is added to a gauge and subtracted on drop.
 #[derive(Debug)]
 struct Held {
     gauge: IntGauge,

@@ -1,18 +1,18 @@
-//! Who has to act on an error. A person on call needs this first: a DNS failure, a wrong key and a malformed request are all
-//! errors, but each needs another person to act.
+//! Groups errors by the party that has to act. A person on call needs this first: a DNS failure, a wrong key and a malformed request
+//! are all errors, but each has another party to fix it.
 
 use crate::metrics::{LastAnswer, Snapshot};
 
-/// Who caused an error, in the order in which the page lists them.
+/// The party that caused an error, in the order of the page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cause {
-    /// The request itself: rejected here, or by Wonder with 4xx.
+    /// The service: a request that was rejected here, or by Wonder with 4xx.
     Service,
     /// Key, AppID, clock or egress address: Wonder answered 401 or 403.
     Credentials,
-    /// No connection came about: name, TCP or TLS.
+    /// The network: no connection, because of name, TCP or TLS.
     Network,
-    /// Wonder answered 5xx, not in time, not in HTTP, or not to the end.
+    /// Wonder: 5xx, or an answer that was late, invalid HTTP or incomplete.
     Wonder,
     /// More requests than the limits allow, or the shutdown.
     Load,
@@ -24,7 +24,7 @@ impl Cause {
     pub(super) const ALL: [Self; 6] =
         [Self::Service, Self::Credentials, Self::Network, Self::Wonder, Self::Load, Self::Signer];
 
-    /// The cause of an error code. A code that is in no row is a fault of this program, because it should be in one.
+    /// The cause of an error code. An unlisted code counts as a fault of this program, because it should be listed.
     pub(super) fn of_code(code: &str) -> Self {
         match code {
             "bad_target" | "bad_request" | "ambiguous_body" | "unknown_credential" | "policy_denied"
@@ -46,7 +46,7 @@ impl Cause {
         }
     }
 
-    /// As the page names it.
+    /// The name on the page.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Service => "the service's request",
@@ -58,13 +58,13 @@ impl Cause {
         }
     }
 
-    /// Its place in [`Self::ALL`].
+    /// The index in [`Self::ALL`].
     pub(super) fn place(self) -> usize {
         self as usize
     }
 }
 
-/// How many errors each of [`Cause::ALL`] accounts for.
+/// The number of errors of each of [`Cause::ALL`].
 pub(super) fn errors_by_cause(snapshot: &Snapshot) -> [u64; 6] {
     let mut counts = [0; 6];
     let [_, _, refused, failed] = snapshot.upstream;

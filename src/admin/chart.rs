@@ -1,4 +1,4 @@
-//! The last hour as four small charts: SVG within the page, without a script, each with its figures in words.
+//! The last hour as four small charts: inline SVG without a script, each with its figures in words.
 
 use std::fmt::Write;
 
@@ -8,19 +8,19 @@ use super::{
     words::{self, duration, rate, skew},
 };
 
-/// The drawing's height; its width is one unit for each point. The page stretches both.
+/// The height of the drawing; its width is one unit for each point. The page scales both.
 const HEIGHT: f64 = 60.0;
-/// An error among thousands of requests is still to be seen.
+/// The least height of a bar, so that one error among thousands of requests is visible.
 const LEAST_BAR: f64 = 2.0;
 
 /// One chart.
 pub(super) struct Chart {
     pub(super) title: &'static str,
-    /// The drawing in words, for readers of the screen and for people who do not see it.
+    /// The drawing in words, also for screen readers.
     pub(super) description: String,
-    /// What the upper edge of the drawing stands for.
+    /// The value at the upper edge.
     pub(super) top: String,
-    /// What the lower edge stands for.
+    /// The value at the lower edge.
     pub(super) bottom: String,
     /// Class and path of each line or area, the first at the back.
     pub(super) shapes: Vec<(String, String)>,
@@ -76,7 +76,7 @@ fn errors(points: &[Point]) -> Chart {
     }
     let none = words.is_empty();
     Chart {
-        title: "Errors by who caused them",
+        title: "Errors by cause",
         description: if none {
             "no errors in the last hour".to_owned()
         } else {
@@ -134,7 +134,7 @@ fn clock(points: &[Point]) -> Chart {
     }
 }
 
-/// One bar for each point, newest at the right edge: how far above the lower edge it begins, and how high it is.
+/// One bar for each point, the newest at the right edge. A bar is its distance from the lower edge, and its height.
 fn bars(values: impl ExactSizeIterator<Item = (f64, f64)>, scale: f64) -> String {
     let first = POINTS.saturating_sub(values.len());
     let mut path = String::new();
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_are_stacked_and_named_by_who_caused_them() {
+    fn errors_are_stacked_and_named_by_cause() {
         let [_, errors, ..] = charts(&[point(9, [0, 3, 0, 2, 0, 0], 0.1, 0.0)]);
         assert_eq!(errors.shapes[0], ("cause1".to_owned(), "M359 60.0v-36.0h1v36.0z".to_owned()));
         assert_eq!(errors.shapes[1], ("cause3".to_owned(), "M359 24.0v-24.0h1v24.0z".to_owned()));
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_sampled_yet_is_drawn_and_said() {
+    fn an_empty_history_is_drawn_and_described() {
         let charts = charts(&[]);
         assert_eq!(charts[0].description, "0 requests in the last hour, 0.0/s at most, 0.0/s in the last ten seconds");
         assert!(charts[2].description.contains("no data") && charts[3].description.contains("not known"));

@@ -1,4 +1,4 @@
-//! What happened in the last hour, sampled every ten seconds from the start of the process, whether or not anybody looks.
+//! Samples of the last hour, one every ten seconds from the start of the process.
 //!
 //! Two rings: an hour of small points for the charts (about 16 KiB), and snapshots that are half a minute apart for the figures of
 //! the last five minutes (about as much again).
@@ -10,24 +10,24 @@ use tokio::time::Instant;
 use super::cause::errors_by_cause;
 use crate::metrics::Snapshot;
 
-/// How far samples are apart. It is also how often an idle process wakes up for them.
+/// The time between two samples. An idle process wakes up this often for them.
 pub(super) const SPACING: Duration = Duration::from_secs(10);
 /// An hour of points.
 pub(super) const POINTS: usize = 360;
-/// What the figures cover. Short enough to show that a fault is over, long enough for a person to get to the page.
+/// The time that the figures cover: short enough to show that a fault is over, long enough for a person to open the page.
 const WINDOW: Duration = Duration::from_mins(5);
 /// One snapshot is kept for this many points.
 const POINTS_PER_SNAPSHOT: usize = 3;
-/// With the two above, the window and the snapshot at its start.
+/// The snapshots of one window, and the one at its start.
 const SNAPSHOTS: usize = 11;
 
-/// What happened within one [`SPACING`].
+/// One sample: the events within one [`SPACING`].
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(super) struct Point {
     pub(super) requests: u32,
     /// By [`Cause`](super::cause::Cause), in its order.
     pub(super) errors: [u32; 6],
-    /// Seconds for a whole request: half, 95 % and 99 % took no longer. Not a number without requests.
+    /// Seconds for a whole request: the 50th, 95th and 99th percentile. Not a number without requests.
     pub(super) latency: [f32; 3],
     /// Seconds that the clock is ahead of Wonder's. Not a number before Wonder's first answer.
     pub(super) clock: f32,
@@ -55,7 +55,7 @@ pub(super) struct History {
     /// Oldest first; never empty.
     snapshots: VecDeque<(Instant, Snapshot)>,
     newest: Snapshot,
-    /// How many points have been sampled since the last of `snapshots`.
+    /// The number of points since the last of `snapshots`.
     since_snapshot: usize,
 }
 
@@ -86,7 +86,7 @@ impl History {
         }
     }
 
-    /// What happened between the snapshot nearest to five minutes old and `current`, and how long that is.
+    /// The difference between `current` and the snapshot that is nearest to five minutes old, and the time between them.
     pub(super) fn recent(&self, now: Instant, current: &Snapshot) -> (Duration, Snapshot) {
         let ages = self.snapshots.iter().map(|(at, then)| (now.saturating_duration_since(*at), then));
         match ages.min_by_key(|(age, _)| age.abs_diff(WINDOW)) {
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn compares_with_the_start_when_nothing_else_is_known() {
+    async fn compares_with_the_start_before_there_are_samples() {
         let start = Instant::now();
         let history = History::new(start, with_answers(0));
         let (age, recent) = history.recent(start + Duration::from_secs(9), &with_answers(3));

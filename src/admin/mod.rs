@@ -1,19 +1,19 @@
-//! The admin listener: probes, metrics and a page for people. Nothing here is secret, and nothing changes state but
-//! [`shutdown`], which is off by default.
+//! The admin listener: probes, metrics and a status page. Nothing here is secret. Only [`shutdown`], which is off by default, changes
+//! state.
 //!
 //! | Path | Answer |
 //! |---|---|
-//! | `/livez` | 200 while the process can answer at all |
+//! | `/livez` | 200 while the process runs |
 //! | `/readyz` | 200, or 503 with the reason: `starting`, `draining` |
 //! | `/metrics` | Prometheus text format, written at most once a second |
 //! | `/config` | the configuration in force as JSON, its secrets masked; checks `Host` |
 //! | `/` | the status page; checks `Host` |
-//! | `/status.json` | what the status page shows; checks `Host` |
+//! | `/status.json` | the content of the status page as JSON; checks `Host` |
 //! | `/runbook`, `/runbook/{entry}` | the runbook of this version, or one entry of it, as text; checks `Host` |
 //! | `POST /shutdown` | with `admin.shutdown`, from loopback: drain and end |
 //!
-//! `router` has the answers, [`Probes`] the connections, [`Sampler`] the history that the status page draws. Nothing but the
-//! sampler runs between two requests.
+//! `router` has the answers, [`Probes`] the connections, [`Sampler`] the history of the status page. Only the sampler runs between two
+//! requests.
 
 mod cause;
 mod chart;
@@ -62,18 +62,18 @@ use crate::{
     net::hosts::Hosts,
 };
 
-/// What the pages show besides the metrics. Each answer calls the functions anew.
+/// The content of the pages besides the metrics. Each answer calls the functions again.
 #[derive(Clone)]
 pub struct StatusFacts {
     /// The program's version.
     pub version: String,
-    /// The name of this instance among others: that of its pod or machine.
+    /// The name of this instance: that of its pod or machine.
     pub instance: String,
     /// The environment's name: `staging`, `production` or `custom`.
     pub environment: String,
-    /// Where requests go.
+    /// The origin.
     pub origin: String,
-    /// The names under which people may open the pages, besides any IP address.
+    /// The names in `Host` for which the pages are served, besides any IP address.
     pub hosts: Hosts,
     /// The credentials in use.
     pub credentials: Arc<dyn Fn() -> Vec<CredentialFact> + Send + Sync>,
@@ -92,7 +92,7 @@ impl fmt::Debug for StatusFacts {
     }
 }
 
-/// A credential as people may see it.
+/// The public facts of a credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CredentialFact {
     /// Its name in the configuration.
@@ -103,8 +103,7 @@ pub struct CredentialFact {
     pub bits: usize,
 }
 
-/// All routes of the admin listener, and the sampler of what its status page draws. The time since this call is shown as the time
-/// the program is up.
+/// All routes of the admin listener, and the sampler of its status page. The page shows the time since this call as uptime.
 pub fn router(metrics: Metrics, readiness: Readiness, page: StatusFacts) -> (Router, Sampler) {
     let start = Instant::now();
     let history = Mutex::new(History::new(start, metrics.snapshot()));
@@ -116,7 +115,7 @@ pub fn router(metrics: Metrics, readiness: Readiness, page: StatusFacts) -> (Rou
         .route("/runbook/{entry}", get(runbook_entry))
         .route("/config", get(config))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&admin), check_host));
-    // Probes and Prometheus address us by whatever name a cluster gives us, and what they get is not worth a rebinding attack.
+    // Probes and Prometheus use any name that the cluster gives to the pod, and their answers are not worth a DNS rebinding attack.
     let routes = pages
         .route("/livez", get("ok\n"))
         .route("/readyz", get(ready))
@@ -128,14 +127,14 @@ pub fn router(metrics: Metrics, readiness: Readiness, page: StatusFacts) -> (Rou
     (routes, Sampler(admin))
 }
 
-/// Adds samples to the history that the status page draws.
+/// Adds samples to the history of the status page.
 pub struct Sampler(Arc<Admin>);
 
 impl Sampler {
-    /// How far samples are apart.
+    /// The time between two samples.
     pub const SPACING: Duration = history::SPACING;
 
-    /// Adds the sample of this moment.
+    /// Adds one sample.
     pub fn sample(&self) {
         let current = self.0.metrics.snapshot();
         self.0.history().sample(Instant::now(), current);
@@ -151,7 +150,7 @@ struct Admin {
     scrape: Mutex<Option<Scrape>>,
 }
 
-/// How old the text of `/metrics` may be. It costs as much as many probes, and anyone who reaches the pod may ask for it.
+/// The greatest age of the text of `/metrics`. It costs as much as many probes, and every client that reaches the pod can request it.
 const SCRAPE: Duration = Duration::from_secs(1);
 
 /// The last text of `/metrics`.
@@ -167,7 +166,7 @@ impl Admin {
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What the page says, and the points that it draws.
+    /// The content of the page, and the points of its charts.
     fn status(&self) -> (Status, Vec<Point>) {
         let now = Instant::now();
         let current = self.metrics.snapshot();
@@ -192,8 +191,7 @@ impl Admin {
     }
 }
 
-/// Keeps the pages for people from web pages that point a name of their own at this machine. An address in `Host` is always fine:
-/// people open a pod by its address.
+/// Protects the pages from DNS rebinding. An IP address in `Host` is accepted, because people open a pod by its address.
 async fn check_host(Shared(admin): Shared<Arc<Admin>>, request: Request, next: Next) -> Response {
     if admin.facts.hosts.are_addressed_by(request.headers()) {
         return next.run(request).await;
@@ -231,7 +229,7 @@ async fn metrics_text(Shared(admin): Shared<Arc<Admin>>) -> Response {
 }
 
 async fn config(Shared(admin): Shared<Arc<Admin>>) -> Response {
-    // Indented, since people read it.
+    // Indented, because people read it.
     let text = format!("{:#}\n", (admin.facts.config)());
     ([(CONTENT_TYPE, "application/json")], text).into_response()
 }
@@ -255,7 +253,7 @@ fn not_found() -> (StatusCode, &'static str) {
     (StatusCode::NOT_FOUND, "not found\n")
 }
 
-/// For every answer: not kept by anyone, not read as another type, not readable by another site's page.
+/// The headers of every answer: no caching, no content sniffing, no access for pages of other sites.
 async fn harden(mut response: Response) -> Response {
     let headers = response.headers_mut();
     for (name, value) in [

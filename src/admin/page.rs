@@ -1,5 +1,5 @@
-//! The status page as HTML: self-contained, readable on a phone, works without its script. Every value is escaped, and the content
-//! security policy allows the one style and the one script in it and nothing else, so that a value that got through could do nothing.
+//! The status page as HTML: self-contained, readable on a phone, complete without its script. Every value is escaped. The content
+//! security policy allows only the page's own style and script, so markup in a value would have no effect.
 
 use std::{
     fmt::{self, Write},
@@ -17,7 +17,7 @@ use crate::html::{self, Escaped};
 static STYLE: LazyLock<String> = LazyLock::new(|| html::STYLE.to_owned() + include_str!("page.css"));
 const SCRIPT: &str = include_str!("page.js");
 
-/// The page's `Content-Security-Policy`. Images may be `data:` for the empty icon, which spares a request for `/favicon.ico`.
+/// The page's `Content-Security-Policy`. It allows `data:` images for the empty icon, which avoids a request for `/favicon.ico`.
 pub(super) static POLICY: LazyLock<String> = LazyLock::new(|| {
     format!(
         "default-src 'none'; style-src {}; script-src {}; connect-src 'self'; img-src data:; base-uri 'none'; \
@@ -27,7 +27,7 @@ pub(super) static POLICY: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// The whole page. The script replaces each element that has an id by the same element of a newer page.
+/// The whole page. The script replaces each element that has an id with the same element of a newer page.
 pub(super) fn page(status: &Status, charts: &[Chart]) -> String {
     let mut html = String::with_capacity(48 * 1024);
     // Writing to a `String` does not fail.
@@ -38,7 +38,7 @@ pub(super) fn page(status: &Status, charts: &[Chart]) -> String {
 fn write_page(html: &mut String, status: &Status, charts: &[Chart]) -> fmt::Result {
     let (environment, instance, headline) =
         (Escaped(&status.environment), Escaped(&status.instance), Escaped(&status.headline));
-    // Production must be recognised before anything is read.
+    // A person must recognise production before reading anything.
     let production = if status.environment == "production" { " production" } else { "" };
     write!(
         html,
@@ -133,7 +133,7 @@ fn write_chart(html: &mut String, chart: &Chart) -> fmt::Result {
     Ok(())
 }
 
-/// Keeps a figure and its unit in one line: `2xx 230 · 4xx 27` may be broken only after the dot.
+/// Keeps a figure and its unit on one line: `2xx 230 · 4xx 27` breaks only after the dot.
 fn unbroken(text: &str) -> String {
     text.replace(' ', "\u{a0}").replace("·\u{a0}", "· ")
 }

@@ -1,4 +1,4 @@
-//! What is wrong, what to do about it, and where the runbook says more.
+//! The problems on the status page: what is wrong, what to do, and the entry in the runbook.
 
 use serde::Serialize;
 
@@ -10,14 +10,13 @@ use super::{
 };
 use crate::metrics::{LastAnswer, Snapshot};
 
-/// One problem.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Problem {
     pub(super) text: String,
     /// The heading of its entry in the runbook.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) runbook: Option<&'static str>,
-    /// Whether no request gets through.
+    /// Whether no request succeeds.
     pub(super) stops_everything: bool,
 }
 
@@ -30,7 +29,7 @@ pub(super) fn problems(seen: &Seen<'_>) -> Vec<Problem> {
     found
 }
 
-/// More than one request in this many failed for a reason that a single request may have by chance.
+/// A fault that single requests may have by chance is a problem if more than one request in this many has it.
 const TOLERATED: u64 = 10;
 
 fn state(seen: &Seen<'_>) -> Option<Problem> {
@@ -46,7 +45,7 @@ fn state(seen: &Seen<'_>) -> Option<Problem> {
     }
 }
 
-/// What requests failed of, in the order in which a person should look.
+/// Why requests fail, in the order in which a person should look.
 fn failures(seen: &Seen<'_>) -> Vec<Problem> {
     let recent = seen.recent;
     let counts = errors_by_cause(recent);
@@ -74,7 +73,7 @@ fn failures(seen: &Seen<'_>) -> Vec<Problem> {
         ),
         if recent.signatures_failed > 0 { "WonderSignerCannotSign" } else { "WonderSignerErrorBudgetBurnsFast" },
     );
-    // One whose client certificate the origin rejects after TLS 1.3 has begun may have been sent; it is in `unknown`.
+    // If the origin rejects the client certificate after TLS 1.3 has begun, the request may have been sent; it is in `unknown`.
     let unconnected = not_sent(recent, Cause::Network);
     add(
         unconnected > 0,
@@ -124,7 +123,11 @@ fn failures(seen: &Seen<'_>) -> Vec<Problem> {
     );
     add(
         count(Cause::Load) > 0 && seen.state == State::Ready,
-        format!("{} were rejected for lack of room {within} ({})", requests(count(Cause::Load)), codes(Cause::Load)),
+        format!(
+            "{} were rejected because of the limits, or because of the shutdown, {within} ({})",
+            requests(count(Cause::Load)),
+            codes(Cause::Load)
+        ),
         "WonderSignerOverloaded",
     );
     add(
@@ -154,7 +157,7 @@ fn clock(seen: &Seen<'_>) -> Option<Problem> {
     (off.abs() >= 300.0).then(|| problem(text, Some(entry)))
 }
 
-/// Nothing has happened since, so nothing shows that the cause is gone.
+/// The last request to Wonder failed, and nothing has succeeded since.
 fn last_failed(seen: &Seen<'_>) -> Option<Problem> {
     let failure = seen.last_failure()?;
     let since = seen.lasts.success.is_none_or(|success| success.unix_seconds < failure.unix_seconds);
@@ -176,7 +179,7 @@ fn last_failed(seen: &Seen<'_>) -> Option<Problem> {
     (since && seen.recent.requests() == 0 && seen.state == State::Ready).then(|| problem(text, entry))
 }
 
-/// Whether there were requests and Wonder answered none of them but with a rejection or a fault.
+/// Whether there were requests, and Wonder answered all of them with a rejection or a fault, if at all.
 fn nothing_got_through(recent: &Snapshot) -> bool {
     let [ok, redirected, refused, _] = recent.upstream;
     recent.requests() > 0 && ok + redirected + refused.saturating_sub(recent.rejected) == 0

@@ -1,32 +1,32 @@
-//! Whether the sidecar takes requests. It does not depend on Wonder: an outage upstream must not take the service's pod out of rotation.
+//! Whether the sidecar accepts requests. It does not depend on Wonder: an outage upstream must not take the service's pod out of rotation.
 
 use std::sync::{
     Arc,
     atomic::{AtomicU8, Ordering},
 };
 
-/// The state of the whole program, shared by its parts: starting, ready, draining, in this order and never back.
+/// The state of the whole program, shared by its parts: starting, ready, draining. It never goes back.
 #[derive(Debug, Clone, Default)]
 pub struct Readiness(Arc<AtomicU8>);
 
 impl Readiness {
-    /// Starting.
+    /// The state of a program that starts.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Keys are loaded and listeners bound. Without effect once draining.
+    /// Keys are loaded and listeners bound. Has no effect while the program drains.
     pub fn set_ready(&self) {
         self.advance(State::Ready);
     }
 
-    /// The program finishes its last requests and takes no more.
+    /// The program finishes its requests in flight and accepts no new ones.
     pub fn set_draining(&self) {
         self.advance(State::Draining);
     }
 
-    /// As of now.
+    /// The current state.
     #[must_use]
     pub fn state(&self) -> State {
         match self.0.load(Ordering::Acquire) {
@@ -41,20 +41,20 @@ impl Readiness {
     }
 }
 
-/// Where the program is in its life.
+/// A stage in the life of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum State {
-    /// Keys and listeners are not there yet.
+    /// Keys are not loaded, or listeners not bound.
     Starting,
-    /// Takes requests.
+    /// The program accepts requests.
     Ready,
-    /// Takes no more requests.
+    /// The program accepts no new requests.
     Draining,
 }
 
 impl State {
-    /// The word that `/readyz` answers.
+    /// The body of `/readyz`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -1,10 +1,8 @@
-//! The runbook, compiled in: the person on call may have no network but the one to this pod, and reads the edition that belongs to
-//! this version.
+//! The runbook, compiled in: a person on call may reach nothing but this pod, and needs the runbook of this version.
 
-/// The whole file.
 pub(super) const TEXT: &str = include_str!("../../deploy/runbook.md");
 
-/// One entry, from its heading to the next; `None` when there is no such heading.
+/// One entry, from its heading to the next; `None` without such a heading.
 pub(super) fn entry(name: &str) -> Option<&'static str> {
     let mut from = None;
     let mut at = 0;

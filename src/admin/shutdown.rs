@@ -1,8 +1,8 @@
-//! `POST /shutdown`: asks the program to drain and end, for a Job whose cluster does not stop sidecars by itself.
+//! `POST /shutdown`: the program drains and exits. For a Job whose cluster does not stop sidecars by itself.
 //!
-//! It exists only when `admin.shutdown` is set, and even then only a program on this machine (in this pod) may ask: the
-//! peer must be loopback, [`HEADER`] must be there, nothing that marks a browser may be, and `Host` must be a name of this listener
-//! or an address. A page in a browser can reach loopback, but cannot do all four.
+//! The route exists only if `admin.shutdown` is set. It accepts only programs on this machine (in this pod): the peer must be loopback,
+//! the request must have [`HEADER`] and no header that marks a browser, and `Host` must be a name of this listener or an IP address. A
+//! page in a browser can reach loopback, but cannot meet all four conditions.
 
 use std::{future::Future, net::SocketAddr, sync::Arc};
 
@@ -16,26 +16,26 @@ use tokio::sync::watch;
 
 use crate::net::hosts::Hosts;
 
-/// Must be in the request, with the value `yes`.
+/// The header that the request must have, with the value `yes`.
 pub const HEADER: &str = "x-wonder-signer-shutdown";
 
-/// Whether someone asked to end, shared by who asks and who ends.
+/// Whether a shutdown was requested, shared by the route and the program's main task.
 #[derive(Debug, Clone)]
 pub struct ShutdownRequest(Arc<watch::Sender<bool>>);
 
 impl ShutdownRequest {
-    /// Nobody has asked.
+    /// No shutdown was requested.
     #[must_use]
     pub fn new() -> Self {
         Self(Arc::new(watch::Sender::new(false)))
     }
 
-    /// Ends when someone has asked.
+    /// Ends when a shutdown was requested.
     pub fn asked(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut asked = self.0.subscribe();
         let keep = Arc::clone(&self.0);
         async move {
-            // Fails only without a sender, and we hold one.
+            // This fails only without a sender, and `self` has one.
             let _ = asked.wait_for(|asked| *asked).await;
             drop(keep);
         }
@@ -59,15 +59,15 @@ async fn shutdown(
     headers: HeaderMap,
 ) -> (StatusCode, &'static str) {
     if let Some(reason) = refusal(peer, &headers, &hosts) {
-        tracing::warn!(%peer, reason = reason.trim_end(), "shutdown refused");
+        tracing::warn!(%peer, reason = reason.trim_end(), "shutdown rejected");
         return (StatusCode::FORBIDDEN, reason);
     }
-    tracing::info!(%peer, "shutdown asked for");
+    tracing::info!(%peer, "shutdown requested");
     request.0.send_replace(true);
     (StatusCode::ACCEPTED, "draining\n")
 }
 
-/// Why this caller may not end the program; nothing when it may.
+/// Why this caller must not stop the program; `None` if it may.
 fn refusal(peer: SocketAddr, headers: &HeaderMap, hosts: &Hosts) -> Option<&'static str> {
     if !peer.ip().to_canonical().is_loopback() {
         Some("only from loopback\n")
@@ -97,14 +97,14 @@ mod tests {
     }
 
     #[test]
-    fn a_program_on_this_machine_may_end_us() {
+    fn a_program_on_this_machine_may_stop_it() {
         for peer in ["127.0.0.1:40000", "[::1]:40000", "[::ffff:127.0.0.1]:40000"] {
             assert_eq!(refusal(peer.parse().unwrap(), &headers(&[(HEADER, "yes")]), &hosts()), None);
         }
     }
 
     #[test]
-    fn another_machine_may_not_whatever_it_says() {
+    fn another_machine_may_not_with_any_headers() {
         let refused = refusal("10.1.2.3:40000".parse().unwrap(), &headers(&[(HEADER, "yes")]), &hosts());
         assert_eq!(refused, Some("only from loopback\n"));
     }
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_learns_that_someone_asked_before_or_after() {
+    async fn the_wait_ends_for_a_request_before_and_after_its_start() {
         let request = ShutdownRequest::new();
         let before = request.asked();
         request.0.send_replace(true);

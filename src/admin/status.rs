@@ -1,4 +1,4 @@
-//! What the status page says, as words and figures. The HTML page and `/status.json` show the same.
+//! The content of the status page, as words and figures. The HTML page and `/status.json` show the same.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::{
     metrics::{Distribution, Last, LastAnswer, Lasts, Snapshot},
 };
 
-/// All that is shown, in order.
+/// The content, in the order of the page.
 #[derive(Debug, Serialize)]
 pub(super) struct Status {
     /// `good`, `idle`, `warn` or `bad`.
@@ -31,7 +31,7 @@ pub(super) struct Status {
     pub(super) sections: Vec<Section>,
 }
 
-/// A table with a heading for each row and, where there is more than one column, for each column.
+/// A table with a heading for each row and, if there is more than one column, for each column.
 #[derive(Debug, Serialize)]
 pub(super) struct Section {
     pub(super) title: String,
@@ -42,11 +42,11 @@ pub(super) struct Section {
 #[derive(Debug, Serialize)]
 pub(super) struct Row {
     pub(super) label: String,
-    /// As many as there are columns.
+    /// One for each column.
     pub(super) cells: Vec<String>,
 }
 
-/// What a status is made from.
+/// The source of a status.
 pub(super) struct Seen<'a> {
     pub(super) state: State,
     pub(super) version: &'a str,
@@ -57,7 +57,7 @@ pub(super) struct Seen<'a> {
     pub(super) uptime: Duration,
     /// Totals since the start.
     pub(super) total: &'a Snapshot,
-    /// What happened within `window`.
+    /// The difference over `window`.
     pub(super) recent: &'a Snapshot,
     pub(super) window: Duration,
     pub(super) lasts: &'a Lasts,
@@ -66,7 +66,7 @@ pub(super) struct Seen<'a> {
 }
 
 impl Seen<'_> {
-    /// The origin's host, and its port where it has one of its own.
+    /// The origin's host, with the port if it is not the default.
     pub(super) fn host(&self) -> &str {
         self.origin.split_once("://").map_or(self.origin, |(_, host)| host)
     }
@@ -98,9 +98,9 @@ fn headline(seen: &Seen<'_>, problems: &[Problem]) -> (&'static str, String) {
     match (seen.state, problems) {
         (State::Starting | State::Draining, _) => ("bad", format!("not ready: {}", seen.state.as_str())),
         (State::Ready, []) if seen.recent.requests() == 0 && seen.total.in_flight > 0 => {
-            // A request is counted when it ends; with Wonder silent, all of them are under way.
+            // A request is counted when it ends. If Wonder does not answer, all of them are in flight.
             let window = span(seen.window);
-            ("idle", format!("ready; no request ended in the last {window}, {} under way", seen.total.in_flight))
+            ("idle", format!("ready; no request ended in the last {window}, {} in flight", seen.total.in_flight))
         }
         (State::Ready, []) if seen.total.requests() == 0 => ("idle", "ready; no request yet".to_owned()),
         (State::Ready, []) if seen.recent.requests() == 0 => {
@@ -108,7 +108,7 @@ fn headline(seen: &Seen<'_>, problems: &[Problem]) -> (&'static str, String) {
         }
         (State::Ready, []) => ("good", "ready".to_owned()),
         (State::Ready, [_, ..]) if problems.iter().any(|problem| problem.stops_everything) => {
-            ("bad", "problem: no request gets through".to_owned())
+            ("bad", "problem: no request succeeds".to_owned())
         }
         (State::Ready, [_]) => ("warn", "ready, with a problem".to_owned()),
         (State::Ready, problems) => ("warn", format!("ready, with {} problems", problems.len())),
@@ -186,7 +186,7 @@ fn errors(seen: &Seen<'_>) -> Section {
             )
         })
         .collect();
-    or_none("Errors by who caused them", &[&recently(seen), "since start", "last"], rows)
+    or_none("Errors by cause", &[&recently(seen), "since start", "last"], rows)
 }
 
 fn codes(seen: &Seen<'_>) -> Section {

@@ -1,7 +1,7 @@
-//! The one place where every metric has its name, its help, its labels and its buckets.
+//! The names, help texts, labels and buckets of all metrics.
 //!
-//! Handles are resolved here once, at the start, so that counting is an array index and an atomic addition, and so that every
-//! series is there at zero before anything happened. HELP texts say what to do with the number.
+//! Handles are resolved here once, at the start. So counting is an array index and an atomic addition, and every series exists at zero
+//! before its first event. A help text names the action that a value calls for.
 
 mod webhooks;
 
@@ -19,14 +19,14 @@ use crate::{contract::Sent, operations::CATALOGUE};
 
 /// Seconds, 0.05 ms to 50 ms: from a quarter of an RSA-2048 signature to a starved processor.
 const SIGNING_SECONDS: &[f64] = &[0.000_05, 0.000_1, 0.000_2, 0.000_3, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05];
-/// Seconds, 1 ms to 60 s: twice what a request may wait for its answer by default.
+/// Seconds, 1 ms to 60 s: twice the default of `timeouts.request`.
 const REQUEST_SECONDS: &[f64] =
     &[0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 /// Bytes, 256 B to 16 MiB in steps of four.
 const BODY_BYTES: &[f64] =
     &[256.0, 1024.0, 4096.0, 16_384.0, 65_536.0, 262_144.0, 1_048_576.0, 4_194_304.0, 16_777_216.0];
 
-/// Of the process, as its log is; all other metrics are of one [`Families`].
+/// One for the process, as its log is; all other metrics belong to one [`Families`].
 pub(super) static LOG_LINES_LOST: LazyLock<IntCounter> = LazyLock::new(|| {
     constant(IntCounter::new(
         "wonder_signer_log_lines_lost_total",
@@ -35,18 +35,18 @@ pub(super) static LOG_LINES_LOST: LazyLock<IntCounter> = LazyLock::new(|| {
     ))
 });
 
-/// One counter for each answer a request can get: upstream's four classes, then our own two.
+/// One counter for each class of response: four of upstream, then two of our own.
 pub(super) type Answers = [IntCounter; 6];
 
-/// Every handle, and the registry that they are gathered from.
+/// All handles, and their registry.
 pub(super) struct Families {
     pub(super) registry: Registry,
-    /// By operation, each under its own method; all but `other`.
+    /// By operation, without `other`.
     pub(super) requests: Vec<Answers>,
-    /// Those of operation `other`, by method.
+    /// Of operation `other`, by method.
     pub(super) other_requests: Vec<Answers>,
     pub(super) request_duration: Vec<Histogram>,
-    /// By caller, as the configuration names them; `other` alone where callers show no certificates.
+    /// By the callers' names in the configuration; `other` alone without client certificates.
     pub(super) callers: IntCounterVec,
     pub(super) handshakes_failed: IntCounter,
     pub(super) in_flight: IntGauge,
@@ -64,7 +64,7 @@ pub(super) struct Families {
     pub(super) connections_opened: IntCounter,
     pub(super) connections_closed: Vec<IntCounter>,
     pub(super) connect_retries: IntCounter,
-    /// Each reason with its counters by `sent`; the last is `other`, for a reason that is in no list.
+    /// Each reason with its counters by `sent`; the last is `other`, for an unlisted reason.
     pub(super) errors: Vec<(&'static str, [IntCounter; 2])>,
     pub(super) stripped: Vec<IntCounter>,
     pub(super) request_body: Histogram,
@@ -77,7 +77,7 @@ pub(super) struct Families {
     pub(super) config: Table,
     pub(super) clock_skew: Gauge,
     pub(super) webhooks: WebhookFamilies,
-    /// Not a metric: times for the status page.
+    /// Times for the status page; not a metric.
     pub(super) last: LastCells,
 }
 
@@ -89,13 +89,13 @@ impl Families {
         let requests = make.counters(
             "wonder_signer_requests_total",
             "Requests answered, by operation. origin=\"upstream\" is Wonder's answer: look at the service when 4xx rises, at Wonder when \
-             5xx rises. origin=\"signer\" is an error answered here: 4xx is the service's, 5xx that of the network, of Wonder, of the \
-             load or of this program; wonder_signer_proxy_errors_total has the code.",
+             5xx rises. origin=\"signer\" is an error answered here: the service causes 4xx; the network, Wonder, the load or this program \
+             causes 5xx. wonder_signer_proxy_errors_total has the code.",
             &["operation", "method", "code_class", "origin"],
         );
         let durations = make.histograms(
             "wonder_signer_request_duration_seconds",
-            "From the request's head to the last byte of its answer. When it rises, compare with \
+            "From the request head to the last byte of the answer. When it rises, compare with \
              wonder_signer_upstream_duration_seconds (Wonder), _body_read_ (the service) and _added_ (this program).",
             &["origin"],
             REQUEST_SECONDS,
@@ -125,14 +125,14 @@ impl Families {
         );
         let closed = make.counters(
             "wonder_signer_upstream_connections_closed_total",
-            "Connections to Wonder that ended. Much \"error\" points to the network or an egress proxy; much \"peer\" to a time-out \
+            "Connections to Wonder that ended. Many \"error\" point to the network or an egress proxy; many \"peer\" to a time-out \
              at Wonder or at the proxy that is shorter than upstream.pool_idle.",
             &["reason"],
         );
         let errors = make.counters(
             "wonder_signer_proxy_errors_total",
             "Errors answered here, and answers of Wonder that broke off after their head was forwarded, by code. With sent=\"maybe\" \
-             Wonder may have carried the request out: query before repeating it, above all for payments. reason=\"other\" is a defect \
+             Wonder may have carried the request out: ask Wonder before you repeat it, above all for payments. reason=\"other\" is a defect \
              of this program.",
             &["reason", "sent"],
         );
@@ -145,7 +145,7 @@ impl Families {
         let drain_cut = make.counters(
             "wonder_signer_drain_cut_requests_total",
             "Requests that were answered with draining, or whose answer broke off, because shutdown.grace ended. More than zero: \
-             lengthen it; with sent=\"maybe\" query Wonder for their outcome.",
+             lengthen it; with sent=\"maybe\" ask Wonder for their outcome.",
             &["sent"],
         );
         let cancelled = make.counters(
@@ -156,7 +156,7 @@ impl Families {
         );
         let build = make.gauges(
             "wonder_signer_build_info",
-            "Always 1; the labels say what is running. More than one version across pods for long means that a rollout is stuck.",
+            "Always 1; the labels name the version. More than one version across pods for long means that a rollout is stuck.",
             &["version", "revision", "rustc"],
         );
         let version = env!("CARGO_PKG_VERSION");
@@ -201,7 +201,7 @@ impl Families {
             ),
             in_flight: make.gauge(
                 "wonder_signer_requests_in_flight",
-                "Requests under way, until the last byte of their answer. Near wonder_signer_requests_in_flight_limit new ones are \
+                "Requests in flight, until the last byte of their answer. Near wonder_signer_requests_in_flight_limit new ones are \
                  rejected: Wonder is slow, or the limit is too low.",
             ),
             in_flight_limit: make.gauge(
@@ -210,13 +210,13 @@ impl Families {
             ),
             body_read_duration: make.histogram(
                 "wonder_signer_body_read_duration_seconds",
-                "From the request's head to the last byte of its body. A rise means that the service is slow to send.",
+                "From the request head to the last byte of the request body. A rise means that the service is slow to send.",
                 REQUEST_SECONDS,
             ),
             added_duration: make.histogram(
                 "wonder_signer_added_duration_seconds",
                 "Time that this program adds to a request: queueing, signing, copying; without the service's and Wonder's time. A rise \
-                 means too little processor: see wonder_signer_signing_duration_seconds and the container's limits.",
+                 means too little processor time: see wonder_signer_signing_duration_seconds and the container's limits.",
                 SIGNING_SECONDS,
             ),
             signatures_ok: signatures.with_label_values(&["ok"]),
@@ -224,7 +224,7 @@ impl Families {
             signing_duration: make.histogram(
                 "wonder_signer_signing_duration_seconds",
                 "Time for one signature, waiting for a processor included. When it rises with constant traffic, the container has too \
-                 little processor; more replicas or a higher limit help.",
+                 little processor time; more replicas or a higher limit help.",
                 SIGNING_SECONDS,
             ),
             upstream_duration: one_each::<Phase, _>(|phase| upstream_durations.with_label_values(&[phase])),
@@ -235,14 +235,14 @@ impl Families {
             connections_open: connections.with_label_values(&["open"]),
             connections_opened: make.counter(
                 "wonder_signer_upstream_connections_opened_total",
-                "Connections to Wonder that were opened. Near the rate of requests means that they are not reused: look at the \
+                "Connections to Wonder that were opened. A rate near that of requests means that they are not reused: look at the \
                  reasons in wonder_signer_upstream_connections_closed_total.",
             ),
             connections_closed: one_each::<Closed, _>(|reason| closed.with_label_values(&[reason])),
             connect_retries: make.counter(
                 "wonder_signer_upstream_connect_retries_total",
-                "Second attempts. A request gets one only when no byte of it was written, or when Wonder gave it back unprocessed (HTTP/2), and is \
-                 signed afresh. A steady rate means that pooled connections die unnoticed: shorten upstream.pool_idle.",
+                "Second attempts. A request gets one only if no byte of it was written, or if Wonder gave it back unprocessed (HTTP/2). It is signed \
+                 again. A steady rate means that pooled connections are closed unnoticed: shorten upstream.pool_idle.",
             ),
             errors: reasons()
                 .map(|reason| (reason, [Sent::No, Sent::Maybe].map(|sent| errors.with_label_values(&[reason, sent.text()]))))
@@ -250,12 +250,12 @@ impl Families {
             stripped: one_each::<Stripped, _>(|kind| stripped.with_label_values(&[kind])),
             request_body: make.histogram(
                 "wonder_signer_request_body_bytes",
-                "Size of the requests' bodies. Near limits.body the next one may be rejected with 413: raise the limit.",
+                "Size of request bodies. Near limits.body the next one may be rejected with 413: raise the limit.",
                 BODY_BYTES,
             ),
             response_body: make.histogram(
                 "wonder_signer_response_body_bytes",
-                "Size of the answers' bodies as forwarded. Large lists are better paged by the service with limit and offset.",
+                "Size of response bodies as forwarded. The service should page large lists with limit and offset.",
                 BODY_BYTES,
             ),
             buffered: make.gauge(
@@ -265,7 +265,7 @@ impl Families {
             ),
             draining: make.gauge(
                 "wonder_signer_draining",
-                "1 from the begin of a shutdown until the program exits. If that takes longer than shutdown.drain_delay, requests are still \
+                "1 from the start of a shutdown until the program exits. If that takes longer than shutdown.drain_delay, requests are still \
                  in flight: see wonder_signer_requests_in_flight.",
             ),
             drain_cut: sent(&drain_cut),
@@ -285,7 +285,7 @@ impl Families {
             clock_skew: make.float_gauge(
                 "wonder_signer_clock_skew_seconds",
                 "How far this host's clock is ahead of Wonder's, estimated from its Date header; 0 until the first answer. Wonder \
-                 refuses requests more than 1800 s off: correct the host's clock long before.",
+                 rejects requests more than 1800 s off: correct the host's clock long before.",
             ),
             webhooks: WebhookFamilies::new(&make),
             registry: make.registry(),

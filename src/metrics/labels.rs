@@ -1,15 +1,14 @@
-//! The closed sets that metric labels are made of. A label value comes from here, from the catalogue of operations or from the
-//! configuration; never from a request.
+//! The closed sets of label values. A label value comes from here, from the catalogue of operations or from the configuration; never
+//! from a request.
 
 use crate::contract::Sent;
 
 /// A closed set of label values, in the order of its variants.
 pub(super) trait Label: Copy + 'static {
-    /// Every value.
     const ALL: &'static [Self];
-    /// How it is written in a label.
+    /// The text in a label.
     fn text(self) -> &'static str;
-    /// The place in [`Self::ALL`].
+    /// The index in [`Self::ALL`].
     fn place(self) -> usize;
 }
 
@@ -20,7 +19,7 @@ macro_rules! label {
         $vis enum $name { $($(#[$of])* $variant),+ }
 
         impl $name {
-            /// How it is written in labels, headers and log lines.
+            /// The text in labels, headers and log lines.
             #[must_use]
             $vis fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text),+ }
@@ -36,11 +35,11 @@ macro_rules! label {
 }
 
 label! {
-    /// Who made the answer that the caller got (label `origin`).
+    /// The origin of the response that the caller received (label `origin`).
     pub Responder {
-        /// Wonder's answer, passed on.
+        /// Wonder; the response was forwarded.
         Upstream = "upstream",
-        /// An answer of our own, always an error.
+        /// This program; always an error.
         Signer = "signer",
     }
 }
@@ -59,13 +58,13 @@ impl Label for Sent {
 }
 
 label! {
-    /// A part of the time spent on upstream (label `phase`).
+    /// A phase of a request to upstream (label `phase`).
     pub Phase {
-        /// Name look-up, TCP and TLS; only for a request that needed a new connection.
+        /// Name look-up, TCP and TLS of a new connection.
         Connect = "connect",
-        /// From the first byte of the request written to the head of the answer.
+        /// From the start of the attempt to the response head.
         Head = "head",
-        /// From the head of the answer to its last byte passed on.
+        /// From the response head to the last byte forwarded.
         Body = "body",
     }
 }
@@ -73,9 +72,9 @@ label! {
 label! {
     /// Why an upstream connection ended (label `reason`).
     pub Closed {
-        /// Unused for as long as the pool keeps one, or let go by the pool for another reason of its own.
+        /// Evicted by the pool: unused for `upstream.pool_idle`, or for another reason of the pool.
         Idle = "idle",
-        /// Older than a connection may get.
+        /// Older than the limit.
         Age = "age",
         /// An error while reading or writing.
         Error = "error",
@@ -85,23 +84,23 @@ label! {
 }
 
 label! {
-    /// Which of the caller's headers did not go upstream (label `kind`).
+    /// The kinds of headers of the caller that are not forwarded (label `kind`).
     pub Stripped {
         /// `Credential`, `Nonce` or `Signature`: the caller tried to sign.
         Signature = "signature",
-        /// `X-Skip-Signature`: the caller tried to do without.
+        /// `X-Skip-Signature`: the caller tried to skip the signature.
         SkipSignature = "skip_signature",
-        /// Meant for this hop only (RFC 9110 §7.6.1).
+        /// For this hop only (RFC 9110 §7.6.1).
         HopByHop = "hop_by_hop",
         /// `Forwarded` and `X-Forwarded-*`.
         Forwarded = "forwarded",
         /// `Cookie`.
         Cookie = "cookie",
-        /// `Proxy-*`, meant for a proxy.
+        /// `Proxy-*`, for a proxy.
         Proxy = "proxy",
         /// `X-Original-URL`, `X-HTTP-Method-Override` and the like: another target or method than the signed one.
         Override = "override",
-        /// A name with a character other than letters, digits and `-`, which some programs read as another name.
+        /// A name with a character other than letters, digits and `-`: some programs read it as another name.
         LookAlike = "look_alike",
     }
 }
@@ -191,7 +190,7 @@ label! {
 }
 
 label! {
-    /// The method of a request that is in no row of the catalogue (label `method`).
+    /// The method of a request that is not in the catalogue (label `method`).
     pub(super) Verb {
         Get = "GET",
         Post = "POST",
@@ -222,7 +221,7 @@ label! {
 }
 
 impl CodeClass {
-    /// A status that no final answer may have counts as `5xx`, as RFC 9110 §15 asks for invalid ones.
+    /// A status that no final response may have counts as `5xx` (RFC 9110 §15).
     pub(super) fn of(status: http::StatusCode) -> Self {
         match status.as_u16() {
             200..=299 => Self::Success,

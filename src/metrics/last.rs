@@ -1,5 +1,5 @@
-//! When each kind of answer was last given, for the status page. A counter shows that errors happened; only a time shows whether
-//! they are over.
+//! The time of the last response of each kind, for the status page. A counter shows that errors happened; only a time shows whether
+//! they have stopped.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
@@ -11,25 +11,25 @@ use http::StatusCode;
 use super::labels::CodeClass;
 use crate::contract::Sent;
 
-/// The last answer of one kind.
+/// The last response of one kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Last {
-    /// When, in seconds since 1970-01-01T00:00:00Z.
+    /// Seconds since 1970-01-01T00:00:00Z.
     pub unix_seconds: u64,
-    /// Which answer.
+    /// The response.
     pub answer: LastAnswer,
 }
 
-/// What the caller received.
+/// A response as the caller received it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LastAnswer {
-    /// Upstream's answer with this status.
+    /// A response of upstream with this status.
     Upstream(u16),
     /// An error of this program with this code.
     Signer(&'static str, Sent),
 }
 
-/// The last success and the last failures; what never happened is absent.
+/// The last success and the last failures; kinds without a response are absent.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Lasts {
     /// The last 2xx of upstream.
@@ -38,8 +38,8 @@ pub struct Lasts {
     pub failures: Vec<Last>,
 }
 
-/// One cell per kind. A cell holds the time in its upper bits and the status or `sent` in the lower 16; 0 is "never". One store is
-/// enough, so no reader sees the time of one answer with the status of another.
+/// One cell per kind. A cell has the time in its upper bits and the status or `sent` in the lower 16; 0 is "never". Both are in one
+/// atomic value, so no reader sees the time of one response with the status of another.
 pub(super) struct LastCells {
     success: AtomicU64,
     /// Other 4xx, 401 and 403, 5xx.
@@ -68,7 +68,7 @@ impl LastCells {
         cell.store(now() << 16 | u64::from(status.as_u16()), Relaxed);
     }
 
-    /// `place` is that of the reason in the list given to [`Self::new`].
+    /// `place` is the index of the reason in the list given to [`Self::new`].
     pub(super) fn signer(&self, place: usize, sent: Sent) {
         if let Some((_, cell)) = self.signer.get(place) {
             cell.store(now() << 16 | u64::from(sent == Sent::Maybe), Relaxed);
@@ -94,7 +94,7 @@ impl LastCells {
     }
 }
 
-/// At least 1, so that a clock in 1970 does not read as "never".
+/// At least 1, so that a clock in 1970 is not read as "never".
 fn now() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs().max(1)
 }
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn knows_the_last_answer_of_each_kind_and_nothing_that_never_happened() {
+    fn has_the_last_response_of_each_kind_that_happened() {
         let cells = LastCells::new(["overloaded", "upstream_dns"].into_iter());
         assert_eq!(cells.read(), Lasts::default());
         for status in [204, 302, 404, 401, 403, 500, 502] {

@@ -1,4 +1,4 @@
-//! How a metric comes to be: made, registered, and its handles resolved once, so that counting needs no look-up.
+//! Makes and registers metrics, and resolves their handles once, so that counting needs no look-up.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -9,7 +9,7 @@ use prometheus::{
 
 use super::labels::Label;
 
-/// Series that come and go together when the configuration or a key is loaded anew.
+/// Series that are replaced together when the configuration or a key is reloaded.
 pub(super) struct Table {
     family: IntGaugeVec,
     present: Mutex<Vec<[String; 2]>>,
@@ -20,14 +20,14 @@ impl Table {
         Self { family, present: Mutex::new(Vec::new()) }
     }
 
-    /// Sets these rows and removes those that are not among them. New ones come first, so that a scrape never finds none.
+    /// Sets these rows and removes all others. New ones are set first, so that no scrape finds the table empty.
     pub(super) fn replace(&self, rows: &[([&str; 2], i64)]) {
         let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
         for (labels, value) in rows {
             self.family.with_label_values(labels).set(*value);
         }
         for gone in present.iter().filter(|old| rows.iter().all(|(labels, _)| old[..] != labels[..])) {
-            // The one error is that it is gone already.
+            // The only error is that the series does not exist.
             let _ = self.family.remove_label_values(&[gone[0].as_str(), gone[1].as_str()]);
         }
         *present = rows.iter().map(|(labels, _)| labels.map(str::to_owned)).collect();
@@ -42,7 +42,7 @@ impl Make {
         Self(Registry::new())
     }
 
-    /// The registry that everything made so far can be gathered from.
+    /// The registry of all metrics made so far.
     pub(super) fn registry(self) -> Registry {
         self.0
     }
@@ -91,12 +91,12 @@ impl Make {
     }
 }
 
-/// The handle of each value of a closed set, in its order.
+/// The handles of the values of a closed set, in its order.
 pub(super) fn one_each<L: Label, T>(handle: impl Fn(&'static str) -> T) -> Vec<T> {
     L::ALL.iter().map(|value| handle(value.text())).collect()
 }
 
-/// Names, labels and buckets are constants of `families`, so a test that builds them once has tried all that can go wrong.
+/// Names, labels and buckets are constants in `families`, so a test that builds them once covers every error.
 #[expect(clippy::expect_used, reason = "fails for given constants or not at all")]
 pub(super) fn constant<T>(made: prometheus::Result<T>) -> T {
     made.expect("metric names and buckets are well formed and used once")

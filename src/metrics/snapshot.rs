@@ -1,4 +1,4 @@
-//! The few numbers that the status page shows, taken at one moment. Two of them make a rate.
+//! The figures of the status page at one moment. Two snapshots make a rate.
 
 use prometheus::{Histogram, core::Metric};
 
@@ -10,29 +10,29 @@ use super::{
 /// Totals since the start, except where a field says that it is a state.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Snapshot {
-    /// Answers by upstream: 2xx, 3xx, 4xx, 5xx.
+    /// Responses of upstream: 2xx, 3xx, 4xx, 5xx.
     pub upstream: [u64; 4],
-    /// Answers of our own: 4xx, 5xx.
+    /// Our own responses: 4xx, 5xx.
     pub signer: [u64; 2],
-    /// Answers of upstream that reject our authentication: 401 and 403.
+    /// Responses of upstream that reject the authentication: 401 and 403.
     pub rejected: u64,
-    /// Errors answered: reason, then how many with `sent` *no* and *maybe*. Always all reasons, in one order.
+    /// Errors by reason, with `sent` *no* and *maybe*. Always all reasons, in one order.
     pub errors: Vec<(&'static str, [u64; 2])>,
     /// Signatures that could not be made.
     pub signatures_failed: u64,
-    /// Seconds from a request's head to the end of upstream's answer.
+    /// Seconds from the request head to the end of upstream's response.
     pub duration: Distribution,
     /// Seconds for a signature.
     pub signing: Distribution,
-    /// Seconds until upstream's answer began.
+    /// Seconds until upstream's response head.
     pub upstream_head: Distribution,
-    /// State: requests under way.
+    /// State: requests in flight.
     pub in_flight: i64,
-    /// State: the configured limit of `in_flight`; 0 when it was not told.
+    /// State: the configured limit of `in_flight`; 0 before it is set.
     pub in_flight_limit: i64,
     /// State: open connections to upstream.
     pub connections: i64,
-    /// State: seconds that our clock is ahead of upstream's; 0 until the first answer.
+    /// State: seconds that this host's clock is ahead of upstream's; 0 until the first response.
     pub clock_skew: f64,
 }
 
@@ -60,7 +60,7 @@ impl Snapshot {
         }
     }
 
-    /// What happened after `earlier`; states stay as they are now.
+    /// The difference to `earlier`; states keep their current values.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         Self {
@@ -84,17 +84,17 @@ impl Snapshot {
         }
     }
 
-    /// All answers.
+    /// All responses.
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.upstream.iter().chain(&self.signer).sum()
     }
 }
 
-/// How a histogram's observations fall into its buckets.
+/// The observations of a histogram by bucket.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Distribution {
-    /// Upper bounds, rising, without the infinite one, each with the number of observations up to it.
+    /// The finite upper bounds in ascending order, each with the number of observations up to it.
     buckets: Vec<(f64, u64)>,
     count: u64,
 }
@@ -134,7 +134,7 @@ impl Distribution {
     }
 
     /// The value that a share of `per_mille` of the observations does not exceed, interpolated within its bucket as Prometheus does.
-    /// `None` without observations; the last finite bound when it lies above that.
+    /// `None` without observations; the last finite bound if the value is above it.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "an estimate between two bounds")]
     pub fn quantile(&self, per_mille: u16) -> Option<f64> {

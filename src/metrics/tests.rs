@@ -30,7 +30,7 @@ fn text(metrics: &Metrics) -> String {
     metrics.encode().unwrap()
 }
 
-/// The value of the series written exactly so.
+/// The value of the series with exactly this text.
 fn value(metrics: &Metrics, series: &str) -> Option<f64> {
     text(metrics).lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
 }
@@ -39,7 +39,7 @@ fn series(text: &str) -> Vec<&str> {
     text.lines().filter(|line| !line.starts_with('#')).collect()
 }
 
-/// Everything that can happen, once, with every value of every closed set.
+/// Reports each event once, with every value of every closed set.
 fn use_everything(metrics: &Metrics) {
     let methods = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE", "BREW"];
     for operation in CATALOGUE {
@@ -89,7 +89,7 @@ fn use_everything(metrics: &Metrics) {
 }
 
 #[test]
-fn has_every_series_at_zero_before_anything_happens() {
+fn every_series_exists_at_zero_before_its_first_event() {
     let metrics = Metrics::new(REASONS);
     let before = text(&metrics);
     for line in series(&before) {
@@ -161,7 +161,7 @@ fn writes_well_formed_text_line_by_line() {
 }
 
 #[test]
-fn counts_a_catalogued_request_under_its_own_method_and_another_under_its_methods_name() {
+fn counts_a_catalogued_request_by_operation_and_any_other_by_method() {
     let metrics = Metrics::new(&[]);
     let create = operations::find("POST", "/svc/payment/api/v1/openapi/customers");
     metrics.request_finished(create, &Method::POST, StatusCode::OK, Responder::Upstream, 0.2);
@@ -182,7 +182,7 @@ fn counts_a_catalogued_request_under_its_own_method_and_another_under_its_method
 }
 
 #[test]
-fn takes_a_guard_back_when_it_is_dropped() {
+fn subtracts_the_amount_of_a_guard_that_is_dropped() {
     let metrics = Metrics::new(&[]);
     let (first, second) = (metrics.request_started(), metrics.clone().request_started());
     assert_eq!(value(&metrics, "wonder_signer_requests_in_flight"), Some(2.0));
@@ -254,7 +254,7 @@ fn keeps_401_and_403_apart_from_other_answers() {
 }
 
 #[test]
-fn forgets_a_key_and_a_configuration_that_were_replaced() {
+fn removes_a_key_and_a_configuration_that_were_replaced() {
     let metrics = Metrics::new(&[]);
     let key = |fingerprint, unix_seconds| LoadedKey { credential: "default", fingerprint, unix_seconds };
     metrics.set_keys(&[key("11111111", 5)]);
@@ -274,7 +274,7 @@ fn forgets_a_key_and_a_configuration_that_were_replaced() {
 }
 
 #[test]
-fn a_snapshot_less_an_earlier_one_is_what_happened_between() {
+fn the_difference_of_two_snapshots_is_what_happened_between() {
     let metrics = Metrics::new(&["overloaded"]);
     let create = operations::find("POST", "/svc/payment/api/v1/openapi/customers");
     let finish = |status: u16, by, seconds| {

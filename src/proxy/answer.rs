@@ -1,4 +1,4 @@
-//! The body of every answer, watched to its end.
+//! The body of every response: forwards the parts, and reports the end to the exchange.
 
 use std::{
     io,
@@ -22,10 +22,10 @@ use crate::{
     net::{admission::budget::Claim, respond::chain, upstream::Streamed},
 };
 
-/// Wonder's answer, held or as it streams through, or one of ours. Holds its exchange open until it is dropped.
+/// The body of Wonder's response, held or streamed, or of one of our own. The exchange ends when it is dropped.
 pub struct Answer {
     ahead: Ahead,
-    /// What is still to be read from the origin. Boxed, because few answers are larger than what is held.
+    /// The part that has not been read from the origin. Boxed, because few responses are larger than what is held.
     rest: Option<Box<Rest>>,
     _claim: Option<Claim>,
     ours: bool,
@@ -38,7 +38,7 @@ struct Rest {
     wait: Option<Wait>,
 }
 
-/// Ends when an answer has not continued for too long, or is to be broken off; says which.
+/// Ends when the origin has sent nothing for too long, or when a drain breaks the response off; returns which.
 type Wait = BoxFuture<'static, Cut>;
 
 impl Answer {
@@ -46,15 +46,15 @@ impl Answer {
         Self { ahead: body.into(), rest: None, _claim: None, ours: true, exchange }
     }
 
-    /// `idle` is the longest wait between two pieces. Nothing limits the whole: as long as an answer continues, only its caller
-    /// and the end of a drain cut it.
+    /// `idle` is the longest wait between two parts. The whole has no limit: while the origin sends, only the caller and the end of a
+    /// drain can end the response.
     pub(super) fn of_upstream(held: Held, exchange: Arc<Exchange>, idle: Duration) -> Self {
         let rest = held.rest.map(|body| Box::new(Rest { body, idle, wait: None }));
         Self { ahead: held.ahead, rest, _claim: held.claim, ours: false, exchange }
     }
 }
 
-/// Why an answer broke off: the code that is counted, and the cause for the log.
+/// Why a response broke off: the code that is counted, and the cause for the log.
 type Cut = (Code, String);
 
 impl Rest {
@@ -70,7 +70,7 @@ impl Rest {
             Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err((error.code(), chain(&error))))),
             Poll::Ready(None) => Poll::Ready(None),
             Poll::Pending => {
-                // Made at the first wait: where the origin is quicker than the caller there is none.
+                // Made at the first wait, because there is none if the origin is faster than the caller.
                 let idle = self.idle;
                 let wait = self.wait.get_or_insert_with(|| {
                     let cutting = exchange.cutting();
@@ -112,8 +112,8 @@ impl Body for Answer {
                 Some(Ok(frame))
             }
             Some(Err((code, cause))) => {
-                // The head was forwarded, so the contract's answer is no longer possible. At an error here the server ends the
-                // connection short of the end that the head announced.
+                // The head was forwarded, so an answer of the contract is no longer possible. An error here makes the server close the
+                // connection before the end that the head declared.
                 this.exchange.response_broken(code, cause);
                 Some(Err(io::Error::other("the answer was cut short upstream")))
             }

@@ -1,4 +1,4 @@
-//! Until when a request must have its answer's head: `timeouts.request` after its own head, or earlier if the caller wants that.
+//! The deadline for the response head: `timeouts.request` after the request head, or earlier if the caller asks for it.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use crate::{config::duration_of, contract::Code, net::respond::Failure};
 /// Request header by which a caller shortens its own deadline: `X-Wonder-Signer-Timeout: 10s`. It is not forwarded.
 const TIMEOUT: HeaderName = HeaderName::from_static("x-wonder-signer-timeout");
 
-/// A point in time, and what set it.
+/// A point in time, and its source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Deadline {
     at: Instant,
@@ -38,7 +38,7 @@ impl Deadline {
         self.at
     }
 
-    /// The request did not get its answer's head in time.
+    /// The failure of a request without a response head in time.
     pub(super) fn missed(self) -> Failure {
         let by = if self.by_caller { "X-Wonder-Signer-Timeout" } else { "timeouts.request" };
         Failure::new(Code::UpstreamTimeout, format!("no answer in time ({by})"))

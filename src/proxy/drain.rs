@@ -1,4 +1,4 @@
-//! The end: which requests were finished and which were cut, so that the last log line is a receipt.
+//! The receipt of a drain: which requests were finished and which were cut. The last log line shows it.
 
 use std::{
     future::Future,
@@ -14,7 +14,7 @@ use crate::{
     net::shutdown::{Shutdown, Stage},
 };
 
-/// Counts the requests that end during a drain, and cuts those that outlast it. Clones share one ledger.
+/// Counts the requests that end during a drain, and cuts those that outlast the grace period. Clones share one ledger.
 #[derive(Clone)]
 pub struct Drain(Arc<Ledger>);
 
@@ -38,9 +38,9 @@ pub struct Cut {
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
-    /// Its answer was forwarded whole.
+    /// Its response was forwarded whole.
     Answered,
-    /// Its answer broke off, because of the origin or because the caller hung up.
+    /// Its response broke off, because of the origin or because the caller hung up.
     GivenUp,
     /// The grace period ended first.
     Cut(Sent),
@@ -49,9 +49,9 @@ pub(super) enum End {
 /// What became of the requests in flight.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
-    /// How many got their whole answer.
+    /// How many got their whole response.
     pub finished: u64,
-    /// Those that were answered with `draining`, or whose answer was broken off.
+    /// Those that were answered with `draining`, or whose response was broken off.
     pub cut: Vec<Cut>,
 }
 
@@ -68,7 +68,7 @@ impl Drain {
         }))
     }
 
-    /// Whether the grace period is over: every request in flight is answered with `draining`, or its answer broken off.
+    /// Whether the grace period is over: every request in flight is answered with `draining`, or its response is broken off.
     pub(super) fn is_cutting(&self) -> bool {
         self.0.shutdown.has_reached(Stage::Over)
     }
@@ -84,7 +84,7 @@ impl Drain {
         self.0.in_flight.load(Ordering::Acquire)
     }
 
-    /// What has been counted.
+    /// The counts so far.
     #[must_use]
     pub fn receipt(&self) -> Receipt {
         let cut = self.0.cut.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -95,7 +95,7 @@ impl Drain {
         self.0.in_flight.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// A request is over.
+    /// Called once for each request, at its end.
     pub(super) fn closed(&self, request_id: &str, end: End) {
         match end {
             End::Answered if self.0.shutdown.has_reached(Stage::Draining) => {

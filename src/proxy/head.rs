@@ -1,4 +1,4 @@
-//! Which request heads are taken, decided before a byte of body is read. Pure.
+//! Accepts or rejects a request head, before a byte of the body is read. Pure.
 
 use http::{HeaderMap, HeaderName, Method, Uri, Version, header, request::Parts, uri::PathAndQuery};
 
@@ -10,15 +10,15 @@ use crate::{
     policy::Caller,
 };
 
-/// Request headers that browsers add, and programs do not. `Sec-Fetch-Mode` alone is none: Node's `fetch` sends it.
+/// Request headers that browsers add and other programs do not. `Sec-Fetch-Mode` is not one of them: Node's `fetch` sends it.
 const BROWSER: [HeaderName; 3] = [header::ORIGIN, HeaderName::from_static("sec-fetch-site"), header::REFERER];
 
-/// Which requests are taken.
+/// The rules of the signing listener.
 #[derive(Debug, Clone)]
 pub struct Rules {
-    /// The names that requests may be addressed to.
+    /// The names of this listener, for `Host`.
     pub hosts: Hosts,
-    /// Whether requests that a web page made are refused.
+    /// Whether requests that a web page made are rejected.
     pub browser_guard: bool,
     /// A header that every request must have.
     pub required_header: Option<RequiredHeader>,
@@ -26,9 +26,9 @@ pub struct Rules {
 
 /// Checks the head of a request and returns its target, exactly as received.
 ///
-/// The framing of the body is not checked here, because [`crate::net::intake`] has refused a head with two framings.
+/// The framing of the body is not checked here, because [`crate::net::intake`] has rejected a head with two framings.
 ///
-/// The browser guard comes first, so that a page gets one and the same answer whatever it asks for.
+/// The browser guard comes first, so that a web page gets the same answer to every request.
 pub(super) fn check(head: &Parts, caller: &Caller, rules: &Rules) -> Result<PathAndQuery, Failure> {
     if rules.browser_guard {
         check_browser(&head.headers)?;
@@ -42,8 +42,8 @@ pub(super) fn check(head: &Parts, caller: &Caller, rules: &Rules) -> Result<Path
     Ok(target)
 }
 
-/// A web page can send requests to loopback from any origin, without asking first (CORS simple requests), and what it does not say
-/// itself its browser adds.
+/// A web page can send requests to loopback from any origin, without a preflight (CORS simple requests). The browser adds headers that
+/// the page cannot remove.
 fn check_browser(headers: &HeaderMap) -> Result<(), Failure> {
     match BROWSER.iter().find(|name| headers.contains_key(*name)) {
         None => Ok(()),
@@ -96,7 +96,7 @@ fn target(uri: &Uri) -> Result<PathAndQuery, Failure> {
     Ok(target.clone())
 }
 
-/// See [`Hosts`] for what this stops.
+/// Stops DNS rebinding, see [`Hosts`].
 fn check_hosts(head: &Parts, caller: &Caller, hosts: &Hosts) -> Result<(), Failure> {
     let bad = |name: &str| {
         Failure::new(
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn takes_the_target_as_it_is() {
+    fn accepts_the_target_as_it_is() {
         for target in ["/svc/a?filter[x][_eq]=1&y=%2f%2F+", "/svc/a?", "/svc//a//b", "/svc/a/%2e%2E/b"] {
             assert_eq!(get(target).as_deref(), Ok(target));
         }
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_a_web_page_sends_before_all_else() {
+    fn rejects_a_request_of_a_web_page_before_any_other_check() {
         for (name, value) in [
             ("origin", "null"),
             ("Origin", "http://localhost:8080"),
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn takes_the_required_header_once_and_with_its_value() {
+    fn requires_the_header_once_and_with_its_value() {
         let required = Some("X-Shop: yes".parse().unwrap());
         let rules = Rules { required_header: required, browser_guard: false, ..rules() };
         let code = |values: &[&str]| {
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn takes_the_absolute_form_for_its_own_names_only() {
+    fn accepts_the_absolute_form_with_its_own_names_only() {
         let absolute = |uri: &str| code(Request::get(uri).header("host", "localhost"));
         assert_eq!(absolute("http://localhost:8080/svc/a?b").as_deref(), Ok("/svc/a?b"));
         assert_eq!(absolute("http://[::1]:8080/svc/a").as_deref(), Ok("/svc/a"));
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn wants_one_host_from_http_1_1_and_none_from_others() {
+    fn requires_one_host_in_http_1_1_and_none_in_other_versions() {
         assert_eq!(code(Request::get("/svc/a")), Err("bad_request"));
         assert!(code(Request::get("/svc/a").version(Version::HTTP_10)).is_ok());
         assert!(code(Request::get("http://localhost/svc/a").version(Version::HTTP_2)).is_ok());
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_methods_that_are_not_for_an_api() {
+    fn rejects_connect_and_trace() {
         assert_eq!(code(Request::connect("localhost:80").header("host", "localhost")), Err("bad_target"));
         assert_eq!(code(Request::trace("/svc/a").header("host", "localhost")), Err("bad_request"));
         assert_eq!(

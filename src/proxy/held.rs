@@ -1,7 +1,7 @@
-//! Reads a small answer whole before its head is forwarded.
+//! Reads a small response whole before its head is forwarded.
 //!
-//! A client whose connection closes before the first byte of an answer often sends the request again by itself, and Wonder has no
-//! idempotency key. As long as nothing was forwarded, an answer that breaks off can still become an answer of the error contract.
+//! Many clients repeat a request when the connection closes before the first byte of the response, and Wonder has no idempotency key.
+//! A response that breaks off before its head was forwarded can still be replaced by an answer of the error contract.
 
 use std::{future::poll_fn, pin::Pin, task::Poll, time::Duration, vec};
 
@@ -24,17 +24,17 @@ use crate::{
     },
 };
 
-/// The body of Wonder's answer when its head may be forwarded.
+/// The body of Wonder's response when its head may be forwarded.
 pub(super) struct Held {
-    /// What was read before.
+    /// The part that was read.
     pub(super) ahead: Ahead,
-    /// What is still to be read, unless all was.
+    /// The part that has not been read, if any.
     pub(super) rest: Option<Streamed>,
-    /// The memory of `ahead`, where it took several reads.
+    /// The memory of `ahead`, if it took several reads.
     pub(super) claim: Option<Claim>,
 }
 
-/// The beginning of a body, in the pieces in which it arrived.
+/// The beginning of a body, in the parts in which it arrived.
 #[derive(Default)]
 pub(super) struct Ahead {
     first: Option<Bytes>,
@@ -42,34 +42,34 @@ pub(super) struct Ahead {
     left: usize,
 }
 
-/// How an answer may be held.
+/// The limits of holding.
 #[derive(Clone, Copy)]
 pub(super) struct Hold<'a> {
     /// The largest body that is held.
     pub(super) limit: usize,
-    /// The longest wait between two pieces.
+    /// The longest wait between two parts.
     pub(super) idle: Duration,
-    /// The memory that there is.
+    /// The memory for all bodies.
     pub(super) budget: &'a Budget,
 }
 
 type NextFrame = Option<Result<Frame<Bytes>, BodyError>>;
 
 impl Hold<'_> {
-    /// Reads `body` whole if it is not larger than the limit and there is memory for it, else as much of it as turns out to be
-    /// too much. An error if it breaks off before.
+    /// Reads `body` whole if it is within the limit and there is memory for it. Of a larger one, it reads only until that shows.
+    /// An error if the body breaks off before.
     pub(super) async fn read(self, headers: &HeaderMap, mut body: Streamed) -> Result<Held, Failure> {
         let declared = response_head::length(headers).unwrap_or(0);
         if body.is_end_stream() || self.limit == 0 || declared > self.limit {
             return Ok(Held::new(Ahead::default(), body, None));
         }
-        // Most answers arrive together with their head, in one piece. They need no claim, because nothing waits.
+        // Most responses arrive together with their head, in one part. They need no claim, because nothing waits.
         let first = poll_fn(|cx| Poll::Ready(Pin::new(&mut body).poll_frame(cx))).await;
         match first {
             Poll::Ready(Some(Ok(frame))) if body.is_end_stream() => {
                 Ok(Held::new(frame.into_data().unwrap_or_default().into(), body, None))
             }
-            // Boxed, because few answers need it and the future of each request would be larger for it.
+            // Boxed, because few responses need it and the future of every request would be larger.
             first => Box::pin(self.read_on(declared, first, body)).await,
         }
     }
@@ -97,14 +97,14 @@ impl Hold<'_> {
 }
 
 impl Held {
-    /// The body of an answer that cannot have one. What the origin sends of it nevertheless is not read.
+    /// The body of a response that cannot have one. What the origin sends nevertheless is not read.
     pub(super) fn without(body: Streamed) -> Self {
         drop(body);
         Self { ahead: Ahead::default(), rest: None, claim: None }
     }
 
     fn new(ahead: Ahead, body: Streamed, claim: Option<Claim>) -> Self {
-        // Dropped here, a body that has been read to the end returns its connection before the answer is forwarded.
+        // A body that was read to its end is dropped here, because that returns its connection before the response is forwarded.
         let rest = Some(body).filter(|body| !body.is_end_stream());
         Self { ahead, rest, claim }
     }
@@ -124,14 +124,13 @@ impl From<ChunkBuffer> for Ahead {
 }
 
 impl Ahead {
-    /// The next piece.
     pub(super) fn next(&mut self) -> Option<Bytes> {
         let piece = self.first.take().or_else(|| self.others.next());
         self.left -= piece.as_ref().map_or(0, Bytes::len);
         piece
     }
 
-    /// Bytes that are left.
+    /// The bytes that `next` has not returned.
     pub(super) fn left(&self) -> usize {
         self.left
     }

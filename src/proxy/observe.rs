@@ -1,4 +1,4 @@
-//! The outermost layer: names each request, opens its exchange, and turns failures into responses.
+//! The outermost layer: gives each request an id, opens its exchange, and turns failures into responses.
 
 use std::{
     convert::Infallible,
@@ -91,7 +91,7 @@ where
         }
         let exchange = Arc::new(Exchange::open(&request, caller, id, metrics, requests, drain));
         if let Some(value) = exchange.traceparent().and_then(|ours| HeaderValue::try_from(ours.to_string()).ok()) {
-            // What stood there, if anything, belongs to a trace that nobody can follow.
+            // A `tracestate` without a valid `traceparent` belongs to no trace.
             request.headers_mut().remove(TRACESTATE);
             request.headers_mut().insert(TRACEPARENT, value);
         }
@@ -113,7 +113,7 @@ where
         Box::pin(async move {
             let call = Call { request, deadline, exchange: Arc::clone(&exchange) };
             let outcome = tokio::select! {
-                // An answer that is there at the last moment is better than none.
+                // A response that arrives in the last moment is forwarded.
                 biased;
                 outcome = timeout_at(deadline.at().into(), inner.call(call)) => match outcome {
                     Ok(outcome) => outcome,
@@ -131,7 +131,7 @@ where
 
 fn forward(mut response: Response<Held>, exchange: Arc<Exchange>, idle: Duration) -> Response<Answer> {
     headers::to_downstream(response.headers_mut());
-    // The origin's version is of its own hop (RFC 9110 §2.5). With HTTP/1.0 the caller's answer could not be chunked.
+    // The origin's version is that of its own hop (RFC 9110 §2.5). With HTTP/1.0 the response could not be chunked.
     *response.version_mut() = Version::HTTP_11;
     response.headers_mut().insert(REQUEST_ID, exchange.id().clone());
     exchange.head_forwarded(response.status());
@@ -141,7 +141,7 @@ fn forward(mut response: Response<Held>, exchange: Arc<Exchange>, idle: Duration
 fn reject(failure: Failure, exchange: Arc<Exchange>) -> Response<Answer> {
     // Only the exchange records whether the request was handed to a connection.
     let failure = failure.with_sent(exchange.sent());
-    // The rest of a body cannot be told from the next request, so the connection is not kept.
+    // The connection closes, because the rest of the body would be read as the next request.
     let failure = if exchange.has_unread_body() { failure.closing() } else { failure };
     let response = failure.respond(exchange.id());
     exchange.failed(&failure);

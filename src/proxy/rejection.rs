@@ -1,6 +1,6 @@
-//! What a person has to check when Wonder rejects the authentication of a request (401 or 403). Pure.
+//! What to check when Wonder rejects the authentication of a request (401 or 403). Pure.
 //!
-//! Wonder's body is not logged. What is certain without it is the clock: Wonder's answers show how far it is off.
+//! Wonder's response body is not logged. The clock can be judged without it, because Wonder's responses show how far it is off.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use http::StatusCode;
 
 use crate::signing::window::REQUEST_TOLERANCE_SECONDS;
 
-/// The cause for the log line; `None` for an answer with which Wonder accepted the authentication. `clock` is how many seconds
-/// this host's clock is ahead of Wonder's.
+/// The cause for the log line; `None` if Wonder accepted the authentication. `clock` is how many seconds this host's clock is ahead of
+/// Wonder's.
 pub(super) fn cause(status: StatusCode, clock: f64) -> Option<String> {
     if !matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
         return None;
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_the_clock_if_it_is_off_and_everything_else_if_it_is_not() {
+    fn names_the_clock_if_it_is_off_and_the_other_causes_if_not() {
         let text = |status, clock| cause(StatusCode::from_u16(status).unwrap(), clock);
         for (status, clock, expected) in [
             (401, 2400.2, "the clock is 2400 s ahead of Wonder's, which accepts 1800 s; correct the host's clock"),

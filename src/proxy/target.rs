@@ -1,19 +1,18 @@
-//! Whether a request target stays under `/svc/` for every reader behind us. Pure.
+//! Whether a request target stays under `/svc/` for every program that receives it after us. Pure.
 //!
-//! The target is signed and sent as received, so another program resolves it, and programs differ. Each difference known here is
-//! one property of a [`Reading`]; a target is forwarded only if all readings agree that it stays where Wonder's signed
-//! operations are.
+//! The target is signed and sent as received, so other programs resolve it, and programs differ. Each known difference is one
+//! property of a [`Reading`]. A target is forwarded only if it stays among Wonder's signed operations in every reading.
 
 use http::uri::PathAndQuery;
 
 use crate::{contract::Code, net::respond::Failure};
 
-/// Wonder serves everything under this (`deploy/docs/wonder.md` §5.4).
+/// The path of everything that Wonder serves (`deploy/docs/wonder.md` §5.4).
 const ROOT: &str = "/svc/";
 /// Below [`ROOT`], the family of operations that RSA does not sign (`deploy/docs/wonder.md` §5.4).
 const PUBLIC: [&[u8]; 2] = [b"payment", b"public"];
 
-/// Refuses a target that is outside [`ROOT`], or in [`PUBLIC`], for any reader. The query does not matter.
+/// Rejects a target that is outside [`ROOT`], or in [`PUBLIC`], in any reading. The query does not matter.
 pub(super) fn check(target: &PathAndQuery) -> Result<(), Failure> {
     let Some(path) = target.path().strip_prefix(ROOT) else {
         return Err(Failure::new(Code::NotWonder, "the request target is not under /svc/; nothing else is forwarded"));
@@ -36,7 +35,7 @@ pub(super) fn check(target: &PathAndQuery) -> Result<(), Failure> {
     }
 }
 
-/// The longest path with a ".." that is read in every way: reading takes time, and no service has a longer one.
+/// The longest path with a ".." for which every reading is tried, because each takes time and no service has a longer path.
 const LONGEST_DOTTED: usize = 4096;
 
 /// Where a path leads.
@@ -46,9 +45,9 @@ enum Place {
     Inside,
     /// Out of [`ROOT`], in some reading.
     Outside,
-    /// A dot segment, and a byte that is a separator to some readers only; or one in a path that is too long to tell.
+    /// A dot segment, and a byte that is a separator in some readings only; or a dot segment in a path that is too long to try.
     Unclear,
-    /// In [`PUBLIC`], be it for a while, in some reading.
+    /// In [`PUBLIC`] at some point, in some reading.
     Public,
 }
 
@@ -88,7 +87,7 @@ fn place(path: &str) -> Place {
     }
 }
 
-/// Whether there is a ".." for a program that removes white space and controls first.
+/// Whether a program that removes white space and controls first finds a "..".
 fn is_dotted(symbols: &[Symbol]) -> bool {
     let mut before = 0;
     symbols.iter().filter(|symbol| !is_removed(symbol.byte)).any(|symbol| {
@@ -116,7 +115,7 @@ fn byte(high: Symbol, low: Symbol) -> Option<u8> {
     digit(high).zip(digit(low)).map(|(high, low)| high << 4 | low)
 }
 
-/// Percent-decodes once (RFC 3986 §2.1); a `%` without two digits stays.
+/// Percent-decodes once (RFC 3986 §2.1); a `%` without two digits stays. Not a library's: each byte keeps whether it was encoded.
 fn decoded(mut symbols: Vec<Symbol>) -> Vec<Symbol> {
     let (mut read, mut written) = (0, 0);
     while let Some(first) = symbols.get(read).copied() {
@@ -134,7 +133,7 @@ fn decoded(mut symbols: Vec<Symbol>) -> Vec<Symbol> {
     symbols
 }
 
-/// Percent-decodes until nothing is left to decode, in one pass: a `%` and digits that were decoded themselves may come together.
+/// Percent-decodes until nothing is left to decode, in one pass: a `%` and digits may themselves have been decoded.
 fn decoded_to_the_end(symbols: impl Iterator<Item = Symbol>) -> Vec<Symbol> {
     let mut done: Vec<Symbol> = Vec::new();
     for symbol in symbols {
@@ -166,6 +165,7 @@ fn folding(bytes: &[u8]) -> Option<(usize, u8)> {
     let low = |byte: u8| u32::from(byte & 0x3f);
     let (length, point) = match *bytes {
         [b'%', b'u' | b'U', a, b, c, d, ..] => {
+            // A sign before the digits is accepted too, as by some parsers.
             (6, u32::from_str_radix(std::str::from_utf8(&[a, b, c, d]).ok()?, 16).ok()?)
         }
         [a @ 0xc0..=0xdf, b @ 0x80..=0xbf, ..] => (2, u32::from(a & 0x1f) << 6 | low(b)),
@@ -181,7 +181,7 @@ fn folding(bytes: &[u8]) -> Option<(usize, u8)> {
     u8::try_from(point).ok().filter(u8::is_ascii).map(|byte| (length, byte))
 }
 
-/// One way in which a program reads a path. How often it decodes is the caller's to vary.
+/// One way in which a program reads a path. How often the program decodes is varied by the caller of this type.
 #[derive(Debug, Clone, Copy)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -190,11 +190,11 @@ fn folding(bytes: &[u8]) -> Option<(usize, u8)> {
 struct Reading {
     /// An encoded slash separates segments.
     slash: bool,
-    /// An encoded back slash does.
+    /// An encoded back slash separates segments.
     back_slash: bool,
-    /// A segment ends at `;`, as in Java; and at a `?`, a `#` or a NUL that was encoded.
+    /// A segment ends at `;`, as in Java, and at an encoded `?`, `#` or NUL.
     parameters: bool,
-    /// An empty segment is none, as in nginx.
+    /// An empty segment is ignored, as in nginx.
     merging: bool,
 }
 
@@ -219,32 +219,32 @@ impl Reading {
     }
 }
 
-/// Resolves the dot segments of a path below [`ROOT`], as far as it matters here.
+/// Resolves the dot segments of a path below [`ROOT`], and notes what the check needs.
 #[derive(Debug, Clone, Copy)]
 struct Walk {
     reading: Reading,
-    /// It led above [`ROOT`], be it for a while.
+    /// The path led above [`ROOT`] at some point.
     outside: bool,
-    /// It led into [`PUBLIC`], be it for a while.
+    /// The path led into [`PUBLIC`] at some point.
     public: bool,
     /// A `..` was resolved.
     dots: bool,
     /// Levels below [`ROOT`].
     depth: usize,
-    /// How many of these, from the first on, are those of [`PUBLIC`].
+    /// How many of these levels, from the first on, have the names in [`PUBLIC`].
     alike: usize,
     segment: Segment,
 }
 
-/// The segment that is being read.
+/// The segment up to the current symbol.
 #[derive(Debug, Default, Clone, Copy)]
 struct Segment {
     length: usize,
     /// How many of its bytes are dots.
     dots: usize,
-    /// It is not the name that [`PUBLIC`] has at this level.
+    /// The segment differs from the name in [`PUBLIC`] at this level.
     differs: bool,
-    /// What follows, up to the next separator, does not belong to its name.
+    /// The symbols up to the next separator are not part of its name.
     ended: bool,
 }
 
@@ -267,7 +267,7 @@ impl Walk {
             b';' | b'?' | b'#' | 0 if self.reading.parameters => self.segment.ended = true,
             byte if is_removed(byte) => {}
             byte => {
-                // The case does not matter to every program, and Wonder has no second family of that name.
+                // Without regard to case, because some programs ignore it and Wonder has no second family of that name.
                 let expected = PUBLIC.get(self.depth).and_then(|name| name.get(self.segment.length));
                 self.segment.differs |= expected != Some(&byte.to_ascii_lowercase());
                 self.segment.length += 1;

@@ -1,6 +1,6 @@
 //! W3C Trace Context (<https://www.w3.org/TR/trace-context/>): reads and writes `traceparent`. Pure.
 //!
-//! Only the two ids and one flag are ever taken out of a caller's header, and only when all of it is valid.
+//! Of a caller's header only the two ids and one flag are used, and only if all of it is valid.
 
 use std::fmt;
 
@@ -9,17 +9,17 @@ use rand::Rng;
 
 use crate::telemetry::{Requests, SpanId, Trace, TraceId};
 
-/// Names the trace that a request belongs to, and the caller's place in it.
+/// Names the trace of a request, and the caller's span in it.
 pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-/// What other tracing systems add; means nothing without the `traceparent` that it came with.
+/// Data of other tracing systems; without its `traceparent` it has no meaning.
 pub(super) const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
-/// What a `traceparent` says: `00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01`.
+/// The content of a `traceparent`: `00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Traceparent {
     pub(super) trace: TraceId,
     pub(super) span: SpanId,
-    /// Whether the sender may have recorded its part.
+    /// Whether the sender may have recorded its span.
     pub(super) sampled: bool,
 }
 
@@ -34,7 +34,7 @@ impl Traceparent {
     }
 
     /// §3.2.2: version, 16 bytes of trace, 8 bytes of parent, flags, in lower-case hexadecimal; no id is all zeros. A version after
-    /// 00 may go on after a dash; version ff is forbidden.
+    /// 00 may continue after a dash; version ff is forbidden.
     pub(super) fn parse(text: &[u8]) -> Option<Self> {
         let (known, rest) = text.split_at_checked(55)?;
         if known[2] != b'-' || known[35] != b'-' || known[52] != b'-' {
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn takes_only_the_lowest_flag() {
+    fn reads_only_the_lowest_flag() {
         for (flags, sampled) in [("00", false), ("01", true), ("02", false), ("ff", true), ("fe", false)] {
             let text = VALID.replace("-01", &format!("-{flags}"));
             assert_eq!(Traceparent::parse(text.as_bytes()).unwrap().sampled, sampled, "{flags}");
@@ -117,14 +117,14 @@ mod tests {
     }
 
     #[test]
-    fn takes_later_versions_as_far_as_it_knows_them() {
+    fn reads_the_known_part_of_later_versions() {
         for valid in [VALID.replacen("00", "01", 1), VALID.replacen("00", "fe", 1) + "-what-comes-later"] {
             assert_eq!(Traceparent::parse(valid.as_bytes()), Traceparent::parse(VALID.as_bytes()), "{valid}");
         }
     }
 
     #[test]
-    fn refuses_what_is_not_valid() {
+    fn ignores_an_invalid_header() {
         for invalid in [
             "",
             "00-1-2-01",
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_two_of_them() {
+    fn ignores_two_headers() {
         let mut headers = HeaderMap::new();
         assert_eq!(Traceparent::of(&headers), None);
         headers.append(TRACEPARENT, VALID.parse().unwrap());

@@ -1,8 +1,8 @@
-//! Where finished lines go. Whoever reads them may be slow or stuck, and no payment waits for that: a line for which there is no
-//! room is lost, counted, and told of before the next that finds some.
+//! Writes finished lines to standard error. The reader may be slow or stuck, and no payment waits for it: a line for which there is no
+//! room is lost and counted, and the next line that finds room is preceded by one that reports the count.
 //!
-//! A line waits a tenth of a second at most; when one has waited in vain, none does for a second. A terminal alone is waited for as
-//! long as it takes: it may say that it has room and then want more time.
+//! A line waits for room for a tenth of a second at most. After a wait without success, no line waits for a second. Only a terminal may
+//! block for longer, because it can report room and still block the write.
 
 use std::{
     io::{ErrorKind, Write},
@@ -17,19 +17,19 @@ use rustix::{
     io::retry_on_intr,
 };
 
-/// How long one line waits for room: a reader that is only busy makes some within that time.
+/// How long a line waits for room. A reader that is only busy makes room within that time.
 const PATIENCE: Duration = Duration::from_millis(100);
-/// After a line has waited in vain, no other does for so long.
+/// For how long no line waits after one has waited without success.
 const RESPITE: Duration = Duration::from_secs(1);
-/// Where there is room at all, there is room for so many bytes (`PIPE_BUF`, pipe(7)).
+/// A pipe with any room has room for this many bytes (`PIPE_BUF`, pipe(7)).
 const PART: usize = 4096;
 
-/// A place for lines that is written to without waiting for its reader; `W` is standard error or a pipe.
+/// Writes lines without waiting for their reader; `W` is standard error or a pipe.
 pub(super) struct Output<W> {
     state: Mutex<State<W>>,
-    /// Counts a line that is lost.
+    /// Called for each lost line.
     lost: fn(),
-    /// The line that tells how many were lost.
+    /// Makes the line that reports how many were lost.
     notice: Box<dyn Fn(u64) -> String + Send + Sync>,
 }
 
@@ -37,29 +37,29 @@ struct State<W> {
     to: W,
     patience: Duration,
     no_waiting_before: Option<Instant>,
-    /// The last line stopped in its middle.
+    /// The last line was written in part.
     torn: bool,
-    /// Lost and not told of yet.
-    untold: u64,
+    /// Lost and not reported yet.
+    unreported: u64,
 }
 
 impl<W: Write + AsFd> Output<W> {
     pub(super) fn new(to: W, lost: fn(), notice: impl Fn(u64) -> String + Send + Sync + 'static) -> Self {
-        let state = State { to, patience: PATIENCE, no_waiting_before: None, torn: false, untold: 0 };
+        let state = State { to, patience: PATIENCE, no_waiting_before: None, torn: false, unreported: 0 };
         Self { state: Mutex::new(state), lost, notice: Box::new(notice) }
     }
 
-    /// Writes a line with its line feed, alone, or loses it.
+    /// Writes a line with its line feed, or loses it.
     pub(super) fn write(&self, line: &[u8]) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.untold > 0 {
-            let notice = (self.notice)(state.untold);
+        if state.unreported > 0 {
+            let notice = (self.notice)(state.unreported);
             if state.put(notice.as_bytes()) {
-                state.untold = 0;
+                state.unreported = 0;
             }
         }
-        if state.untold > 0 || !state.put(line) {
-            state.untold += 1;
+        if state.unreported > 0 || !state.put(line) {
+            state.unreported += 1;
             (self.lost)();
         }
     }
@@ -82,7 +82,7 @@ impl<W: Write + AsFd> State<W> {
             match if self.has_room() { self.to.write(part) } else { Ok(0) } {
                 Ok(written) if written > 0 => rest = &rest[written..],
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // A closed standard error and a full disk are no reason to stop either.
+                // A closed standard error or a full disk does not stop the program.
                 Ok(_) | Err(_) => {
                     self.torn = rest.len() < line.len();
                     return false;
@@ -110,7 +110,7 @@ impl<W: Write + AsFd> State<W> {
     fn has_room_within(&self, patience: Duration) -> bool {
         let patience = Timespec::try_from(patience).ok();
         let mut places = [PollFd::new(&self.to, PollFlags::OUT)];
-        // What cannot be asked is written to: it says what is wrong.
+        // If poll fails, the write returns the reason.
         retry_on_intr(|| poll(&mut places, patience.as_ref())).map_or(true, |ready| ready > 0)
     }
 }
@@ -130,10 +130,10 @@ mod tests {
         output
     }
 
-    /// Fills a pipe with `line` until there is no room; gives how many went in.
+    /// Fills a pipe with `line` until there is no room. Returns how many lines were written.
     fn fill(output: &Output<PipeWriter>, line: &[u8]) -> usize {
         let mut lines = 0;
-        while output.state.lock().unwrap().untold == 0 {
+        while output.state.lock().unwrap().unreported == 0 {
             output.write(line);
             lines += 1;
         }
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_finds_no_room_is_lost_and_counted_and_told_of() {
+    fn a_line_without_room_is_lost_counted_and_reported() {
         static LOST: AtomicU64 = AtomicU64::new(0);
         let (mut reader, writer) = pipe().unwrap();
         let output = output(writer, || _ = LOST.fetch_add(1, Ordering::Relaxed));
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_stops_in_its_middle_is_ended_before_the_next() {
+    fn a_line_that_was_written_in_part_is_ended_before_the_next() {
         let (mut reader, writer) = pipe().unwrap();
         let output = output(writer, || {});
         // More than a pipe can hold.
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_waits_where_somebody_has_just_waited_in_vain() {
+    fn no_line_waits_just_after_one_has_waited_without_success() {
         let (_reader, writer) = pipe().unwrap();
         let output = output(writer, || {});
         fill(&output, b"line\n");
@@ -188,7 +188,7 @@ mod tests {
             (state.patience, state.no_waiting_before) = (hour, Some(Instant::now() + hour));
         }
         output.write(b"lost\n");
-        assert_eq!(output.state.lock().unwrap().untold, 2);
+        assert_eq!(output.state.lock().unwrap().unreported, 2);
     }
 
     #[test]
@@ -196,7 +196,7 @@ mod tests {
         static LOST: AtomicU64 = AtomicU64::new(0);
         let (mut reader, writer) = pipe().unwrap();
         let output = output(writer, || _ = LOST.fetch_add(1, Ordering::Relaxed));
-        // So that it is the reader who decides.
+        // So that no line is lost on a busy machine.
         output.state.lock().unwrap().patience = Duration::from_mins(1);
         let reading = std::thread::spawn(move || {
             let mut text = String::new();
@@ -210,12 +210,12 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_is_gone_is_no_reason_to_stop() {
+    fn a_closed_reader_loses_lines_only() {
         let (reader, writer) = pipe().unwrap();
         let output = output(writer, || {});
         drop(reader);
         output.write(b"line\n");
         output.write(b"line\n");
-        assert_eq!(output.state.lock().unwrap().untold, 2);
+        assert_eq!(output.state.lock().unwrap().unreported, 2);
     }
 }

@@ -1,5 +1,5 @@
-//! How many lines there are at most of requests that were refused before they were signed. A refusal costs a caller next to nothing, so a
-//! caller in a loop could fill the disk with lines. Lines that are left out are counted, and one line reports the count.
+//! Limits the lines of requests that were rejected before they were signed. Such a request costs its caller nearly nothing, so a caller
+//! in a loop could fill the disk with lines. One line reports how many were left out.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -8,25 +8,25 @@ use std::{
 
 use tokio::{runtime::Handle, time::sleep};
 
-/// Lines that are written in each [`WINDOW`].
+/// The lines of each [`WINDOW`].
 const LINES: u32 = 100;
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// Counts the lines of one process.
+/// The quota of one process.
 #[derive(Debug, Default)]
 pub(super) struct Quota(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// When the window began.
+    /// The start of the window.
     since: Option<Instant>,
     written: u32,
     left_out: u64,
 }
 
 impl Quota {
-    /// Whether a line may be written now. The line about those left out comes at the end of the window, or with the first line after it
-    /// where there is no runtime.
+    /// Whether a line may be written now. The line that reports those left out is written at the end of the window; without a runtime,
+    /// with the first line after it.
     pub(super) fn admits(self: &Arc<Self>, now: Instant) -> bool {
         let mut state = self.state();
         let mut left_out = 0;
@@ -54,7 +54,7 @@ impl Quota {
     }
 
     fn report(&self) {
-        // The lock is not held while a line is written.
+        // The lock is not held while the line is written.
         let left_out = std::mem::take(&mut self.state().left_out);
         report(left_out);
     }
@@ -72,7 +72,7 @@ impl Drop for Quota {
 
 fn report(left_out: u64) {
     if left_out > 0 {
-        tracing::warn!(lines = left_out, "lines of requests that were refused before signing are left out");
+        tracing::warn!(lines = left_out, "lines of requests that were rejected before signing are left out");
     }
 }
 
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn writes_so_many_lines_in_each_second_and_counts_the_rest() {
+    fn admits_a_number_of_lines_each_second_and_counts_the_rest() {
         let (quota, start) = (Arc::<Quota>::default(), Instant::now());
         assert_eq!(admitted(&quota, LINES, start), LINES);
         assert_eq!(admitted(&quota, 7, start + WINDOW / 2), 0);

@@ -1,7 +1,7 @@
-//! What is known of a request: one record when it is over, from which its log line is written and its trace is made.
+//! Logs and traces a request at its end.
 //!
-//! The server fills in a [`Finished`] and gives it to [`Requests`]; it knows nothing of levels, sampling or exporters.
-//! A record has no place for a target, a query, a header's value or a body, so none of these can get out.
+//! The proxy fills in a [`Finished`] and passes it to [`Requests`], which decides on level, sampling and export. A [`Finished`] has no
+//! field for a target, a query, a header's value or a body, so none of these can be logged.
 
 use std::{
     fmt,
@@ -15,7 +15,7 @@ use crate::{
     contract::{Code, Sent, Severity},
 };
 
-/// One event. `tracing` needs a level that is fixed at the place of the event; the values are worked out only if it is written.
+/// The event of a request. `tracing` needs a level that is fixed at the call site. The values are evaluated only if the event is enabled.
 macro_rules! line {
     ($level:ident, $request:ident, $slow:expr) => {
         tracing::event!(
@@ -50,79 +50,79 @@ macro_rules! line {
     };
 }
 
-/// Characters of a method that are logged.
+/// The longest method that is logged whole.
 const METHOD: usize = 32;
 
-/// A request that is over, and its answer.
+/// A request at its end, and its response.
 #[derive(Debug, Clone)]
 pub struct Finished<'a> {
     /// Its `X-Request-ID`.
     pub request_id: &'a str,
-    /// Where it stands in a trace, if anywhere.
+    /// Its position in a trace, if it is in one.
     pub trace: Option<Trace>,
-    /// The name of the operation: one of a closed set.
+    /// The name of the operation, from a closed set.
     pub operation: &'static str,
     /// Its method, as received.
     pub method: &'a str,
-    /// The template form of its path, where that belongs to no operation.
+    /// The template form of its path, if that belongs to no operation.
     pub path: Option<&'a str>,
-    /// The status that it was answered with, if it was.
+    /// The status of its response, if it got one.
     pub status: Option<u16>,
-    /// Who made the answer: `upstream` or `signer`.
+    /// The origin of the response: `upstream` or `signer`.
     pub origin: &'static str,
-    /// What is certain about its bytes; none where Wonder's answer was forwarded whole.
+    /// What is certain about its bytes; none if Wonder's response was forwarded whole.
     pub sent: Option<Sent>,
     /// The code of the error, if there was one.
     pub error: Option<Code>,
     /// The error's cause, for the log alone.
     pub cause: Option<&'a str>,
-    /// The caller left before it had its answer.
+    /// The caller hung up before it had the whole response.
     pub cancelled: bool,
-    /// The name in the caller's certificate, where it showed one.
+    /// The name in the caller's certificate, if it sent one.
     pub caller: Option<&'a str>,
-    /// The other end of its connection, where it sent what it should not have sent.
+    /// The address of the caller, for a request that was rejected or is not known as one of Wonder's.
     pub peer: Option<&'a str>,
-    /// The name of the credential that it was to be signed with.
+    /// The name of the credential that the request selected.
     pub credential: Option<&'a str>,
-    /// How often it was begun to be sent.
+    /// How often it was handed to the upstream client.
     pub attempts: u32,
-    /// From its head to the end of its answer.
+    /// From its head to the end of its response.
     pub total: Duration,
-    /// What the time went to.
+    /// The parts of that time.
     pub phases: Phases,
     /// Bytes of its body.
     pub request_bytes: u64,
-    /// Bytes of the answer's body.
+    /// Bytes of the response body.
     pub response_bytes: u64,
 }
 
 impl Finished<'_> {
-    /// The method, cut where it is longer than any that there is: a caller may send as many bytes as a head may have.
+    /// The method, cut to the length of the longest that exists: a caller may send a method as long as a whole head.
     #[must_use]
     pub fn short_method(&self) -> &str {
         // Methods are ASCII (RFC 9110 §9.1).
         self.method.get(..METHOD).unwrap_or(self.method)
     }
 
-    /// Whether it ended here before anything was signed for it.
+    /// Whether it was rejected before it was signed.
     fn was_refused_unsigned(&self) -> bool {
         self.attempts == 0 && self.phases.signing.is_zero()
     }
 
-    /// Whether it went as it should: answered upstream with a status below 400, and the answer passed on whole.
+    /// Whether it succeeded: Wonder answered with a status below 400, and the response was forwarded whole.
     #[must_use]
     pub fn is_success(&self) -> bool {
         self.error.is_none() && !self.cancelled && self.status.is_some_and(|status| status < 400)
     }
 
-    /// `sent` as it stands in the line.
+    /// `sent` in the line.
     #[must_use]
     pub fn sent_text(&self) -> &'static str {
         self.sent.map_or("yes", Sent::as_str)
     }
 
-    /// The level of its line, if it was not slow: that of its row in the contract's table. A request that the service gave up
-    /// has no code; its outcome is as unknown to the service as that of any other that may have been sent.
+    /// The level of its line, unless it was slow: that of its row in the contract's table. A request that the service cancelled has no
+    /// code. If it may have been sent, the service does not know its outcome either.
     fn severity(&self) -> Severity {
         match (self.error, self.sent) {
             (Some(code), Some(sent)) => code.row(sent).severity(),
@@ -132,7 +132,7 @@ impl Finished<'_> {
     }
 }
 
-/// Where a request stands in a trace.
+/// The position of a request in a trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Trace {
     /// The trace.
@@ -165,29 +165,29 @@ impl fmt::Display for SpanId {
     }
 }
 
-/// What a request's time went to.
+/// The parts of a request's time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Phases {
     /// Reading the request's body.
     pub body: Phase,
-    /// Signing; of two attempts, the last.
+    /// Signing; the last of two attempts.
     pub sign: Phase,
-    /// Waiting for a new connection; of two attempts, the last.
+    /// Waiting for a new connection; the last of two attempts.
     pub connect: Phase,
-    /// From the connection to the head of the answer, or to its failure; of two attempts, the last.
+    /// From the connection to the response head, or to the failure; the last of two attempts.
     pub upstream: Phase,
-    /// Passing on the answer's body.
+    /// Forwarding the response body.
     pub response: Phase,
     /// Signing, in all attempts.
     pub signing: Duration,
-    /// Connecting and waiting for the head of the answer, in all attempts.
+    /// Connecting and waiting for the response head, in all attempts.
     pub waiting: Duration,
 }
 
-/// A part of a request's time; none if it took no time.
+/// A part of a request's time; zero if there was none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Phase {
-    /// When it ended, counted from the request's head.
+    /// When it ended, counted from the request head.
     pub ended: Duration,
     /// How long it took.
     pub took: Duration,
@@ -198,11 +198,11 @@ pub trait Recorder: Send + Sync {
     /// Whether a request of this trace is to be recorded; `parent` is whether its caller's part is.
     fn wants(&self, trace: TraceId, parent: Option<bool>) -> bool;
 
-    /// Records a request that was wanted. Called where requests are served: never waits.
+    /// Records a request that was wanted. Must not block, because the threads that serve requests call it.
     fn record(&self, request: &Finished<'_>);
 }
 
-/// Takes in requests that are over. Clones share one recorder and one quota.
+/// Logs and records requests. Clones share one recorder and one quota.
 #[derive(Clone)]
 pub struct Requests {
     makes_traceparent: bool,
@@ -213,7 +213,7 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// Writes log lines, no traces.
+    /// Log lines without traces.
     #[must_use]
     pub fn new(log: &Log) -> Self {
         let slow = if log.slow_request.is_zero() { Duration::MAX } else { log.slow_request };
@@ -221,14 +221,14 @@ impl Requests {
         Self { makes_traceparent: log.make_traceparent, chosen, slow, refused: Arc::default(), recorder: None }
     }
 
-    /// Makes traces too.
+    /// Adds traces.
     #[must_use]
     pub fn recorded_by(mut self, recorder: Arc<dyn Recorder>) -> Self {
         self.recorder = Some(recorder);
         self
     }
 
-    /// Whether a request without a trace is to start one for those after us to join.
+    /// Whether a request without a trace starts one, for upstream to join.
     #[must_use]
     pub fn makes_traceparent(&self) -> bool {
         self.makes_traceparent
@@ -246,7 +246,7 @@ impl Requests {
         self.recorder.as_ref().is_some_and(|recorder| recorder.wants(trace, parent))
     }
 
-    /// A request is over.
+    /// Logs and records a request at its end.
     pub fn finished(&self, request: &Finished<'_>) {
         if let (Some(recorder), Some(Trace { recorded: true, .. })) = (&self.recorder, request.trace) {
             recorder.record(request);
@@ -272,10 +272,10 @@ fn milliseconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e6).round() / 1e3
 }
 
-/// A share of all ids, chosen by their bits alone: the same ones in every process, at every time.
+/// A share of all ids, chosen by their bits alone: every process chooses the same ids at any time.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Share {
-    /// Ids whose hash is below it are in; hashes have 53 bits, so that a share is exact.
+    /// Ids with a hash below it belong to the share. Hashes have 53 bits, so that a share is exact.
     below: u64,
 }
 
@@ -290,7 +290,7 @@ impl Share {
         self.takes(hash(id))
     }
 
-    /// Whether a number that is as likely as any other is among the share.
+    /// Whether a uniformly distributed number belongs to the share.
     pub(super) fn takes(self, number: u64) -> bool {
         number >> 11 < self.below
     }
@@ -298,8 +298,8 @@ impl Share {
 
 const TWO_TO_THE_53: f64 = 9_007_199_254_740_992.0;
 
-/// FNV-1a, which is quick on short texts, and then the mixing of `SplitMix64`: FNV alone leaves the high bits of ids that differ only
-/// at their end too much alike.
+/// FNV-1a, which is fast on short texts, and the mixing of `SplitMix64`: with FNV alone, ids that differ only at their end have similar
+/// high bits.
 fn hash(text: &[u8]) -> u64 {
     let fnv = text
         .iter()

@@ -1,21 +1,21 @@
-//! Values as they stand in a line, escaped so that none can break it or drive a terminal. A request's line has some twenty: what can
-//! be written without the machinery of `fmt` is. Pure.
+//! The values in a line, escaped so that none can break it or control a terminal. A request's line has about twenty of them, so they are
+//! written without `fmt` where that is possible. Pure.
 
 use std::{
     error::Error,
     fmt::{self, Write},
 };
 
-/// Puts what `text` writes between quotes.
+/// Writes quotes around the output of `text`.
 pub(super) fn quoted(line: &mut String, text: impl FnOnce(&mut String)) {
     line.push('"');
     text(line);
     line.push('"');
 }
 
-/// A text, with escapes for what may not stand in a JSON string, and for all control characters.
+/// A text, with escapes for the characters that a JSON string must not contain, and for all control characters.
 pub(super) fn escaped(line: &mut String, text: &str) {
-    // Nearly all texts are plain, and without a way out the loop is a few instructions for many bytes.
+    // Nearly all texts are plain. Without an early exit, the loop checks many bytes at once.
     let plain = |byte: u8| matches!(byte, b' ' | b'!' | b'#'..=b'[' | b']'..=b'~');
     if text.bytes().fold(true, |all, byte| all & plain(byte)) {
         return line.push_str(text);
@@ -38,7 +38,7 @@ pub(super) fn escaped(line: &mut String, text: &str) {
     line.push_str(&text[plain..]);
 }
 
-/// What `value` shows of itself.
+/// The `Debug` form of `value`.
 pub(super) fn escaped_debug(line: &mut String, value: &dyn fmt::Debug) {
     let _ = write!(Escaping(line), "{value:?}");
 }
@@ -58,7 +58,7 @@ pub(super) fn integer(line: &mut String, value: impl itoa::Integer) {
     line.push_str(itoa::Buffer::new().format(value));
 }
 
-/// A number in as few digits as tell it from its neighbours. JSON knows no infinity and no NaN: these become texts.
+/// A number in the fewest digits that distinguish it from its neighbours. JSON has no infinity and no NaN: these become texts.
 pub(super) fn decimal(line: &mut String, value: f64) {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a whole number below 2^40")]
     let thousandths = (value * 1e3).round() as u64;
@@ -72,14 +72,14 @@ pub(super) fn decimal(line: &mut String, value: f64) {
     integer(line, thousandths / 1000);
     let rest = thousandths % 1000;
     if rest > 0 {
-        // The digits of 1ddd behind its 1.
+        // The digits of 1ddd after its 1.
         let mut digits = itoa::Buffer::new();
         line.push('.');
         line.push_str(digits.format(1000 + rest)[1..].trim_end_matches('0'));
     }
 }
 
-/// `bytes` as lower-case digits, in `digits`, which holds twice as many.
+/// `bytes` as lower-case digits, in `digits`, which is twice as long.
 pub(super) fn hexadecimal<'a>(bytes: &[u8], digits: &'a mut [u8]) -> &'a str {
     let digit = |value: u8| b"0123456789abcdef"[usize::from(value)];
     for (byte, pair) in bytes.iter().zip(digits.chunks_exact_mut(2)) {
@@ -88,7 +88,7 @@ pub(super) fn hexadecimal<'a>(bytes: &[u8], digits: &'a mut [u8]) -> &'a str {
     std::str::from_utf8(digits).unwrap_or_default()
 }
 
-/// Escapes what is written through it.
+/// Escapes the text that is written to it.
 struct Escaping<'a>(&'a mut String);
 
 impl Write for Escaping<'_> {
@@ -136,7 +136,7 @@ mod tests {
     proptest! {
         #[test]
         #[expect(clippy::cast_precision_loss, reason = "whole numbers below 2^41")]
-        fn writes_every_number_as_the_language_does(thousandths in 0_u64..1 << 41, any in any::<f64>()) {
+        fn writes_every_number_as_rust_does(thousandths in 0_u64..1 << 41, any in any::<f64>()) {
             for value in [thousandths as f64 / 1e3, thousandths as f64, any] {
                 let text = written(|line| decimal(line, value));
                 prop_assert_eq!(text.trim_matches('"'), value.to_string());
@@ -144,7 +144,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_escaped_is_read_as_it_was(text in "\\PC*|[ -~]*|(?s:.)*") {
+        fn an_escaped_text_is_read_unchanged(text in "\\PC*|[ -~]*|(?s:.)*") {
             let json = written(|line| quoted(line, |line| escaped(line, &text)));
             prop_assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
             prop_assert!(!json.chars().any(char::is_control));

@@ -73,11 +73,11 @@ def run(browser, stage):
     drawn = browser.script("return document.querySelector('svg .requests').getAttribute('d').length")
     check("ready: no bar in the chart of requests", drawn > 0)
     judge(browser, "problem", page(wrong), [
-        "problem: no request gets through", "Wonder rejected the authentication of", "runbook: WonderSignerAuthRejected",
+        "problem: no request succeeds", "Wonder rejected the authentication of", "runbook: WonderSignerAuthRejected",
         "401 from 127.0.0.1", "key, AppID, clock or address",
     ])
     judge(browser, "unreachable", page(nowhere), [
-        "problem: no request gets through", "found no connection to 127.0.0.1", "upstream_connect", "network",
+        "problem: no request succeeds", "found no connection to 127.0.0.1", "upstream_connect", "network",
     ], ["failed in wonder-signer itself"])
 
     # The link works where there is no other network, and leads to the entry.

@@ -435,7 +435,7 @@ def plain_job_finishes(world):
     pod, relay = world.service("job-plain", overlay="jobs-plain", kinds=("Job",))
     expect("the program's exit code", pod.ended("app"), 0)
     expect("the sidecar's exit code", pod.ended("wonder-signer"), 0)
-    expect("asked", "shutdown asked for" in pod.logs("wonder-signer"), True)
+    expect("asked", "shutdown requested" in pod.logs("wonder-signer"), True)
     world.drop(relay, pod)
 
 

@@ -10,14 +10,14 @@ use crate::{
     metrics::{Last, Lasts},
 };
 
-/// Health, headline and problems where `snapshot` is what happened in the window and since the start.
+/// Health, headline and problems if `snapshot` is the window and all since the start.
 fn found(snapshot: &Snapshot) -> (&'static str, String, Vec<(String, Option<&'static str>)>) {
     let status = Status::of(&seen(State::Ready, snapshot, snapshot, &Lasts::default()));
     let problems = status.problems.into_iter().map(|problem| (problem.text, problem.runbook)).collect();
     (status.health, status.headline, problems)
 }
 
-/// What happened, the problem, its entry in the runbook. In each, other requests got through.
+/// The figures, the problem, its entry in the runbook. In each, other requests succeeded.
 fn troubles() -> Vec<(Snapshot, &'static str, &'static str)> {
     let quiet = Snapshot { upstream: [90, 0, 0, 0], ..Snapshot::default() };
     vec![
@@ -65,7 +65,7 @@ fn troubles() -> Vec<(Snapshot, &'static str, &'static str)> {
              outcome before you repeat anything",
             "WonderSignerUnknownOutcome",
         ),
-        // The client certificate was rejected after TLS 1.3 had begun: no network fault that sent nothing.
+        // The client certificate was rejected after TLS 1.3 had begun: not a network fault with nothing sent.
         (
             Snapshot { errors: vec![("upstream_tls", [0, 2])], ..quiet.clone() },
             "2 requests failed in the last 5 min after having perhaps reached Wonder (upstream_tls 2): ask Wonder for the \
@@ -74,7 +74,7 @@ fn troubles() -> Vec<(Snapshot, &'static str, &'static str)> {
         ),
         (
             Snapshot { errors: vec![("overloaded", [5, 0])], signer: [0, 5], ..quiet.clone() },
-            "5 requests were rejected for lack of room in the last 5 min (overloaded 5)",
+            "5 requests were rejected because of the limits, or because of the shutdown, in the last 5 min (overloaded 5)",
             "WonderSignerOverloaded",
         ),
         (
@@ -102,7 +102,7 @@ fn troubles() -> Vec<(Snapshot, &'static str, &'static str)> {
 }
 
 #[test]
-fn names_each_trouble_with_its_remedy_and_an_entry_that_the_runbook_has() {
+fn names_each_problem_with_its_remedy_and_an_entry_that_the_runbook_has() {
     for (snapshot, text, entry) in troubles() {
         let (health, headline, problems) = found(&snapshot);
         assert_eq!(problems, [(text.to_owned(), Some(entry))]);
@@ -111,9 +111,9 @@ fn names_each_trouble_with_its_remedy_and_an_entry_that_the_runbook_has() {
     }
 }
 
-/// All of one kind, however few, and nothing else.
+/// Only requests of one kind, even a single one.
 #[test]
-fn it_is_no_state_to_be_green_in_when_no_request_gets_through() {
+fn is_never_good_while_no_request_succeeds() {
     for (what, snapshot) in [
         ("500", Snapshot { upstream: [0, 0, 0, 1], ..Snapshot::default() }),
         ("401", Snapshot { upstream: [0, 0, 7, 0], rejected: 7, ..Snapshot::default() }),
@@ -124,16 +124,12 @@ fn it_is_no_state_to_be_green_in_when_no_request_gets_through() {
         ("overloaded", Snapshot { signer: [0, 2], errors: vec![("overloaded", [2, 0])], ..Snapshot::default() }),
     ] {
         let (health, headline, problems) = found(&snapshot);
-        assert_eq!(
-            (health, headline.as_str(), problems.len()),
-            ("bad", "problem: no request gets through", 1),
-            "{what}"
-        );
+        assert_eq!((health, headline.as_str(), problems.len()), ("bad", "problem: no request succeeds", 1), "{what}");
     }
 }
 
 #[test]
-fn single_faults_that_happen_by_chance_are_no_problem() {
+fn a_single_fault_by_chance_is_no_problem() {
     let (health, ..) = found(&Snapshot { upstream: [900, 0, 40, 2], ..Snapshot::default() });
     assert_eq!(health, "good");
     let errors = vec![("body_too_large", [3, 0])];
@@ -142,7 +138,7 @@ fn single_faults_that_happen_by_chance_are_no_problem() {
 }
 
 #[test]
-fn what_failed_last_is_a_problem_until_something_succeeds() {
+fn a_failure_is_a_problem_until_a_request_succeeds() {
     let total = Snapshot {
         upstream: [1, 0, 0, 0],
         signer: [0, 1],

@@ -41,7 +41,7 @@ fn cells(status: &Status, label: &str) -> String {
 }
 
 #[test]
-fn says_idle_before_the_first_request_and_when_none_came_of_late() {
+fn is_idle_before_the_first_request_and_after_a_window_without_one() {
     let new = status(State::Ready, &Metrics::new(&["overloaded"]).snapshot());
     assert_eq!((new.health, new.headline.as_str(), new.problems.len()), ("idle", "ready; no request yet", 0));
     for (label, expected) in [
@@ -60,16 +60,16 @@ fn says_idle_before_the_first_request_and_when_none_came_of_late() {
 }
 
 #[test]
-fn is_not_without_requests_while_all_of_them_wait() {
+fn counts_the_requests_in_flight_if_none_has_ended() {
     for ended in [0, 5] {
         let total = Snapshot { in_flight: 8, upstream: [ended, 0, 0, 0], ..Snapshot::default() };
         let waiting = Status::of(&seen(State::Ready, &total, &Snapshot::default(), &Lasts::default()));
-        assert_eq!(waiting.headline, "ready; no request ended in the last 5 min, 8 under way");
+        assert_eq!(waiting.headline, "ready; no request ended in the last 5 min, 8 in flight");
     }
 }
 
 #[test]
-fn says_why_it_is_not_ready() {
+fn names_the_reason_for_not_being_ready() {
     for (state, headline, why) in [
         (State::Starting, "not ready: starting", "keys are not loaded"),
         (State::Draining, "not ready: draining", "it is shutting down"),
@@ -81,7 +81,7 @@ fn says_why_it_is_not_ready() {
 }
 
 #[test]
-fn figures_stand_in_columns_for_the_window_and_since_the_start() {
+fn figures_are_in_columns_for_the_window_and_since_the_start() {
     let metrics = Metrics::new(&["overloaded", "upstream_reset"]);
     let create = operations::find("POST", "/svc/payment/api/v1/openapi/customers");
     for _ in 0..120 {

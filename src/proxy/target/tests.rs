@@ -5,7 +5,7 @@ fn code(target: &str) -> Result<(), &'static str> {
 }
 
 #[test]
-fn takes_targets_that_stay_under_svc_in_every_reading() {
+fn accepts_targets_that_stay_under_svc_in_every_reading() {
     for target in [
         "/svc/payment/api/v1/openapi/customers",
         "/svc/a?filter[x][_eq]=1&y=%2f%2F+",
@@ -33,14 +33,14 @@ fn takes_targets_that_stay_under_svc_in_every_reading() {
 }
 
 #[test]
-fn refuses_targets_outside_svc() {
+fn rejects_targets_outside_svc() {
     for target in ["/", "/svc", "/SVC/a", "//svc/a", "/svcx/", "/a?/svc/", "/.//svc/", "/%73vc/a", "/svc%2fa", "*"] {
         assert_eq!(code(target), Err("not_wonder"), "{target}");
     }
 }
 
 #[test]
-fn refuses_targets_that_lead_out_in_any_reading() {
+fn rejects_targets_that_lead_out_in_any_reading() {
     for target in [
         "/svc/..",
         "/svc/../x",
@@ -76,13 +76,13 @@ fn refuses_targets_that_lead_out_in_any_reading() {
         "/svc/%00../x",
         "/svc/.%00./x",
         "/svc/.%7f./x",
-        // However often it is encoded.
+        // Encoded any number of times.
         "/svc/%25252e%25252e/x",
         "/svc/%2525252525252e./x",
         "/svc/%25%32%35%32%65%25%32%35%32%65/x",
         "/svc/..%25252fx",
         "/svc/a%2525255c..%2525255c..%2525255cx",
-        // In spellings that are no dots, slashes and back slashes by any standard.
+        // In spellings that no standard reads as dots, slashes and back slashes.
         "/svc/%c0%ae%c0%ae/x",
         "/svc/%e0%80%ae./x",
         "/svc/%f0%80%80%ae%2e/x",
@@ -101,7 +101,7 @@ fn refuses_targets_that_lead_out_in_any_reading() {
 }
 
 #[test]
-fn refuses_dot_segments_together_with_encoded_separators() {
+fn rejects_dot_segments_together_with_encoded_separators() {
     for target in [
         "/svc/a/b%2fc/../d",
         "/svc/a/b%5Cc/../d",
@@ -117,7 +117,7 @@ fn refuses_dot_segments_together_with_encoded_separators() {
 }
 
 #[test]
-fn refuses_dot_segments_in_a_path_that_is_too_long_to_resolve() {
+fn rejects_dot_segments_in_a_path_that_is_too_long_to_resolve() {
     let path = |length: usize| format!("/svc/a/../{}", "b".repeat(length - "a/../".len()));
     assert_eq!(code(&path(4096)), Ok(()));
     assert_eq!(code(&path(4097)), Err("bad_target"));
@@ -126,7 +126,7 @@ fn refuses_dot_segments_in_a_path_that_is_too_long_to_resolve() {
 }
 
 #[test]
-fn refuses_the_family_without_signatures_in_every_spelling() {
+fn rejects_the_family_without_signatures_in_every_spelling() {
     for target in [
         "/svc/payment/public/api/v1/openapi/orders",
         "/svc/payment/public/",
@@ -148,12 +148,12 @@ fn refuses_the_family_without_signatures_in_every_spelling() {
         "/svc/pay%00ment/public/x",
         "/svc/payment/%25252570ublic/x",
         "/svc/payment/%ef%bd%90ublic/x",
-        // Only to a program that resolves the encoded dots in what another has resolved before.
+        // Only for a program that resolves the encoded dots after another program has resolved the plain ones.
         "/svc/a/%2e%2e/payment/public/b/%2e%2e/..",
-        // Only to a program for which an empty segment is one, and `..;` is none.
+        // Only for a program that counts an empty segment, and for which `..;` is a name.
         "/svc/payment/a//../../public/x",
         "/svc/payment/..;a/../public/x/",
-        // Only to a program that ends the path at the encoded `?`.
+        // Only for a program that ends the path at the encoded `?`.
         "/svc/payment/public%3f/../../../a/b/c",
         "/svc/payment/public/%3f/../../x/y",
     ] {
@@ -166,7 +166,7 @@ fn refuses_the_family_without_signatures_in_every_spelling() {
 }
 
 #[test]
-fn says_of_each_kind_what_is_wrong() {
+fn names_the_reason_for_each_rejection() {
     let text = |target: &str| check(&target.parse().unwrap()).unwrap_err().to_string();
     assert!(text("/metrics").contains("is not under /svc/"));
     assert!(text("/svc/../x").contains("leads out of /svc/"));

@@ -19,7 +19,7 @@ const LOG: Log = Log {
     slow_request: Duration::from_secs(10),
 };
 
-/// Answered upstream, and over a millisecond after its answer was passed on.
+/// Answered by Wonder, and ended a millisecond after its response was forwarded.
 pub(in crate::telemetry) fn success() -> Finished<'static> {
     let ms = Duration::from_millis;
     Finished {
@@ -74,8 +74,8 @@ fn lines(log: &Log, requests: &[Finished<'_>]) -> Vec<Value> {
         || std::time::SystemTime::UNIX_EPOCH,
         move |line| sink.lock().unwrap().push(serde_json::from_slice(line).unwrap()),
     );
-    let told = Requests::new(log);
-    tracing::subscriber::with_default(subscriber, || requests.iter().for_each(|request| told.finished(request)));
+    let reporting = Requests::new(log);
+    tracing::subscriber::with_default(subscriber, || requests.iter().for_each(|request| reporting.finished(request)));
     std::mem::take(&mut *written.lock().unwrap())
 }
 
@@ -96,7 +96,7 @@ fn a_line_holds_every_field_that_has_a_value() {
 }
 
 #[test]
-fn a_failure_says_why() {
+fn a_failure_has_its_code_and_cause() {
     let line = &lines(&LOG, &[failure()])[0];
     assert_eq!((&line["error"], &line["cause"]), (&json!("upstream_dns"), &json!("no such name")));
     assert_eq!((&line["origin"], &line["sent"]), (&json!("signer"), &json!("no")));
@@ -114,7 +114,7 @@ fn a_slow_request_is_a_warning() {
 }
 
 #[test]
-fn every_row_of_the_contract_has_its_level_however_little_is_written() {
+fn every_row_of_the_contract_has_its_level_at_any_sampling() {
     for (code, row) in Code::ALL.iter().flat_map(|code| code.rows().iter().map(move |row| (*code, *row))) {
         let status = Some(row.status.as_u16());
         let failed = Finished { status, sent: Some(row.sent), error: Some(code), cause: None, ..failure() };
@@ -132,7 +132,7 @@ fn every_row_of_the_contract_has_its_level_however_little_is_written() {
 }
 
 #[test]
-fn an_unknown_outcome_is_an_error_whatever_ended_the_request() {
+fn an_unknown_outcome_is_an_error_for_any_end_of_the_request() {
     let maybe = Finished { sent: Some(Sent::Maybe), ..success() };
     let unknown = [
         // The answer broke off half-way.
@@ -151,7 +151,7 @@ fn an_unknown_outcome_is_an_error_whatever_ended_the_request() {
 }
 
 #[test]
-fn only_successes_are_left_out() {
+fn only_successes_are_sampled() {
     let none = Log { sample_success: 0.0, ..LOG };
     let kept = [
         failure(),
@@ -167,7 +167,7 @@ fn only_successes_are_left_out() {
 }
 
 #[test]
-fn the_request_id_alone_chooses_what_is_written() {
+fn the_request_id_alone_selects_the_sample() {
     let ids: Vec<String> = (0..10_000).map(|number| format!("order-{number}")).collect();
     let requests: Vec<_> = ids.iter().map(|id| Finished { request_id: id, ..success() }).collect();
     let chosen = |share| -> Vec<Value> {
@@ -182,12 +182,12 @@ fn the_request_id_alone_chooses_what_is_written() {
 }
 
 #[test]
-fn the_choice_is_the_same_in_every_version() {
+fn the_sample_is_the_same_in_every_version() {
     assert_eq!(hash(b""), 0xf52a_15e9_a9b5_e89b);
 }
 
 #[test]
-fn ids_of_zeros_keep_them() {
+fn ids_keep_their_leading_zeros() {
     assert_eq!(TraceId([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]).to_string(), format!("{:0>32}", 1));
     assert_eq!(SpanId([0, 0, 0, 0, 0, 0, 0, 1]).to_string(), format!("{:0>16}", 1));
 }
