@@ -1,14 +1,13 @@
-"""A name with several addresses, some of them dead, in a network of its own: how long the sidecar's first and second call take.
+"""An origin with several addresses, some of them dead, in a network namespace: how long the sidecar's first and second call take.
 
     unshare --net --mount python3 tests/e2e/addresses.py PROGRAM [--curl]
 
-Needs root, iptables and openssl; with --curl also curl, whose time is then shown beside (90 s more). Each case must be answered within
-seconds the first time, and at once the second time.
+Needs root, iptables and openssl. With --curl it also measures curl (90 s more). In each case the first call must be answered within
+seconds, and the second at once.
 """
 
 import http.client
 import http.server
-import json
 import os
 import pathlib
 import socket
@@ -20,27 +19,14 @@ import tempfile
 import threading
 import time
 
+import sidecar
+
 PORT, NAME = 8443, "gateway.test"
-APP_ID = "1f0e5b52-6c0a-4a55-9a0e-2f6b8d0c7e11"
 work = pathlib.Path(tempfile.mkdtemp())
 
 
 def run(*words):
     subprocess.run(words, check=True, capture_output=True)
-
-
-class Origin(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self):
-        self.rfile.read(int(self.headers.get("content-length", 0)))
-        self.send_response(200)
-        self.send_header("Content-Length", "2")
-        self.end_headers()
-        self.wfile.write(b"{}")
-
-    def log_message(self, *_):
-        pass
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -52,15 +38,15 @@ class Server6(http.server.ThreadingHTTPServer):
 
 
 def serve(address):
-    server = (Server6 if ":" in address else Server)((address, PORT), Origin)
+    server = (Server6 if ":" in address else Server)((address, PORT), sidecar.Origin)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(work / "cert.pem", work / "key.pem")
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    sidecar.serve(server)
 
 
 def hang(address):
-    """Accepts TCP and never says anything."""
+    """Accepts connections and never sends a byte."""
     listener = socket.create_server((address, PORT))
     threading.Thread(target=lambda: [kept.append(listener.accept()) for _ in iter(int, 1)], daemon=True).start()
 
@@ -74,7 +60,7 @@ def drop(address):
 
 
 class Resolver:
-    """Answers A queries with one address, AAAA queries never, and nothing once it is dead."""
+    """Answers A queries with one address and AAAA queries never; answers nothing once it is dead."""
 
     def __init__(self, address):
         self.address, self.dead = address, False
@@ -94,28 +80,14 @@ class Resolver:
             self.socket.sendto(head + record, client)
 
 
-class Sidecar:
-    def __init__(self, program, **more):
-        ready = work / f"ready-{time.monotonic_ns()}"
-        environment = {
-            "WONDER_SIGNER_UPSTREAM__ENVIRONMENT": "custom",
-            "WONDER_SIGNER_UPSTREAM__ORIGIN": f"https://{NAME}:{PORT}",
-            "WONDER_SIGNER_UPSTREAM__CA_FILE": str(work / "cert.pem"),
-            "WONDER_SIGNER_UPSTREAM__POOL_IDLE": "1ms",
-            "WONDER_SIGNER_CREDENTIALS__DEFAULT__APP_ID": APP_ID,
-            "WONDER_SIGNER_CREDENTIALS__DEFAULT__PRIVATE_KEY_FILE": str(work / "signer.pem"),
-            **more,
-        }
-        words = [program, "run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--ready-file", str(ready)]
-        self.process = subprocess.Popen(words, env=environment, stderr=subprocess.DEVNULL)
-        while not ready.exists():
-            time.sleep(0.01)
-        time.sleep(0.1)
-        listen = json.loads(ready.read_text())["listen"]
-        self.listen = listen[0] if isinstance(listen, list) else listen
+class Sidecar(sidecar.Sidecar):
+    def __init__(self, program):
+        # No connection is kept, so that each call connects.
+        settings = {"upstream.ca_file": work / "cert.pem", "upstream.pool_idle": "1ms"}
+        super().__init__(program, f"https://{NAME}:{PORT}", settings)
 
     def call(self):
-        """What comes back, and after how many seconds."""
+        """The outcome, and the seconds until it."""
         begun = time.monotonic()
         connection = http.client.HTTPConnection(self.listen, timeout=60)
         connection.request("POST", "/svc/a", b"{}", {"Content-Type": "application/json"})
@@ -123,10 +95,6 @@ class Sidecar:
         answer.read()
         what = answer.getheader("x-wonder-signer-error") or str(answer.status)
         return what, time.monotonic() - begun
-
-    def stop(self):
-        self.process.kill()
-        self.process.wait()
 
 
 def curl():
@@ -141,9 +109,9 @@ def hosts(*addresses):
 
 
 def show(case, program):
-    sidecar = Sidecar(program)
-    calls = [sidecar.call(), sidecar.call()]
-    sidecar.stop()
+    signer = Sidecar(program)
+    calls = [signer.call(), signer.call()]
+    signer.stop()
     if "--curl" in sys.argv:
         calls.append(curl())
     print(f"{case:44} " + "   ".join(f"{what:>16} {took:6.2f} s" for what, took in calls), flush=True)
@@ -154,8 +122,6 @@ def main(program):
     extension = f"subjectAltName=DNS:{NAME}"
     run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", work / "key.pem", "-out", work / "cert.pem", "-days", "2",
         "-subj", "/CN=origin", "-addext", extension, "-addext", "basicConstraints=critical,CA:FALSE")
-    run("openssl", "genrsa", "-out", work / "signer.pem", "2048")
-    (work / "signer.pem").chmod(0o600)
     run("ip", "link", "set", "lo", "up")
     dead = ["10.9.0.1", "10.9.0.2"]
     refusing, hanging, good, dead6, good6 = "10.9.0.3", "10.9.0.4", "10.9.0.9", "fd09::1", "fd09::9"
@@ -190,13 +156,13 @@ def main(program):
     first, second = show("AAAA is never answered", program)
     if (first[0], second[0]) != ("200", "200"):
         failed.append("AAAA")
-    sidecar = Sidecar(program)
-    before = sidecar.call()
+    signer = Sidecar(program)
+    before = signer.call()
     resolver.dead = True
     # The pool evicts the first connection, and no request joins the first look-up any more.
     time.sleep(1)
-    after = sidecar.call()
-    sidecar.stop()
+    after = signer.call()
+    signer.stop()
     print(f"{'the resolver dies after a first call':44} {before[0]:>16} {before[1]:6.2f} s   {after[0]:>16} {after[1]:6.2f} s")
     if (before[0], after[0]) != ("200", "200"):
         failed.append("resolver dies")

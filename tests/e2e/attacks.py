@@ -7,7 +7,6 @@ reach the upstream, and without it, which shows that the page works.
 """
 
 import http.server
-import json
 import os
 import pathlib
 import re
@@ -19,7 +18,8 @@ import threading
 import time
 import urllib.request
 
-APP_ID = "1f0e5b52-6c0a-4a55-9a0e-2f6b8d0c7e11"
+import sidecar
+
 CHROMIUM = [
     "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-popup-blocking",
@@ -137,21 +137,10 @@ class Upstream:
         self.port = serve(Handler)
 
 
-class Signer:
-    def __init__(self, program, work, upstream, guard=True):
-        ready = work / "ready.json"
-        ready.unlink(missing_ok=True)
-        words = [program, "run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--environment", "custom"]
-        words += ["--origin", f"http://127.0.0.1:{upstream.port}", "--app-id", APP_ID]
-        words += ["--private-key-file", work / "keys/private_key.pem", "--ready-file", ready]
-        env = {} if guard else {"WONDER_SIGNER_LISTEN__BROWSER_GUARD": "false"}
-        self.process = subprocess.Popen(words, env=env, stderr=subprocess.DEVNULL)
-        for _ in range(2000):
-            if ready.exists():
-                break
-            time.sleep(0.01)
-        bound = json.loads(ready.read_text())
-        self.listen, self.admin = bound["listen"], bound["admin"]
+class Signer(sidecar.Sidecar):
+    def __init__(self, program, upstream, guard=True):
+        settings = {} if guard else {"listen.browser_guard": "false"}
+        super().__init__(program, f"http://127.0.0.1:{upstream.port}", settings)
 
     def denied(self):
         text = urllib.request.urlopen(f"http://{self.admin}/metrics").read().decode()
@@ -161,12 +150,11 @@ class Signer:
         return self
 
     def __exit__(self, *_):
-        self.process.terminate()
-        self.process.wait()
+        self.stop()
 
 
 def browse(work, base):
-    """Has Chromium open the page that attacks `base`, and waits until the page has done all."""
+    """Opens the page that attacks `base` in Chromium, and waits until the page has sent every request."""
     done = threading.Event()
 
     class Page(Quiet):
@@ -190,26 +178,25 @@ def main(program):
     work = pathlib.Path(tempfile.mkdtemp())
     failed = []
     try:
-        subprocess.run([program, "keygen", "--out", work / "keys"], check=True, stdout=subprocess.DEVNULL)
         (work / "Call.java").write_text(JAVA)
         upstream = Upstream()
         # From 127.0.0.1 another port is the same site and another name is another site.
         for name in ["localhost", "127.0.0.1"]:
-            with Signer(program, work, upstream) as signer:
+            with Signer(program, upstream) as signer:
                 browse(work, f"http://{name}:{signer.listen.rsplit(':', 1)[1]}")
                 reached, denied = sorted({kind for kind, _ in upstream.seen}), signer.denied()
                 print(f"with the guard, {name}: {len(reached)} kinds of request reached the upstream, {denied} were denied")
                 if reached or denied < len(MUST_WORK):
                     failed.append(f"{name}: reached {reached}, {denied} denied")
             upstream.seen.clear()
-        with Signer(program, work, upstream, guard=False) as signer:
+        with Signer(program, upstream, guard=False) as signer:
             browse(work, f"http://localhost:{signer.listen.rsplit(':', 1)[1]}")
             signed = sorted({kind for kind, signature in upstream.seen if signature})
             print(f"without it: {len(signed)} kinds were signed: {' '.join(signed)}")
             if missing := MUST_WORK - set(signed):
                 failed.append(f"without the guard the page should get through: {missing}")
         upstream.seen.clear()
-        with Signer(program, work, upstream) as signer:
+        with Signer(program, upstream) as signer:
             for name, words in PROGRAMS.items():
                 replaced = {"URL": f"http://{signer.listen}/svc/a", "HOST": signer.listen, "JAVA": str(work / "Call.java")}
                 for old, new in replaced.items():

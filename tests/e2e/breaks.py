@@ -9,7 +9,6 @@ each caller and each break.
 
 import collections
 import concurrent.futures
-import json
 import pathlib
 import socket
 import socketserver
@@ -20,8 +19,9 @@ import tempfile
 import threading
 import time
 
+import sidecar
+
 HERE = pathlib.Path(__file__).parent
-APP_ID = "1f0e5b52-6c0a-4a55-9a0e-2f6b8d0c7e11"
 program, tries = sys.argv[1], int((sys.argv[2:] or ["10"])[0])
 work = pathlib.Path(tempfile.mkdtemp())
 work.chmod(0o755)
@@ -129,20 +129,9 @@ def show(case):
 
 upstream = Server(("127.0.0.1", 0), Upstream)
 threading.Thread(target=upstream.serve_forever, daemon=True).start()
-subprocess.run(["openssl", "genrsa", "-out", f"{work}/signer.pem", "2048"], check=True, capture_output=True)
 subprocess.run(["javac", "-d", str(work), str(HERE / "clients/Resender.java")], check=True)
-settings = {
-    "WONDER_SIGNER_UPSTREAM__ENVIRONMENT": "custom",
-    "WONDER_SIGNER_UPSTREAM__ORIGIN": f"http://127.0.0.1:{upstream.server_address[1]}",
-    "WONDER_SIGNER_CREDENTIALS__DEFAULT__APP_ID": APP_ID,
-    "WONDER_SIGNER_CREDENTIALS__DEFAULT__PRIVATE_KEY_FILE": f"{work}/signer.pem",
-    "WONDER_SIGNER_LOG__LEVEL": "off",
-}
-sidecar = subprocess.Popen([program, "run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--ready-file", f"{work}/ready"], env=settings)
-while not (work / "ready").exists():
-    time.sleep(0.02)
-listen = json.loads((work / "ready").read_text())["listen"]
-listen = listen[0] if isinstance(listen, list) else listen
+signer = sidecar.Sidecar(program, f"http://127.0.0.1:{upstream.server_address[1]}", {"log.level": "off"})
+listen = signer.listen
 front = free_port()
 (work / "nginx.conf").write_text(f"""
 daemon off; pid {work}/pid; error_log {work}/error.log;
@@ -161,7 +150,7 @@ try:
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         results = list(pool.map(show, cases))
 finally:
-    sidecar.kill()
+    signer.stop()
     nginx.terminate()
     nginx.wait()
 twice, lost, whole = map(sum, zip(*results))

@@ -3,8 +3,8 @@
 
     BINARY=target/release/wonder-signer tests/e2e/crowds.py
 
-Each row is a process of its own. The peers send what the row says, on as many connections as it says, and fall silent; then a paying
-caller sends one request. The output is the table of deploy/README.md.
+Each row is a new process. Each peer sends the bytes of its row on its own connection, and then nothing more. Then a paying caller sends
+one request. The output is the table of deploy/README.md.
 """
 
 import http.server
@@ -13,14 +13,13 @@ import os
 import pathlib
 import socket
 import ssl
-import subprocess
 import sys
 import tempfile
-import threading
 import time
 import tomllib
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
+import sidecar  # noqa: E402
 import usage  # noqa: E402
 from authority import Authority  # noqa: E402
 
@@ -32,35 +31,13 @@ HEAD = b"POST /svc/a HTTP/1.1\r\n" + HOST + b"X-A: "
 MIB = 1 << 20
 
 
-class Upstream(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self):
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.send_response(200)
-        self.send_header("Content-Length", "2")
-        self.end_headers()
-        self.wfile.write(b"{}")
-
-    def log_message(self, *_):
-        pass
-
-    def handle(self):
-        try:
-            super().handle()
-        except OSError:
-            # The sidecar is killed at the end of a row.
-            pass
-
-
-class Sidecar:
-    """One process with the limits of a manifest, over TLS for the gateway."""
+class Sidecar(sidecar.Sidecar):
+    """A sidecar with the limits of a manifest, over TLS for the gateway."""
 
     def __init__(self, kind, directory):
         manifest = tomllib.loads((MANIFESTS / kind / f"{kind}.toml").read_text())
         self.limits = manifest["limits"]
-        self.upstream = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Upstream)
-        threading.Thread(target=self.upstream.serve_forever, daemon=True).start()
+        self.upstream = sidecar.serve(http.server.ThreadingHTTPServer(("127.0.0.1", 0), sidecar.Origin))
         lines = ["[limits]", *(f"{name} = {json.dumps(value)}" for name, value in self.limits.items())]
         self.tls = None
         if kind == "gateway":
@@ -70,30 +47,13 @@ class Sidecar:
             lines += ["[listen.tls]", *(f'{name} = "{path}"' for name, path in names), f'client_ca_file = "{ours.certificate}"']
             self.tls = ssl.create_default_context(cafile=str(ours.certificate))
             self.tls.load_cert_chain(*map(str, caller))
-        config, ready, key = directory / "signer.toml", directory / "ready.json", directory / "keys"
+        config = directory / "signer.toml"
         config.write_text("\n".join(lines))
-        binary = os.environ["BINARY"]
-        subprocess.run([binary, "keygen", "--out", key], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.process = subprocess.Popen(
-            [binary, "run", "--config", config, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--environment", "custom",
-             "--origin", f"http://127.0.0.1:{self.upstream.server_port}", "--ready-file", ready,
-             "--app-id", "1f0e5b52-6c0a-4a55-9a0e-2f6b8d0c7e11", "--private-key-file", key / "private_key.pem"],
-            stderr=subprocess.DEVNULL,
-        )
-        while not ready.exists():
-            time.sleep(0.01)
-        addresses = json.loads(ready.read_text())
-        listen = addresses["listen"]
-        self.listen = self.address(listen[0] if isinstance(listen, list) else listen)
-        self.admin = self.address(addresses["admin"])
-
-    @staticmethod
-    def address(text):
-        host, port = text.rsplit(":", 1)
-        return host, int(port)
+        super().__init__(os.environ["BINARY"], f"http://127.0.0.1:{self.upstream.server_port}", config=config)
 
     def connect(self, tls=True):
-        stream = socket.create_connection(self.listen, timeout=20)
+        host, port = self.listen.rsplit(":", 1)
+        stream = socket.create_connection((host, int(port)), timeout=20)
         return self.tls.wrap_socket(stream, server_hostname="localhost") if self.tls and tls else stream
 
     def pays(self):
@@ -110,18 +70,17 @@ class Sidecar:
             time.sleep(0.05)
         return None
 
-    def close(self):
-        self.process.kill()
-        self.process.wait()
+    def stop(self):
+        super().stop()
         self.upstream.shutdown()
 
 
-def attacks(sidecar):
-    """Name, bytes, answers that are read, connections, and whether over TLS where there is TLS."""
-    many = 2 * sidecar.limits["connections"]
+def attacks(signer):
+    """Name, bytes, responses to read, connections, and whether they use TLS if the listener has it."""
+    many = 2 * signer.limits["connections"]
     preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0"
     yield "no bytes", b"", 0, max(many, 512), False
-    if not sidecar.tls:
+    if not signer.tls:
         yield "one byte", b"G", 0, many, True
     yield "one CRLF", b"\r\n", 0, many, True
     yield "an HTTP/2 preface", preface, 0, many, True
@@ -131,18 +90,18 @@ def attacks(sidecar):
     yield "a head, and 1 MiB of a body less one byte", HEAD + b"a\r\nContent-Length: 1048576\r\n\r\n" + b"b" * (MIB - 1), 0, many, True
 
 
-def attack(sidecar, sends, answers, count, tls):
+def attack(signer, sends, answers, count, tls):
     held = []
     for _ in range(count):
         try:
-            stream = sidecar.connect(tls)
+            stream = signer.connect(tls)
             held.append(stream)
             stream.settimeout(0.5)
             stream.sendall(sends)
             for _ in range(answers):
                 stream.recv(4096)
         except OSError:
-            # It was evicted, or refused.
+            # The sidecar evicted or rejected the connection.
             pass
     return held
 
@@ -151,19 +110,19 @@ def main():
     print("| limits of | what all the peers send | connections | the paying caller waits | most memory |\n|---|---|---|---|---|")
     for kind in ("sidecar", "gateway"):
         with tempfile.TemporaryDirectory() as directory:
-            sidecar = Sidecar(kind, pathlib.Path(directory))
-            rows = [(), *attacks(sidecar)]
-            sidecar.close()
+            signer = Sidecar(kind, pathlib.Path(directory))
+            rows = [(), *attacks(signer)]
+            signer.stop()
         for row in rows:
             with tempfile.TemporaryDirectory() as directory:
-                sidecar = Sidecar(kind, pathlib.Path(directory))
-                held = attack(sidecar, *row[1:]) if row else []
-                wait = sidecar.pays()
-                peak = usage.peak_resident(sidecar.process.pid) / MIB
+                signer = Sidecar(kind, pathlib.Path(directory))
+                held = attack(signer, *row[1:]) if row else []
+                wait = signer.pays()
+                peak = usage.peak_resident(signer.process.pid) / MIB
                 took = "more than 20 s" if wait is None else f"{wait * 1000:.0f} ms"
                 name, count = (row[0], len(held)) if row else ("no other peer", 0)
                 print(f"| {kind} | {name} | {count} | {took} | {peak:.1f} MiB |", flush=True)
-                sidecar.close()
+                signer.stop()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""12 callers through a sidecar to a real nginx that ends its connections all the time: after 50 requests each, and when it is reloaded.
+"""12 callers through a sidecar to a real nginx that often closes connections: after 50 requests each, and when it is reloaded.
 
     python3 tests/e2e/rollover.py PROGRAM [http2|auto|http1] [CALLS] [RELOADS]
 
@@ -9,7 +9,6 @@ none may fail. No request may arrive twice.
 import collections
 import concurrent.futures
 import http.client
-import json
 import os
 import pathlib
 import signal
@@ -20,8 +19,9 @@ import tempfile
 import threading
 import time
 
+import sidecar
+
 CALLERS = 12
-APP_ID = "1f0e5b52-6c0a-4a55-9a0e-2f6b8d0c7e11"
 program, version, calls, reloads = (sys.argv[1:] + ["http2", "3600", "0"][len(sys.argv) - 2 :])[:4]
 work = pathlib.Path(tempfile.mkdtemp())
 work.chmod(0o755)
@@ -38,8 +38,6 @@ def openssl(*words):
 
 openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{work}/tls.key", "-out", f"{work}/tls.crt", "-days", "2", "-subj",
         "/CN=nginx", "-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE")
-openssl("genrsa", "-out", f"{work}/signer.pem", "2048")
-(work / "signer.pem").chmod(0o600)
 front, back = free_port(), free_port()
 (work / "nginx.conf").write_text(f"""
 daemon off; worker_processes 2; pid {work}/pid; error_log {work}/error.log;
@@ -55,21 +53,11 @@ http {{
     server {{ listen 127.0.0.1:{back}; access_log {work}/ids.log ids; location / {{ return 200 '{{}}'; }} }}
 }}""")
 nginx = subprocess.Popen(["nginx", "-p", str(work), "-c", f"{work}/nginx.conf"], stderr=subprocess.DEVNULL)
-settings = {
-    "WONDER_SIGNER_UPSTREAM__ENVIRONMENT": "custom",
-    "WONDER_SIGNER_UPSTREAM__ORIGIN": f"https://127.0.0.1:{front}",
-    "WONDER_SIGNER_UPSTREAM__CA_FILE": f"{work}/tls.crt",
-    "WONDER_SIGNER_UPSTREAM__HTTP_VERSION": version,
-    "WONDER_SIGNER_CREDENTIALS__DEFAULT__APP_ID": APP_ID,
-    "WONDER_SIGNER_CREDENTIALS__DEFAULT__PRIVATE_KEY_FILE": f"{work}/signer.pem",
-    "WONDER_SIGNER_LOG__LEVEL": "off",
-}
-words = [program, "run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--ready-file", f"{work}/ready"]
-sidecar = subprocess.Popen(words, env=settings)
-while not (work / "ready").exists() or not (work / "pid").exists():
+settings = {"upstream.ca_file": work / "tls.crt", "upstream.http_version": version, "log.level": "off"}
+signer = sidecar.Sidecar(program, f"https://127.0.0.1:{front}", settings)
+listen = signer.listen
+while not (work / "pid").exists():
     time.sleep(0.02)
-listen = json.loads((work / "ready").read_text())["listen"]
-listen = listen[0] if isinstance(listen, list) else listen
 
 
 def caller(number):
@@ -98,7 +86,7 @@ with concurrent.futures.ThreadPoolExecutor(CALLERS) as pool:
     outcomes = sum(pool.map(caller, range(CALLERS)), collections.Counter())
 over.set()
 reloader.join()
-sidecar.kill()
+signer.stop()
 nginx.terminate()
 nginx.wait()
 arrived = collections.Counter((work / "ids.log").read_text().split())

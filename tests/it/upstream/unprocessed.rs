@@ -1,7 +1,10 @@
-//! Requests that an HTTP/2 origin gives back, and those that it may have processed (RFC 9113 §6.8, §8.7).
+//! Requests that an HTTP/2 origin certainly did not process, and those that it may have processed (RFC 9113 §6.8, §8.7).
 
+use http::Response;
 use http_body_util::BodyExt as _;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
+
+use wonder_signer::net::upstream::{SendError, Streamed};
 
 use crate::support::{
     client::Client,
@@ -17,7 +20,7 @@ const HTTP2: &str = "upstream.http_version = \"http2\"\ntimeouts.sign = \"1m\"";
 const SIGNED: &str = "wonder_signer_signatures_total{result=\"ok\"}";
 const RETRIES: &str = "wonder_signer_upstream_connect_retries_total";
 
-/// A sidecar before an origin, and calls under way.
+/// A sidecar in front of an origin, and calls that have no response yet.
 struct Calls {
     origin: Origin,
     sidecar: Sidecar,
@@ -25,23 +28,42 @@ struct Calls {
 }
 
 impl Calls {
-    /// `count` calls, and the first connection, on which all of them have arrived as streams 1, 3 and so on.
-    async fn arrived<const COUNT: usize>() -> (Self, Peer) {
+    /// `count` calls, before the origin has accepted a connection.
+    async fn begun(count: usize, settings: &str) -> Self {
         let origin = Origin::start().await;
-        let sidecar = Sidecar::with(&origin.url(), HTTP2).await;
+        let sidecar = Sidecar::with(&origin.url(), settings).await;
         let mut under_way = JoinSet::new();
         let listen = sidecar.listen;
-        for _ in 0..COUNT {
+        for _ in 0..count {
             under_way.spawn(async move { exchange(listen, &request("POST", "/svc/a", &[], b"{}")).await });
         }
-        let mut peer = origin.accept(None).await;
-        let _: [u32; COUNT] = peer.requests().await;
-        (Self { origin, sidecar, under_way }, peer)
+        Self { origin, sidecar, under_way }
     }
 
-    /// The answer of the next call that ends: `200`, or our error.
+    /// `COUNT` calls, and the first connection, on which all of them have arrived as streams 1, 3 and so on.
+    async fn arrived<const COUNT: usize>() -> (Self, Peer) {
+        let calls = Self::begun(COUNT, HTTP2).await;
+        let mut peer = calls.origin.accept(None).await;
+        let _: [u32; COUNT] = peer.requests().await;
+        (calls, peer)
+    }
+
+    /// Accepts the next connection, on which the one call that the first connection did not process arrives, and answers it.
+    async fn answer_elsewhere(&mut self) {
+        let mut peer = self.origin.accept(None).await;
+        let [id] = peer.requests().await;
+        peer.answer(id).await;
+        assert_eq!(self.outcome().await, "200");
+    }
+
+    /// The response of the next call that ends.
+    async fn answer(&mut self) -> Message {
+        soon(self.under_way.join_next()).await.unwrap().unwrap()
+    }
+
+    /// The same in words: `200`, or the sidecar's own error.
     async fn outcome(&mut self) -> String {
-        let answer = soon(self.under_way.join_next()).await.unwrap().unwrap();
+        let answer = self.answer().await;
         if answer.status() == 200 {
             return "200".to_owned();
         }
@@ -53,6 +75,17 @@ impl Calls {
     async fn attempts(&self) -> (f64, f64) {
         (self.sidecar.metric(SIGNED).await, self.sidecar.metric(RETRIES).await)
     }
+}
+
+/// A call of which the origin has sent the response head, on the stream of this id.
+async fn answering() -> (JoinHandle<Result<Response<Streamed>, SendError>>, Peer, u32) {
+    let origin = Origin::start().await;
+    let client = Client::of(&origin.url(), HTTP2);
+    let answer = tokio::spawn(client.start("/svc/a", b"{}"));
+    let mut peer = origin.accept(None).await;
+    let [id] = peer.requests().await;
+    peer.head(id, 0).await;
+    (answer, peer, id)
 }
 
 #[tokio::test]
@@ -87,10 +120,7 @@ async fn the_second_goaway_of_a_graceful_close_gives_back_what_the_first_still_c
     let (mut calls, mut first) = Calls::arrived::<2>().await;
     first.goaway(ALL, NO_ERROR).await;
     first.goaway(1, NO_ERROR).await;
-    let mut second = calls.origin.accept(None).await;
-    let [id] = second.requests().await;
-    second.answer(id).await;
-    assert_eq!(calls.outcome().await, "200");
+    calls.answer_elsewhere().await;
     drop(first);
     assert_eq!(calls.outcome().await, "502 upstream_reset maybe");
     assert_eq!(calls.attempts().await, (3.0, 1.0));
@@ -110,10 +140,7 @@ async fn a_connection_that_ends_without_goaway_gives_nothing_back() {
 async fn a_refused_stream_gets_a_second_attempt_elsewhere_and_the_other_streams_go_on() {
     let (mut calls, mut first) = Calls::arrived::<2>().await;
     first.reset(3, REFUSED_STREAM).await;
-    let mut second = calls.origin.accept(None).await;
-    let [id] = second.requests().await;
-    second.answer(id).await;
-    assert_eq!(calls.outcome().await, "200");
+    calls.answer_elsewhere().await;
     first.answer(1).await;
     assert_eq!(calls.outcome().await, "200");
     assert_eq!(calls.attempts().await, (3.0, 1.0));
@@ -151,7 +178,7 @@ async fn a_second_connection_that_gives_the_request_back_too_ends_it_unsent_and_
     let mut second = calls.origin.accept(None).await;
     let [id] = second.requests().await;
     second.reset(id, REFUSED_STREAM).await;
-    let answer = soon(calls.under_way.join_next()).await.unwrap().unwrap();
+    let answer = calls.answer().await;
     assert_eq!(answer.contract(), (502, "upstream_connect".to_owned(), "no".to_owned()));
     assert!(answer.text().contains("the origin gave the request back unprocessed (HTTP/2 GOAWAY or REFUSED_STREAM)"));
     assert_eq!(calls.attempts().await, (2.0, 1.0));
@@ -160,12 +187,7 @@ async fn a_second_connection_that_gives_the_request_back_too_ends_it_unsent_and_
 #[tokio::test]
 async fn a_reset_after_the_head_is_an_answer_that_broke_off_whatever_its_code() {
     for code in [NO_ERROR, REFUSED_STREAM, CANCEL, INTERNAL_ERROR] {
-        let origin = Origin::start().await;
-        let client = Client::of(&origin.url(), HTTP2);
-        let answer = tokio::spawn(client.start("/svc/a", b"{}"));
-        let mut peer = origin.accept(None).await;
-        let [id] = peer.requests().await;
-        peer.head(id, 0).await;
+        let (answer, mut peer, id) = answering().await;
         peer.write(&frame(DATA, 0, id, b"{\"half\":")).await;
         peer.reset(id, code).await;
         match soon(answer).await.unwrap() {
@@ -189,12 +211,7 @@ async fn a_head_and_a_reset_in_one_write_are_an_answer_that_broke_off_and_nothin
 
 #[tokio::test]
 async fn a_reset_after_the_end_of_an_answer_takes_nothing_from_it() {
-    let origin = Origin::start().await;
-    let client = Client::of(&origin.url(), HTTP2);
-    let answer = tokio::spawn(client.start("/svc/a", b"{}"));
-    let mut peer = origin.accept(None).await;
-    let [id] = peer.requests().await;
-    peer.head(id, 0).await;
+    let (answer, mut peer, id) = answering().await;
     peer.write(&frame(DATA, END_STREAM, id, b"{}")).await;
     peer.reset(id, NO_ERROR).await;
     let answer = soon(answer).await.unwrap().unwrap();
@@ -219,13 +236,10 @@ async fn an_answer_that_can_have_no_body_is_whole_whatever_follows_its_head() {
 
 #[tokio::test]
 async fn what_an_origin_without_streams_never_got_is_unsent_and_the_error_says_so() {
-    let origin = Origin::start().await;
-    let sidecar = Sidecar::with(&origin.url(), &format!("{HTTP2}\ntimeouts.connect = \"200ms\"")).await;
-    let listen = sidecar.listen;
-    let call = tokio::spawn(async move { exchange(listen, &request("POST", "/svc/a", &[], b"{}")).await });
-    let mut peer = origin.accept(Some(0)).await;
+    let mut calls = Calls::begun(1, &format!("{HTTP2}\ntimeouts.connect = \"200ms\"")).await;
+    let mut peer = calls.origin.accept(Some(0)).await;
     peer.acknowledged().await;
-    let answer = soon(call).await.unwrap();
+    let answer = calls.answer().await;
     assert_eq!(answer.contract(), (502, "upstream_connect".to_owned(), "no".to_owned()));
     let expected = "no HTTP/2 stream was free within timeouts.connect; the origin allows 0 on each connection \
                     (SETTINGS_MAX_CONCURRENT_STREAMS)";
@@ -273,15 +287,12 @@ async fn requests_above_the_streams_of_a_connection_go_over_another() {
 #[tokio::test]
 async fn an_origin_that_does_not_begin_http2_got_nothing() {
     for speaks in [None, Some(&b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"[..])] {
-        let origin = Origin::start().await;
-        let sidecar = Sidecar::with(&origin.url(), &format!("{HTTP2}\ntimeouts.connect = \"200ms\"")).await;
-        let listen = sidecar.listen;
-        let call = tokio::spawn(async move { exchange(listen, &request("POST", "/svc/a", &[], b"{}")).await });
-        let mut peer = origin.silent().await;
+        let mut calls = Calls::begun(1, &format!("{HTTP2}\ntimeouts.connect = \"200ms\"")).await;
+        let mut peer = calls.origin.silent().await;
         if let Some(bytes) = speaks {
             peer.write(bytes).await;
         }
-        let answer = soon(call).await.unwrap();
+        let answer = calls.answer().await;
         assert_eq!(answer.contract(), (502, "upstream_connect".to_owned(), "no".to_owned()));
         assert!(
             answer.text().contains("the origin does not begin HTTP/2 (upstream.http_version)"),
