@@ -72,7 +72,13 @@ pub(super) async fn render(State(wonder): State<Arc<Wonder>>, request: Request, 
     // Pages and their forms are no calls.
     let begun = head.uri.path().starts_with("/svc/").then(|| (Begun::of(&head), Instant::now()));
 
+    let is_button = begun.is_none() && head.method == Method::POST;
+
     let mut response = next.run(Request::from_parts(head, body)).await;
+
+    if is_button {
+        wonder.console.touch();
+    }
 
     let refusal = response.extensions_mut().remove::<Refusal>();
     let envelope = match (&refusal, response.extensions_mut().remove::<Value>()) {

@@ -142,6 +142,18 @@ impl Calls {
         (kept.calls.len(), kept.made)
     }
 
+    pub(super) fn clear(&self) {
+        let mut kept = self.kept();
+        kept.calls.clear();
+        kept.bytes = 0;
+        drop(kept);
+        self.touch();
+    }
+
+    pub(super) fn touch(&self) {
+        self.made.send_modify(|_| ());
+    }
+
     /// Changes with every call.
     pub(super) fn made(&self) -> watch::Receiver<u64> {
         self.made.subscribe()

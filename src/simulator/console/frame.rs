@@ -23,10 +23,16 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Section {
     Calls,
+    Orders,
+    Customers,
 }
 
 impl Section {
-    const ALL: [(Self, &'static str, &'static str); 1] = [(Self::Calls, "/console", "Calls")];
+    const ALL: [(Self, &'static str, &'static str); 3] = [
+        (Self::Calls, "/console", "Calls"),
+        (Self::Orders, "/console/orders", "Orders"),
+        (Self::Customers, "/console/customers", "Customers"),
+    ];
 }
 
 /// What is around the contents of a page.

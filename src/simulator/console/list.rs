@@ -79,7 +79,9 @@ pub(super) fn contents(calls: &Calls, only: Only, before: Option<u64>) -> String
         let name = Only::ALL.iter().find(|(each, ..)| *each == only).map_or("", |(_, name, _)| name);
         let _ = write!(html, "<a href=\"/console?only={name}&amp;before={}\">older</a>", last.id);
     }
-    html.push_str("</nav>");
+    html.push_str(
+        "</nav><form class=\"row\" method=\"post\" action=\"/console/reset\"><button class=\"danger\">Forget everything</button></form>",
+    );
     html
 }
 

@@ -5,14 +5,17 @@
 //!
 //! * `record` makes a [`Call`](calls::Call) of a finished call, `mask` removes card numbers, `calls` keeps the newest.
 //! * `list`, `detail`: the pages; `snippets`: a call to paste; `frame`: what is around each page; `time`: times as text.
+//! * `orders`, `customers`: what the store holds, with buttons.
 //! * `live`: notices for open pages that something changed.
 
 mod calls;
+mod customers;
 mod detail;
 mod frame;
 mod list;
 mod live;
 mod mask;
+mod orders;
 mod record;
 mod snippets;
 mod time;
@@ -23,9 +26,10 @@ use axum::{
     Router,
     extract::{Path, State},
     response::{Redirect, Response},
-    routing::get,
+    routing::{get, post},
 };
 use http::{HeaderMap, StatusCode, Uri, header};
+use serde_json::json;
 
 pub(super) use self::record::{Begun, Ended, Received};
 use self::{
@@ -36,6 +40,7 @@ use self::{
 };
 use super::{
     Wonder,
+    envelope::Answer,
     path::{Segment, query},
     refusal::Refusal,
 };
@@ -56,6 +61,11 @@ impl Console {
         self.calls.add(begun.ended(ended));
     }
 
+    /// Notifies open pages of a change that no call made.
+    pub(super) fn touch(&self) {
+        self.calls.touch();
+    }
+
     /// Ends the streams of open pages, which would otherwise delay the end of the simulator.
     pub(super) fn close(&self) {
         self.closing.close();
@@ -68,7 +78,25 @@ pub(super) fn routes() -> Router<Arc<Wonder>> {
         .route("/", get(front_door))
         .route("/console", get(calls_page))
         .route("/console/calls/{id}", get(call_page))
+        .route("/console/orders", get(orders::list))
+        .route("/console/orders/{number}", get(orders::show).post(orders::act))
+        .route("/console/customers", get(customers::list))
+        .route("/console/reset", post(reset_page))
+        .route("/simulator/reset", post(reset))
         .route("/simulator/events", get(live::events))
+}
+
+/// `POST /simulator/reset`: forgets customers, tokens, orders and calls.
+async fn reset(State(wonder): State<Arc<Wonder>>) -> Answer {
+    wonder.store().reset();
+    wonder.console.calls.clear();
+    Answer::new(json!({}))
+}
+
+/// `POST /console/reset`: the same, by a button.
+async fn reset_page(wonder: State<Arc<Wonder>>) -> Redirect {
+    reset(wonder).await;
+    Redirect::to("/console?did=reset")
 }
 
 /// `GET /`: a browser goes on to the console; a program that forgot the path is refused as at every other path.
@@ -80,27 +108,33 @@ async fn front_door(headers: HeaderMap) -> Result<Redirect, Refusal> {
 /// `GET /console?only=&before=`.
 async fn calls_page(State(wonder): State<Arc<Wonder>>, uri: Uri) -> Response {
     let pairs = query(&uri);
-    let value = |name: &str| pairs.iter().find(|(other, _)| other == name).map(|(_, value)| &value[..]);
-    let only = Only::parse(value("only").unwrap_or_default());
-    let before = value("before").and_then(|text| text.parse().ok());
+    let only = Only::parse(value(&pairs, "only").unwrap_or_default());
+    let before = value(&pairs, "before").and_then(|text| text.parse().ok());
     let contents = list::contents(&wonder.console.calls, only, before);
-    frame(Section::Calls, "Calls").respond(StatusCode::OK, &contents)
+    let did_reset = value(&pairs, "did") == Some("reset");
+    let outcome = did_reset.then_some(Ok("Customers, tokens, orders and calls are forgotten."));
+    Frame { outcome, ..frame(&wonder, Section::Calls, "Calls") }.respond(StatusCode::OK, &contents)
 }
 
 /// `GET /console/calls/{id}`.
 async fn call_page(State(wonder): State<Arc<Wonder>>, id: Segment) -> Response {
     let call = id.ok().and_then(|Path(id)| id.parse().ok()).and_then(|id| wonder.console.calls.get(id));
     match call {
-        Some(call) => frame(Section::Calls, &format!("Call {}: {}", call.id, call.operation))
+        Some(call) => frame(&wonder, Section::Calls, &format!("Call {}: {}", call.id, call.operation))
             .respond(StatusCode::OK, &detail::contents(&call)),
-        None => missing(Section::Calls, "There is no such call. The newest 10,000 are kept."),
+        None => missing(&wonder, Section::Calls, "There is no such call. The newest 10,000 are kept."),
     }
 }
 
-fn frame(section: Section, title: &str) -> Frame<'_> {
+/// The value of a pair of a query or form.
+fn value<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    pairs.iter().find(|(other, _)| other == name).map(|(_, value)| &value[..])
+}
+
+fn frame<'a>(_wonder: &Wonder, section: Section, title: &'a str) -> Frame<'a> {
     Frame { section, title, faults: "", outcome: None }
 }
 
-fn missing(section: Section, text: &str) -> Response {
-    Frame { outcome: Some(Err(text)), ..frame(section, "Not found") }.respond(StatusCode::NOT_FOUND, "")
+fn missing(wonder: &Wonder, section: Section, text: &str) -> Response {
+    Frame { outcome: Some(Err(text)), ..frame(wonder, section, "Not found") }.respond(StatusCode::NOT_FOUND, "")
 }

@@ -16,6 +16,11 @@ impl Date {
         (self.0 + 1) * DAY
     }
 
+    /// The last day that is over at `now`, in UTC.
+    pub(in super::super) fn before(now: u64) -> Self {
+        Self((now / DAY).saturating_sub(1))
+    }
+
     /// Seconds since 1970 at which the day begins, in UTC.
     pub(in super::super) fn start(self) -> u64 {
         self.0 * DAY

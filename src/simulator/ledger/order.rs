@@ -114,6 +114,13 @@ impl Order {
         Ok(VOIDED)
     }
 
+    /// Voids an order as if its due date were over.
+    pub(in super::super) fn expire(&mut self, now: u64) -> Result<Action, Denial> {
+        let action = self.void()?;
+        self.draft.due_date = Some(Date::before(now));
+        Ok(action)
+    }
+
     /// Whether the order is created and nothing more.
     pub(in super::super) fn is_voidable(&self) -> bool {
         let moved =

@@ -48,6 +48,15 @@ impl Customers {
         }
     }
 
+    pub(super) fn clear(&mut self) {
+        *self = Self::new(self.capacity);
+    }
+
+    /// All customers, the newest first.
+    pub(in super::super) fn newest(&self) -> impl Iterator<Item = &Customer> {
+        self.rows.values().rev()
+    }
+
     /// Creates the customer with this reference number, or updates it; its uuid stays the same.
     pub(in super::super) fn save(
         &mut self,

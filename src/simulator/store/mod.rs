@@ -28,6 +28,12 @@ impl Store {
     pub(super) fn new(capacity: usize, events: mpsc::Sender<Event>) -> Self {
         Self { customers: Customers::new(capacity), orders: Orders::new(capacity, events) }
     }
+
+    /// Forgets everything. Numbers of orders go on, so that none is given twice.
+    pub(super) fn reset(&mut self) {
+        self.customers.clear();
+        self.orders.clear();
+    }
 }
 
 /// A version 4 UUID (RFC 9562 §5.4).

@@ -62,6 +62,19 @@ impl Orders {
         }
     }
 
+    pub(super) fn clear(&mut self) {
+        self.rows.clear();
+        self.by_reference.clear();
+        self.by_transaction.clear();
+        self.finished.clear();
+        self.due.clear();
+    }
+
+    /// The orders of all AppIDs with a number below `before`, the newest first.
+    pub(in super::super) fn newest(&self, before: Option<u64>) -> impl Iterator<Item = &Order> {
+        self.rows.range(..before.unwrap_or(u64::MAX)).rev().map(|(_, order)| &**order)
+    }
+
     /// Creates an order, with what `change` does to it at once; when that is denied, nothing is created. The oldest finished order makes
     /// room for it.
     pub(in super::super) fn create(
