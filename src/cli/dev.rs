@@ -8,12 +8,18 @@ use serde_json::json;
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
-use super::{Failure, Outcome, address, local::LocalArgs, merchant::MerchantArgs, runtime, shell, signals, wait};
+use super::{
+    Failure, Outcome, address,
+    local::LocalArgs,
+    merchant::MerchantArgs,
+    runtime, shell, signals, wait,
+    webhooks::{self, WebhookArgs},
+};
 use crate::{
     app::{Addresses, App},
     config::{Config, Flags, ListenAddress, Made, Secret},
-    signing::SigningKey,
-    simulator::{Options, Simulator},
+    signing::{AppId, SigningKey},
+    simulator::{Options, Simulator, webhooks::Callback},
     telemetry,
 };
 
@@ -26,6 +32,7 @@ const APP_ID: &str = "00000000-0000-4000-8000-00000000d0e5";
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   wonder-signer dev
+  wonder-signer dev --webhook-to http://127.0.0.1:3000/hook --webhook-public-key-out webhook_key.pem
   wonder-signer dev --listen 127.0.0.1:0 --admin 127.0.0.1:0 --ready-file ready.json
 
 In a container, for other services of the same Compose file, which call http://wonder-signer:8080:
@@ -42,6 +49,11 @@ pub(super) struct DevArgs {
     simulator: SocketAddr,
     #[command(flatten)]
     merchant: MerchantArgs,
+    /// URL of your webhook handler, on loopback: it gets the webhooks of all orders
+    #[arg(long, value_name = "URL", conflicts_with = "webhook_url")]
+    webhook_to: Option<Callback>,
+    #[command(flatten)]
+    webhooks: WebhookArgs,
     #[command(flatten)]
     local: LocalArgs,
 }
@@ -79,14 +91,24 @@ impl DevArgs {
 
     async fn serve(&self, config: &Config, key: &SigningKey, pem: &Zeroizing<String>, out: &mut dyn Write) -> Outcome {
         let signals = signals::shutdown().context("signals")?;
+        let app_id: AppId = APP_ID.parse().context("AppID")?;
+        let mut webhooks = self.webhooks.settings(std::slice::from_ref(&app_id))?;
+        if let Some(url) = &self.webhook_to {
+            if !webhooks.allow(url) {
+                return Err(webhooks::not_allowed("--webhook-to", url));
+            }
+            webhooks.url = Some(url.clone());
+        }
         let options = self.merchant.apply(Options {
             listen: self.simulator,
             allow_non_loopback: config.listen.dangerous_allow_non_loopback,
             tls_names: self.local.names(),
-            apps: vec![(APP_ID.parse().context("AppID")?, key.verifying_key().clone())],
+            apps: vec![(app_id, key.verifying_key().clone())],
+            webhooks: webhooks.clone(),
             ..Options::default()
         });
         let simulator = self.local.bind("--simulator", options).await?;
+        self.webhooks.write_public_keys(&webhooks)?;
         let mut trusted = tempfile::NamedTempFile::new().context("start: certificate of the simulator")?;
         trusted
             .write_all(simulator.ca_pem().unwrap_or_default().as_bytes())

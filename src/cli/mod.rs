@@ -35,6 +35,8 @@ mod traces;
 mod usage;
 mod verify;
 mod wait;
+#[cfg(feature = "simulator")]
+mod webhooks;
 mod whole;
 
 use std::{

@@ -10,7 +10,10 @@ use std::{
 use anyhow::{Context as _, anyhow};
 use tempfile::NamedTempFile;
 
-use super::{Failure, Outcome, address, input, local::LocalArgs, merchant::MerchantArgs, runtime, shell, signals};
+use super::{
+    Failure, Outcome, address, input, local::LocalArgs, merchant::MerchantArgs, runtime, shell, signals,
+    webhooks::WebhookArgs,
+};
 use crate::{
     config::{Config, Flags, ListenAddress, Made, values::path_text},
     signing::{AppId, VerifyingKey},
@@ -27,6 +30,10 @@ use crate::{
   wonder-signer keygen --out keys
   wonder-signer simulate --app-id 1f0e5b52-6c0a-4a55-9a0e-2f6b8d0c7e11 \\
       --public-key-file keys/public_key.pem --ca-out simulator-ca.pem
+
+Send signed webhooks to a handler, with an hour of Wonder's retries in a second:
+  wonder-signer simulate --app-id 1f0e5b52-6c0a-4a55-9a0e-2f6b8d0c7e11 --public-key-file keys/public_key.pem \\
+      --webhook-url http://127.0.0.1:3000/hook --webhook-public-key-out webhook_key.pem --time-scale 3600
 
 For an unchanged program with a Wonder SDK, with an entry for gateway-stg.wonder.today in /etc/hosts:
   wonder-signer simulate --listen 127.0.0.1:443 --tls-name gateway-stg.wonder.today \\
@@ -46,6 +53,8 @@ pub(super) struct SimulateArgs {
     public_key_file: Vec<PathBuf>,
     #[command(flatten)]
     merchant: MerchantArgs,
+    #[command(flatten)]
+    webhooks: WebhookArgs,
     #[command(flatten)]
     local: LocalArgs,
 }
@@ -91,6 +100,7 @@ impl SimulateArgs {
             tls: !self.plain,
             tls_names: self.local.names(),
             apps: apps.collect::<Result<_, Failure>>()?,
+            webhooks: self.webhooks.settings(&self.app_id)?,
             ..Options::default()
         }))
     }
@@ -101,7 +111,9 @@ impl SimulateArgs {
         for (app_id, key) in &options.apps {
             tracing::info!(%app_id, key = key.fingerprint(), "AppID may call");
         }
+        let webhooks = options.webhooks.clone();
         let simulator = self.local.bind("listen.address", options).await?;
+        self.webhooks.write_public_keys(&webhooks)?;
         let trusted = Trusted::written(&self.local, &simulator)?;
         self.greet(&simulator, trusted.path(), out)?;
         self.local.write_ready(&serde_json::json!({ "listen": simulator.address() }))?;

@@ -51,7 +51,7 @@ pub use explain::{Sources, explain};
 pub use layers::{Flags, Made};
 pub use listener::{ListenAddress, RequiredHeader};
 pub use network::Network;
-pub use origin::Origin;
+pub use origin::{Origin, OriginError};
 pub use proxy::Proxy;
 pub use schema::schema;
 pub use sections::{

@@ -60,7 +60,7 @@ impl FromStr for Origin {
 
 impl Origin {
     /// The same, and plain `http` to any host.
-    pub(super) fn parse(text: &str) -> Result<Self, OriginError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, OriginError> {
         let (scheme, rest) = text.split_once("://").ok_or(OriginError::Form)?;
         let tls = match scheme.to_ascii_lowercase().as_str() {
             "https" => true,

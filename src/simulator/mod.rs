@@ -10,7 +10,7 @@
 //! * `gate`: verification of signed requests.
 //! * `customers`, `tokens`, `orders`, `payments`: the calls; `path`, `fields` and `filter`: their targets, bodies and queries.
 //! * `ledger`: the money of an order, pure: what a call does to it, and the state that follows.
-//! * `store`: state; each change of an order yields an event, which `webhooks` takes up.
+//! * `store`: state; each change of an order yields an event, which `webhooks` delivers.
 //! * `envelope`: answers become bytes; `refusal`: every refusal, its code and its text; `language`: the languages of pages.
 //! * `console`: pages for a developer, with every call.
 //! * `pages`: pages for a payer's browser; `tls`: certificates made at start.
@@ -44,7 +44,7 @@ mod server;
 mod store;
 mod tls;
 mod tokens;
-mod webhooks;
+pub mod webhooks;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -54,7 +54,7 @@ use std::{
 
 use axum::{
     Router,
-    extract::DefaultBodyLimit,
+    extract::{DefaultBodyLimit, State},
     middleware,
     routing::{get, post},
 };
@@ -79,6 +79,7 @@ use ledger::Order;
 use pages::{guard, payment, three_d_secure};
 use refusal::Refusal;
 use store::{EVENTS, Event, Store};
+use webhooks::History;
 
 /// The currencies that are enabled unless others are named.
 pub const CURRENCIES: &str = "HKD,USD,EUR,GBP,CNY,JPY,AUD,CAD,CHF,IDR,INR,KRW,MOP,MYR,NZD,PHP,SGD,THB,TWD,VND";
@@ -106,6 +107,8 @@ pub struct Options {
     pub currencies: Vec<Currency>,
     /// For how long the same refund of a transaction is refused as a repetition; zero for never.
     pub refund_window: Duration,
+    /// Where webhooks go, and how.
+    pub webhooks: webhooks::Settings,
     /// The time that request times are held against.
     pub clock: Clock,
 }
@@ -123,6 +126,7 @@ impl Default for Options {
             capacity: 100_000,
             currencies: CURRENCIES.split(',').filter_map(Currency::parse).collect(),
             refund_window: Duration::ZERO,
+            webhooks: webhooks::Settings::default(),
             clock: Arc::new(|| {
                 let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
                 RequestTime::from_unix_seconds(since_1970.as_secs())
@@ -141,6 +145,7 @@ struct Wonder {
     /// In seconds.
     refund_window: u64,
     console: Console,
+    deliveries: Arc<History>,
 }
 
 impl Wonder {
@@ -167,7 +172,7 @@ impl Wonder {
 }
 
 /// All routes behind the gate, and the envelope around both; and the events of the store behind them.
-fn router(options: Options, origin: String) -> (Router, Arc<Wonder>, mpsc::Receiver<Event>) {
+fn router(options: Options, origin: String, deliveries: Arc<History>) -> (Router, Arc<Wonder>, mpsc::Receiver<Event>) {
     const P: &str = "/svc/payment/api/v1/openapi";
     let (sender, events) = mpsc::channel(EVENTS);
     let store = Mutex::new(Store::new(options.capacity, sender));
@@ -178,6 +183,7 @@ fn router(options: Options, origin: String) -> (Router, Arc<Wonder>, mpsc::Recei
         currencies: options.currencies,
         refund_window: options.refund_window.as_secs(),
         console: Console::new(),
+        deliveries,
     });
     let gate = Arc::new(Gate::new(options.apps, options.clock));
     let hosts = Arc::new(Hosts::new(options.tls_names));
@@ -204,6 +210,7 @@ fn router(options: Options, origin: String) -> (Router, Arc<Wonder>, mpsc::Recei
         .route(&format!("{P}/open_payments"), post(payments::open::create))
         .route("/simulator/orders/{number}/pay", post(payments::pay::handle))
         .route("/l/{number}", get(payment::show).post(payment::decide))
+        .route("/simulator/webhooks", get(webhook_deliveries))
         .route("/3ds/{verify_uuid}", get(three_d_secure::show).post(three_d_secure::decide))
         .merge(console::routes())
         .fallback(nowhere)
@@ -220,6 +227,11 @@ fn router(options: Options, origin: String) -> (Router, Arc<Wonder>, mpsc::Recei
 async fn echo(body: Bytes) -> Result<Answer, Refusal> {
     let body = fields::json(&body)?;
     Ok(Answer::new(json!({ "message": Fields::of(&body)?.value("message")? })))
+}
+
+/// `GET /simulator/webhooks`: the newest deliveries, the newest first. It is the simulator's own; Wonder has no such call.
+async fn webhook_deliveries(State(wonder): State<Arc<Wonder>>) -> Answer {
+    Answer::new(json!({ "webhooks": wonder.deliveries.newest_first() }))
 }
 
 async fn nowhere(method: http::Method, uri: http::Uri) -> Refusal {

@@ -24,7 +24,7 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use super::{Options, Wonder, orders, router, store::Event, tls::Identity, webhooks};
+use super::{Options, Wonder, orders, router, store::Event, tls::Identity, webhooks::Webhooks};
 
 /// How many connections are served at the same time; others wait to be accepted.
 const CONNECTIONS: usize = 1024;
@@ -42,6 +42,7 @@ pub struct Simulator {
     identity: Option<Identity>,
     router: Router,
     wonder: Arc<Wonder>,
+    webhooks: Arc<Webhooks>,
     events: mpsc::Receiver<Event>,
 }
 
@@ -58,9 +59,11 @@ impl Simulator {
         let identity = if options.tls { Some(Identity::new((options.clock)(), &options.tls_names)?) } else { None };
         let listener = TcpListener::bind(options.listen).await?;
         let address = listener.local_addr()?;
+        let app_ids = options.apps.iter().map(|(app_id, _)| app_id);
+        let webhooks = Arc::new(Webhooks::new(options.webhooks.clone(), app_ids, Arc::clone(&options.clock)));
         // Links to pages are without TLS: a browser would warn of the certificate.
-        let (router, wonder, events) = router(options, origin(false, address));
-        Ok(Self { listener, address, identity, router, wonder, events })
+        let (router, wonder, events) = router(options, origin(false, address), webhooks.history());
+        Ok(Self { listener, address, identity, router, wonder, webhooks, events })
     }
 
     /// The bound address, with the port that was free.
@@ -89,7 +92,7 @@ impl Simulator {
         let mut connections = JoinSet::new();
         // They end with this function, and so does what is not delivered.
         let mut tasks = JoinSet::new();
-        tasks.spawn(webhooks::deliver(self.events));
+        tasks.spawn(self.webhooks.deliver(self.events));
         tasks.spawn(orders::due::watch(Arc::clone(&self.wonder)));
         tokio::pin!(shutdown);
         loop {

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use crate::support::{
     program::{Alive, Program},
     sidecar::APP_ID,
+    upstream::Recorder,
     wire::{exchange, request},
 };
 
@@ -225,4 +226,75 @@ async fn the_run_command_that_simulate_prints_works_as_it_is() {
         reading.join().unwrap();
         assert_eq!(simulator.terminate().await, Some(0));
     }
+}
+
+/// Creates an order by an unsigned call to the sidecar.
+async fn order(listen: SocketAddr) -> Value {
+    let body = br#"{"order":{"reference_number":"INV-1","charge_fee":"120.00","currency":"HKD"}}"#;
+    let target = "/svc/payment/api/v1/openapi/orders";
+    let answer = exchange(listen, &request("POST", target, &[("Content-Type", "application/json")], body)).await;
+    serde_json::from_slice::<Value>(&answer.body).unwrap()["data"]["order"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dev_sends_webhooks_to_a_handler_in_one_step() {
+    let directory = TempDir::new().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let (ready_file, key) = (path("ready.json"), path("webhook_key.pem"));
+    let handler = Recorder::start().await;
+    let url = format!("{}/hook?src=w", handler.origin());
+    let mut dev = Program::start(
+        &["dev", "--webhook-to", &url, "--webhook-public-key-out", &key, "--ready-file", &ready_file],
+        &FREE,
+        b"",
+    );
+    dev.line_with("\"message\":\"ready\"");
+    let listen = address(&ready(&ready_file), "listen");
+    let created = order(listen).await;
+    let webhook = handler.next().await;
+    assert_eq!(webhook.start_line(), "POST /hook?src=w HTTP/1.1");
+    assert_eq!(webhook.value("x-action"), Some("order.created"));
+    let body: Value = serde_json::from_slice(&webhook.body).unwrap();
+    assert_eq!(body["number"], created["number"]);
+
+    let captured = path("captured.http");
+    fs::write(&captured, [webhook.head.as_bytes(), &webhook.body].concat()).unwrap();
+    let verified =
+        Program::run(&["verify", "--webhook", "--public-key-file", &key, "--request-file", &captured], &[], b"");
+    assert!(verified.out.starts_with("signature is right"), "{verified:?}");
+    dev.signal("TERM");
+    assert_eq!(dev.end().code(), Some(0));
+}
+
+#[test]
+fn webhook_options_that_cannot_be_right_stop_the_start() {
+    let directory = TempDir::new().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let (out, twice) = (path("a.pem"), path("b.pem"));
+    for (arguments, line) in [
+        (
+            &["--webhook-url", "https://shop.example/hook"][..],
+            "usage: --webhook-url: shop.example is not loopback; allow it with --webhook-allow shop.example",
+        ),
+        (
+            &["--webhook-to", "http://shop:3000/hook"],
+            "usage: --webhook-to: shop is not loopback; allow it with --webhook-allow shop",
+        ),
+        (
+            &["--webhook-public-key-out", &out, "--webhook-public-key-out", &twice],
+            "usage: --webhook-public-key-out is given 2 times for 1 AppIDs; give it once for each, in the same order",
+        ),
+        (
+            &["--time-scale", "0"],
+            "usage: --time-scale <FACTOR>: must be a number such as 60, which makes an hour a minute; try --help",
+        ),
+        (
+            &["--webhook-url", "shop.example"],
+            "usage: --webhook-url <URL>: not an origin; write for example \"https://127.0.0.1:4443\"; try --help",
+        ),
+    ] {
+        let ended = Program::run(&[&["dev"], arguments].concat(), &FREE, b"");
+        assert_eq!(ended.refused(64), line);
+    }
+    assert!(!fs::exists(&out).unwrap());
 }

@@ -11,4 +11,5 @@ mod page;
 mod payment;
 mod serving;
 mod tokens;
+mod webhooks;
 pub(crate) mod world;

@@ -8,7 +8,6 @@ use crate::signing::AppId;
 pub(in super::super) const EVENTS: usize = 4096;
 
 /// A change of an order's state.
-#[expect(dead_code, reason = "webhook delivery reads them")]
 pub(in super::super) struct Event {
     /// Whose order it is.
     pub(in super::super) app_id: AppId,

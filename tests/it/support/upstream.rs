@@ -60,7 +60,11 @@ impl Recorder {
 
     /// Answers each request as `act` says, which is given the number of requests before it.
     pub(crate) async fn acting(act: impl Fn(usize) -> Act + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::on(TcpListener::bind("127.0.0.1:0").await.unwrap(), act)
+    }
+
+    /// As [`acting`](Self::acting), on this listener.
+    pub(crate) fn on(listener: TcpListener, act: impl Fn(usize) -> Act + Send + Sync + 'static) -> Self {
         let address = listener.local_addr().unwrap();
         let (sender, requests) = mpsc::unbounded_channel();
         let connections = Arc::new(Mutex::new(0));

@@ -1,0 +1,35 @@
+//! The webhook key pair of each AppID: given, or made when the first webhook is signed.
+
+use std::sync::Arc;
+
+use rand::rngs::OsRng;
+use tokio::sync::OnceCell;
+
+use crate::signing::{AppId, KeyError, SigningKey};
+
+/// The size of a key that is made.
+const BITS: usize = 2048;
+
+/// The keys of all AppIDs.
+pub(super) struct Keys(Vec<(AppId, OnceCell<Arc<SigningKey>>)>);
+
+impl Keys {
+    /// Those that are given; the other AppIDs get theirs when it is needed, because making one takes longer than the start.
+    pub(super) fn new<'a>(app_ids: impl IntoIterator<Item = &'a AppId>, given: &[(AppId, Arc<SigningKey>)]) -> Self {
+        let key = |wanted: &AppId| given.iter().find(|(app_id, _)| app_id == wanted).map(|(_, key)| Arc::clone(key));
+        let keys = app_ids.into_iter().map(|app_id| (app_id.clone(), OnceCell::new_with(key(app_id))));
+        Self(keys.collect())
+    }
+
+    /// The key of an AppID.
+    pub(super) async fn of(&self, app_id: &AppId) -> Result<Arc<SigningKey>, KeyError> {
+        let found = self.0.iter().find(|(other, _)| other == app_id).map(|(_, key)| key);
+        let key = found.ok_or(KeyError::Empty)?.get_or_try_init(|| async {
+            let made = tokio::task::spawn_blocking(|| SigningKey::generate(&mut OsRng, BITS));
+            let (key, _) = made.await.unwrap_or(Err(KeyError::Damaged))?;
+            tracing::info!(%app_id, key = key.verifying_key().fingerprint(), "webhook key made");
+            Ok(Arc::new(key))
+        });
+        key.await.map(Arc::clone)
+    }
+}
