@@ -56,10 +56,11 @@ impl<'a> Fields<'a> {
         self.members.get(field).ok_or_else(|| Refusal::FieldMissing(self.name(field)))
     }
 
-    /// An object, if it is there.
+    /// An object, if it is there. An empty array counts as absent, because PHP writes an empty object as one.
     pub(super) fn object(&self, field: &str) -> Result<Option<Self>, Refusal> {
         match self.members.get(field) {
             None | Some(Value::Null) => Ok(None),
+            Some(Value::Array(elements)) if elements.is_empty() => Ok(None),
             Some(Value::Object(members)) => Ok(Some(Self { path: self.name(field), members })),
             Some(_) => Err(Refusal::FieldType(self.name(field), JsonType::Object)),
         }
@@ -67,7 +68,10 @@ impl<'a> Fields<'a> {
 
     /// An object that must be there.
     pub(super) fn required_object(&self, field: &str) -> Result<Self, Refusal> {
-        self.object(field)?.ok_or_else(|| Refusal::FieldMissing(self.name(field)))
+        self.object(field)?.ok_or_else(|| match self.members.get(field) {
+            Some(Value::Array(_)) => Refusal::FieldType(self.name(field), JsonType::Object),
+            _ => Refusal::FieldMissing(self.name(field)),
+        })
     }
 
     /// A text of at most `limit` characters, if it is there; may be empty.

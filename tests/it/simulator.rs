@@ -5,6 +5,7 @@
 mod catalogue;
 mod console;
 mod customers;
+mod fields;
 mod gate;
 mod orders;
 mod page;
