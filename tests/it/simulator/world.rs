@@ -72,9 +72,10 @@ impl World {
         self.running.await.unwrap();
     }
 
-    /// Signs and sends, over a connection of its own.
+    /// Signs at the time of its clock and sends, over a connection of its own.
     pub(crate) async fn call(&self, method: &str, target: &str, body: &str) -> Reply {
-        self.send(&Call::signed(method, target, body)).await
+        let now = self.clock.load(Ordering::SeqCst);
+        self.send(&Call::signed_with(&KEY, APP_ID, now, method, target, body)).await
     }
 
     /// Sends as it is.
