@@ -212,6 +212,6 @@ mod tests {
         }
         let (kept, made) = calls.count();
         assert!(made == 3000 && kept < 2000 && calls.kept().bytes <= MOST_BYTES, "{kept}");
-        assert_eq!(Text::of(&[b'x'; LARGEST_BODY + 1]), Text::Withheld(LARGEST_BODY + 1));
+        assert_eq!(Text::of(&vec![b'x'; LARGEST_BODY + 1]), Text::Withheld(LARGEST_BODY + 1));
     }
 }

@@ -49,13 +49,11 @@ impl Frame<'_> {
     /// The whole page around `contents`, which is HTML.
     pub(super) fn respond(&self, status: StatusCode, contents: &str) -> Response {
         let title = Escaped(self.title);
-        let links: String = Section::ALL
-            .iter()
-            .map(|(section, path, name)| {
-                let current = if *section == self.section { " aria-current=\"page\"" } else { "" };
-                format!("<a href=\"{path}\"{current}>{name}</a>")
-            })
-            .collect();
+        let links = Section::ALL.map(|(section, path, name)| {
+            let current = if section == self.section { " aria-current=\"page\"" } else { "" };
+            format!("<a href=\"{path}\"{current}>{name}</a>")
+        });
+        let links = links.concat();
         let outcome = self.outcome.map_or_else(String::new, |outcome| match outcome {
             Ok(text) => format!("<p class=\"done\" role=\"status\">{}</p>", Escaped(text)),
             Err(text) => format!("<p class=\"failed\" role=\"alert\">{}</p>", Escaped(text)),
