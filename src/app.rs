@@ -20,8 +20,9 @@ use crate::{
     admin::{self, CredentialFact, Probes, Readiness, StatusFacts, shutdown::ShutdownRequest},
     config::{Config, ListenAddress, Shutdown},
     contract::{Code, Sent},
-    credentials::{Permits, Store, UnitError},
-    metrics::{LoadedKey, Metrics},
+    credentials::{self, Permits, Store, UnitError},
+    files::{Reload, Watch},
+    metrics::Metrics,
     net::{
         self,
         admission::{Admission, AdmissionLimits, body::BodyLimits},
@@ -52,6 +53,7 @@ pub struct App {
     tls: Option<Arc<TlsServer>>,
     admin: TcpListener,
     addresses: Addresses,
+    watch: Watch,
     hurry: BoxFuture<'static, ()>,
 }
 
@@ -76,7 +78,7 @@ pub struct Addresses {
 /// Why a sidecar could not start. Nothing is left running.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A credential cannot be used.
+    /// A credential cannot be used, and no file can change that.
     #[error(transparent)]
     Unit(#[from] UnitError),
     /// The client cannot be set up.
@@ -130,12 +132,14 @@ impl App {
     /// Loads keys and binds both listeners.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let permits = Permits::new(Handle::current().metrics().num_workers(), config.timeouts.sign);
-        let credentials = Arc::new(Store::load(&config.credentials, &Arc::new(permits))?);
         let reasons: Vec<&'static str> = Code::ALL.iter().map(|code| code.as_str()).collect();
         let metrics = Metrics::new(&reasons);
+        let credentials = Arc::new(Store::new(config.credentials.keys()));
+        let mut watched = credentials::load(&config.credentials, &Arc::new(permits), &credentials, &metrics)?;
         let destination = Destination::new(&config.upstream, &config.limits, &config.timeouts);
         let upstream = Upstream::new(&destination, metrics.clone())?;
         let tls = config.listen.tls.as_ref().map(|tls| TlsServer::load(tls, &metrics).map(Arc::new)).transpose()?;
+        watched.extend(tls.as_ref().map(TlsServer::subject));
         let mut listeners = Vec::new();
         let mut addresses = Vec::new();
         let backlog = u32::try_from(config.limits.connections).unwrap_or(u32::MAX);
@@ -152,8 +156,9 @@ impl App {
         metrics.set_in_flight_limit(config.limits.requests_in_flight);
         let requests = Requests::new(&config.log);
         // From here on a connection is taken: it waits in the listener's queue until `run`.
-        let readiness = Readiness::new();
+        let readiness = Readiness::with_keys(credentials.usable());
         readiness.set_ready();
+        let watch = Watch::start(watched);
         let hurry = Box::pin(pending());
         Ok(Self {
             config,
@@ -166,6 +171,7 @@ impl App {
             tls,
             admin,
             addresses,
+            watch,
             hurry,
         })
     }
@@ -180,6 +186,18 @@ impl App {
     #[must_use]
     pub fn addresses(&self) -> &Addresses {
         &self.addresses
+    }
+
+    /// Has files with credentials and certificates read again at once.
+    #[must_use]
+    pub fn reload(&self) -> Reload {
+        self.watch.reload()
+    }
+
+    /// Resolves when every credential can sign; at once where that is so from the start.
+    pub fn ready(&self) -> impl Future<Output = ()> + Send + use<> {
+        let credentials = Arc::clone(&self.credentials);
+        async move { credentials.wait_until_usable().await }
     }
 
     /// The same, with a recorder of traces.
@@ -211,9 +229,9 @@ impl App {
             tls,
             admin,
             addresses,
+            watch: _watch,
             hurry,
         } = self;
-        log_credentials(&credentials, &metrics);
         metrics.set_config(config.upstream.environment.as_str(), &fingerprint(&config));
         let requested = ShutdownRequest::new();
         let (mut routes, sampler) =
@@ -225,6 +243,7 @@ impl App {
             tracing::error!(%error, "no thread for the admin listener: no probes, no metrics");
         });
 
+        announce(&config, &addresses, &credentials);
         let shutdown = net::shutdown::Shutdown::default();
         let drain = Drain::new(shutdown.clone(), metrics.clone());
         let admission = Arc::new(Admission::new(admission_limits(&config), metrics.clone()));
@@ -254,14 +273,6 @@ impl App {
                 idle: config.timeouts.idle,
             },
         };
-        let listen: Vec<String> = addresses.listen.iter().map(ToString::to_string).collect();
-        tracing::info!(
-            listen = listen.join(","),
-            admin = %addresses.admin,
-            origin = %config.upstream.origin,
-            version = env!("CARGO_PKG_VERSION"),
-            "ready"
-        );
         let draining = async {
             let stop = tokio::select! {
                 stop = stop => stop,
@@ -308,18 +319,25 @@ fn admission_limits(config: &Config) -> AdmissionLimits {
     }
 }
 
-fn log_credentials(credentials: &Store, metrics: &Metrics) {
-    let unix_seconds = now().unix_seconds();
-    let entries = credentials.entries();
-    let loaded: Vec<LoadedKey<'_>> = entries
-        .iter()
-        .map(|entry| {
-            let key = &entry.verifying_key;
-            tracing::info!(credential = entry.name, app_id = %entry.app_id, %key, "credential loaded");
-            LoadedKey { credential: &entry.name, fingerprint: key.fingerprint(), unix_seconds }
-        })
-        .collect();
-    metrics.set_keys(&loaded);
+/// Logs which credentials it has, where the sidecar listens, and that it is ready as soon as it is.
+fn announce(config: &Config, addresses: &Addresses, credentials: &Arc<Store>) {
+    let listen: Vec<String> = addresses.listen.iter().map(ToString::to_string).collect();
+    let (listen, admin, origin) = (listen.join(","), addresses.admin, config.upstream.origin.to_string());
+    let version = env!("CARGO_PKG_VERSION");
+    for entry in credentials.entries() {
+        let key = &entry.verifying_key;
+        tracing::info!(credential = entry.name, app_id = %entry.app_id, %key, "credential loaded");
+    }
+    if credentials.is_usable() {
+        tracing::info!(listen, %admin, origin, version, "ready");
+        return;
+    }
+    tracing::warn!(listen, %admin, origin, version, "listening; not ready before every credential can sign");
+    let credentials = Arc::clone(credentials);
+    tokio::spawn(async move {
+        credentials.wait_until_usable().await;
+        tracing::info!(listen, %admin, origin, version, "ready");
+    });
 }
 
 /// Short text that differs where two configurations do, their secrets aside: the first 8 hex digits of SHA-256 over the

@@ -1,22 +1,31 @@
-//! Reads small files whole, with a cap, into memory that is wiped.
+//! Reads small files whole, with a cap, into memory that is wiped; `watch` reads them again when their content changes.
+
+mod fingerprint;
+mod watch;
+
+pub use self::watch::Reload;
+pub use self::{
+    fingerprint::Fingerprint,
+    watch::{Commit, Subject, Watch, steady},
+};
 
 use std::{fs::File, io::Read as _, path::Path, sync::mpsc, thread, time::Duration};
 
 use zeroize::Zeroizing;
 
 /// A file as read.
-pub(crate) struct Content {
+pub struct Content {
     /// At most the cap.
-    pub(crate) bytes: Zeroizing<Vec<u8>>,
+    pub bytes: Zeroizing<Vec<u8>>,
     /// Permission bits of the very file that was read; 0 where the system has none.
-    pub(crate) mode: u32,
+    pub mode: u32,
 }
 
 /// How long a named pipe may be without a writer, because its writer may wait for a person at a password prompt.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Reads `path`, of at most `cap` bytes. It may be a pipe, as a shell's `<(…)` makes them.
-pub(crate) fn read(path: &Path, cap: usize) -> Result<Content, ReadError> {
+pub fn read(path: &Path, cap: usize) -> Result<Content, ReadError> {
     if is_named_pipe(path) { read_pipe(path, cap, PATIENCE) } else { read_whole(path, cap) }
 }
 
@@ -66,13 +75,17 @@ fn mode(_: &std::fs::Metadata) -> u32 {
 
 /// Why a file could not be read.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ReadError {
+pub enum ReadError {
+    /// The system's reason.
     #[error("cannot be read: {0}")]
     Io(#[from] std::io::Error),
+    /// A directory, as a mount without its sub-path gives.
     #[error("is a directory, a file is needed")]
     Directory,
+    /// More than the cap, in KiB.
     #[error("is larger than {0} KiB")]
     TooLarge(usize),
+    /// A named pipe without a writer.
     #[error("is a named pipe, and nothing wrote it to its end within {0:?}")]
     Pipe(Duration),
 }

@@ -22,7 +22,7 @@ pub mod cli;
 pub mod config;
 pub mod contract;
 pub mod credentials;
-mod files;
+pub mod files;
 mod html;
 pub mod metrics;
 pub mod net;

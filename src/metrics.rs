@@ -32,7 +32,8 @@ use self::{
 };
 pub use self::{
     labels::{
-        Closed, DuplicateStore, Phase, Responder, StoreOperation, Stripped, WebhookAction, WebhookOutcome, WebhookPhase,
+        Certificates, Closed, DuplicateStore, Phase, Responder, StoreOperation, Stripped, WebhookAction,
+        WebhookOutcome, WebhookPhase,
     },
     last::{Last, LastAnswer, Lasts},
     snapshot::{Distribution, Snapshot},
@@ -214,13 +215,39 @@ impl Metrics {
         self.0.clock_skew.get()
     }
 
-    /// Replaces the keys in use.
-    pub fn set_keys(&self, keys: &[LoadedKey<'_>]) {
-        let rows: Vec<_> = keys
-            .iter()
-            .map(|key| ([key.credential, key.fingerprint], i64::try_from(key.unix_seconds).unwrap_or(i64::MAX)))
-            .collect();
-        self.0.keys.replace(&rows);
+    /// These are the configured credentials; each is at zero from now on.
+    pub fn set_credentials<'a>(&self, names: impl IntoIterator<Item = &'a str>) {
+        for name in names {
+            for result in ["ok", "failed"] {
+                self.0.credential_reloads.with_label_values(&[name, result]);
+            }
+            self.0.credential_usable.with_label_values(&[name]).set(0);
+            self.credential_outdated(name, false);
+        }
+    }
+
+    /// This key signs for its credential from now on, and no other.
+    pub fn key_loaded(&self, key: &LoadedKey<'_>) {
+        let seconds = i64::try_from(key.unix_seconds).unwrap_or(i64::MAX);
+        self.0.keys.replace_one([key.credential, key.fingerprint], seconds);
+        self.0.credential_usable.with_label_values(&[key.credential]).set(1);
+    }
+
+    /// The files of a credential were read again.
+    pub fn credential_reloaded(&self, credential: &str, ok: bool) {
+        let result = if ok { "ok" } else { "failed" };
+        self.0.credential_reloads.with_label_values(&[credential, result]).inc();
+    }
+
+    /// Whether the files of a credential, as they are now, cannot be used.
+    pub fn credential_outdated(&self, credential: &str, outdated: bool) {
+        self.0.credential_outdated.with_label_values(&[credential]).set(outdated.into());
+    }
+
+    /// Certificates were read again; those that cannot be used leave the old ones in use.
+    pub fn certificates_reloaded(&self, files: Certificates, ok: bool) {
+        self.0.certificate_reloads[files.place()][usize::from(!ok)].inc();
+        self.0.certificates_outdated[files.place()].set((!ok).into());
     }
 
     /// Replaces the configuration in use. `hash` is short text over the effective configuration without its secrets.

@@ -8,7 +8,7 @@ use crate::metrics::{LastAnswer, Snapshot};
 pub(super) enum Cause {
     /// The service: a request that was rejected here, or by Wonder with 4xx.
     Service,
-    /// Key, AppID, clock or egress address: Wonder answered 401 or 403.
+    /// Key, AppID, clock or egress address: Wonder answered 401 or 403, or there is no key to sign with.
     Credentials,
     /// The network: no connection, because of name, TCP or TLS.
     Network,
@@ -32,6 +32,7 @@ impl Cause {
             | "headers_too_large" | "bad_host" => Self::Service,
             "upstream_dns" | "upstream_connect" | "upstream_tls" => Self::Network,
             "upstream_reset" | "upstream_bad_response" | "upstream_timeout" => Self::Wonder,
+            "no_key" => Self::Credentials,
             "overloaded" | "draining" => Self::Load,
             _ => Self::Signer,
         }

@@ -36,8 +36,13 @@ fn state(seen: &Seen<'_>) -> Option<Problem> {
     match seen.state {
         State::Ready => None,
         State::Starting => {
-            Some(problem("keys are not loaded or listeners not bound yet; if it lasts, read the log".to_owned(), None))
+            Some(problem("the listeners are not bound yet; if it lasts, read the log".to_owned(), None))
         }
+        State::NoKey => Some(problem(
+            "the files of a credential cannot be used, so its requests get 503 no_key: the log names the file and the remedy"
+                .to_owned(),
+            Some("WonderSignerNoKey"),
+        )),
         State::Draining => Some(problem(
             "it is shutting down: it finishes the requests that it has and rejects new ones".to_owned(),
             Some("WonderSignerDrainSlow"),

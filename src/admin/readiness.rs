@@ -5,9 +5,16 @@ use std::sync::{
     atomic::{AtomicU8, Ordering},
 };
 
-/// The state of the whole program, shared by its parts: starting, ready, draining. It never goes back.
+use tokio::sync::watch;
+
+/// The state of the whole program, shared by its parts: starting, ready, draining. It never goes back. It is ready only while every
+/// credential can sign.
 #[derive(Debug, Clone, Default)]
-pub struct Readiness(Arc<AtomicU8>);
+pub struct Readiness {
+    state: Arc<AtomicU8>,
+    /// Whether every credential can sign; none where that is not in question.
+    keys: Option<watch::Receiver<bool>>,
+}
 
 impl Readiness {
     /// The state of a program that starts.
@@ -16,37 +23,45 @@ impl Readiness {
         Self::default()
     }
 
-    /// Keys are loaded and listeners bound. Has no effect while the program drains.
+    /// The state of a program that starts, and is ready only while `keys` is true.
+    #[must_use]
+    pub fn with_keys(keys: watch::Receiver<bool>) -> Self {
+        Self { keys: Some(keys), ..Self::default() }
+    }
+
+    /// The listeners are bound. Has no effect while the program drains.
     pub fn set_ready(&self) {
-        self.advance(State::Ready);
+        self.advance(1);
     }
 
     /// The program finishes its requests in flight and accepts no new ones.
     pub fn set_draining(&self) {
-        self.advance(State::Draining);
+        self.advance(2);
     }
 
     /// The current state.
     #[must_use]
     pub fn state(&self) -> State {
-        match self.0.load(Ordering::Acquire) {
+        match self.state.load(Ordering::Acquire) {
             0 => State::Starting,
+            1 if self.keys.as_ref().is_some_and(|keys| !*keys.borrow()) => State::NoKey,
             1 => State::Ready,
             _ => State::Draining,
         }
     }
 
-    fn advance(&self, to: State) {
-        self.0.fetch_max(to as u8, Ordering::AcqRel);
+    fn advance(&self, to: u8) {
+        self.state.fetch_max(to, Ordering::AcqRel);
     }
 }
 
 /// A stage in the life of the program.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// Keys are not loaded, or listeners not bound.
+    /// The listeners are not bound.
     Starting,
+    /// A credential cannot sign, because its files cannot be used.
+    NoKey,
     /// The program accepts requests.
     Ready,
     /// The program accepts no new requests.
@@ -59,6 +74,7 @@ impl State {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Starting => "starting",
+            Self::NoKey => "no_key",
             Self::Ready => "ready",
             Self::Draining => "draining",
         }
@@ -78,6 +94,20 @@ mod tests {
         assert_eq!(clone.state(), State::Ready);
         clone.set_draining();
         readiness.set_ready();
+        assert_eq!(readiness.state(), State::Draining);
+    }
+
+    #[test]
+    fn is_ready_only_while_every_credential_can_sign() {
+        let (keys, usable) = watch::channel(false);
+        let readiness = Readiness::with_keys(usable);
+        assert_eq!(readiness.state(), State::Starting);
+        readiness.set_ready();
+        assert_eq!(readiness.state().as_str(), "no_key");
+        keys.send_replace(true);
+        assert_eq!(readiness.state(), State::Ready);
+        keys.send_replace(false);
+        readiness.set_draining();
         assert_eq!(readiness.state(), State::Draining);
     }
 

@@ -96,7 +96,7 @@ impl Status {
 
 fn headline(seen: &Seen<'_>, problems: &[Problem]) -> (&'static str, String) {
     match (seen.state, problems) {
-        (State::Starting | State::Draining, _) => ("bad", format!("not ready: {}", seen.state.as_str())),
+        (State::Starting | State::NoKey | State::Draining, _) => ("bad", format!("not ready: {}", seen.state.as_str())),
         (State::Ready, []) if seen.recent.requests() == 0 && seen.total.in_flight > 0 => {
             // A request is counted when it ends. If Wonder does not answer, all of them are in flight.
             let window = span(seen.window);

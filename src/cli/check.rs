@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, anyhow};
 use super::{Failure, Outcome, configuration::ConfigurationArgs, echo, runtime};
 use crate::{
     config::{self, Config},
-    credentials::{Permits, Store},
+    credentials::{Entry, Permits},
     metrics::Metrics,
     net::{
         tls_server::TlsServer,
@@ -45,28 +45,29 @@ impl CheckArgs {
         }
         config.require_credential().context("configuration").map_err(Failure::usage)?;
         let permits = Arc::new(Permits::new(1, config.timeouts.sign));
-        let credentials = Store::load(&config.credentials, &permits).context("check").map_err(Failure::usage)?;
+        let read = config.credentials.iter().map(|(name, sources)| Entry::read(name, sources, &permits));
+        let entries = read.collect::<Result<Vec<_>, _>>().context("check").map_err(Failure::usage)?;
         let destination = Destination::new(&config.upstream, &config.limits, &config.timeouts);
         let upstream = Upstream::new(&destination, Metrics::new(&[])).context("check").map_err(Failure::usage)?;
         if let Some(tls) = &config.listen.tls {
             TlsServer::load(tls, &Metrics::new(&[])).context("check").map_err(Failure::usage)?;
         }
-        for entry in credentials.entries() {
+        for entry in &entries {
             writeln!(out, "ok: credential {}: AppID {}, {}", entry.name, entry.app_id, entry.verifying_key)?;
         }
         if self.echo {
-            runtime::block_on(echo_all(&config, &credentials, &upstream, out))??;
+            runtime::block_on(echo_all(&config, &entries, &upstream, out))??;
         }
         Ok(())
     }
 }
 
 /// Calls echo with each credential, also after one has failed.
-async fn echo_all(config: &Config, credentials: &Store, upstream: &Upstream, out: &mut dyn Write) -> Result<()> {
+async fn echo_all(config: &Config, entries: &[Entry], upstream: &Upstream, out: &mut dyn Write) -> Result<()> {
     let origin = &config.upstream.origin;
     let mut failed = Vec::new();
-    for entry in credentials.entries() {
-        match echo::echo(&config.upstream, &config.timeouts, &entry, upstream).await {
+    for entry in entries {
+        match echo::echo(&config.upstream, &config.timeouts, entry, upstream).await {
             Ok(line) => writeln!(out, "ok: echo with credential {} at {origin}: {line}", entry.name)?,
             Err(error) => failed.push(format!("echo with credential {} at {origin}: {error:#}", entry.name)),
         }

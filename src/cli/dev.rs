@@ -115,7 +115,6 @@ impl DevArgs {
             .context("start: certificate of the simulator")?;
         let config = self.load(pem, &simulator.origin(), &trusted.path().display().to_string())?;
         let app = App::start(config).await.map_err(Failure::start)?;
-        drop(trusted);
         let addresses = app.addresses().clone();
         self.local.write_ca(&simulator)?;
         greet(&addresses, &simulator, out)?;
@@ -132,6 +131,8 @@ impl DevArgs {
             tokio::spawn(async { simulator.run(async { simulator_may_stop.await.unwrap_or_default() }).await });
         let cut = app.hurried_by(signals.second).run(signals.first).await.cut.len();
         drop(drained);
+        // Kept until now, because the sidecar watches it.
+        drop(trusted);
         simulator.await.context("simulator")?;
         match cut {
             0 => Ok(()),

@@ -3,9 +3,11 @@
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
+    pin::pin,
 };
 
 use anyhow::{Context as _, anyhow};
+use futures_util::FutureExt as _;
 
 use super::{
     Failure, Outcome, configuration::ConfigurationArgs, runtime, signals, supervisor::Supervisor, traces, whole,
@@ -43,12 +45,29 @@ async fn serve(config: Config, telemetry: Telemetry, ready_file: Option<&Path>) 
     let signals = signals::shutdown().context("signals")?;
     signals::levels(telemetry).context("signals")?;
     let app = App::start(config).await.map_err(Failure::start)?;
+    signals::reload(app.reload()).context("signals")?;
     let (app, traces) = traces::of(app);
-    if let Some(path) = ready_file {
-        write_ready_file(path, app.addresses()).with_context(|| format!("start: --ready-file {}", path.display()))?;
-    }
     let supervisor = Supervisor::from_environment();
-    supervisor.ready();
+    let (mut ready, addresses) = (pin!(app.ready()), app.addresses().clone());
+    let announce = || {
+        if let Some(path) = ready_file {
+            write_ready_file(path, &addresses).with_context(|| format!("start: --ready-file {}", path.display()))?;
+        }
+        supervisor.ready();
+        anyhow::Ok(())
+    };
+    let is_ready = ready.as_mut().now_or_never().is_some();
+    if is_ready {
+        announce()?;
+    }
+    // Without a key it serves its 503 meanwhile.
+    let becomes_ready = async {
+        if !is_ready {
+            ready.await;
+            announce()?;
+        }
+        std::future::pending().await
+    };
     let shutdown = async {
         let stop = signals.first.await;
         supervisor.stopping();
@@ -56,6 +75,7 @@ async fn serve(config: Config, telemetry: Telemetry, ready_file: Option<&Path>) 
     };
     let receipt = tokio::select! {
         receipt = app.hurried_by(signals.second).run(shutdown) => receipt,
+        failed = becomes_ready => return failed,
         never = supervisor.keep_alive() => match never {},
     };
     traces.finish().await;

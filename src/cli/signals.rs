@@ -8,7 +8,7 @@ use tokio::{
     sync::oneshot,
 };
 
-use crate::{app::Stop, config::LogLevel, telemetry::Telemetry};
+use crate::{app::Stop, config::LogLevel, files::Reload, telemetry::Telemetry};
 
 /// The signals that stop the program, in their order.
 pub(super) struct Ends<F, S> {
@@ -37,6 +37,19 @@ pub(super) fn shutdown() -> io::Result<Ends<impl Future<Output = Stop>, impl Fut
     });
     // The task ends only with the process, or with its runtime.
     Ok(Ends { first: stop.unwrap_or_else(|_| Stop::AtOnce), second: hurry.unwrap_or_else(|_| ()) })
+}
+
+/// From now on SIGHUP has files read again.
+///
+/// The handler is in place when this returns: without it, the signal would end the program.
+pub(super) fn reload(reload: Reload) -> io::Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            reload.now();
+        }
+    });
+    Ok(())
 }
 
 async fn either(term: &mut Signal, interrupt: &mut Signal) -> Stop {

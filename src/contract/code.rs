@@ -74,6 +74,8 @@ codes! {
     UpstreamBadResponse = "upstream_bad_response", BAD_GATEWAY Maybe;
     /// More requests than the limits allow.
     Overloaded = "overloaded", SERVICE_UNAVAILABLE No;
+    /// The files of the credential could not be used since the start.
+    NoKey = "no_key", SERVICE_UNAVAILABLE No;
     /// Shutting down: before the request was sent, or while its answer was awaited.
     Draining = "draining", SERVICE_UNAVAILABLE No, GATEWAY_TIMEOUT Maybe;
     /// No answer, or not all of it, within the deadline.

@@ -5,61 +5,28 @@
 //! * [`Store`]: all credentials; its snapshot is replaced as a whole.
 //! * [`Entry`]: one credential that can sign.
 //! * `unit`: reads what belongs to one credential, at start and whenever its files change.
+//! * `reload`: what a reading changes: the store, the log, the metrics.
 //! * `signer`: the private-key operation; `permits`: how many of them run at a time.
 
 mod permits;
+mod reload;
 mod signer;
+mod store;
 mod unit;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
-use arc_swap::ArcSwap;
-
+pub(crate) use self::reload::load;
 pub use self::{
     permits::Permits,
     signer::{SignError, Signer},
+    store::{NoEntry, Store},
     unit::UnitError,
 };
 use crate::{
     config::CredentialConfig,
     signing::{AppId, SignatureMessage, Signed, Stamp, VerifyingKey},
 };
-
-/// All credentials, by name. A request takes its entry once and keeps it to its end, whatever is swapped in meanwhile.
-#[derive(Debug)]
-pub struct Store {
-    snapshot: ArcSwap<Snapshot>,
-}
-
-/// The credentials at one moment.
-type Snapshot = BTreeMap<String, Arc<Entry>>;
-
-impl Store {
-    /// Reads every unit; one that cannot be used fails the whole.
-    ///
-    /// # Errors
-    /// The first [`UnitError`] in the order of the names.
-    pub fn load(credentials: &BTreeMap<String, CredentialConfig>, permits: &Arc<Permits>) -> Result<Self, UnitError> {
-        let entries = credentials.iter().map(|(name, sources)| {
-            let entry = Entry::read(name, sources, Arc::clone(permits))?;
-            Ok((name.clone(), Arc::new(entry)))
-        });
-        let snapshot = entries.collect::<Result<Snapshot, _>>()?;
-        Ok(Self { snapshot: ArcSwap::from_pointee(snapshot) })
-    }
-
-    /// The credential of that name.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<Arc<Entry>> {
-        self.snapshot.load().get(name).cloned()
-    }
-
-    /// All credentials, in the order of their names.
-    #[must_use]
-    pub fn entries(&self) -> Vec<Arc<Entry>> {
-        self.snapshot.load().values().cloned().collect()
-    }
-}
 
 /// One credential, ready to sign.
 #[derive(Debug)]
@@ -77,13 +44,17 @@ pub struct Entry {
 }
 
 impl Entry {
-    fn read(name: &str, sources: &CredentialConfig, permits: Arc<Permits>) -> Result<Self, UnitError> {
+    /// Reads the unit of the credential `name`; as a whole or not at all.
+    ///
+    /// # Errors
+    /// The first part of it that cannot be used.
+    pub fn read(name: &str, sources: &CredentialConfig, permits: &Arc<Permits>) -> Result<Self, UnitError> {
         let unit = unit::read(name, sources)?;
         Ok(Self {
             name: name.to_owned(),
             app_id: unit.app_id,
             verifying_key: unit.key.verifying_key().clone(),
-            signer: Signer::local(unit.key, permits),
+            signer: Signer::local(unit.key, Arc::clone(permits)),
             webhook_key: unit.webhook_key,
         })
     }

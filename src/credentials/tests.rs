@@ -20,38 +20,45 @@ const APP_ID: &str = "0a1b2c3d-0000-4000-8000-00000000000f";
 static PEM: LazyLock<String> =
     LazyLock::new(|| SigningKey::generate(&mut rand::rngs::OsRng, 2048).unwrap().1.to_string());
 
-fn credentials(private_key: KeySource) -> BTreeMap<String, CredentialConfig> {
+fn sources(private_key: KeySource) -> CredentialConfig {
     let app_id = AppIdSource::Value(APP_ID.parse().unwrap());
-    let config = CredentialConfig { app_id, private_key, webhook_public_key: None, webhook_forward_to: None };
-    BTreeMap::from([("default".to_owned(), config)])
+    CredentialConfig { app_id, private_key, webhook_public_key: None, webhook_forward_to: None }
 }
 
-fn load(credentials: &BTreeMap<String, CredentialConfig>) -> Result<Store, UnitError> {
-    Store::load(credentials, &Arc::new(Permits::new(1, Duration::ZERO)))
+fn read(sources: &CredentialConfig) -> Result<Entry, UnitError> {
+    Entry::read("default", sources, &Arc::new(Permits::new(1, Duration::ZERO)))
 }
 
-fn load_file(path: &Path) -> Result<Store, UnitError> {
-    load(&credentials(KeySource::File(path.to_owned())))
+fn read_file(path: &Path) -> Result<Entry, UnitError> {
+    read(&sources(KeySource::File(path.to_owned())))
 }
 
-fn load_inline(text: &str) -> Result<Store, UnitError> {
-    load(&credentials(KeySource::Inline(Secret::new(text.to_owned().into()))))
+fn read_inline(text: &str) -> Result<Entry, UnitError> {
+    read(&sources(KeySource::Inline(Secret::new(text.to_owned().into()))))
 }
 
 #[test]
-fn finds_a_key_by_its_credentials_name() {
+fn a_store_has_each_name_and_the_entry_that_was_put_last() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("key.pem");
     fs::write(&path, &*PEM).unwrap();
-    let from_file = load_file(&path).unwrap();
-    let inline = load_inline(&PEM).unwrap();
-    for store in [&from_file, &inline] {
-        let entry = store.get("default").unwrap();
-        assert_eq!((entry.name.as_str(), entry.app_id.as_str()), ("default", APP_ID));
-        assert_eq!(store.entries().len(), 1);
-        assert!(store.get("other").is_none());
-    }
+    let names = ["default".to_owned(), "shop".to_owned()];
+    let store = Store::new(&names);
+    assert_eq!(store.get("other").unwrap_err(), NoEntry::Unknown);
+    assert_eq!(store.get("default").unwrap_err(), NoEntry::NoKey);
+    let from_file = Arc::new(read_file(&path).unwrap());
+    assert_eq!((from_file.name.as_str(), from_file.app_id.as_str()), ("default", APP_ID));
+    store.put(Arc::clone(&from_file));
+    assert!(!store.is_usable(), "the other one has no key");
+    store.put(Arc::new(Entry { name: "shop".to_owned(), ..read_file(&path).unwrap() }));
+    assert!(store.is_usable());
+    let taken = store.get("default").unwrap();
+    let inline = read_inline(&PEM).unwrap();
     assert_eq!(format!("{from_file:?}"), format!("{inline:?}"));
+    store.put(Arc::new(inline));
+    assert!(Arc::ptr_eq(&taken, &from_file), "a request keeps the entry that it has taken");
+    assert!(!Arc::ptr_eq(&store.get("default").unwrap(), &from_file));
+    assert_eq!(store.entries().len(), 2);
 }
 
 #[test]
@@ -60,7 +67,7 @@ fn says_which_file_is_wrong_and_why() {
     let path = directory.path().join("key.pem");
     let at = format!("credentials.default.private_key_file {}", path.display());
     assert_eq!(
-        load_file(&path).unwrap_err().to_string(),
+        read_file(&path).unwrap_err().to_string(),
         format!("{at}: cannot be read: No such file or directory (os error 2)")
     );
     for (content, reason) in [
@@ -74,12 +81,12 @@ fn says_which_file_is_wrong_and_why() {
         ("MARKER".repeat(11_000), "is larger than 64 KiB"),
     ] {
         fs::write(&path, content).unwrap();
-        let error = load_file(&path).unwrap_err();
+        let error = read_file(&path).unwrap_err();
         assert_eq!(error.to_string(), format!("{at}: {reason}"));
         assert!(!format!("{error:?}").contains("MARKER"));
     }
     assert_eq!(
-        load_file(directory.path()).unwrap_err().to_string(),
+        read_file(directory.path()).unwrap_err().to_string(),
         format!(
             "credentials.default.private_key_file {}: is a directory, a file is needed",
             directory.path().display()
@@ -91,14 +98,13 @@ fn says_which_file_is_wrong_and_why() {
 fn an_app_id_file_and_a_webhook_key_belong_to_the_unit() {
     let directory = tempfile::tempdir().unwrap();
     let [app_id, webhook] = ["app_id", "webhook.pem"].map(|name| directory.path().join(name));
-    let mut credentials = credentials(KeySource::Inline(Secret::new(PEM.clone().into())));
-    let unit = credentials.get_mut("default").unwrap();
-    unit.app_id = AppIdSource::File(app_id.clone());
-    unit.webhook_public_key = Some(KeySource::File(webhook.clone()));
+    let mut sources = sources(KeySource::Inline(Secret::new(PEM.clone().into())));
+    sources.app_id = AppIdSource::File(app_id.clone());
+    sources.webhook_public_key = Some(KeySource::File(webhook.clone()));
     let public = SigningKey::from_pem(PEM.as_bytes()).unwrap().verifying_key().clone();
     fs::write(&webhook, public.to_pem().unwrap()).unwrap();
     fs::write(&app_id, format!("\u{feff}{APP_ID}\r\n")).unwrap();
-    let entry = load(&credentials).unwrap().get("default").unwrap();
+    let entry = read(&sources).unwrap();
     assert_eq!(entry.app_id.as_str(), APP_ID);
     assert_eq!(entry.webhook_key.as_ref().unwrap().fingerprint(), public.fingerprint());
     for (content, reason) in [
@@ -109,7 +115,7 @@ fn an_app_id_file_and_a_webhook_key_belong_to_the_unit() {
     ] {
         fs::write(&app_id, content).unwrap();
         let expected = format!("credentials.default.app_id_file {}: {reason}", app_id.display());
-        assert_eq!(load(&credentials).unwrap_err().to_string(), expected);
+        assert_eq!(read(&sources).unwrap_err().to_string(), expected);
     }
     fs::write(&app_id, APP_ID).unwrap();
     fs::write(&webhook, &*PEM).unwrap();
@@ -117,12 +123,12 @@ fn an_app_id_file_and_a_webhook_key_belong_to_the_unit() {
         "credentials.default.webhook_public_key_file {}: is a private key, a public key is needed",
         webhook.display()
     );
-    assert_eq!(load(&credentials).unwrap_err().to_string(), expected);
+    assert_eq!(read(&sources).unwrap_err().to_string(), expected);
 }
 
 #[test]
 fn says_what_is_wrong_with_an_inline_key_without_repeating_it() {
-    let error = load_inline("-----BEGIN PRIVATE KEY-----\nMARKER\n-----END PRIVATE KEY-----").unwrap_err();
+    let error = read_inline("-----BEGIN PRIVATE KEY-----\nMARKER\n-----END PRIVATE KEY-----").unwrap_err();
     assert_eq!(
         error.to_string(),
         "credentials.default.private_key (from the environment): is damaged: the PEM block cannot be decoded; copy the original file as a whole, because an editor may add invisible characters"
@@ -158,7 +164,7 @@ fn warns_of_a_key_file_that_everyone_can_read_and_of_no_other() {
         let written = lines.clone();
         let write = move |line: &[u8]| written.0.lock().unwrap().extend_from_slice(line);
         let (subscriber, _) = telemetry::subscriber(LogLevel::Warn, Style::Json, std::time::SystemTime::now, write);
-        tracing::subscriber::with_default(subscriber, || load_file(&path)).unwrap();
+        tracing::subscriber::with_default(subscriber, || read_file(&path)).unwrap();
         let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
         assert_eq!(text.contains("warn") && text.contains("readable by everyone"), warned, "{mode:o}: {text}");
     }

@@ -22,6 +22,20 @@ pub(super) struct Unit {
     pub(super) webhook_key: Option<VerifyingKey>,
 }
 
+/// The files that the unit is in.
+pub(super) fn paths(sources: &CredentialConfig) -> Vec<PathBuf> {
+    let app_id = match &sources.app_id {
+        AppIdSource::File(path) => Some(path),
+        AppIdSource::Value(_) => None,
+    };
+    let keys = [Some(&sources.private_key), sources.webhook_public_key.as_ref()].into_iter().flatten();
+    let keys = keys.filter_map(|source| match source {
+        KeySource::File(path) => Some(path),
+        KeySource::Inline(_) => None,
+    });
+    app_id.into_iter().chain(keys).cloned().collect()
+}
+
 /// Reads the unit of the credential `name`.
 pub(super) fn read(name: &str, sources: &CredentialConfig) -> Result<Unit, UnitError> {
     let at = |key: &str| format!("credentials.{name}.{key}");

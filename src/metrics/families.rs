@@ -7,11 +7,11 @@ mod webhooks;
 
 use std::sync::LazyLock;
 
-use prometheus::{Gauge, Histogram, IntCounter, IntCounterVec, IntGauge, Registry};
+use prometheus::{Gauge, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 
 use self::webhooks::WebhookFamilies;
 use super::{
-    labels::{Closed, CodeClass, Label, Phase, Responder, Stripped, Verb},
+    labels::{Certificates, Closed, CodeClass, Label, Phase, Responder, Stripped, Verb},
     last::LastCells,
     make::{Make, Table, constant, one_each},
 };
@@ -74,6 +74,13 @@ pub(super) struct Families {
     pub(super) drain_cut: [IntCounter; 2],
     pub(super) cancelled: [IntCounter; 2],
     pub(super) keys: Table,
+    /// By credential and result, `ok` or `failed`.
+    pub(super) credential_reloads: IntCounterVec,
+    pub(super) credential_usable: IntGaugeVec,
+    pub(super) credential_outdated: IntGaugeVec,
+    /// By what they are of; those that succeeded, and those that failed.
+    pub(super) certificate_reloads: Vec<[IntCounter; 2]>,
+    pub(super) certificates_outdated: Vec<IntGauge>,
     pub(super) config: Table,
     pub(super) clock_skew: Gauge,
     pub(super) webhooks: WebhookFamilies,
@@ -153,6 +160,18 @@ impl Families {
             "Requests for which the service closed the connection before it had the whole answer. When it rises, the service's time-out is \
              too short; with sent=\"maybe\" the service does not know the outcome at Wonder.",
             &["sent"],
+        );
+        let certificate_reloads = make.counters(
+            "wonder_signer_certificate_reloads_total",
+            "Readings of certificates after the start, because their files changed or at SIGHUP. With result=\"failed\" the old ones stay in \
+             use: the log names the file and the remedy.",
+            &["files", "result"],
+        );
+        let certificates_outdated = make.gauges(
+            "wonder_signer_certificates_outdated",
+            "1 while files with certificates cannot be used and the old ones are in use. Correct the files before those expire, and before \
+             a restart.",
+            &["files"],
         );
         let build = make.gauges(
             "wonder_signer_build_info",
@@ -276,6 +295,28 @@ impl Families {
                  differently: finish the rotation.",
                 &["credential", "fingerprint"],
             )),
+            credential_reloads: make.counters(
+                "wonder_signer_credential_reloads_total",
+                "Readings of a credential's files after the start, because they changed or at SIGHUP. With result=\"failed\" the unit that was \
+                 read before stays in use: the log names the file and the remedy.",
+                &["credential", "result"],
+            ),
+            credential_usable: make.gauges(
+                "wonder_signer_credential_usable",
+                "Whether a credential can sign. At 0 its requests get 503 no_key, and the instance is not ready: correct the files that the \
+                 log names.",
+                &["credential"],
+            ),
+            credential_outdated: make.gauges(
+                "wonder_signer_credential_outdated",
+                "1 while the files of a credential cannot be used; it signs with what was read before, if anything. A restart would \
+                 lose that too: correct the files first.",
+                &["credential"],
+            ),
+            certificate_reloads: one_each::<Certificates, _>(|files| {
+                ["ok", "failed"].map(|result| certificate_reloads.with_label_values(&[files, result]))
+            }),
+            certificates_outdated: one_each::<Certificates, _>(|files| certificates_outdated.with_label_values(&[files])),
             config: Table::new(make.gauges(
                 "wonder_signer_config_info",
                 "Always 1; environment and a hash of the effective configuration without its secrets. Pods that differ need a \

@@ -35,6 +35,18 @@ macro_rules! label {
 }
 
 label! {
+    /// Which certificates were read again (label `files`).
+    pub Certificates {
+        /// Those of `[listen.tls]`.
+        Listener = "listen.tls",
+        /// `ca_file`, `client_certificate_file` and `client_key_file` of `[upstream]`.
+        Upstream = "upstream",
+        /// Those of `[webhook.tls]`.
+        Webhook = "webhook.tls",
+    }
+}
+
+label! {
     /// The origin of the response that the caller received (label `origin`).
     pub Responder {
         /// Wonder; the response was forwarded.

@@ -32,6 +32,16 @@ impl Table {
         }
         *present = rows.iter().map(|(labels, _)| labels.map(str::to_owned)).collect();
     }
+
+    /// Sets one row and removes the others with the same first label.
+    pub(super) fn replace_one(&self, labels: [&str; 2], value: i64) {
+        let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+        self.family.with_label_values(&labels).set(value);
+        for gone in present.extract_if(.., |old| old[0] == labels[0]).filter(|old| old[1] != labels[1]) {
+            let _ = self.family.remove_label_values(&[gone[0].as_str(), gone[1].as_str()]);
+        }
+        present.push(labels.map(str::to_owned));
+    }
 }
 
 /// Makes a metric and registers it.

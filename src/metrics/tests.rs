@@ -84,7 +84,10 @@ fn use_everything(metrics: &Metrics) {
     metrics.response_body(2000);
     metrics.added(0.000_4);
     metrics.connect_retried();
-    metrics.set_keys(&[LoadedKey { credential: "default", fingerprint: "0a1b2c3d", unix_seconds: 1_771_061_405 }]);
+    metrics.set_credentials(["default"]);
+    metrics.key_loaded(&LoadedKey { credential: "default", fingerprint: "0a1b2c3d", unix_seconds: 1_771_061_405 });
+    metrics.credential_reloaded("default", true);
+    metrics.credential_outdated("default", true);
     metrics.set_config("staging", "9f8e7d6c");
 }
 
@@ -109,6 +112,10 @@ fn every_series_exists_at_zero_before_its_first_event() {
         new,
         [
             r#"wonder_signer_config_info{environment="staging",hash="9f8e7d6c"}"#,
+            r#"wonder_signer_credential_outdated{credential="default"}"#,
+            r#"wonder_signer_credential_reloads_total{credential="default",result="failed"}"#,
+            r#"wonder_signer_credential_reloads_total{credential="default",result="ok"}"#,
+            r#"wonder_signer_credential_usable{credential="default"}"#,
             r#"wonder_signer_key_loaded_timestamp_seconds{credential="default",fingerprint="0a1b2c3d"}"#,
         ],
         "only what the configuration names comes later"
@@ -257,8 +264,9 @@ fn keeps_401_and_403_apart_from_other_answers() {
 fn removes_a_key_and_a_configuration_that_were_replaced() {
     let metrics = Metrics::new(&[]);
     let key = |fingerprint, unix_seconds| LoadedKey { credential: "default", fingerprint, unix_seconds };
-    metrics.set_keys(&[key("11111111", 5)]);
-    metrics.set_keys(&[key("22222222", 7)]);
+    metrics.key_loaded(&key("11111111", 5));
+    metrics.key_loaded(&LoadedKey { credential: "shop", ..key("11111111", 6) });
+    metrics.key_loaded(&key("22222222", 7));
     metrics.set_config("staging", "old");
     metrics.set_config("staging", "new");
     let text = text(&metrics);
@@ -269,6 +277,7 @@ fn removes_a_key_and_a_configuration_that_were_replaced() {
         [
             r#"wonder_signer_config_info{environment="staging",hash="new"} 1"#,
             r#"wonder_signer_key_loaded_timestamp_seconds{credential="default",fingerprint="22222222"} 7"#,
+            r#"wonder_signer_key_loaded_timestamp_seconds{credential="shop",fingerprint="11111111"} 6"#,
         ]
     );
 }

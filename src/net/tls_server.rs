@@ -1,18 +1,17 @@
 //! TLS on the signing listener, for callers from other pods: each must show a certificate of the configured authority.
 //!
-//! The files are looked at again when somebody calls, at most once a second: certificates are renewed every few weeks or days, and
-//! a gateway must not have to restart for that. Whoever is connected stays so. What cannot be used changes nothing.
+//! Certificates are renewed every few weeks or days, and a gateway must not have to restart for that: [`TlsServer::subject`] is what
+//! reads the files again. Open connections stay open. Files that cannot be used change nothing.
 
 use std::{
     io,
     net::SocketAddr,
-    os::unix::fs::MetadataExt as _,
-    path::Path,
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    thread,
     time::{Duration, Instant},
 };
 
+use arc_swap::ArcSwap;
 use rustls::{
     RootCertStore, ServerConfig,
     server::{NoServerSessionStorage, WebPkiClientVerifier},
@@ -20,7 +19,6 @@ use rustls::{
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
-    sync::oneshot,
     time::timeout,
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
@@ -30,10 +28,13 @@ use super::{
     clock::Clock,
     tls::{self, TlsError, trouble},
 };
-use crate::{config::ListenTls, metrics::Metrics, policy::Caller};
+use crate::{
+    config::ListenTls,
+    files::{Fingerprint, Subject, steady},
+    metrics::{Certificates, Metrics},
+    policy::Caller,
+};
 
-/// How often the files are looked at, at most.
-const LOOK: Duration = Duration::from_secs(1);
 /// How often failed handshakes are worth a warning: a port scan should not fill the log.
 const WARNING: Duration = Duration::from_secs(10);
 
@@ -45,15 +46,13 @@ const LINGERING: u64 = 64 * 1024;
 pub struct TlsServer {
     files: ListenTls,
     metrics: Metrics,
+    settings: ArcSwap<ServerConfig>,
+    /// What the files had when they were read.
+    read_at: Fingerprint,
     state: Mutex<State>,
 }
 
 struct State {
-    settings: Arc<ServerConfig>,
-    /// What the files looked like before they were last read.
-    stamps: Stamps,
-    /// None while a thread looks.
-    looked: Option<Instant>,
     failed: u64,
     warned: Option<Instant>,
 }
@@ -61,11 +60,34 @@ struct State {
 impl TlsServer {
     /// Reads the files.
     pub fn load(files: &ListenTls, metrics: &Metrics) -> Result<Self, TlsError> {
-        // The stamps come first: what changes while it is read is then read again.
-        let stamps = stamps(files);
-        let settings = settings(files)?;
-        let state = State { settings, stamps, looked: Some(Instant::now()), failed: 0, warned: None };
-        Ok(Self { files: files.clone(), metrics: metrics.clone(), state: Mutex::new(state) })
+        let (read_at, settings) = steady(&paths(files), || settings(files));
+        Ok(Self {
+            files: files.clone(),
+            metrics: metrics.clone(),
+            settings: ArcSwap::new(settings?),
+            read_at,
+            state: Mutex::new(State { failed: 0, warned: None }),
+        })
+    }
+
+    /// The files to watch; new connections get what they hold.
+    pub fn subject(self: &Arc<Self>) -> Subject {
+        let this = Arc::clone(self);
+        Subject::new(paths(&self.files), self.read_at.clone(), move || {
+            let (this, read) = (Arc::clone(&this), settings(&this.files));
+            Box::new(move || {
+                this.metrics.certificates_reloaded(Certificates::Listener, read.is_ok());
+                match read {
+                    Ok(settings) => {
+                        this.settings.store(settings);
+                        tracing::info!("certificates of the listener reloaded");
+                    }
+                    Err(error) => {
+                        tracing::error!(%error, "certificates of the listener cannot be used; the old ones stay in use");
+                    }
+                }
+            })
+        })
     }
 
     /// Completes the handshake within `limit`. One that fails is counted and logged here, and the client receives an alert.
@@ -75,7 +97,7 @@ impl TlsServer {
         address: SocketAddr,
         limit: Duration,
     ) -> Option<(TlsStream<TcpStream>, Caller)> {
-        let handshake = async { TlsAcceptor::from(self.settings().await).accept(stream).into_fallible().await };
+        let handshake = async { TlsAcceptor::from(self.settings.load_full()).accept(stream).into_fallible().await };
         match timeout(limit, handshake).await {
             Ok(Ok(stream)) => {
                 // The verifier accepts no handshake without a certificate.
@@ -108,56 +130,6 @@ impl TlsServer {
             state.warned = Some(Instant::now());
             drop(state);
             tracing::warn!(failed, peer, error, "TLS handshakes failed");
-        }
-    }
-
-    /// The settings in force. The file system may be slow, so a thread reads the files; not one of the runtime's, which panics where the
-    /// system gives it none.
-    async fn settings(self: &Arc<Self>) -> Arc<ServerConfig> {
-        if self.is_time_to_look() {
-            let (this, (done, looked)) = (Arc::clone(self), oneshot::channel());
-            let thread = thread::Builder::new().name("certificates".to_owned()).spawn(move || {
-                this.look();
-                this.state().looked = Some(Instant::now());
-                let _ = done.send(());
-            });
-            match thread {
-                Ok(_) => drop(looked.await),
-                Err(error) => {
-                    self.state().looked = Some(Instant::now());
-                    tracing::warn!(
-                        %error,
-                        "no thread to read the listener's certificates again: raise the limit of processes (nproc, podPidsLimit)"
-                    );
-                }
-            }
-        }
-        Arc::clone(&self.state().settings)
-    }
-
-    fn is_time_to_look(&self) -> bool {
-        self.state().looked.take_if(|looked| looked.elapsed() >= LOOK).is_some()
-    }
-
-    fn look(&self) {
-        let stamps = stamps(&self.files);
-        if self.state().stamps == stamps {
-            return;
-        }
-        let read = settings(&self.files);
-        let mut state = self.state();
-        // Remembered even if it is bad: one warning is enough for one change.
-        state.stamps = stamps;
-        match read {
-            Ok(settings) => {
-                state.settings = settings;
-                drop(state);
-                tracing::info!("certificates of the listener read again");
-            }
-            Err(error) => {
-                drop(state);
-                tracing::warn!(%error, "certificates of the listener cannot be used; the old ones stay");
-            }
         }
     }
 
@@ -200,15 +172,6 @@ fn settings(files: &ListenTls) -> Result<Arc<ServerConfig>, TlsError> {
     Ok(Arc::new(settings))
 }
 
-/// What tells a file from the one that was there before: Kubernetes puts another in its place, others write into it.
-type Stamps = [Option<[i128; 5]>; 3];
-
-fn stamps(files: &ListenTls) -> Stamps {
-    let stamp = |path: &Path| {
-        let file = std::fs::metadata(path).ok()?;
-        let written = i128::from(file.mtime()) * 1_000_000_000 + i128::from(file.mtime_nsec());
-        let changed = i128::from(file.ctime()) * 1_000_000_000 + i128::from(file.ctime_nsec());
-        Some([file.dev().into(), file.ino().into(), file.len().into(), written, changed])
-    };
-    [&files.certificate_file, &files.key_file, &files.client_ca_file].map(|path| stamp(path))
+fn paths(files: &ListenTls) -> Vec<PathBuf> {
+    vec![files.certificate_file.clone(), files.key_file.clone(), files.client_ca_file.clone()]
 }

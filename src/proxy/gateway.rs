@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     contract::Code,
-    credentials::{Entry, SignError},
+    credentials::{Entry, NoEntry, SignError},
     net::{
         admission::body::BufferedBody,
         headers,
@@ -98,12 +98,16 @@ impl Gateway {
             (Some(name), None) => name.to_str().ok(),
             (Some(_), Some(_)) => None,
         };
-        name.and_then(|name| self.parts.credentials.get(name)).ok_or_else(|| {
-            Failure::new(
+        name.map_or(Err(NoEntry::Unknown), |name| self.parts.credentials.get(name)).map_err(|reason| match reason {
+            NoEntry::Unknown => Failure::new(
                 Code::UnknownCredential,
                 "no such credential: X-Wonder-Signer-Credential must name one that is configured, or be left out where \
                  credentials.default is",
-            )
+            ),
+            NoEntry::NoKey => Failure::new(
+                Code::NoKey,
+                "the files of this credential cannot be used; the log of wonder-signer names the file and the remedy",
+            ),
         })
     }
 

@@ -44,6 +44,9 @@ def with_line(section, line):
     return "\n".join([*kept, f"[{section}]", line])
 
 
+# `run` starts without the files of a credential, so `check` says what is wrong with them.
+CHECK = {"command": "check"}
+
 # What is wrong; the configuration; what else is done; the fix.
 CASES = [
     ("the ConfigMap is not mounted", None, {}, "mount it at the path that `--config` names"),
@@ -59,31 +62,31 @@ CASES = [
     (
         "the Secret has no `app_id`",
         with_line("credentials.default", 'app_id_file = "app_id"').replace(f'app_id = "{APP_ID}"\n', ""),
-        {},
+        CHECK,
         "put `app_id` into the Secret",
     ),
     (
         "the Secret is not mounted",
         with_line("credentials.default", 'private_key_file = "secrets/private_key.pem"'),
-        {},
+        CHECK,
         "create the Secret `wonder-signer-key`; look at the volume",
     ),
     (
         "the key is for another user",
         GOOD,
-        {"key": "good", "mode": 0o600, "user": 65532},
+        {**CHECK, "key": "good", "mode": 0o600, "user": 65532},
         "in Kubernetes keep `runAsGroup: 0` and `defaultMode: 0440`; elsewhere change the owner",
     ),
-    ("the key is still base64", GOOD, {"key": "base64"}, "decode it: `data` of a Secret is base64, `stringData` is not"),
-    ("the key is binary", GOOD, {"key": "der"}, "`openssl pkey -inform DER -in private_key.der -out private_key.pem`"),
-    ("the key is cut short", GOOD, {"key": "cut"}, "copy it once more, whole"),
-    ("the public key was given", GOOD, {"key": "public"}, "give the other file"),
-    ("the key has a passphrase", GOOD, {"key": "encrypted"}, "`openssl pkey -in private_key.pem -out plain.pem`"),
-    ("the key is not RSA", GOOD, {"key": "ec"}, "Wonder takes RSA: `wonder-signer keygen --out keys`"),
+    ("the key is still base64", GOOD, {**CHECK, "key": "base64"}, "decode it: `data` of a Secret is base64, `stringData` is not"),
+    ("the key is binary", GOOD, {**CHECK, "key": "der"}, "`openssl pkey -inform DER -in private_key.der -out private_key.pem`"),
+    ("the key is cut short", GOOD, {**CHECK, "key": "cut"}, "copy it once more, whole"),
+    ("the public key was given", GOOD, {**CHECK, "key": "public"}, "give the other file"),
+    ("the key has a passphrase", GOOD, {**CHECK, "key": "encrypted"}, "`openssl pkey -in private_key.pem -out plain.pem`"),
+    ("the key is not RSA", GOOD, {**CHECK, "key": "ec"}, "Wonder takes RSA: `wonder-signer keygen --out keys`"),
     (
         "the key has 2047 bits, as sample keys that circulate",
         GOOD,
-        {"key": "sample"},
+        {**CHECK, "key": "sample"},
         "make a new pair with `wonder-signer keygen --out keys`, and a new AppID for it in the Wonder portal",
     ),
     ("the key is in the file", with_line("credentials.default", 'private_key = "…"'), {}, "use `private_key_file`"),
@@ -219,7 +222,7 @@ def cause(program, work, configuration, more):
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind(("127.0.0.1", more["taken"]))
         taken.listen()
-    words = [*more.get("under", []), program, "run", "--config", "sidecar.toml", *more.get("flags", [])]
+    words = [*more.get("under", []), program, more.get("command", "run"), "--config", "sidecar.toml", *more.get("flags", [])]
     identity = {"user": more["user"], "group": more["user"], "extra_groups": []} if "user" in more else {}
     try:
         done = subprocess.run(
@@ -272,7 +275,8 @@ def table(program, work, documented):
                 raise Failed(f"{what}: {failed}") from None
             escaped = line.replace("|", "\\|")
             # Two, in case the line has one of its own.
-            rows.append(f"| {what} | {code} | ``{escaped}`` | {fix} |")
+            shown = "`no_key`" if more.get("command") == "check" else code
+            rows.append(f"| {what} | {shown} | ``{escaped}`` | {fix} |")
         return "\n".join(rows)
     finally:
         shutil.rmtree(place)

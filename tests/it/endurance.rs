@@ -9,6 +9,6 @@ mod soak;
 mod traffic;
 
 /// A number from the environment, for runs longer or shorter than usual.
-fn setting(name: &str, default: u64) -> u64 {
+pub(crate) fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |value| value.parse().expect(name))
 }

@@ -235,7 +235,7 @@ async fn takes_up_renewed_files_without_a_restart() {
 }
 
 #[tokio::test]
-async fn a_broken_renewal_keeps_the_old_files_and_is_mended_by_the_next() {
+async fn a_broken_renewal_keeps_the_old_files_and_the_next_one_is_used() {
     let ours = Authority::new();
     let (first, second) = (ours.issue(&["localhost"], ""), ours.issue(&["localhost"], ""));
     let mounted = Mounted::new(&first, &ours);
@@ -251,7 +251,7 @@ async fn a_broken_renewal_keeps_the_old_files_and_is_mended_by_the_next() {
     };
     let warned = Box::pin(async {
         tokio::select! {
-            line = program.line("certificates of the listener cannot be used; the old ones stay") => line,
+            line = program.line("certificates of the listener cannot be used; the old ones stay in use") => line,
             () = calling => unreachable!(),
         }
     });

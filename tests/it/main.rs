@@ -12,6 +12,7 @@ mod admin;
 mod callers;
 mod check;
 mod contract;
+mod credentials;
 mod crowds;
 mod deadlines;
 mod documents;

@@ -60,10 +60,43 @@ fn run(arguments: &[&str], more: &[(&str, &str)]) -> Program {
     Program::start(&[&["run"], arguments].concat(), &[&environment(ORIGIN)[..], more].concat(), b"")
 }
 
-/// Runs with a key file in place of the inline key.
-fn run_with_key(path: &str) -> Ended {
+/// Checks a key file in place of the inline key. `run` starts without it and says the same in its log.
+fn check_key(path: &str) -> Ended {
     let environment = environment(ORIGIN);
-    Program::run(&["run", "--private-key-file", path], &environment[..6], b"")
+    Program::run(&["check", "--private-key-file", path], &environment[..6], b"")
+}
+
+#[test]
+fn starts_without_a_key_and_is_ready_when_it_can_be_read() {
+    let directory = TempDir::new().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let (key, ready_file) = (path("key.pem"), path("ready.json"));
+    let environment = environment(ORIGIN);
+    let arguments = ["run", "--private-key-file", &key, "--ready-file", &ready_file];
+    let mut program = Program::start(&arguments, &environment[..6], b"");
+    let line = program.line_with("credential cannot be used");
+    assert!(line.contains(&format!("credentials.default.private_key_file {key}: cannot be read")), "{line}");
+    program.line_with("listening; not ready before every credential can sign");
+    assert!(!fs::exists(&ready_file).unwrap());
+    fs::write(&key, KEY_PEM.as_bytes()).unwrap();
+    program.line_with("\"credential reloaded\"");
+    program.line_with("\"ready\"");
+    let until = std::time::Instant::now() + std::time::Duration::from_mins(1);
+    while !fs::exists(&ready_file).unwrap() {
+        assert!(std::time::Instant::now() < until, "no ready file");
+        std::thread::yield_now();
+    }
+    program.signal("TERM");
+    assert_eq!(program.end().code(), Some(0));
+}
+
+#[test]
+fn an_inline_key_that_cannot_be_used_ends_the_start() {
+    let mut environment = environment(ORIGIN);
+    environment[6].1 = "-----BEGIN PRIVATE KEY-----\nMIIE";
+    let ended = Program::run(&["run"], &environment, b"");
+    let start = "start: credentials.default.private_key (from the environment): is cut short";
+    assert!(ended.refused(64).starts_with(start), "{ended:?}");
 }
 
 #[test]
@@ -72,22 +105,22 @@ fn refuses_keys_that_cannot_be_used() {
     let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
     let missing = path("missing.pem");
     let line = format!(
-        "start: credentials.default.private_key_file {missing}: cannot be read: No such file or directory (os error 2)"
+        "check: credentials.default.private_key_file {missing}: cannot be read: No such file or directory (os error 2)"
     );
-    assert_eq!(run_with_key(&missing).refused(64), line);
+    assert_eq!(check_key(&missing).refused(64), line);
 
     let key = path("key.pem");
     for (text, reason) in [("", "is empty"), ("-----BEGIN PRIVATE KEY-----\nMIIE", "")] {
         fs::write(&key, text).unwrap();
         fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
-        let ended = run_with_key(&key);
-        let start = format!("start: credentials.default.private_key_file {key}: {reason}");
+        let ended = check_key(&key);
+        let start = format!("check: credentials.default.private_key_file {key}: {reason}");
         assert!(ended.refused(64).starts_with(&start), "{ended:?}");
     }
     assert_eq!(
-        run_with_key(directory.path().to_str().unwrap()).refused(64),
+        check_key(directory.path().to_str().unwrap()).refused(64),
         format!(
-            "start: credentials.default.private_key_file {}: is a directory, a file is needed",
+            "check: credentials.default.private_key_file {}: is a directory, a file is needed",
             directory.path().display()
         )
     );
@@ -117,7 +150,7 @@ fn refuses_a_key_that_it_may_not_read() {
         eprintln!("skipped: this user may read every file");
         return;
     }
-    let line = run_with_key(key.to_str().unwrap());
+    let line = check_key(key.to_str().unwrap());
     let line = line.refused(64);
     assert!(line.ends_with("key.pem: cannot be read: Permission denied (os error 13)"), "{line}");
 }

@@ -71,7 +71,8 @@ fn counts_the_requests_in_flight_if_none_has_ended() {
 #[test]
 fn names_the_reason_for_not_being_ready() {
     for (state, headline, why) in [
-        (State::Starting, "not ready: starting", "keys are not loaded"),
+        (State::Starting, "not ready: starting", "the listeners are not bound"),
+        (State::NoKey, "not ready: no_key", "the files of a credential cannot be used"),
         (State::Draining, "not ready: draining", "it is shutting down"),
     ] {
         let status = status(state, &Snapshot::default());

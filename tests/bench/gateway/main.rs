@@ -62,7 +62,6 @@ mod upstream;
 mod product {
     pub mod app;
     pub mod credentials;
-    pub mod files;
     pub mod overload;
     pub mod proxy;
     #[path = "cli/runtime.rs"]
@@ -70,8 +69,8 @@ mod product {
 }
 mod signing;
 // What those files know as `crate::…`.
-use product::{credentials, files, overload, proxy};
-use wonder_signer::{admin, config, contract, metrics, net, operations, policy, telemetry};
+use product::{credentials, overload, proxy};
+use wonder_signer::{admin, config, contract, files, metrics, net, operations, policy, telemetry};
 
 use std::{
     process::ExitCode,

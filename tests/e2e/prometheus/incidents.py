@@ -167,9 +167,28 @@ class Incidents:
             key = pathlib.Path(place) / "private_key.pem"
             shutil.copy(self.stage.directory / "right" / "private_key.pem", key)
             key.chmod(0o600 if as_root else 0)
-            other = Incidents.__new__(Incidents)
-            other.stage = type("Place", (), {"binary": program})
-            return other.no_start("private_key.pem", cwd=place, **({"user": 65532, "group": 65532} if as_root else {}))
+            listen, admin = free_port(), free_port()
+            arguments = ["run", "--app-id", APP_ID, "--private-key-file", "private_key.pem"]
+            arguments += ["--listen", f"127.0.0.1:{listen}", "--admin", f"127.0.0.1:{admin}"]
+            other = {"user": 65532, "group": 65532} if as_root else {}
+            process = subprocess.Popen([program, *arguments], cwd=place, stderr=subprocess.PIPE, text=True, **other)
+            try:
+                lines = [json.loads(process.stderr.readline()) for _ in range(2)]
+                asked = type("Sidecar", (), {"listen": listen})
+                wait_for(lambda: answers(listen) and answers(admin), 10, "it listens")
+                answer = ask(asked, LIST)
+                scrape = urllib.request.urlopen(f"http://127.0.0.1:{admin}/metrics", timeout=10).read().decode()
+                lines.append(json.loads(process.stderr.readline()))
+            finally:
+                process.kill()
+                process.wait()
+        seen = ["{level} {message} credential={credential} error={quoted}".format(**lines[0], quoted=json.dumps(lines[0]["error"]))]
+        return Seen([*seen, request_line(lines[2])], scrape, answer)
+
+
+def answers(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def incidents(stage):
@@ -203,8 +222,8 @@ def incidents(stage):
          "[settle](#how-to-settle-an-unknown-outcome) the ids of the last line, then as [WonderSignerDrainCut](#wondersignerdraincut)"),
         ("the port is taken", cause.port_taken(), "up", "WonderSignerDown",
          "the line names the address: stop the other program, or change `listen.address`"),
-        ("the key file cannot be read", cause.unreadable_key(), "up", "WonderSignerDown",
-         "the line names the file: in Kubernetes `defaultMode: 0440`, elsewhere change the owner"),
+        ("the key file cannot be read", cause.unreadable_key(), 'wonder_signer_credential_usable{credential="default"}', "WonderSignerNoKey",
+         "the first line names the file: in Kubernetes `defaultMode: 0440`, elsewhere change the owner. It is read again when that is done"),
         ("the path is not under `/svc/`", cause.one(("GET", "/healthz", None)), error("not_wonder"), refused,
          "correct the caller, whose address is `peer`; probes go to the admin listener, see [`not_wonder`](errors.md#not_wonder)"),
         ("the path is under `/svc/`, but Wonder does not have it", cause.one(("GET", f"{P}/custmers/42", None)),

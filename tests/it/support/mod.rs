@@ -19,4 +19,5 @@ pub(crate) mod sidecar;
 pub(crate) mod strict;
 pub(crate) mod transport;
 pub(crate) mod upstream;
+pub(crate) mod volume;
 pub(crate) mod wire;

@@ -11,6 +11,7 @@ use tokio::{sync::oneshot, task::JoinHandle};
 use wonder_signer::{
     app::{App, StartError, Stop},
     config::{Config, Flags, ListenAddress},
+    files::Reload,
     metrics::Metrics,
     proxy::Receipt,
     signing::{Credential, Nonce, SigningKey, Stamp, VerifyingKey, verify},
@@ -39,6 +40,8 @@ pub(crate) struct Sidecar {
     /// Every address.
     pub(crate) all: Vec<ListenAddress>,
     pub(crate) admin: SocketAddr,
+    /// What SIGHUP does.
+    pub(crate) reload: Reload,
     _known: Known,
     shutdown: Mutex<Option<oneshot::Sender<Stop>>>,
     task: JoinHandle<Receipt>,
@@ -55,8 +58,26 @@ impl Sidecar {
         Self::listening("127.0.0.1:0", origin, toml).await.unwrap()
     }
 
+    /// Before `origin`, with credentials of its own (TOML).
+    pub(crate) async fn with_credentials(origin: &str, toml: &str) -> Result<Self, StartError> {
+        Self::configured("127.0.0.1:0", origin, toml, &[]).await
+    }
+
     /// On `listen`, one address or several separated by commas, before `origin`, with more configuration (TOML).
     pub(crate) async fn listening(listen: &str, origin: &str, toml: &str) -> Result<Self, StartError> {
+        let credential = [
+            ("WONDER_SIGNER_CREDENTIALS__DEFAULT__APP_ID", APP_ID),
+            ("WONDER_SIGNER_CREDENTIALS__DEFAULT__PRIVATE_KEY", KEY_PEM.as_str()),
+        ];
+        Self::configured(listen, origin, toml, &credential).await
+    }
+
+    async fn configured(
+        listen: &str,
+        origin: &str,
+        toml: &str,
+        credential: &[(&str, &str)],
+    ) -> Result<Self, StartError> {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(toml.as_bytes()).unwrap();
         let environment = [
@@ -64,13 +85,11 @@ impl Sidecar {
             ("WONDER_SIGNER_ADMIN__ADDRESS", "127.0.0.1:0"),
             ("WONDER_SIGNER_UPSTREAM__ENVIRONMENT", "custom"),
             ("WONDER_SIGNER_UPSTREAM__ORIGIN", origin),
-            ("WONDER_SIGNER_CREDENTIALS__DEFAULT__APP_ID", APP_ID),
-            ("WONDER_SIGNER_CREDENTIALS__DEFAULT__PRIVATE_KEY", &KEY_PEM),
         ];
-        let environment = environment.map(|(name, value)| (name.into(), value.into()));
+        let environment = environment.iter().chain(credential).map(|(name, value)| (name.into(), value.into()));
         let config = Config::load(&[file.path().to_owned()], environment, &Flags::default()).unwrap();
         let app = App::start(config).await?;
-        let (addresses, metrics) = (app.addresses().clone(), app.metrics().clone());
+        let (addresses, metrics, reload) = (app.addresses().clone(), app.metrics().clone(), app.reload());
         let (shutdown, stopped) = oneshot::channel();
         let task = tokio::spawn(app.run(async { stopped.await.unwrap_or(Stop::AtOnce) }));
         let first = addresses.listen.iter().find_map(|address| match address {
@@ -81,6 +100,7 @@ impl Sidecar {
             listen: first.unwrap_or(addresses.admin),
             all: addresses.listen,
             admin: addresses.admin,
+            reload,
             _known: Known::new(addresses.admin, metrics),
             shutdown: Mutex::new(Some(shutdown)),
             task,

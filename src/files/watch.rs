@@ -1,0 +1,302 @@
+//! Watches files by their content and reads them again when it changes.
+//!
+//! Kubernetes replaces what a mount holds by swapping the symbolic link `..data`; others rename a new file over the old one, or write
+//! into it. Times, sizes and inode numbers can be the same before and after, so the content is compared. Events of the system
+//! only say when to look; the poll finds a change without them, on a file system or under a limit that gives none.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{self, Receiver, RecvTimeoutError, Sender},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _, event::AccessKind};
+
+use super::fingerprint::Fingerprint;
+
+/// How often the files are looked at without an event.
+const POLL: Duration = Duration::from_secs(5);
+/// How long the content must be the same before it is read: a file that is written in place is read whole or not at all.
+const QUIET: Duration = Duration::from_secs(2);
+/// From an event to the look. A busy directory so costs at most this many looks.
+const SETTLE: Duration = Duration::from_millis(250);
+/// How often a set of files is read that changes while it is read.
+const ATTEMPTS: usize = 5;
+
+/// Puts what was read to use.
+pub type Commit = Box<dyn FnOnce() + Send>;
+
+/// Files that belong together, and how to read them.
+pub struct Subject {
+    paths: Vec<PathBuf>,
+    quiet: Quiet,
+    read: Box<dyn FnMut() -> Commit + Send>,
+}
+
+impl Subject {
+    /// Of `paths`, which were last read when their content was that of `read_at`.
+    pub fn new(paths: Vec<PathBuf>, read_at: Fingerprint, read: impl FnMut() -> Commit + Send + 'static) -> Self {
+        Self { paths, quiet: Quiet::new(read_at), read: Box::new(read) }
+    }
+
+    fn look(&mut self, now: Instant) {
+        if self.quiet.look(Fingerprint::of(&self.paths), now) {
+            self.read();
+        }
+    }
+
+    fn read(&mut self) {
+        if let Some(path) = self.paths.iter().find(|path| super::is_named_pipe(path)) {
+            tracing::info!(path = %path.display(), "a named pipe can be read only once: what was read at start stays in use");
+            return;
+        }
+        let (fingerprint, commit) = steady(&self.paths, &mut self.read);
+        commit();
+        self.quiet = Quiet::new(fingerprint);
+    }
+}
+
+/// Reads `paths` with `read` until they are the same before and after, so that parts of two moments are not mixed. Files that change
+/// faster than they can be read are used as they were read last; the watcher sees the next change.
+pub fn steady<T>(paths: &[PathBuf], mut read: impl FnMut() -> T) -> (Fingerprint, T) {
+    let mut before = Fingerprint::of(paths);
+    let mut result = read();
+    for _ in 1..ATTEMPTS {
+        let after = Fingerprint::of(paths);
+        if after == before {
+            break;
+        }
+        (before, result) = (after, read());
+    }
+    (before, result)
+}
+
+/// Tells a change that is complete from one that is going on.
+#[derive(Debug)]
+struct Quiet {
+    /// The content that was read.
+    read: Fingerprint,
+    /// Another content, and since when it has been there.
+    changed: Option<(Fingerprint, Instant)>,
+}
+
+impl Quiet {
+    fn new(read: Fingerprint) -> Self {
+        Self { read, changed: None }
+    }
+
+    /// Whether `seen` has to be read: it differs from what was read, and has not changed for [`QUIET`].
+    fn look(&mut self, seen: Fingerprint, now: Instant) -> bool {
+        if seen == self.read {
+            self.changed = None;
+            return false;
+        }
+        match &self.changed {
+            Some((known, since)) if *known == seen => now.duration_since(*since) >= QUIET,
+            _ => {
+                self.changed = Some((seen, now));
+                false
+            }
+        }
+    }
+
+    fn due(&self) -> Option<Instant> {
+        self.changed.as_ref().map(|(_, since)| *since + QUIET)
+    }
+}
+
+/// A thread that watches, until this is dropped.
+#[derive(Debug)]
+pub struct Watch {
+    reload: Reload,
+}
+
+/// Has the watched files read again at once, changed or not.
+#[derive(Debug, Clone)]
+pub struct Reload(Sender<Message>);
+
+impl Reload {
+    /// Returns at once; the log has the outcome.
+    pub fn now(&self) {
+        // The thread ends only with the sidecar.
+        let _ = self.0.send(Message::Reload);
+    }
+}
+
+#[derive(Debug)]
+enum Message {
+    Event,
+    Reload,
+    End,
+}
+
+impl Watch {
+    /// Watches `subjects` from now on.
+    pub fn start(subjects: Vec<Subject>) -> Self {
+        let (send, messages) = mpsc::channel();
+        let events = send.clone();
+        let thread = thread::Builder::new().name("files".to_owned());
+        if let Err(error) = thread.spawn(move || watch(subjects, &messages, events)) {
+            tracing::error!(
+                %error,
+                "no thread to watch files: a changed file needs a restart; raise the limit of processes (nproc, podPidsLimit)"
+            );
+        }
+        Self { reload: Reload(send) }
+    }
+
+    /// Has the files read again.
+    #[must_use]
+    pub fn reload(&self) -> Reload {
+        self.reload.clone()
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let _ = self.reload.0.send(Message::End);
+    }
+}
+
+fn watch(mut subjects: Vec<Subject>, messages: &Receiver<Message>, events: Sender<Message>) {
+    let mut directories = Directories::new(events);
+    let mut poll = Instant::now();
+    let mut look = poll;
+    loop {
+        let now = Instant::now();
+        if now >= poll {
+            directories.watch(&subjects);
+            poll = now + POLL;
+        }
+        if now >= look {
+            for subject in &mut subjects {
+                subject.look(now);
+            }
+            look = poll;
+        }
+        let due = subjects.iter().filter_map(|subject| subject.quiet.due()).min();
+        look = due.map_or(look, |due| look.min(due)).min(poll);
+        match messages.recv_timeout(look.saturating_duration_since(Instant::now())) {
+            Ok(Message::Event) => {
+                directories.announced.store(false, Ordering::Release);
+                look = look.min(Instant::now() + SETTLE);
+            }
+            Ok(Message::Reload) => {
+                tracing::info!("files are read again");
+                subjects.iter_mut().for_each(Subject::read);
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Ok(Message::End) | Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+/// The directories that the files are in, and the system's events about them.
+struct Directories {
+    watcher: Option<RecommendedWatcher>,
+    /// Whether an event has been sent and not been received: one is enough.
+    announced: Arc<AtomicBool>,
+}
+
+impl Directories {
+    fn new(events: Sender<Message>) -> Self {
+        let announced = Arc::new(AtomicBool::new(false));
+        let is_announced = Arc::clone(&announced);
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            // Our own reading opens files, which is an event too.
+            let is_change = event.is_ok_and(
+                |event| !matches!(event.kind, EventKind::Access(kind) if !matches!(kind, AccessKind::Close(_))),
+            );
+            if is_change && !is_announced.swap(true, Ordering::AcqRel) {
+                let _ = events.send(Message::Event);
+            }
+        });
+        let watcher = watcher
+            .inspect_err(|error| {
+                tracing::warn!(%error, "no events about files: they are looked at every 5 s");
+            })
+            .ok();
+        Self { watcher, announced }
+    }
+
+    /// Watches each directory, also one that was deleted and made again. Watching one that is watched already changes nothing.
+    fn watch(&mut self, subjects: &[Subject]) {
+        let Some(watcher) = &mut self.watcher else { return };
+        let mut directories = BTreeSet::new();
+        for path in subjects.iter().flat_map(|subject| &subject.paths) {
+            directories.insert(directory(path));
+            // The file may be a link to elsewhere.
+            directories.extend(path.canonicalize().ok().as_deref().map(directory));
+        }
+        for directory in directories {
+            // One that is missing is watched when it is there; until then the poll sees the files.
+            let _ = watcher.watch(&directory, RecursiveMode::NonRecursive);
+        }
+    }
+}
+
+fn directory(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_change_is_read_once_it_has_been_quiet_and_only_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        let seen = |content: &str| {
+            fs::write(&path, content).unwrap();
+            Fingerprint::of(std::slice::from_ref(&path))
+        };
+        let start = Instant::now();
+        let at = |seconds: u64| start + Duration::from_secs(seconds);
+        let mut quiet = Quiet::new(seen("one"));
+        assert!(!quiet.look(seen("one"), at(0)));
+        assert_eq!(quiet.due(), None);
+        // Half written, then the rest: the two seconds begin again.
+        assert!(!quiet.look(seen("tw"), at(1)));
+        assert_eq!(quiet.due(), Some(at(3)));
+        assert!(!quiet.look(seen("two"), at(2)));
+        assert!(!quiet.look(seen("two"), at(3)));
+        assert!(quiet.look(seen("two"), at(4)));
+        // Back to what was read, within the two seconds.
+        let mut quiet = Quiet::new(seen("one"));
+        assert!(!quiet.look(seen("two"), at(10)));
+        assert!(!quiet.look(seen("one"), at(11)));
+        assert_eq!(quiet.due(), None);
+        assert!(!quiet.look(seen("two"), at(12)));
+        assert!(!quiet.look(seen("two"), at(13)));
+    }
+
+    #[test]
+    fn files_that_change_while_they_are_read_are_read_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        fs::write(&path, "0").unwrap();
+        let mut reads = 0;
+        let (fingerprint, text) = steady(std::slice::from_ref(&path), || {
+            let text = fs::read_to_string(&path).unwrap();
+            reads += 1;
+            if reads < 3 {
+                fs::write(&path, reads.to_string()).unwrap();
+            }
+            text
+        });
+        assert_eq!((reads, text.as_str()), (3, "2"));
+        assert_eq!(fingerprint, Fingerprint::of(std::slice::from_ref(&path)));
+    }
+}

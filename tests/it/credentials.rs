@@ -1,0 +1,40 @@
+//! Credentials that change under a running sidecar, and credentials that cannot be used.
+
+mod load;
+mod reload;
+
+use wonder_signer::signing::{Credential, Nonce, Stamp, verify};
+
+use crate::support::{
+    patience::soon,
+    sidecar::Sidecar,
+    volume::{UNITS, Unit},
+    wire::Message,
+};
+
+const RELOADED: &str = r#"wonder_signer_credential_reloads_total{credential="default",result="ok"}"#;
+const FAILED: &str = r#"wonder_signer_credential_reloads_total{credential="default",result="failed"}"#;
+const OUTDATED: &str = r#"wonder_signer_credential_outdated{credential="default"}"#;
+
+/// Waits until a series of the sidecar has reached a value.
+async fn reached(sidecar: &Sidecar, series: &str, least: f64) {
+    soon(async {
+        while sidecar.metric(series).await < least {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+/// The unit that a recorded request names and that its signature verifies under.
+fn signed_by(request: &Message) -> &'static Unit {
+    let mut words = request.start_line().split(' ');
+    let (method, target) = (words.next().unwrap(), words.next().unwrap());
+    let credential: Credential = request.value("credential").unwrap().parse().unwrap();
+    let nonce: Nonce = request.value("nonce").unwrap().parse().unwrap();
+    let stamp = Stamp { request_time: credential.request_time, nonce };
+    let unit = UNITS.iter().find(|unit| unit.app_id == credential.app_id.as_str()).expect("a known AppID");
+    let signature = request.value("signature").unwrap();
+    verify(&unit.public, &stamp, method, target, &[&request.body], signature).expect("the key of that AppID");
+    unit
+}
