@@ -296,7 +296,7 @@ impl App {
             admission.close();
             pending::<()>().await;
         };
-        let signing = ListenerSet { listeners, tls, service: stack, allowance };
+        let signing = ListenerSet { listeners, tls, service: stack, admission: Arc::clone(&admission), allowance };
         tokio::select! {
             biased;
             () = server::serve(signing, &shutdown, &metrics) => {}

@@ -3,9 +3,11 @@
 //! Admission knows sizes and times, and nothing of what a request is for. What is beyond its limits is rejected with a [`Failure`].
 //!
 //! * `slots`: how many requests are in flight at a time. A request waits for a slot before any of its body is read.
+//! * `arrivals`: which request is evicted for another, because its body is behind.
 //! * [`body`]: reads a request body within its limits; [`chunk_buffer`]: its chunks.
 //! * [`budget`]: the memory that all bodies take together.
 
+mod arrivals;
 pub mod body;
 pub mod budget;
 pub mod chunk_buffer;
@@ -17,6 +19,7 @@ use hyper::body::Incoming;
 use tokio::sync::OwnedSemaphorePermit;
 
 use self::{
+    arrivals::Arrivals,
     body::{BodyLimits, BufferedBody},
     budget::Budget,
     slots::Slots,
@@ -29,7 +32,7 @@ use crate::metrics::Metrics;
 pub struct AdmissionLimits {
     /// Requests in flight at a time.
     pub requests: usize,
-    /// How long a request waits until it is one of them.
+    /// How long a request waits until it is one of them, or for memory that another returns.
     pub queue: Duration,
     /// What one request body may be.
     pub body: BodyLimits,
@@ -40,7 +43,7 @@ pub struct AdmissionLimits {
 /// The slots and the memory of one listener's requests.
 pub struct Admission {
     slots: Slots,
-    budget: Budget,
+    bodies: body::Shared,
     body: BodyLimits,
 }
 
@@ -50,24 +53,33 @@ impl Admission {
     pub fn new(limits: AdmissionLimits, metrics: Metrics) -> Self {
         Self {
             slots: Slots::new(limits.requests, limits.queue),
-            budget: Budget::new(limits.buffered, metrics),
+            bodies: body::Shared {
+                budget: Budget::new(limits.buffered, metrics),
+                arrivals: Arrivals::default(),
+                queue: limits.queue,
+            },
             body: limits.body,
         }
     }
 
     /// Waits for a slot. The request holds it until its answer has ended, not only until that begins.
     pub async fn slot(&self) -> Result<OwnedSemaphorePermit, Failure> {
-        self.slots.next().await
+        self.slots.next(&self.bodies.arrivals).await
     }
 
     /// Reads a whole request body.
     pub async fn read_body(&self, body: Incoming) -> Result<BufferedBody, Failure> {
-        body::read(body, self.body, &self.budget).await
+        body::read(body, self.body, &self.bodies).await
     }
 
     /// The memory for bodies.
     pub fn budget(&self) -> &Budget {
-        &self.budget
+        &self.bodies.budget
+    }
+
+    /// Evicts a request whose body is behind, so that its connection can be closed. Returns whether there was one.
+    pub(super) async fn evict(&self) -> bool {
+        self.bodies.arrivals.evict_one().await
     }
 
     /// Ends admission: requests without a slot are rejected with `draining`.

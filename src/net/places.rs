@@ -3,7 +3,8 @@
 //! A connection is *opening* until its first request head is complete: the TLS handshake and the wait for the first byte are part of
 //! it. A peer needs no certificate and no request for that, so opening connections have a smaller budget of their own, and the oldest
 //! is evicted first. When all places are taken, the connections that never had a request signed and answered by Wonder are evicted
-//! first, then those that have been idle for longest. A connection with a request in flight is never evicted.
+//! first, then those that have been idle for longest. A connection with a request in flight is not evicted, unless the body of the
+//! request is behind ([`Admission`]).
 
 use std::{
     sync::Arc,
@@ -12,10 +13,10 @@ use std::{
 
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
-    time::{timeout, timeout_at},
+    time::{sleep, timeout, timeout_at},
 };
 
-use super::{intake::Line, shutdown::Stage};
+use super::{admission::Admission, intake::Line, shutdown::Stage};
 
 /// How long a new connection is not evicted, because its caller is about to send the request head; with TLS, to complete the handshake.
 const NEW: Duration = Duration::from_millis(10);
@@ -23,6 +24,8 @@ const NEW_TLS: Duration = Duration::from_millis(50);
 /// How long to wait for an evicted connection to end before another is evicted. It ends when its task runs, unless a request has
 /// arrived on it in the meantime.
 const EVICTION: Duration = Duration::from_millis(20);
+/// How long the answer to a request that was evicted takes to be written.
+const ANSWER: Duration = Duration::from_millis(1);
 /// How often evictions are logged at most.
 const WARNING: Duration = Duration::from_secs(10);
 
@@ -34,6 +37,7 @@ pub(super) struct Places {
     opening: Arc<Semaphore>,
     /// The connections in the order in which they were accepted; at times also some that have ended.
     lines: Vec<Arc<Line>>,
+    admission: Arc<Admission>,
     evicted: u64,
     warned: Option<Instant>,
 }
@@ -47,19 +51,20 @@ pub(super) struct Place {
 }
 
 impl Places {
-    pub(super) fn new(limit: usize, tls: bool) -> Self {
+    pub(super) fn new(limit: usize, tls: bool, admission: Arc<Admission>) -> Self {
         Self {
             limit,
             new: if tls { NEW_TLS } else { NEW },
             all: Arc::new(Semaphore::new(limit)),
             opening: Arc::new(Semaphore::new((limit / 4).max(1))),
             lines: Vec::new(),
+            admission,
             evicted: 0,
             warned: None,
         }
     }
 
-    /// A place for a new connection; none while every connection has a request in flight.
+    /// A place for a new connection; none while every connection has a request in flight whose body is whole or on time.
     pub(super) async fn take(&mut self, stage: &watch::Receiver<Stage>) -> Option<Place> {
         let opening = self.free(Arc::clone(&self.opening), |lines| {
             lines.iter().find(|line| line.is_opening() && line.idle_since().is_some())
@@ -88,7 +93,14 @@ impl Places {
                 return Some(place);
             }
             self.sweep();
-            let line = Arc::clone(choose(&self.lines)?);
+            let Some(line) = choose(&self.lines).map(Arc::clone) else {
+                if !self.admission.evict().await {
+                    return None;
+                }
+                // Its connection is idle when it has been answered, and is chosen then.
+                sleep(ANSWER).await;
+                continue;
+            };
             let acquired = timeout_at(line.opened + self.new, Arc::clone(&places).acquire_owned());
             if let Ok(Ok(place)) = acquired.await {
                 return Some(place);

@@ -32,6 +32,7 @@ use tokio::{
 
 use self::outgoing::Outgoing;
 use super::{
+    admission::Admission,
     intake::{self, Active, Guard, Line},
     listen::{Listener, Stream},
     places::{Place, Places},
@@ -60,6 +61,8 @@ pub struct ListenerSet<S> {
     pub tls: Option<Arc<TlsServer>>,
     /// Answers the requests.
     pub service: S,
+    /// Admits the requests of `service`.
+    pub admission: Arc<Admission>,
     /// The limits.
     pub allowance: Allowance,
 }
@@ -82,9 +85,9 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let ListenerSet { listeners, tls, service, allowance } = set;
+    let ListenerSet { listeners, tls, service, admission, allowance } = set;
     let protocol = protocol(allowance.intake);
-    let mut places = Places::new(allowance.connections, tls.is_some());
+    let mut places = Places::new(allowance.connections, tls.is_some(), admission);
     let mut connections = JoinSet::new();
     // The stage of the connections, which enter `Closing` later than this function.
     let (stage, stages) = watch::channel(Stage::Serving);

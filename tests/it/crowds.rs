@@ -1,12 +1,13 @@
 //! More connections than there are places: a caller that pays gets through at once, whatever the others do with theirs.
 
+mod bodies;
+
 use std::{
     io::ErrorKind,
     path::Path,
     time::{Duration, Instant},
 };
 
-use futures_util::future::join_all;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpStream, UnixStream},
@@ -179,8 +180,10 @@ async fn never_evicts_a_request_in_flight() {
         let upstream = Recorder::acting(|number| if number < 15 { Act::Stall(Vec::new()) } else { Act::ok() }).await;
         let sidecar = transport.sidecar(&upstream.origin(), PATIENT).await;
         let hold = request("POST", "/svc/hold", &[], b"{}");
-        let mut holding = join_all((0..15).map(async |_| transport.send(sidecar.listen, &hold).await)).await;
+        let mut holding = Vec::new();
         for _ in 0..15 {
+            // One after another: 15 that open at a time would evict one another before their requests are in flight.
+            holding.push(transport.send(sidecar.listen, &hold).await);
             upstream.next().await;
         }
         let mut silent = Vec::new();

@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http::{Request, header};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{
+    arrivals::{Arrivals, Listed, NextFrame},
     budget::{Budget, Claim},
     chunk_buffer::ChunkBuffer,
 };
@@ -36,42 +38,85 @@ pub struct BodyLimits {
     pub time: Duration,
 }
 
-/// Reads the whole body within `limits` and within what `budget` has left for all bodies together.
-pub(super) async fn read(mut body: Incoming, limits: BodyLimits, budget: &Budget) -> Result<BufferedBody, Failure> {
-    let deadline = Instant::now() + limits.time;
+/// What the bodies of all requests share.
+pub(super) struct Shared {
+    pub(super) budget: Budget,
+    pub(super) arrivals: Arrivals,
+    /// How long a request waits for memory that bodies hold which are behind.
+    pub(super) queue: Duration,
+}
+
+/// A body that is being read.
+struct Reading<'a> {
+    shared: &'a Shared,
+    began: Instant,
+    deadline: Instant,
+    claim: Claim,
+    chunks: ChunkBuffer,
+    /// From the moment at which it had to wait.
+    listed: Option<Listed<'a>>,
+}
+
+/// Reads the whole body within `limits`, and within the memory that is left for all bodies together.
+pub(super) async fn read(mut body: Incoming, limits: BodyLimits, shared: &Shared) -> Result<BufferedBody, Failure> {
     // Before the first read, because that lets a caller with `Expect: 100-continue` send its body.
     if body.size_hint().lower() > limits.size as u64 {
         return Err(too_large(limits.size));
     }
-    let mut chunks = ChunkBuffer::default();
-    let mut claim = budget.claim();
-    let declared = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-    if !claim.extend_to(declared) {
-        return Err(no_memory());
-    }
+    let (began, chunks) = (Instant::now(), ChunkBuffer::default());
+    let (deadline, claim) = (began + limits.time, shared.budget.claim());
+    let mut reading = Reading { shared, began, deadline, claim, chunks, listed: None };
+    reading.claim(usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX)).await?;
     while !body.is_end_stream() {
-        let frame = match timeout_at(deadline, body.frame()).await {
-            Ok(Some(Ok(frame))) => frame,
-            Ok(Some(Err(error))) => {
+        let frame = match reading.next(&mut body).await? {
+            Some(Ok(frame)) => frame,
+            Some(Err(error)) => {
                 return Err(Failure::new(Code::BadRequest, "the request body broke off").because(&error));
             }
-            Ok(None) => break,
-            Err(_) => {
-                return Err(Failure::new(Code::BodyTimeout, "the request body did not arrive in time (timeouts.body)"));
-            }
+            None => break,
         };
         // Trailers are not signed and not forwarded.
         let Ok(chunk) = frame.into_data() else { continue };
-        if chunks.length() + chunk.len() > limits.size {
+        let length = reading.chunks.length() + chunk.len();
+        if length > limits.size {
             return Err(too_large(limits.size));
         }
-        if !claim.extend_to(chunks.length() + chunk.len()) {
-            return Err(no_memory());
-        }
-        chunks.push(chunk);
+        reading.claim(length).await?;
+        reading.chunks.push(chunk);
     }
-    let (chunks, length) = chunks.finish();
-    Ok(BufferedBody { chunks, length, _claim: claim })
+    let (chunks, length) = reading.chunks.finish();
+    Ok(BufferedBody { chunks, length, _claim: reading.claim })
+}
+
+impl Reading<'_> {
+    /// Waits for the next frame.
+    async fn next(&mut self, body: &mut Incoming) -> Result<NextFrame, Failure> {
+        // Most bodies have arrived together with their head.
+        if let Some(frame) = body.frame().now_or_never() {
+            return Ok(frame);
+        }
+        let Self { shared, began, deadline, chunks, listed, .. } = self;
+        let listed = listed.get_or_insert_with(|| shared.arrivals.list(*began, chunks.length()));
+        listed.next(body, *deadline).await
+    }
+
+    /// Claims memory for `bytes`. When there is too little, the bodies that are behind are evicted.
+    async fn claim(&mut self, bytes: usize) -> Result<(), Failure> {
+        let Self { shared, began, deadline, claim, chunks, listed } = self;
+        if claim.extend_to(bytes) {
+            return Ok(());
+        }
+        let Shared { arrivals, queue, .. } = shared;
+        let listed = &*listed.get_or_insert_with(|| arrivals.list(*began, chunks.length()));
+        let latest = (*deadline).min(Instant::now() + *queue);
+        tokio::select! {
+            biased;
+            () = claim.extended_to(bytes) => Ok(()),
+            evicted = listed.evicted() => Err(evicted),
+            () = arrivals.evict_all_behind(Some(listed)) => Err(no_memory()),
+            () = sleep_until(latest) => Err(no_memory()),
+        }
+    }
 }
 
 fn no_memory() -> Failure {

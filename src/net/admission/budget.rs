@@ -2,31 +2,37 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::metrics::{Buffered, Metrics};
 
 /// The memory that request bodies and held answers may take together.
 pub struct Budget {
-    left: Arc<Semaphore>,
+    memory: Arc<Memory>,
     metrics: Metrics,
+}
+
+struct Memory {
+    left: Arc<Semaphore>,
+    returned: Notify,
 }
 
 impl Budget {
     pub(super) fn new(bytes: usize, metrics: Metrics) -> Self {
-        Self { left: Arc::new(Semaphore::new(bytes)), metrics }
+        let memory = Memory { left: Arc::new(Semaphore::new(bytes)), returned: Notify::new() };
+        Self { memory: Arc::new(memory), metrics }
     }
 
     /// An empty claim.
     #[must_use]
     pub fn claim(&self) -> Claim {
-        Claim { left: Arc::clone(&self.left), permit: None, bytes: 0, counted: self.metrics.buffered() }
+        Claim { memory: Arc::clone(&self.memory), permit: None, bytes: 0, counted: self.metrics.buffered() }
     }
 }
 
 /// A part of the budget, returned when it is dropped.
 pub struct Claim {
-    left: Arc<Semaphore>,
+    memory: Arc<Memory>,
     permit: Option<OwnedSemaphorePermit>,
     bytes: usize,
     counted: Buffered,
@@ -36,8 +42,8 @@ impl Claim {
     /// Whether the claim could be made as large as `bytes`. It never gets smaller.
     pub fn extend_to(&mut self, bytes: usize) -> bool {
         let Some(more) = bytes.checked_sub(self.bytes).filter(|more| *more > 0) else { return true };
-        let permits =
-            u32::try_from(more).ok().and_then(|more| Arc::clone(&self.left).try_acquire_many_owned(more).ok());
+        let left = Arc::clone(&self.memory.left);
+        let permits = u32::try_from(more).ok().and_then(|more| left.try_acquire_many_owned(more).ok());
         let Some(permits) = permits else { return false };
         match &mut self.permit {
             Some(permit) => permit.merge(permits),
@@ -47,10 +53,36 @@ impl Claim {
         self.counted.add(more);
         true
     }
+
+    /// Waits until the claim is as large as `bytes`. A small claim does not wait for a large one that came first, because most
+    /// requests are small.
+    pub(super) async fn extended_to(&mut self, bytes: usize) {
+        let memory = Arc::clone(&self.memory);
+        loop {
+            // Made first, so that nothing that is returned from now on is missed.
+            let returned = memory.returned.notified();
+            if self.extend_to(bytes) {
+                return;
+            }
+            returned.await;
+        }
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if self.permit.take().is_some() {
+            self.memory.returned.notify_waiters();
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
+    use futures_util::FutureExt as _;
+
     use super::*;
 
     #[test]
@@ -65,5 +97,18 @@ mod tests {
         drop(other);
         assert!(one.extend_to(10));
         assert!(!budget.claim().extend_to(usize::MAX));
+    }
+
+    #[tokio::test]
+    async fn a_claim_waits_for_what_others_return() {
+        let budget = Budget::new(10, Metrics::new(&[]));
+        let mut one = budget.claim();
+        assert!(one.extend_to(8));
+        let (mut large, mut small) = (budget.claim(), budget.claim());
+        let mut waiting = pin!(large.extended_to(10));
+        assert!(waiting.as_mut().now_or_never().is_none());
+        assert!(small.extended_to(2).now_or_never().is_some());
+        drop((one, small));
+        waiting.await;
     }
 }

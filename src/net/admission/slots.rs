@@ -4,14 +4,18 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, timeout},
+    time::{Instant, sleep},
 };
 
+use super::arrivals::Arrivals;
 use crate::{
     contract::{Code, Sent},
     net::respond::Failure,
     overload::Overload,
 };
+
+/// How long a request waits for a slot before it looks for bodies that are behind once more.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 pub(super) struct Slots {
     free: Arc<Semaphore>,
@@ -24,18 +28,26 @@ impl Slots {
         Self { free: Arc::new(Semaphore::new(count)), overload: Overload::new(queue) }
     }
 
-    /// Waits for a slot.
-    pub(super) async fn next(&self) -> Result<OwnedSemaphorePermit, Failure> {
+    /// Waits for a slot. When there is none, the requests whose bodies are behind are evicted.
+    pub(super) async fn next(&self, arrivals: &Arrivals) -> Result<OwnedSemaphorePermit, Failure> {
         let free = Arc::clone(&self.free);
         if let Ok(slot) = Arc::clone(&free).try_acquire_owned() {
             self.overload.empty(Instant::now());
             return Ok(slot);
         }
         let longest = self.overload.patience(Instant::now());
-        match timeout(longest, free.acquire_owned()).await {
-            Ok(Ok(slot)) => Ok(slot),
-            Ok(Err(_closed)) => Err(Failure::draining(Sent::No)),
-            Err(_late) => Err(full()),
+        let evicting = async {
+            loop {
+                arrivals.evict_all_behind(None).await;
+                // The requests that have the slots may begin to read their bodies.
+                sleep(LOOK_AGAIN).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            slot = free.acquire_owned() => slot.map_err(|_closed| Failure::draining(Sent::No)),
+            () = sleep(longest) => Err(full()),
+            () = evicting => Err(full()),
         }
     }
 
@@ -58,29 +70,29 @@ mod tests {
     /// How long a request waits before it is rejected.
     async fn rejected_after(slots: &Slots) -> Duration {
         let began = Instant::now();
-        assert_eq!(slots.next().await.unwrap_err().code, Code::Overloaded);
+        assert_eq!(slots.next(&Arrivals::default()).await.unwrap_err().code, Code::Overloaded);
         began.elapsed()
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_request_waits_less_in_a_standing_queue() {
         let slots = Slots::new(1, QUEUE);
-        let slot = slots.next().await.unwrap();
+        let slot = slots.next(&Arrivals::default()).await.unwrap();
         assert_eq!(rejected_after(&slots).await, QUEUE);
         // Paused time goes in milliseconds.
         tokio::time::advance(Duration::from_millis(1)).await;
         assert_eq!(rejected_after(&slots).await, QUEUE / 10);
         drop(slot);
-        let _slot = slots.next().await.unwrap();
+        let _slot = slots.next(&Arrivals::default()).await.unwrap();
         assert_eq!(rejected_after(&slots).await, QUEUE);
     }
 
     #[tokio::test]
     async fn without_a_queue_a_request_does_not_wait_and_closed_slots_are_none() {
         let slots = Slots::new(1, Duration::ZERO);
-        let _slot = slots.next().await.unwrap();
-        assert_eq!(slots.next().await.unwrap_err().code, Code::Overloaded);
+        let _slot = slots.next(&Arrivals::default()).await.unwrap();
+        assert_eq!(slots.next(&Arrivals::default()).await.unwrap_err().code, Code::Overloaded);
         slots.close();
-        assert_eq!(slots.next().await.unwrap_err().code, Code::Draining);
+        assert_eq!(slots.next(&Arrivals::default()).await.unwrap_err().code, Code::Draining);
     }
 }
