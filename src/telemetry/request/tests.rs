@@ -1,23 +1,21 @@
-use std::sync::Mutex;
+use std::sync::{LazyLock, Mutex};
 
 use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    config::{LogFormat, LogLevel},
+    config::{Config, Flags, LogFormat, LogLevel},
     telemetry::{
         Style, subscriber,
         tests::{alone, second},
     },
 };
 
-const LOG: Log = Log {
-    level: LogLevel::Info,
-    format: LogFormat::Json,
-    make_traceparent: false,
-    sample_success: 1.0,
-    slow_request: Duration::from_secs(10),
-};
+/// The defaults, as lines of JSON.
+static LOG: LazyLock<Log> = LazyLock::new(|| {
+    let config = Config::load(&[], [], &Flags::default()).unwrap();
+    Log { format: LogFormat::Json, ..config.log }
+});
 
 /// Answered by Wonder, and ended a millisecond after its response was forwarded.
 pub(in crate::telemetry) fn success() -> Finished<'static> {
@@ -105,11 +103,11 @@ fn a_failure_has_its_code_and_cause() {
 #[test]
 fn a_slow_request_is_a_warning() {
     let at = |total| Finished { total, ..success() };
-    let slow = Log { slow_request: Duration::from_secs(1), ..LOG };
+    let slow = Log { slow_request: Duration::from_secs(1), ..*LOG };
     let written = lines(&slow, &[at(Duration::from_millis(999)), at(Duration::from_secs(1))]);
     assert_eq!((&written[0]["level"], &written[0]["slow"]), (&json!("info"), &Value::Null));
     assert_eq!((&written[1]["level"], &written[1]["slow"]), (&json!("warn"), &json!(true)));
-    let never = Log { slow_request: Duration::ZERO, ..LOG };
+    let never = Log { slow_request: Duration::ZERO, ..*LOG };
     assert_eq!(lines(&never, &[at(Duration::from_hours(1))])[0]["level"], "info");
 }
 
@@ -123,7 +121,7 @@ fn every_row_of_the_contract_has_its_level_at_any_sampling() {
             Severity::Warn => LogLevel::Warn,
             Severity::Error => LogLevel::Error,
         };
-        let log = Log { level: least, sample_success: 0.0, ..LOG };
+        let log = Log { level: least, sample_success: 0.0, ..*LOG };
         let line = &lines(&log, &[failed])[0];
         let written = (&line["error"], &line["sent"], &line["level"], &line["status"]);
         let expected = (json!(code.as_str()), json!(row.sent.as_str()), json!(row.severity().as_str()), json!(status));
@@ -142,17 +140,17 @@ fn an_unknown_outcome_is_an_error_for_any_end_of_the_request() {
         Finished { cancelled: true, ..maybe.clone() },
         Finished { status: None, cancelled: true, total: LOG.slow_request, ..maybe },
     ];
-    for line in lines(&Log { level: LogLevel::Error, ..LOG }, &unknown) {
+    for line in lines(&Log { level: LogLevel::Error, ..*LOG }, &unknown) {
         assert_eq!((&line["level"], &line["sent"]), (&json!("error"), &json!("maybe")));
     }
-    assert_eq!(lines(&Log { level: LogLevel::Error, ..LOG }, &unknown).len(), unknown.len());
+    assert_eq!(lines(&Log { level: LogLevel::Error, ..*LOG }, &unknown).len(), unknown.len());
     let unsent = Finished { status: None, cancelled: true, sent: Some(Sent::No), ..success() };
     assert_eq!(lines(&LOG, &[unsent])[0]["level"], "info");
 }
 
 #[test]
 fn only_successes_are_sampled() {
-    let none = Log { sample_success: 0.0, ..LOG };
+    let none = Log { sample_success: 0.0, ..*LOG };
     let kept = [
         failure(),
         Finished { status: Some(400), ..success() },
@@ -171,7 +169,7 @@ fn the_request_id_alone_selects_the_sample() {
     let ids: Vec<String> = (0..10_000).map(|number| format!("order-{number}")).collect();
     let requests: Vec<_> = ids.iter().map(|id| Finished { request_id: id, ..success() }).collect();
     let chosen = |share| -> Vec<Value> {
-        lines(&Log { sample_success: share, ..LOG }, &requests).iter().map(|line| line["request_id"].clone()).collect()
+        lines(&Log { sample_success: share, ..*LOG }, &requests).iter().map(|line| line["request_id"].clone()).collect()
     };
     let tenth = chosen(0.1);
     assert!((900..1100).contains(&tenth.len()), "{}", tenth.len());
