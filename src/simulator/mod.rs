@@ -13,6 +13,7 @@
 //! * `store`: state; each change of an order yields an event, which `webhooks` delivers.
 //! * `envelope`: answers become bytes; `refusal`: every refusal, its code and its text; `language`: the languages of pages.
 //! * `console`: pages for a developer, with every call.
+//! * `faults`: what goes wrong on purpose.
 //! * `pages`: pages for a payer's browser; `tls`: certificates made at start.
 //!
 //! ```no_run
@@ -30,6 +31,7 @@
 mod console;
 mod customers;
 mod envelope;
+mod faults;
 mod fields;
 mod filter;
 mod gate;
@@ -73,6 +75,7 @@ use crate::{
 };
 use console::Console;
 use envelope::Answer;
+use faults::Switches;
 use fields::Fields;
 use gate::Gate;
 use ledger::Order;
@@ -146,6 +149,7 @@ struct Wonder {
     refund_window: u64,
     console: Console,
     deliveries: Arc<History>,
+    faults: Switches,
 }
 
 impl Wonder {
@@ -184,6 +188,7 @@ fn router(options: Options, origin: String, deliveries: Arc<History>) -> (Router
         refund_window: options.refund_window.as_secs(),
         console: Console::new(),
         deliveries,
+        faults: Switches::default(),
     });
     let gate = Arc::new(Gate::new(options.apps, options.clock));
     let hosts = Arc::new(Hosts::new(options.tls_names));
@@ -209,6 +214,8 @@ fn router(options: Options, origin: String, deliveries: Arc<History>) -> (Router
         .route(&format!("{P}/transactions/check"), post(payments::check))
         .route(&format!("{P}/open_payments"), post(payments::open::create))
         .route("/simulator/orders/{number}/pay", post(payments::pay::handle))
+        .route("/simulator/faults", get(faults::list).post(faults::add).delete(faults::clear))
+        .route("/simulator/faults/{id}", axum::routing::delete(faults::remove))
         .route("/l/{number}", get(payment::show).post(payment::decide))
         .route("/simulator/webhooks", get(webhook_deliveries))
         .route("/3ds/{verify_uuid}", get(three_d_secure::show).post(three_d_secure::decide))
@@ -217,8 +224,10 @@ fn router(options: Options, origin: String, deliveries: Arc<History>) -> (Router
         .method_not_allowed_fallback(async || Refusal::Method)
         .layer(DefaultBodyLimit::max(gate::BODY_LIMIT))
         .layer(middleware::from_fn_with_state(gate, gate::admit))
+        .layer(middleware::from_fn(faults::refuse))
         .layer(middleware::from_fn_with_state(hosts, guard::admit))
         .layer(middleware::from_fn_with_state(Arc::clone(&wonder), envelope::render))
+        .layer(middleware::from_fn_with_state(Arc::clone(&wonder), faults::inject))
         .with_state(Arc::clone(&wonder));
     (router, wonder, events)
 }

@@ -5,6 +5,7 @@
 mod catalogue;
 mod console;
 mod customers;
+mod faults;
 mod fields;
 mod gate;
 mod inputs;

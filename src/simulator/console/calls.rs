@@ -48,7 +48,7 @@ pub(super) struct Call {
 /// What became of the signature.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Verdict {
-    /// Outside `/svc/`, where nothing is signed.
+    /// It was not verified: the call was not whole, or a fault came first.
     Unsigned,
     Right,
     Wrong {

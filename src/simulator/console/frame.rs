@@ -25,13 +25,15 @@ pub(super) enum Section {
     Calls,
     Orders,
     Customers,
+    Faults,
 }
 
 impl Section {
-    const ALL: [(Self, &'static str, &'static str); 3] = [
+    const ALL: [(Self, &'static str, &'static str); 4] = [
         (Self::Calls, "/console", "Calls"),
         (Self::Orders, "/console/orders", "Orders"),
         (Self::Customers, "/console/customers", "Customers"),
+        (Self::Faults, "/console/faults", "Faults"),
     ];
 }
 
@@ -40,7 +42,7 @@ pub(super) struct Frame<'a> {
     pub(super) section: Section,
     pub(super) title: &'a str,
     /// What is switched on and changes answers; empty for nothing.
-    pub(super) faults: &'a str,
+    pub(super) faults: String,
     /// What the last button did, or why it did nothing.
     pub(super) outcome: Option<Result<&'a str, &'a str>>,
 }
@@ -66,7 +68,7 @@ impl Frame<'_> {
              class=\"soft live\" role=\"status\"></span></header><main><p id=\"faults\" class=\"note\">{}</p>{outcome}<h1 id=\"top\">{title}</h1>\
              {contents}</main><script>{SCRIPT}</script></body></html>\n",
             *STYLE,
-            Escaped(self.faults),
+            Escaped(&self.faults),
         );
         let headers = [
             (header::CACHE_CONTROL, "no-store"),

@@ -120,7 +120,7 @@ pub(super) fn status_mood(status: u16, error: bool) -> &'static str {
 /// Colour and text of a verdict.
 pub(super) fn verdict(call: &Call) -> (&'static str, &'static str) {
     match call.verdict {
-        Verdict::Unsigned => ("", "not signed"),
+        Verdict::Unsigned => ("", "not checked"),
         Verdict::Right => ("good", "right"),
         Verdict::Wrong { step, .. } => ("bad", step),
     }

@@ -11,6 +11,7 @@
 mod calls;
 mod customers;
 mod detail;
+mod faults;
 mod frame;
 mod list;
 mod live;
@@ -81,14 +82,16 @@ pub(super) fn routes() -> Router<Arc<Wonder>> {
         .route("/console/orders", get(orders::list))
         .route("/console/orders/{number}", get(orders::show).post(orders::act))
         .route("/console/customers", get(customers::list))
+        .route("/console/faults", get(faults::show).post(faults::act))
         .route("/console/reset", post(reset_page))
         .route("/simulator/reset", post(reset))
         .route("/simulator/events", get(live::events))
 }
 
-/// `POST /simulator/reset`: forgets customers, tokens, orders and calls.
+/// `POST /simulator/reset`: forgets customers, tokens, orders and calls, and switches all faults off.
 async fn reset(State(wonder): State<Arc<Wonder>>) -> Answer {
     wonder.store().reset();
+    wonder.faults.remove(None);
     wonder.console.calls.clear();
     Answer::new(json!({}))
 }
@@ -131,8 +134,8 @@ fn value<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
     pairs.iter().find(|(other, _)| other == name).map(|(_, value)| &value[..])
 }
 
-fn frame<'a>(_wonder: &Wonder, section: Section, title: &'a str) -> Frame<'a> {
-    Frame { section, title, faults: "", outcome: None }
+fn frame<'a>(wonder: &Wonder, section: Section, title: &'a str) -> Frame<'a> {
+    Frame { section, title, faults: faults::summary(&wonder.faults.all()), outcome: None }
 }
 
 fn missing(wonder: &Wonder, section: Section, text: &str) -> Response {

@@ -13,7 +13,10 @@ use super::{
 use crate::{
     operations,
     signing::{Credential, Nonce, Stamp, message::Chain},
-    simulator::refusal::Refusal,
+    simulator::{
+        faults::{Fault, Picked},
+        refusal::Refusal,
+    },
 };
 
 /// The headers that are shown with their values. No other value is kept: it could be a key.
@@ -30,6 +33,7 @@ pub(in crate::simulator) struct Begun {
     target: String,
     path: usize,
     headers: Vec<(&'static str, String)>,
+    fault: Option<Fault>,
 }
 
 impl Begun {
@@ -40,6 +44,7 @@ impl Begun {
             target: target.to_owned(),
             path: head.uri.path().len(),
             headers: shown(&head.headers),
+            fault: head.extensions.get::<Picked>().map(|Picked(fault)| *fault),
         }
     }
 
@@ -69,7 +74,7 @@ impl Begun {
             request: Text::of(body),
             answer: Text::of(ended.answer),
             chain,
-            fault: None,
+            fault: self.fault.map(|fault| fault.to_string()),
             target: masked(self.target.as_bytes()).unwrap_or_default(),
             method: self.method,
             headers: self.headers,
@@ -94,6 +99,7 @@ impl Verdict {
     fn of(refusal: &Refusal) -> Self {
         match refusal {
             Refusal::SignatureMismatch { parts_at, .. } => Self::Wrong { step: refusal.step(), parts_at: *parts_at },
+            Refusal::Fault(_) => Self::Unsigned,
             _ if refusal.status() == StatusCode::UNAUTHORIZED => Self::Wrong { step: refusal.step(), parts_at: None },
             Refusal::BodyTimeout | Refusal::BodyCut | Refusal::BodyTooLarge(_) | Refusal::NoTls => Self::Unsigned,
             _ => Self::Right,

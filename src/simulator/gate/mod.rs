@@ -23,9 +23,9 @@ use http::{header, request::Parts};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
 use self::nonces::UsedNonces;
-use super::{Clock, console::Received, refusal::Refusal};
+use super::{Clock, console::Received, faults::Picked, refusal::Refusal};
 use crate::signing::{
-    self, AppId, Credential, Nonce, Stamp, VerifyError, VerifyingKey,
+    self, AppId, Credential, Nonce, RequestTime, Stamp, VerifyError, VerifyingKey,
     credential::CredentialError,
     diagnosis::{self, Claim, Mistake},
     headers::{Fault, Header, HeaderError, Headers},
@@ -51,6 +51,15 @@ impl Gate {
         Self { apps, clock, used: Mutex::default() }
     }
 
+    /// The time, or another one where a fault says so.
+    fn now(&self, head: &Parts) -> RequestTime {
+        let now = (self.clock)();
+        match head.extensions.get().and_then(Picked::ahead) {
+            Some(ahead) => RequestTime::from_unix_seconds(now.unix_seconds().saturating_add_signed(ahead)),
+            None => now,
+        }
+    }
+
     /// Verifies one request and returns its AppID. The steps and their order are those of the refusals in the code below.
     fn verify(&self, head: &Parts, body: &Bytes) -> Result<AppId, Refusal> {
         let headers = Headers::from(&head.headers);
@@ -60,7 +69,7 @@ impl Gate {
         let (nonce, signature) = (nonce?, signature?);
         let (_, key) = self.apps.iter().find(|(app_id, _)| *app_id == credential.app_id).ok_or(Refusal::UnknownApp)?;
 
-        let now = (self.clock)();
+        let now = self.now(head);
         Window::REQUEST.check(credential.request_time, now).map_err(|outside| match outside {
             OutsideWindow::TooOld(seconds) => Refusal::TooOld(seconds),
             OutsideWindow::InFuture(seconds) => Refusal::TooNew(seconds),

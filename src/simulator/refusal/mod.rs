@@ -77,6 +77,10 @@ pub(super) enum Refusal {
     Host,
     /// A web page of another origin sent it.
     ForeignPage,
+    /// A fault with this status, on purpose.
+    Fault(u16),
+    /// No fault with this id is switched on.
+    NoFault,
     /// A signed call without TLS, to a simulator that speaks it.
     NoTls,
     /// The path is known, its method is not.
@@ -167,9 +171,12 @@ impl Refusal {
         if let Self::Denied(_) = self {
             return StatusCode::OK;
         }
+        if let Self::Fault(status) = self {
+            return StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        }
         match self.number() {
             1..=9 => StatusCode::UNAUTHORIZED,
-            30..=36 => StatusCode::NOT_FOUND,
+            30..=36 | 52 => StatusCode::NOT_FOUND,
             40 => StatusCode::METHOD_NOT_ALLOWED,
             41 => StatusCode::REQUEST_TIMEOUT,
             43 => StatusCode::PAYLOAD_TOO_LARGE,
@@ -225,6 +232,8 @@ impl Refusal {
             Self::Host => 48,
             Self::ForeignPage => 49,
             Self::NoTls => 50,
+            Self::Fault(_) => 51,
+            Self::NoFault => 52,
         }
     }
 
@@ -245,6 +254,7 @@ impl Refusal {
             Self::Denied(_) | Self::Conflict(_) => "business",
             Self::NotServed(_) | Self::NoRoute | Self::NotWonder => "route",
             Self::Host | Self::ForeignPage | Self::NoTls => "page",
+            Self::Fault(_) | Self::NoFault => "fault",
             Self::Method => "method",
             Self::BodyTimeout | Self::BodyCut | Self::BodyTooLarge(_) => "body",
             Self::Full(_) => "memory",

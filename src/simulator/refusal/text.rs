@@ -88,6 +88,10 @@ impl fmt::Display for Refusal {
             Self::ForeignPage => f.write_str(
                 "A web page of another origin sent this request; open the page of this simulator and use its buttons.",
             ),
+            Self::Fault(status) => {
+                write!(f, "A fault on purpose: status={status}. Nothing was carried out. /console/faults shows what is switched on.")
+            }
+            Self::NoFault => f.write_str("No fault with this id is switched on; GET /simulator/faults lists those that are."),
             Self::NoTls => f.write_str(
                 "Signed calls need TLS here: use https:// in the URL, or start the simulator with --plain. Pages are served without TLS.",
             ),

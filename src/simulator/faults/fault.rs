@@ -1,0 +1,120 @@
+//! What can go wrong on purpose, and how it is written. Pure.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+/// The longest delay, slow answer and difference of clocks.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
+/// One fault of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::simulator) enum Fault {
+    /// The call is carried out, and its answer comes this much later.
+    Delay(Duration),
+    /// The call is carried out, and no answer comes.
+    NoAnswer,
+    /// The call is carried out, and its answer breaks off after this many bytes of the body.
+    Cut(usize),
+    /// The body of the answer comes in pieces, over this time.
+    Slow(Duration),
+    /// The call is not carried out, and has this status: 401, 403 or 500.
+    Status(u16),
+    /// The simulator's clock is this many seconds ahead when it verifies the call and dates the answer.
+    Clock(i64),
+}
+
+impl Fault {
+    /// Every form, for messages.
+    pub(in crate::simulator) const FORMS: &'static str =
+        "delay=2s, no-answer, cut=20, slow=5s, status=401, status=403, status=500, clock=+45m, clock=-45m";
+}
+
+impl FromStr for Fault {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let duration = |text: &str| {
+            let parsed = humantime::parse_duration(text).ok();
+            parsed.filter(|duration| *duration <= LONGEST).ok_or(())
+        };
+        let (name, value) = text.trim().split_once('=').unwrap_or((text.trim(), ""));
+        match name {
+            "delay" => duration(value).map(Self::Delay),
+            "no-answer" if value.is_empty() => Ok(Self::NoAnswer),
+            "cut" => value.parse().map(Self::Cut).map_err(|_| ()),
+            "slow" => duration(value).map(Self::Slow),
+            "status" => match value {
+                "401" => Ok(Self::Status(401)),
+                "403" => Ok(Self::Status(403)),
+                "500" => Ok(Self::Status(500)),
+                _ => Err(()),
+            },
+            "clock" => {
+                let (sign, value) = match (value.strip_prefix('+'), value.strip_prefix('-')) {
+                    (Some(value), _) => (1, value),
+                    (_, Some(value)) => (-1, value),
+                    _ => return Err(()),
+                };
+                let seconds = i64::try_from(duration(value)?.as_secs()).map_err(|_| ())?;
+                Ok(Self::Clock(sign * seconds))
+            }
+            _ => Err(()),
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Delay(duration) => write!(f, "delay={}", humantime::format_duration(*duration)),
+            Self::NoAnswer => f.write_str("no-answer"),
+            Self::Cut(bytes) => write!(f, "cut={bytes}"),
+            Self::Slow(duration) => write!(f, "slow={}", humantime::format_duration(*duration)),
+            Self::Status(status) => write!(f, "status={status}"),
+            Self::Clock(seconds) => {
+                let sign = if *seconds < 0 { '-' } else { '+' };
+                write!(f, "clock={sign}{}", humantime::format_duration(Duration::from_secs(seconds.unsigned_abs())))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_each_form_and_writes_it_back() {
+        for form in Fault::FORMS.split(", ") {
+            let fault: Fault = form.parse().unwrap();
+            assert_eq!(fault.to_string(), form);
+        }
+        assert_eq!(" delay=1500ms ".parse(), Ok(Fault::Delay(Duration::from_millis(1500))));
+    }
+
+    #[test]
+    fn refuses_every_other_form() {
+        for text in [
+            "",
+            "delay",
+            "delay=",
+            "delay=2",
+            "delay=-2s",
+            "delay=25h",
+            "no-answer=1",
+            "cut=",
+            "cut=-1",
+            "cut=x",
+            "slow=",
+            "status=200",
+            "status=",
+            "clock=45m",
+            "clock=+",
+            "clock=+-45m",
+            "crash",
+            "delay=2s;cut=1",
+            "DELAY=2s",
+        ] {
+            assert_eq!(text.parse::<Fault>(), Err(()), "{text}");
+        }
+    }
+}

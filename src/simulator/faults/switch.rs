@@ -1,0 +1,155 @@
+//! Faults that are switched on for some calls until they are switched off.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::extract::{Path, State};
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::Fault;
+use crate::{
+    operations::CATALOGUE,
+    simulator::{
+        Wonder,
+        envelope::Answer,
+        fields::{self, Fields, TEXT},
+        path::Segment,
+        refusal::{Refusal, Rule as FieldRule},
+    },
+};
+
+/// How many can be on at the same time.
+const MOST: usize = 100;
+
+/// One switch.
+#[derive(Clone)]
+pub(in crate::simulator) struct Rule {
+    pub(in crate::simulator) id: u64,
+    pub(in crate::simulator) fault: Fault,
+    /// Of calls of this operation only.
+    pub(in crate::simulator) operation: Option<&'static str>,
+    /// Of calls of this AppID only.
+    pub(in crate::simulator) app_id: Option<String>,
+    /// How many more calls it has an effect on; nothing for all.
+    pub(in crate::simulator) calls: Option<u64>,
+}
+
+impl Rule {
+    fn view(&self) -> Value {
+        json!({
+            "id": self.id, "fault": self.fault.to_string(), "operation": self.operation, "app_id": self.app_id, "calls": self.calls,
+        })
+    }
+}
+
+/// All switches that are on.
+#[derive(Default)]
+pub(in crate::simulator) struct Switches(Mutex<On>);
+
+#[derive(Default)]
+struct On {
+    rules: Vec<Rule>,
+    made: u64,
+}
+
+impl Switches {
+    fn on(&self) -> MutexGuard<'_, On> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(in crate::simulator) fn any(&self) -> bool {
+        !self.on().rules.is_empty()
+    }
+
+    pub(in crate::simulator) fn all(&self) -> Vec<Rule> {
+        self.on().rules.clone()
+    }
+
+    /// The fault of a call: that of the newest switch that fits it.
+    pub(super) fn pick(&self, operation: &str, app_id: &str) -> Option<Fault> {
+        let mut on = self.on();
+        let fits = |rule: &Rule| {
+            rule.operation.is_none_or(|wanted| wanted == operation)
+                && rule.app_id.as_deref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(app_id))
+        };
+        let at = on.rules.iter().rposition(fits)?;
+        let rule = &mut on.rules[at];
+        let fault = rule.fault;
+        if let Some(calls) = &mut rule.calls {
+            *calls -= 1;
+            if *calls == 0 {
+                on.rules.remove(at);
+            }
+        }
+        Some(fault)
+    }
+
+    /// Switches one on, as fields describe it: `fault`, and perhaps `operation`, `app_id` and `calls`.
+    pub(in crate::simulator) fn add(&self, fields: &Fields<'_>) -> Result<Rule, Refusal> {
+        let fault = fields.required("fault", TEXT)?;
+        let fault = fault.parse().map_err(|()| fields.broken("fault", FieldRule::OneOf(Fault::FORMS)))?;
+        let operation = fields.filled("operation", TEXT)?.map(|wanted| {
+            let known = CATALOGUE.iter().map(|operation| operation.name()).find(|name| *name == wanted);
+            known.ok_or_else(|| {
+                fields.broken("operation", FieldRule::OneOf("the operations of deploy/docs/wonder.md §5.3"))
+            })
+        });
+        let calls = match fields.value("calls").unwrap_or(&Value::Null) {
+            Value::Null => None,
+            Value::String(text) if text.is_empty() => None,
+            Value::String(text) => Some(text.parse().ok()),
+            other => Some(other.as_u64()),
+        };
+        let calls = calls.map(|calls| {
+            let calls = calls.filter(|calls| (1..=1_000_000).contains(calls));
+            calls.ok_or_else(|| fields.broken("calls", FieldRule::Number(1, 1_000_000)))
+        });
+        let rule = Rule {
+            id: 0,
+            fault,
+            operation: operation.transpose()?,
+            app_id: fields.filled("app_id", TEXT)?.map(str::to_owned),
+            calls: calls.transpose()?,
+        };
+        let mut on = self.on();
+        if on.rules.len() >= MOST {
+            return Err(Refusal::Full(MOST));
+        }
+        on.made += 1;
+        let rule = Rule { id: on.made, ..rule };
+        on.rules.push(rule.clone());
+        Ok(rule)
+    }
+
+    /// Switches one off, or all; returns whether there was one.
+    pub(in crate::simulator) fn remove(&self, id: Option<u64>) -> bool {
+        let mut on = self.on();
+        let before = on.rules.len();
+        on.rules.retain(|rule| id.is_some_and(|id| id != rule.id));
+        before != on.rules.len()
+    }
+}
+
+/// `POST /simulator/faults` with `{"fault", "operation"?, "app_id"?, "calls"?}`.
+pub(in crate::simulator) async fn add(State(wonder): State<Arc<Wonder>>, body: Bytes) -> Result<Answer, Refusal> {
+    let body = fields::json(&body)?;
+    wonder.faults.add(&Fields::of(&body)?).map(|rule| Answer::new(json!({ "fault": rule.view() })))
+}
+
+/// `GET /simulator/faults`.
+pub(in crate::simulator) async fn list(State(wonder): State<Arc<Wonder>>) -> Answer {
+    let faults: Vec<Value> = wonder.faults.all().iter().map(Rule::view).collect();
+    Answer::new(json!({ "faults": faults }))
+}
+
+/// `DELETE /simulator/faults`: all.
+pub(in crate::simulator) async fn clear(State(wonder): State<Arc<Wonder>>) -> Answer {
+    wonder.faults.remove(None);
+    Answer::new(json!({}))
+}
+
+/// `DELETE /simulator/faults/{id}`.
+pub(in crate::simulator) async fn remove(State(wonder): State<Arc<Wonder>>, id: Segment) -> Result<Answer, Refusal> {
+    let id = id.ok().and_then(|Path(id)| id.parse().ok());
+    if id.is_some_and(|id| wonder.faults.remove(Some(id))) { Ok(Answer::new(json!({}))) } else { Err(Refusal::NoFault) }
+}
