@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// The AppID of the sidecar and the simulator. Wonder has no such AppID.
-const APP_ID: &str = "00000000-0000-4000-8000-00000000d0e5";
+pub(super) const APP_ID: &str = "00000000-0000-4000-8000-00000000d0e5";
 
 /// Runs a simulated Wonder and a sidecar that calls it, with a new key; needs no configuration
 ///

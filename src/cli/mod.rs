@@ -23,6 +23,8 @@ mod output;
 mod process;
 mod run;
 mod runtime;
+#[cfg(feature = "simulator")]
+mod send_webhook;
 mod shell;
 mod shutdown;
 mod sign;
@@ -70,6 +72,8 @@ enum Command {
     Simulate(simulate::SimulateArgs),
     Check(check::CheckArgs),
     Sign(sign::SignArgs),
+    #[cfg(feature = "simulator")]
+    SendWebhook(send_webhook::SendWebhookArgs),
     Verify(verify::VerifyArgs),
     Keygen(keygen::KeygenArgs),
     Wait(wait::WaitArgs),
@@ -86,6 +90,8 @@ impl Command {
             Self::Simulate(args) => args.run(out),
             Self::Check(args) => args.run(out),
             Self::Sign(args) => args.run(out),
+            #[cfg(feature = "simulator")]
+            Self::SendWebhook(args) => args.run(out),
             Self::Verify(args) => args.run(out),
             Self::Keygen(args) => args.run(out),
             Self::Wait(args) => args.run(out),

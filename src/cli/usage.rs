@@ -89,7 +89,7 @@ fn stray(argument: &str) -> String {
 fn elsewhere(stopped: &clap::Error) -> Option<String> {
     let Some(ContextValue::String(command)) = stopped.get(ContextKind::InvalidSubcommand) else { return None };
     // A build with the simulator has both commands, and clap rejects neither.
-    ["dev", "simulate"].contains(&command.as_str()).then(|| {
+    ["dev", "simulate", "send-webhook"].contains(&command.as_str()).then(|| {
         format!(
             "{command} is not in this program, which is built without the simulator; use the image wonder-simulator, or a build \
              with the cargo feature simulator"

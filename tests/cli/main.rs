@@ -8,6 +8,8 @@ mod keygen;
 #[path = "../vectors/known_answers.rs"]
 mod known_answers;
 mod output;
+#[cfg(feature = "simulator")]
+mod send_webhook;
 mod sign;
 mod usage;
 mod verify;

@@ -3,14 +3,17 @@
 use crate::run;
 
 #[cfg(feature = "simulator")]
-const COMMANDS: &[&str] = &["run", "dev", "simulate", "check", "sign", "verify", "keygen", "wait", "shutdown"];
+const COMMANDS: &[&str] =
+    &["run", "dev", "simulate", "check", "sign", "send-webhook", "verify", "keygen", "wait", "shutdown"];
 #[cfg(not(feature = "simulator"))]
-const COMMANDS: &[&str] = &["run", "check", "sign", "verify", "keygen", "wait", "shutdown"];
+const COMMANDS: &[&str] = &["run", "check", "sign", "send-webhook", "verify", "keygen", "wait", "shutdown"];
 
 #[cfg(not(feature = "simulator"))]
 #[test]
 fn a_command_of_the_simulator_names_the_build_that_has_it() {
-    for (command, more) in [("dev", &[][..]), ("simulate", &["--help"]), ("simulate", &["--app-id", "x"])] {
+    for (command, more) in
+        [("dev", &[][..]), ("simulate", &["--help"]), ("simulate", &["--app-id", "x"]), ("send-webhook", &[])]
+    {
         run(&[&[command], more].concat(), b"").failed(
             64,
             &format!(

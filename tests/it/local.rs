@@ -298,3 +298,24 @@ fn webhook_options_that_cannot_be_right_stop_the_start() {
     }
     assert!(!fs::exists(&out).unwrap());
 }
+
+/// The simulator's own TLS makes it an https endpoint like any other, one that has no handler.
+#[test]
+fn send_webhook_speaks_https_and_trusts_the_authority_it_is_given() {
+    let directory = TempDir::new().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let (ready_file, ca, keys) = (path("ready.json"), path("ca.pem"), path("keys"));
+    assert_eq!(Program::run(&["keygen", "--out", &keys], &[], b"").code(), Some(0));
+    let public = format!("{keys}/public_key.pem");
+    let arguments =
+        ["simulate", "--app-id", APP_ID, "--public-key-file", &public, "--ca-out", &ca, "--ready-file", &ready_file];
+    let mut simulator = Program::start(&arguments, &[("WONDER_SIGNER_LISTEN__ADDRESS", "127.0.0.1:0")], b"");
+    simulator.line_with("simulator ready");
+    let url = format!("https://{}/hook", address(&ready(&ready_file), "listen"));
+    let trusting = Program::run(&["send-webhook", "--to", &url, "--ca-file", &ca], &[], b"");
+    assert!(trusting.err.contains("your endpoint refused a right webhook (HTTP 404)"), "{trusting:?}");
+    assert!(trusting.out.contains("404 Not Found in "), "{trusting:?}");
+    let careful = Program::run(&["send-webhook", "--to", &url], &[], b"");
+    assert!(careful.err.contains("cannot agree on TLS"), "{careful:?}");
+    assert_eq!(careful.code(), Some(1));
+}

@@ -1,0 +1,185 @@
+//! `send-webhook`: one signed webhook, or a deliberately forged one, to a handler; `--probe`: a series that shows what a handler gets wrong.
+//!
+//! It belongs to the feature `simulator`, because it acts as Wonder, as `simulate` does: the sidecar of a production pod has nothing that
+//! signs webhooks. `verify --webhook`, which explains what a pod received, is in every build.
+
+mod forge;
+mod order;
+mod probe;
+
+use std::{io::Write, path::PathBuf};
+
+use anyhow::{Context as _, anyhow};
+use bytes::Bytes;
+use http::HeaderMap;
+use rand::rngs::OsRng;
+
+use self::forge::Tamper;
+use super::{Failure, Outcome, input, runtime};
+use crate::{
+    config::values::path_text,
+    signing::{self, AppId, Nonce, SigningKey, Stamp},
+    simulator::webhooks::{Callback, Client, Reply, Settings, headers},
+};
+
+/// The size of a key that is made here.
+const BITS: usize = 2048;
+/// The most that is shown of an answer's body, in characters.
+const SHOWN: usize = 2000;
+
+/// Sends a signed webhook, or a forged one, to a URL and shows the answer.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Without --key, a new key signs, which a handler that verifies rejects. Without --body-file, the body is an order in the state \
+of the action.
+
+The exit code is 0 if the endpoint did right: 2xx for a right webhook, anything else for one that --tamper forged. It is 1 if it did
+wrong or did not answer.
+
+Example:
+  wonder-signer send-webhook --to http://127.0.0.1:3000/hook --action order.paid --key webhook_private_key.pem
+  wonder-signer send-webhook --to http://127.0.0.1:3000/hook --action order.paid --key webhook_private_key.pem --tamper body
+  wonder-signer send-webhook --to http://127.0.0.1:3000/hook --key webhook_private_key.pem --reference-number INV-7781 --probe
+
+A handler of the same Compose file:
+  wonder-signer send-webhook --to http://shop:3000/hook --allow-host shop --action order.created"
+)]
+pub(super) struct SendWebhookArgs {
+    /// URL of the handler, http or https
+    #[arg(long, value_name = "URL")]
+    to: Callback,
+    /// Value of X-Action
+    #[arg(long, default_value = "order.paid", value_parser = action)]
+    action: String,
+    /// File with the exact body, or - for standard input [default: an order]
+    #[arg(long, value_name = "FILE", value_parser = path_text)]
+    body_file: Option<PathBuf>,
+    /// The reference number of the order, without --body-file
+    #[arg(long, value_name = "TEXT", default_value = "INV-7781", conflicts_with = "body_file")]
+    reference_number: String,
+    /// Webhook private key, as PEM [default: a new key]
+    #[arg(long, value_name = "FILE", value_parser = path_text)]
+    key: Option<PathBuf>,
+    /// AppID in the Credential
+    #[arg(long, value_name = "UUID", default_value = super::dev::APP_ID)]
+    app_id: AppId,
+    /// What to change after the webhook is signed
+    #[arg(long, value_enum, conflicts_with = "probe")]
+    tamper: Option<Tamper>,
+    /// Send a series of right, forged and repeated webhooks and report what the handler does wrong
+    #[arg(long)]
+    probe: bool,
+    /// Host other than loopback that --to may name; may be repeated
+    #[arg(long = "allow-host", value_name = "HOST")]
+    allowed_hosts: Vec<String>,
+    /// Root certificates (PEM) for an https URL, in addition to the built-in ones
+    #[arg(long, value_name = "FILE", value_parser = path_text)]
+    ca_file: Option<PathBuf>,
+}
+
+/// A webhook that is ready to be sent.
+#[derive(Clone)]
+struct Webhook {
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+/// What signs and sends.
+struct Sender {
+    to: Callback,
+    app_id: AppId,
+    key: SigningKey,
+    client: Client,
+}
+
+impl SendWebhookArgs {
+    pub(super) fn run(self, out: &mut dyn Write) -> Outcome {
+        let allowed = Settings { allowed_hosts: self.allowed_hosts.clone(), ..Settings::default() };
+        if !allowed.allow(&self.to) {
+            let host = self.to.origin.host();
+            return Err(Failure::usage(anyhow!(
+                "usage: --to: {host} is not loopback; allow it with --allow-host {host}"
+            )));
+        }
+        let key = match &self.key {
+            Some(path) => input::key("--key", path, SigningKey::from_pem)?,
+            None => SigningKey::generate(&mut OsRng, BITS).context("send-webhook: key")?.0,
+        };
+        let body = match &self.body_file {
+            Some(path) => Bytes::from(input::whole("--body-file", path)?),
+            None => order::body(&self.action, &self.reference_number),
+        };
+        let sender = Sender { to: self.to, app_id: self.app_id, key, client: Client::new(self.ca_file) };
+        runtime::block_on(async {
+            if self.probe {
+                probe::run(&sender, &self.action, &body, out).await
+            } else {
+                send(&sender, &self.action, body, self.tamper, out).await
+            }
+        })?
+    }
+}
+
+/// Sends one webhook and shows it with its answer.
+async fn send(sender: &Sender, action: &str, body: Bytes, tamper: Option<Tamper>, out: &mut dyn Write) -> Outcome {
+    let webhook = match tamper {
+        Some(tamper) => sender.forged(action, &body, tamper)?,
+        None => sender.signed(action, &body)?,
+    };
+    writeln!(out, "POST {} HTTP/1.1\nHost: {}", sender.to.target, sender.to.origin.authority())?;
+    show(out, &webhook.headers, &webhook.body)?;
+    writeln!(out)?;
+    let reply =
+        sender.send(&webhook).await.map_err(|error| Failure::no(anyhow!("send-webhook: {}: {error}", sender.to)))?;
+    writeln!(out, "{} in {} ms", reply.status, reply.took.as_millis())?;
+    show(out, &reply.headers, &reply.body)?;
+    match (tamper, reply.status.is_success()) {
+        (None, true) | (Some(_), false) => Ok(()),
+        (None, false) => Err(Failure::no(anyhow!(
+            "send-webhook: your endpoint refused a right webhook (HTTP {})",
+            reply.status.as_u16()
+        ))),
+        (Some(tamper), true) => Err(Failure::no(anyhow!(
+            "send-webhook: your endpoint accepted a forged webhook ({tamper}; HTTP {})",
+            reply.status.as_u16()
+        ))),
+    }
+}
+
+/// Headers and body, as on the wire but for bytes that a terminal might obey.
+fn show(out: &mut dyn Write, headers: &HeaderMap, body: &[u8]) -> std::io::Result<()> {
+    for (name, value) in headers {
+        writeln!(out, "{name}: {}", printable(&String::from_utf8_lossy(value.as_bytes())))?;
+    }
+    let text = String::from_utf8_lossy(body);
+    let shown: String = text.chars().take(SHOWN).collect();
+    let rest = if text.chars().nth(SHOWN).is_some() { "…" } else { "" };
+    if shown.is_empty() { Ok(()) } else { writeln!(out, "\n{}{rest}", printable(&shown)) }
+}
+
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
+}
+
+impl Sender {
+    async fn send(&self, webhook: &Webhook) -> anyhow::Result<Reply> {
+        Ok(self.client.post(&self.to, webhook.headers.clone(), webhook.body.clone()).await?)
+    }
+
+    /// A webhook as Wonder signs it, now.
+    fn signed(&self, action: &str, body: &Bytes) -> anyhow::Result<Webhook> {
+        self.signed_by(&self.key, &self.to.target, action, body)
+    }
+
+    fn signed_by(&self, key: &SigningKey, target: &str, action: &str, body: &Bytes) -> anyhow::Result<Webhook> {
+        let stamp = Stamp { request_time: input::now(), nonce: Nonce::generate(&mut OsRng) };
+        let signed = signing::webhook::sign(key, &self.app_id, &stamp, target, &[body])?;
+        Ok(Webhook { headers: headers(&signed, Some(action), body.len())?, body: body.clone() })
+    }
+}
+
+/// A name such as `order.paid`.
+fn action(text: &str) -> Result<String, &'static str> {
+    let is_name = !text.is_empty() && text.len() <= 128 && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_name { Ok(text.to_owned()) } else { Err("must be a name such as order.paid, without spaces") }
+}

@@ -1,0 +1,161 @@
+//! `--probe`: a series of webhooks, and what the answers say about the handler.
+
+use std::io::Write;
+
+use anyhow::anyhow;
+use bytes::Bytes;
+
+use super::{Sender, Webhook, forge::Tamper, order};
+use crate::{
+    cli::{Failure, Outcome},
+    simulator::webhooks::Reply,
+};
+
+/// How the handler did.
+enum Finding {
+    /// Right, and why.
+    Right(&'static str),
+    /// Nothing wrong by itself, but something to know.
+    Note(String),
+    /// Wrong.
+    Wrong(String),
+}
+
+/// Prints one line for each webhook of a series.
+struct Series<'a> {
+    sender: &'a Sender,
+    out: &'a mut dyn Write,
+    wrong: usize,
+}
+
+/// Sends a right webhook, forged ones, a repeat, and a refund, and reports what the handler did wrong.
+pub(super) async fn run(sender: &Sender, action: &str, body: &Bytes, out: &mut dyn Write) -> Outcome {
+    let refunded = order::refunded(body).ok_or_else(|| {
+        Failure::usage(anyhow!(
+            "usage: --probe needs the JSON of an order in --body-file, which it changes to a refunded one"
+        ))
+    })?;
+    let mut series = Series { sender, out, wrong: 0 };
+    let right = sender.signed(action, body)?;
+    series.send(&format!("right {action}"), &right, accepts).await?;
+    for tamper in [Tamper::Key, Tamper::Body, Tamper::Target, Tamper::Time, Tamper::Nonce] {
+        let forged = sender.forged(action, body, tamper)?;
+        series.send(&format!("forged: {tamper}"), &forged, |reply| refuses(reply, &tamper.to_string())).await?;
+    }
+    let mut unsigned = sender.signed(action, body)?;
+    for name in ["credential", "nonce", "signature"] {
+        unsigned.headers.remove(name);
+    }
+    series.send("forged: not signed at all", &unsigned, |reply| refuses(reply, "it is not signed at all")).await?;
+    let foreign = sender.forged(action, body, Tamper::AppId)?;
+    series.send(&format!("foreign: {}", Tamper::AppId), &foreign, compares_app_id).await?;
+    series.send("the right one again", &right, accepts_repeat).await?;
+    series.send("right order.refunded", &sender.signed("order.refunded", &refunded)?, knows_refund).await?;
+    match series.wrong {
+        0 => Ok(writeln!(series.out, "\nyour endpoint did nothing wrong that its answers show")?),
+        1 => Err(Failure::no(anyhow!("probe: your endpoint did 1 thing wrong"))),
+        wrong => Err(Failure::no(anyhow!("probe: your endpoint did {wrong} things wrong"))),
+    }
+}
+
+impl Series<'_> {
+    async fn send(&mut self, what: &str, webhook: &Webhook, judge: impl Fn(&Reply) -> Finding) -> Outcome {
+        let reply = self.sender.send(webhook).await;
+        let (answer, finding) = match &reply {
+            Ok(reply) => (format!("HTTP {}", reply.status.as_u16()), judge(reply)),
+            Err(error) => ("no answer".to_owned(), Finding::Wrong(format!("your endpoint did not answer: {error}"))),
+        };
+        let finding = match finding {
+            Finding::Right(why) => format!("right: {why}"),
+            Finding::Note(note) => format!("note:  {note}"),
+            Finding::Wrong(wrong) => {
+                self.wrong += 1;
+                format!("WRONG: {wrong}")
+            }
+        };
+        writeln!(self.out, "{what:<52} {answer:<9} {finding}")?;
+        Ok(self.out.flush()?)
+    }
+}
+
+fn accepts(reply: &Reply) -> Finding {
+    match reply.status.as_u16() {
+        200 => Finding::Right("accepted"),
+        status @ 201..=299 => Finding::Note(format!(
+            "accepted with {status}; Wonder's newest documents count 200 alone as an acknowledgement"
+        )),
+        status => Finding::Wrong(format!(
+            "your endpoint refused a right webhook (HTTP {status}); check its key, its AppID and --reference-number"
+        )),
+    }
+}
+
+fn refuses(reply: &Reply, forgery: &str) -> Finding {
+    match reply.status.as_u16() {
+        status @ 200..=299 => {
+            Finding::Wrong(format!("your endpoint accepted a forged webhook ({forgery}; HTTP {status})"))
+        }
+        status @ 500..=599 => {
+            Finding::Note(format!("refused with {status}, which Wonder takes for a fault and sends again; answer 401"))
+        }
+        _ => Finding::Right("refused"),
+    }
+}
+
+/// The AppID is not signed, so a foreign one proves no forgery.
+fn compares_app_id(reply: &Reply) -> Finding {
+    if reply.status.is_success() {
+        let text = "accepted, though the AppID is another one; compare it with your own, because another AppID may have the same key";
+        return Finding::Note(text.to_owned());
+    }
+    Finding::Right("refused")
+}
+
+fn accepts_repeat(reply: &Reply) -> Finding {
+    match reply.status.as_u16() {
+        200..=299 => Finding::Note(
+            "accepted, as it should be; your own records must show that it changed nothing the second time".to_owned(),
+        ),
+        status => Finding::Wrong(format!(
+            "your endpoint refused a repeat (HTTP {status}); Wonder then sends it again and again, so answer 200"
+        )),
+    }
+}
+
+/// `completed` holds after a full refund too. The answer alone shows whether the handler took it for paid where it says so.
+fn knows_refund(reply: &Reply) -> Finding {
+    let status = reply.status.as_u16();
+    let took = format!("your endpoint took a refunded order for paid (HTTP {status}, ask your own records)");
+    match status {
+        200..=299 if says_paid(&reply.body) => Finding::Wrong(took),
+        200..=299 => Finding::Note(format!("check whether {took}")),
+        _ => Finding::Wrong(format!("your endpoint refused a right webhook (HTTP {status})")),
+    }
+}
+
+/// Whether an answer calls the order paid or fulfilled, and not refunded.
+fn says_paid(body: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(body).to_ascii_lowercase();
+    let mut words = text.split(|c: char| !c.is_ascii_alphanumeric());
+    let negated = ["unpaid", "not", "refund", "refunded", "false"]
+        .iter()
+        .any(|word| text.split(|c: char| !c.is_ascii_alphanumeric()).any(|other| other == *word));
+    !negated && words.any(|word| matches!(word, "paid" | "fulfilled" | "fulfil" | "fulfill" | "fulfilling"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_says_paid_by_its_words() {
+        for body in ["{\"status\":\"paid\"}", "order paid", "{\"fulfilled\":true}"] {
+            assert!(says_paid(body.as_bytes()), "{body}");
+        }
+        for body in
+            ["", "ok", "{\"received\":true}", "unpaid", "not paid", "{\"paid\":false}", "refunded, was paid", "prepaid"]
+        {
+            assert!(!says_paid(body.as_bytes()), "{body}");
+        }
+    }
+}
