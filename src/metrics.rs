@@ -275,9 +275,9 @@ impl Metrics {
     }
 }
 
-/// A log line was lost. The process has one log, so all [`Metrics`] of a process share this count.
-pub fn log_line_lost() {
-    families::LOG_LINES_LOST.inc();
+/// Log lines were lost. The process has one log, so all [`Metrics`] of a process share this count.
+pub fn log_lines_lost(lines: usize) {
+    families::LOG_LINES_LOST.inc_by(lines.try_into().unwrap_or(u64::MAX));
 }
 
 impl fmt::Debug for Metrics {

@@ -3,8 +3,8 @@
 //! The level can be changed while the program runs. Other crates are logged at `warn` and above only, at every level: hyper, h2 and
 //! rustls log header values and bytes of bodies at their finer levels, and those may be card numbers and signatures.
 //!
-//! A slow reader of standard error does not delay requests for long. Lines that it does not accept are lost, and
-//! `wonder_signer_log_lines_lost_total` counts them.
+//! A slow reader of standard error delays no request. Lines that it does not accept are lost, and `wonder_signer_log_lines_lost_total`
+//! counts them.
 //!
 //! A line has the event's fields, all at the top level. There are no spans: a request is reported once, when it is over.
 //!
@@ -25,10 +25,10 @@ mod values;
 use std::{
     io::{self, IsTerminal},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU8, Ordering},
     },
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use tracing::{Metadata, Subscriber, level_filters::LevelFilter, subscriber::Interest};
@@ -46,6 +46,12 @@ use crate::{
 
 /// This crate, whose events are logged at every level.
 const OWN: &str = "wonder_signer";
+/// How long [`say`] waits for room, and the end of the process for the last lines.
+const PATIENCE: Duration = Duration::from_millis(100);
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// The output of [`init`].
+static OUTPUT: OnceLock<Arc<Output>> = OnceLock::new();
 
 /// Sets up logging for the whole process, panics included. Fails if it is called twice.
 pub fn init(level: LogLevel, format: LogFormat) -> Result<Telemetry, TelemetryError> {
@@ -55,16 +61,37 @@ pub fn init(level: LogLevel, format: LogFormat) -> Result<Telemetry, TelemetryEr
         LogFormat::Json | LogFormat::Auto => Style::Json,
     };
     let notice = move |lines| lines::lost(style, SystemTime::now(), lines);
-    let output = Output::new(io::stderr(), metrics::log_line_lost, notice);
+    let output = Output::start(io::stderr(), output::LINES, metrics::log_lines_lost, notice);
+    let output = Arc::new(output.map_err(TelemetryError::Thread)?);
+    OUTPUT.set(Arc::clone(&output)).map_err(|_| TelemetryError::Twice)?;
     let (subscriber, telemetry) = subscriber(level, style, SystemTime::now, move |line| output.write(line));
-    tracing::subscriber::set_global_default(subscriber).map_err(|_| TelemetryError)?;
+    tracing::subscriber::set_global_default(subscriber).map_err(|_| TelemetryError::Twice)?;
     log_panics();
     Ok(telemetry)
 }
 
-/// Writes `line` and a line feed to standard error. It waits for the reader no longer than the log does.
+/// Writes `line` and a line feed to standard error, after the log. It does not wait long for the reader.
 pub fn say(line: &str) {
-    Output::new(io::stderr(), || (), |_| String::new()).write(format!("{line}\n").as_bytes());
+    flush();
+    // A reader that does not accept the line leaves no other place for it.
+    let _ = output::write_all(&io::stderr(), format!("{line}\n").as_bytes(), Some(PATIENCE));
+}
+
+/// Waits until the log lines so far are written. A stuck reader ends the wait after a second.
+pub fn flush() {
+    if let Some(output) = OUTPUT.get() {
+        output.flush(LAST_LINES);
+    }
+}
+
+/// Calls [`flush`] when it is dropped, by a return or by a panic.
+#[derive(Debug)]
+pub struct FlushOnDrop;
+
+impl Drop for FlushOnDrop {
+    fn drop(&mut self) {
+        flush();
+    }
 }
 
 /// The subscriber of [`init`], with its clock and the function that receives finished lines (each with its line feed).
@@ -170,7 +197,13 @@ pub enum Style {
     Text,
 }
 
-/// Logging is set up already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("logging is set up already")]
-pub struct TelemetryError;
+/// Why logging could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// It is set up already.
+    #[error("logging is set up already")]
+    Twice,
+    /// The system gave it no thread.
+    #[error("cannot start the thread of the log; raise the limit of processes (podPidsLimit, pids.max, ulimit -u)")]
+    Thread(#[source] io::Error),
+}

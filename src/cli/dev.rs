@@ -63,7 +63,7 @@ impl DevArgs {
         let (key, pem) = SigningKey::generate(&mut OsRng, 2048).context("key")?;
         // Reports a configuration error before anything starts. The simulator's origin is known only after it has started.
         let config = self.load(&pem, "https://127.0.0.1:1", "-")?;
-        let _telemetry = telemetry::init(config.log.level, config.log.format).context("log")?;
+        let _telemetry = telemetry::init(config.log.level, config.log.format).context("start")?;
         runtime::block_on(self.serve(&config, &key, &pem, out))?
     }
 

@@ -104,6 +104,7 @@ impl Command {
 #[must_use]
 pub fn run() -> ExitCode {
     process::close();
+    let _last_lines = telemetry::FlushOnDrop;
     let mut out = UntilClosed::new(io::stdout().lock());
     let outcome = match Arguments::try_parse() {
         Ok(arguments) => arguments.command.run(&mut out),

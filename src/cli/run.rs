@@ -36,7 +36,7 @@ impl RunArgs {
     pub(super) fn run(self) -> Outcome {
         let config = self.configuration.load()?;
         config.require_credential().context("configuration").map_err(Failure::usage)?;
-        let telemetry = telemetry::init(config.log.level, config.log.format).context("log")?;
+        let telemetry = telemetry::init(config.log.level, config.log.format).context("start")?;
         runtime::block_on(serve(config, telemetry, self.ready_file.as_deref()))?
     }
 }

@@ -8,7 +8,12 @@ use tokio::{
     sync::oneshot,
 };
 
-use crate::{app::Stop, config::LogLevel, files::Reload, telemetry::Telemetry};
+use crate::{
+    app::Stop,
+    config::LogLevel,
+    files::Reload,
+    telemetry::{self, Telemetry},
+};
 
 /// The signals that stop the program, in their order.
 pub(super) struct Ends<F, S> {
@@ -33,6 +38,7 @@ pub(super) fn shutdown() -> io::Result<Ends<impl Future<Output = Stop>, impl Fut
         let _ = second.send(());
         either(&mut term, &mut interrupt).await;
         tracing::warn!("third signal: ending at once");
+        telemetry::flush();
         std::process::exit(1);
     });
     // The task ends only with the process, or with its runtime.

@@ -80,7 +80,7 @@ impl SimulateArgs {
         let made = Made { defaults: vec![("listen.address", "127.0.0.1:4443".to_owned())], ..Made::default() };
         let config = self.local.load(flags, made)?;
         let options = self.options(&config)?;
-        let _telemetry = telemetry::init(config.log.level, config.log.format).context("log")?;
+        let _telemetry = telemetry::init(config.log.level, config.log.format).context("start")?;
         runtime::block_on(self.serve(options, out))?
     }
 

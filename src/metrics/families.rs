@@ -30,7 +30,7 @@ const BODY_BYTES: &[f64] =
 pub(super) static LOG_LINES_LOST: LazyLock<IntCounter> = LazyLock::new(|| {
     constant(IntCounter::new(
         "wonder_signer_log_lines_lost_total",
-        "Log lines that were lost because standard error accepted nothing for a tenth of a second: the container runtime's log reader is \
+        "Log lines that were lost because standard error accepted none while 4096 of them waited: the container runtime's log reader is \
          slow or stuck, or its disk is full. Requests do not wait for it.",
     ))
 });

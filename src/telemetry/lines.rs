@@ -70,7 +70,7 @@ impl<W: Fn(&[u8])> Lines<W> {
 }
 
 /// The line that reports lost lines.
-pub(super) fn lost(style: Style, time: SystemTime, lines: u64) -> String {
+pub(super) fn lost(style: Style, time: SystemTime, lines: usize) -> String {
     let mut line = String::new();
     open(&mut line, style, time, "error", module_path!(), |line| line.push_str("log lines were lost"));
     write_field(&mut line, style, "lines", |line| values::integer(line, lines));

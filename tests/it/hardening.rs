@@ -197,8 +197,8 @@ fn without_threads_the_start_ends_with_a_remedy() {
     let (_directory, program) = place();
     let key = ("WONDER_SIGNER_CREDENTIALS__DEFAULT__PRIVATE_KEY", &**KEY_PEM);
     for workers in ["1", "2", "8"] {
-        // As many as the process itself, and as many as it needs but one.
-        for allowed in [1, workers.parse::<u32>().unwrap() + 2] {
+        // One for the process itself, and one less than it needs.
+        for allowed in [1, workers.parse::<u32>().unwrap() + 3] {
             let mut command = Command::new("prlimit");
             command
                 .arg(format!("--nproc={allowed}"))
@@ -235,8 +235,8 @@ async fn without_a_thread_a_gateway_keeps_its_certificates_and_serves_its_caller
         ("WONDER_SIGNER_UPSTREAM__ENVIRONMENT", "custom"),
         ("WONDER_SIGNER_UPSTREAM__ORIGIN", "http://127.0.0.1:1"),
     ];
-    // Two workers and the two threads of the admin listener, and not one more.
-    let (_child, ready) = limited(&["--nproc=5"], &program, directory.path(), &environment, USER + 1);
+    // The process, the log, two workers and the two threads of the admin listener, and not one more.
+    let (_child, ready) = limited(&["--nproc=6"], &program, directory.path(), &environment, USER + 1);
     let listen = ready["listen"].as_str().unwrap().parse().unwrap();
     let caller = caller(&[&authority], Some(&authority.issue(&["shop"], "")), &[]);
     let until = Instant::now() + HANG;

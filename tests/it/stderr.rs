@@ -1,10 +1,9 @@
-//! Standard error whose reader is gone or stuck. No request waits for it.
+//! Standard error with a reader that is closed or stuck. No request waits for it.
 
 use std::{
     io::{BufRead as _, BufReader, PipeReader, Read as _, pipe},
     net::SocketAddr,
     process::{Command, Stdio},
-    sync::mpsc::channel,
     thread,
 };
 
@@ -15,8 +14,8 @@ use crate::support::{
     wire::{exchange, request},
 };
 
-/// The program with a pipe as its standard error, read up to the line that says where it listens: for requests and for questions.
-fn telling(origin: &str) -> (Alive, PipeReader, SocketAddr, SocketAddr) {
+/// The program with a pipe as its standard error, read up to its line `ready`; and the addresses of its two listeners.
+fn started(origin: &str) -> (Alive, PipeReader, SocketAddr, SocketAddr) {
     let (mut reader, writer) = pipe().unwrap();
     let child = Command::new(env!("CARGO_BIN_EXE_wonder-signer"))
         .arg("run")
@@ -44,9 +43,9 @@ fn telling(origin: &str) -> (Alive, PipeReader, SocketAddr, SocketAddr) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn goes_on_when_nobody_reads_standard_error_any_more() {
+async fn a_closed_standard_error_stops_no_request() {
     let upstream = Recorder::start().await;
-    let (child, reader, listen, _) = telling(&upstream.origin());
+    let (child, reader, listen, _) = started(&upstream.origin());
     drop(reader);
     for _ in 0..3 {
         assert_eq!(exchange(listen, &request("POST", "/svc/a", &[], b"{}")).await.status(), 200);
@@ -54,34 +53,63 @@ async fn goes_on_when_nobody_reads_standard_error_any_more() {
     assert_eq!(child.terminate().await, Some(0));
 }
 
-/// Such as a container runtime whose disk is full: what it does not take is lost, and no request waits for it.
+/// More requests than a pipe has room for lines.
+const MANY: u64 = 300;
+
+/// Reads the lines of the program until it has ended.
+fn read(reader: PipeReader) -> thread::JoinHandle<Vec<serde_json::Value>> {
+    let parsed = |line: String| serde_json::from_str(&line).expect(&line);
+    thread::spawn(move || BufReader::new(reader).lines().map_while(Result::ok).map(parsed).collect())
+}
+
+fn with<'a>(lines: &'a [serde_json::Value], message: &'a str) -> impl Iterator<Item = &'a serde_json::Value> {
+    lines.iter().filter(move |line| line["message"] == message)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn goes_on_when_whoever_reads_standard_error_is_stuck() {
-    const TOLD: &str = "log lines were lost";
+async fn a_reader_that_is_stuck_for_a_while_delays_no_request_and_gets_every_line() {
     let upstream = Recorder::start().await;
-    let (child, reader, listen, admin) = telling(&upstream.origin());
-    let ask = request("POST", "/svc/a", &[], b"{}");
-    let mut requests = 0;
-    while metric(admin, "wonder_signer_log_lines_lost_total").await < 5.0 {
-        assert_eq!(exchange(listen, &ask).await.status(), 200);
-        requests += 1;
+    let (child, reader, listen, _) = started(&upstream.origin());
+    for _ in 0..MANY {
+        assert_eq!(exchange(listen, &request("POST", "/svc/a", &[], b"{}")).await.status(), 200);
     }
-    let (sender, lines) = channel();
-    thread::spawn(move || BufReader::new(reader).lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-    // Until it is told of, more may be lost.
-    let mut heard = Vec::<String>::new();
-    while !heard.iter().any(|line| line.contains(TOLD)) {
-        assert_eq!(exchange(listen, &ask).await.status(), 200);
-        requests += 1;
-        heard.extend(lines.try_iter());
+    let lines = read(reader);
+    assert_eq!(child.terminate().await, Some(0));
+    let lines = lines.join().unwrap();
+    assert_eq!(with(&lines, "request").count() as u64, MANY);
+    assert_eq!(lines.last().unwrap()["message"], "stopped", "the last lines are written at the end");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_that_stays_stuck_does_not_keep_the_program_from_ending() {
+    let upstream = Recorder::start().await;
+    let (child, _reader, listen, _) = started(&upstream.origin());
+    for _ in 0..MANY {
+        assert_eq!(exchange(listen, &request("POST", "/svc/a", &[], b"{}")).await.status(), 200);
     }
     assert_eq!(child.terminate().await, Some(0));
-    heard.extend(lines);
+}
 
-    let heard: Vec<serde_json::Value> = heard.iter().map(|line| serde_json::from_str(line).expect(line)).collect();
-    let with = |message| heard.iter().filter(move |line| line["message"] == message);
-    let written = with("request").map(|_| 1).sum::<u64>();
-    let told = with(TOLD).map(|line| line["lines"].as_u64().unwrap()).sum::<u64>();
-    assert!(told >= 5);
-    assert_eq!(written + told, requests, "each line was written, or is in the count");
+/// For example a container runtime whose disk is full.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lines_that_a_stuck_reader_leaves_no_room_for_are_counted_and_reported() {
+    let upstream = Recorder::start().await;
+    let (child, reader, listen, admin) = started(&upstream.origin());
+    let mut requests = 0;
+    while metric(admin, "wonder_signer_log_lines_lost_total").await < 5.0 {
+        let posts = (0..16).map(|_| async move {
+            for _ in 0..20 {
+                assert_eq!(exchange(listen, &request("POST", "/svc/a", &[], b"{}")).await.status(), 200);
+            }
+        });
+        futures_util::future::join_all(posts).await;
+        requests += 16 * 20;
+    }
+    let lines = read(reader);
+    assert_eq!(child.terminate().await, Some(0));
+    let lines = lines.join().unwrap();
+    let written = with(&lines, "request").count() as u64;
+    let lost = with(&lines, "log lines were lost").map(|line| line["lines"].as_u64().unwrap()).sum::<u64>();
+    assert!(lost >= 5 && written > 4096, "{lost} {written}");
+    assert_eq!(written + lost, requests, "each line was written, or is in the count");
 }
