@@ -154,8 +154,9 @@ fn dechunked(mut rest: &[u8]) -> Result<Vec<u8>> {
     loop {
         let end = rest.iter().position(|byte| *byte == b'\n').ok_or_else(broken)?;
         let line = std::str::from_utf8(&rest[..end]).map_err(|_| broken())?;
-        let size =
-            usize::from_str_radix(line.split(';').next().unwrap_or_default().trim(), 16).map_err(|_| broken())?;
+        // Without a sign, which the language would accept.
+        let size = Some(line.split(';').next().unwrap_or_default().trim()).filter(|size| !size.starts_with('+'));
+        let size = size.and_then(|size| usize::from_str_radix(size, 16).ok()).ok_or_else(broken)?;
         rest = &rest[end + 1..];
         if size == 0 {
             return Ok(body);
@@ -190,6 +191,10 @@ mod tests {
             ("Content-Length: x\r\n\r\n", Err("its Content-Length is not a number")),
             ("Transfer-Encoding: chunked\n\n5\n{\"a\":\n2;x\n1}\n0\n\n", Ok("{\"a\":1}")),
             ("Transfer-Encoding: chunked\r\n\r\n5\r\n{\r\n", Err("has a chunked body that is cut or damaged")),
+            (
+                "Transfer-Encoding: chunked\r\n\r\n+2\r\n{}\r\n0\r\n\r\n",
+                Err("has a chunked body that is cut or damaged"),
+            ),
             (
                 "Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}",
                 Err("the request has more than one content-length header"),

@@ -37,6 +37,7 @@ mod layers;
 pub mod listener;
 pub mod network;
 pub mod origin;
+pub(crate) mod percent;
 pub mod proxy;
 mod schema;
 pub mod sections;

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use super::{
     network::Network,
     origin::{Host, Origin, split_port},
+    percent,
 };
 
 /// The key that sets it.
@@ -122,10 +123,10 @@ impl FromStr for Wanted {
 /// `user:password`, percent-encoded, as the `Basic` scheme sends it.
 fn basic(user: &str) -> Result<HeaderValue, ProxyError> {
     let (user, password) = user.split_once(':').unwrap_or((user, ""));
-    let user = percent_decoded(user).filter(|user| !user.is_empty() && !user.contains(&b':'));
+    let user = percent::decoded(user).filter(|user| !user.is_empty() && !user.contains(&b':'));
     let mut pair = user.ok_or(ProxyError::Credentials)?;
     pair.push(b':');
-    pair.extend_from_slice(&percent_decoded(password).ok_or(ProxyError::Credentials)?);
+    pair.extend_from_slice(&percent::decoded(password).ok_or(ProxyError::Credentials)?);
     if pair.iter().any(u8::is_ascii_control) {
         return Err(ProxyError::Credentials);
     }
@@ -133,23 +134,6 @@ fn basic(user: &str) -> Result<HeaderValue, ProxyError> {
     let mut value = HeaderValue::from_str(&text).map_err(|_| ProxyError::Credentials)?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-fn percent_decoded(text: &str) -> Option<Zeroizing<Vec<u8>>> {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(text.len()));
-    let mut rest = text.as_bytes();
-    while let [first, others @ ..] = rest {
-        rest = others;
-        if *first == b'%' {
-            let (digits, others) = rest.split_at_checked(2)?;
-            let digits = str::from_utf8(digits).ok().filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))?;
-            bytes.push(u8::from_str_radix(digits, 16).ok()?);
-            rest = others;
-        } else {
-            bytes.push(*first);
-        }
-    }
-    Some(bytes)
 }
 
 /// Whether `NO_PROXY` names the origin. As curl and Go read it: entries between commas, each `*`, a host or domain with all

@@ -201,7 +201,9 @@ pub(super) fn mode() -> Kind<u32> {
 }
 
 fn parse_mode(value: &Value) -> Result<u32, String> {
-    let digits = value.as_str().filter(|text| (3..=4).contains(&text.len()));
+    // Digits alone: the language would accept a sign before them.
+    let is_octal = |text: &str| (3..=4).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    let digits = value.as_str().filter(|text| is_octal(text));
     digits
         .and_then(|text| u32::from_str_radix(text, 8).ok())
         .filter(|mode| *mode <= 0o777)

@@ -33,6 +33,10 @@ fn values_are_refused_with_key_layer_and_remedy() {
         ("limits.body = \"1GiB\"", "limits.body = \"1GiB\" (from FILE): out of bounds; 1B to 64MiB is accepted"),
         ("limits.body = -1", "limits.body = -1 (from FILE): not a size; write for example \"1MiB\""),
         ("limits.body = true", "limits.body = true (from FILE): not a size; write for example \"1MiB\""),
+        (
+            "listen.socket_mode = \"+660\"",
+            "listen.socket_mode = \"+660\" (from FILE): not the mode of a file; write for example \"0660\"",
+        ),
         ("limits.body.x = 1", "limits.body (from FILE): not a size; write for example \"1MiB\""),
         ("limits.headers = 1.5", "limits.headers (from FILE): not a whole number"),
         ("limits.headers = 0", "limits.headers = 0 (from FILE): out of bounds; 10 to 1000 is accepted"),

@@ -1,10 +1,13 @@
 //! A signature in another encoding than padded standard base64: what it says, and what was done to it.
 
+use std::borrow::Cow;
+
 use base64::{
     Engine as _, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
     prelude::BASE64_STANDARD,
 };
+use percent_encoding::percent_decode_str;
 
 use super::Mistake;
 
@@ -73,18 +76,12 @@ fn plus_restored(text: &str, length: usize) -> Option<Vec<u8>> {
     of_length(&restored).or_else(|| of_length(&format!("+{restored}")))
 }
 
-/// `None` when nothing was encoded.
+/// `None` if nothing was encoded.
 fn percent_decoded(text: &str) -> Option<String> {
-    let mut parts = text.split('%');
-    let mut decoded = parts.next()?.to_owned();
-    let mut any = false;
-    for part in parts {
-        let (digits, rest) = part.split_at_checked(2)?;
-        decoded.push(char::from(u8::from_str_radix(digits, 16).ok()?));
-        decoded.push_str(rest);
-        any = true;
+    match percent_decode_str(text).decode_utf8() {
+        Ok(Cow::Owned(decoded)) => Some(decoded),
+        Ok(Cow::Borrowed(_)) | Err(_) => None,
     }
-    any.then_some(decoded)
 }
 
 fn hex(text: &str) -> Option<Vec<u8>> {

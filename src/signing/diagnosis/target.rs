@@ -1,6 +1,8 @@
 //! Guesses at a target that was signed in place of the one sent.
 
-use std::fmt::Write as _;
+use std::{borrow::Cow, fmt::Write as _};
+
+use percent_encoding::percent_decode_str;
 
 use super::Mistake;
 
@@ -90,22 +92,10 @@ fn guesses(target: &str, host: Option<&str>) -> Vec<(Mistake, String)> {
     guesses
 }
 
-/// `text` without its percent escapes; those that make no UTF-8 stay as they are.
+/// `text` without its percent escapes; unchanged if that is not UTF-8.
 fn decode(text: &str, plus_is_space: bool) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, tail)) = rest.split_first() {
-        rest = tail;
-        match (first, tail) {
-            (b'%', [high, low, ..]) if let (Some(high), Some(low)) = (digit(*high), digit(*low)) => {
-                bytes.push(high << 4 | low);
-                rest = &tail[2..];
-            }
-            (b'+', _) if plus_is_space => bytes.push(b' '),
-            _ => bytes.push(first),
-        }
-    }
-    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
+    let plain = if plus_is_space { text.replace('+', " ") } else { text.to_owned() };
+    percent_decode_str(&plain).decode_utf8().map_or_else(|_| text.to_owned(), Cow::into_owned)
 }
 
 /// `text` with each escaped percent sign that begins an escape itself (`%2520`) as a plain one.
@@ -124,7 +114,7 @@ fn digit(byte: u8) -> Option<u8> {
     char::from(byte).to_digit(16).and_then(|digit| digit.try_into().ok())
 }
 
-/// `text` with all but letters, digits, `-._` and `kept` percent-encoded.
+/// `text` with all but letters, digits, `-._` and `kept` percent-encoded. Not the library's: it needs a static set for each `kept`.
 fn encode(text: &str, kept: &str) -> String {
     text.bytes().fold(String::with_capacity(text.len()), |mut encoded, byte| {
         let c = char::from(byte);

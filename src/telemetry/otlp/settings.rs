@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, time::Duration};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
 use super::super::{TraceId, request::Share};
+use crate::config::percent;
 
 /// What is exported, and where to.
 #[derive(Debug, Clone)]
@@ -208,21 +209,10 @@ impl Variables {
 fn pairs(variable: &'static str, text: &str) -> Result<Vec<(String, String)>, SettingsError> {
     let pair = |pair: &str| {
         let (name, value) = pair.split_once('=')?;
-        Some((name.trim().to_owned(), percent_decoded(value.trim())?))
+        Some((name.trim().to_owned(), String::from_utf8(percent::decoded(value.trim())?.to_vec()).ok()?))
     };
     let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
     parts.map(pair).collect::<Option<_>>().ok_or_else(|| {
         SettingsError::new(variable, "must be name=value, separated by commas, the values percent-encoded")
     })
-}
-
-fn percent_decoded(text: &str) -> Option<String> {
-    let mut parts = text.split('%');
-    let mut bytes = parts.next()?.as_bytes().to_vec();
-    for part in parts {
-        let (digits, rest) = part.split_at_checked(2)?;
-        bytes.push(u8::from_str_radix(digits, 16).ok()?);
-        bytes.extend(rest.as_bytes());
-    }
-    String::from_utf8(bytes).ok()
 }

@@ -52,6 +52,9 @@ fn says_which_variable_cannot_be_used_without_its_value() {
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "grpc://c", "must be a URL such as http://collector:4318"),
         ("OTEL_EXPORTER_OTLP_HEADERS", "s3cret", "must be name=value, separated by commas, the values percent-encoded"),
         ("OTEL_EXPORTER_OTLP_HEADERS", "a=%0a", "must be header=value, separated by commas"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "a=%+f", "must be name=value, separated by commas, the values percent-encoded"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "a=100%", "must be name=value, separated by commas, the values percent-encoded"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "a=%ff", "must be name=value, separated by commas, the values percent-encoded"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s", "must be a whole number from 1 to 3600000"),
         (
             "OTEL_TRACES_SAMPLER",
