@@ -1,5 +1,7 @@
 //! Builds the sidecar from its configuration and runs it until told to stop.
 
+mod webhooks;
+
 use std::{
     future::{Future, pending},
     io,
@@ -8,7 +10,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use futures_util::{FutureExt as _, future::BoxFuture};
+use futures_util::{
+    FutureExt as _,
+    future::{self, BoxFuture, OptionFuture},
+};
 use sha2::{Digest as _, Sha256};
 use tokio::{
     net::TcpListener,
@@ -16,6 +21,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
+use self::webhooks::WebhookListener;
 use crate::{
     admin::{self, CredentialFact, Probes, Readiness, StatusFacts, shutdown::ShutdownRequest},
     config::{Config, ListenAddress, Shutdown},
@@ -51,6 +57,7 @@ pub struct App {
     upstream: Upstream,
     listeners: Vec<Listener>,
     tls: Option<Arc<TlsServer>>,
+    webhook: Option<WebhookListener>,
     admin: TcpListener,
     addresses: Addresses,
     watch: Watch,
@@ -73,6 +80,8 @@ pub struct Addresses {
     pub listen: Vec<ListenAddress>,
     /// The admin listener.
     pub admin: SocketAddr,
+    /// The webhook listener, if there is one.
+    pub webhook: Option<ListenAddress>,
 }
 
 /// Why a sidecar could not start. Nothing is left running.
@@ -84,9 +93,9 @@ pub enum StartError {
     /// The client cannot be set up.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
-    /// The listener's TLS cannot be set up.
+    /// The TLS of a listener or of Redis cannot be set up.
     #[error(transparent)]
-    ListenTls(#[from] TlsError),
+    Tls(#[from] TlsError),
     /// An address cannot be listened on.
     #[error("{key} {address}: {}", bind_reason(.address, .cause))]
     Bind {
@@ -104,7 +113,7 @@ impl StartError {
     #[must_use]
     pub fn is_configuration(&self) -> bool {
         match self {
-            Self::Unit(_) | Self::Upstream(_) | Self::ListenTls(_) => true,
+            Self::Unit(_) | Self::Upstream(_) | Self::Tls(_) => true,
             Self::Bind { .. } => false,
         }
     }
@@ -129,7 +138,7 @@ pub(crate) fn bind_reason(address: &str, cause: &io::Error) -> String {
 }
 
 impl App {
-    /// Loads keys and binds both listeners.
+    /// Loads keys and binds all listeners.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let permits = Permits::new(Handle::current().metrics().num_workers(), config.timeouts.sign);
         let reasons: Vec<&'static str> = Code::ALL.iter().map(|code| code.as_str()).collect();
@@ -142,17 +151,22 @@ impl App {
         watched.extend(tls.as_ref().map(TlsServer::subject));
         let mut listeners = Vec::new();
         let mut addresses = Vec::new();
-        let backlog = u32::try_from(config.limits.connections).unwrap_or(u32::MAX);
+        let backlog = backlog(&config);
         for address in &config.listen.addresses {
             let bound = Listener::bind(address, config.listen.socket_mode, backlog).await;
             let listener = bound.map_err(failed("listen.address", address))?;
             addresses.push(listener.address().map_err(failed("listen.address", address))?);
             listeners.push(listener);
         }
+        let webhook = WebhookListener::start(&config, &metrics).await?;
+        watched.extend(webhook.as_ref().and_then(WebhookListener::subject));
         let address = config.admin.address;
         let admin = TcpListener::bind(address).await.map_err(failed("admin.address", address))?;
-        let addresses =
-            Addresses { listen: addresses, admin: admin.local_addr().map_err(failed("admin.address", address))? };
+        let addresses = Addresses {
+            listen: addresses,
+            admin: admin.local_addr().map_err(failed("admin.address", address))?,
+            webhook: webhook.as_ref().map(WebhookListener::address).transpose()?,
+        };
         metrics.set_in_flight_limit(config.limits.requests_in_flight);
         let requests = Requests::new(&config.log);
         // From here on a connection is taken: it waits in the listener's queue until `run`.
@@ -169,6 +183,7 @@ impl App {
             upstream,
             listeners,
             tls,
+            webhook,
             admin,
             addresses,
             watch,
@@ -227,6 +242,7 @@ impl App {
             upstream,
             listeners,
             tls,
+            webhook,
             admin,
             addresses,
             watch: _watch,
@@ -247,6 +263,7 @@ impl App {
         let shutdown = net::shutdown::Shutdown::default();
         let drain = Drain::new(shutdown.clone(), metrics.clone());
         let admission = Arc::new(Admission::new(admission_limits(&config), metrics.clone()));
+        let webhooks = webhook.map(|listener| listener.serve(&config, Arc::clone(&credentials), &metrics, &shutdown));
         let stack = proxy::stack(proxy::Parts {
             credentials,
             upstream,
@@ -264,15 +281,6 @@ impl App {
             drain: drain.clone(),
             clock: now,
         });
-        let allowance = Allowance {
-            connections: config.limits.connections,
-            intake: intake::Limits {
-                headers: config.limits.headers,
-                header_bytes: config.limits.header_bytes,
-                head: config.timeouts.request_head,
-                idle: config.timeouts.idle,
-            },
-        };
         let draining = async {
             let stop = tokio::select! {
                 stop = stop => stop,
@@ -296,10 +304,16 @@ impl App {
             admission.close();
             pending::<()>().await;
         };
-        let signing = ListenerSet { listeners, tls, service: stack, admission: Arc::clone(&admission), allowance };
+        let signing = ListenerSet {
+            listeners,
+            tls,
+            service: stack,
+            admission: Arc::clone(&admission),
+            allowance: allowance(&config),
+        };
         tokio::select! {
             biased;
-            () = server::serve(signing, &shutdown, &metrics) => {}
+            _ = future::join(server::serve(signing, &shutdown, &metrics), OptionFuture::from(webhooks)) => {}
             () = draining => {}
         }
         let receipt = drain.receipt();
@@ -309,12 +323,30 @@ impl App {
     }
 }
 
+/// How many connections may wait to be accepted.
+fn backlog(config: &Config) -> u32 {
+    u32::try_from(config.limits.connections).unwrap_or(u32::MAX)
+}
+
+/// How many connections a listener accepts, and what their heads may be.
+fn allowance(config: &Config) -> Allowance {
+    Allowance {
+        connections: config.limits.connections,
+        intake: intake::Limits {
+            headers: config.limits.headers,
+            header_bytes: config.limits.header_bytes,
+            head: config.timeouts.request_head,
+            idle: config.timeouts.idle,
+        },
+    }
+}
+
 fn admission_limits(config: &Config) -> AdmissionLimits {
     let (limits, timeouts) = (config.limits, config.timeouts);
     AdmissionLimits {
         requests: limits.requests_in_flight,
         queue: timeouts.queue,
-        body: BodyLimits { size: limits.body, time: timeouts.body },
+        body: BodyLimits { size: limits.body, size_key: "limits.body", time: timeouts.body },
         buffered: limits.buffered,
     }
 }
@@ -323,20 +355,21 @@ fn admission_limits(config: &Config) -> AdmissionLimits {
 fn announce(config: &Config, addresses: &Addresses, credentials: &Arc<Store>) {
     let listen: Vec<String> = addresses.listen.iter().map(ToString::to_string).collect();
     let (listen, admin, origin) = (listen.join(","), addresses.admin, config.upstream.origin.to_string());
+    let webhook = addresses.webhook.as_ref().map(ToString::to_string);
     let version = env!("CARGO_PKG_VERSION");
     for entry in credentials.entries() {
         let key = &entry.verifying_key;
         tracing::info!(credential = entry.name, app_id = %entry.app_id, %key, "credential loaded");
     }
     if credentials.is_usable() {
-        tracing::info!(listen, %admin, origin, version, "ready");
+        tracing::info!(listen, %admin, webhook, origin, version, "ready");
         return;
     }
-    tracing::warn!(listen, %admin, origin, version, "listening; not ready before every credential can sign");
+    tracing::warn!(listen, %admin, webhook, origin, version, "listening; not ready before every credential can sign");
     let credentials = Arc::clone(credentials);
     tokio::spawn(async move {
         credentials.wait_until_usable().await;
-        tracing::info!(listen, %admin, origin, version, "ready");
+        tracing::info!(listen, %admin, webhook, origin, version, "ready");
     });
 }
 
@@ -344,7 +377,7 @@ fn announce(config: &Config, addresses: &Addresses, credentials: &Arc<Store>) {
 /// masked configuration. Addresses are left out, since each instance may have its own.
 fn fingerprint(config: &Config) -> String {
     let mut masked = config.to_masked_json();
-    for listener in ["listen", "admin"] {
+    for listener in ["listen", "admin", "webhook"] {
         if let Some(listener) = masked[listener].as_object_mut() {
             listener.remove("address");
         }

@@ -37,6 +37,7 @@ use tracing_subscriber::{
     layer::{Context, Filter, SubscriberExt},
 };
 
+pub use self::quota::Quota;
 pub use self::request::{Finished, Phase, Phases, Recorder, Requests, SpanId, Trace, TraceId};
 use self::{lines::Lines, output::Output};
 use crate::{

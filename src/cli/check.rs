@@ -13,6 +13,7 @@ use crate::{
         tls_server::TlsServer,
         upstream::{Destination, Upstream},
     },
+    webhook::RedisConnections,
 };
 
 /// Loads configuration and keys as `run` would, and reports what is wrong with them
@@ -51,6 +52,12 @@ impl CheckArgs {
         let upstream = Upstream::new(&destination, Metrics::new(&[])).context("check").map_err(Failure::usage)?;
         if let Some(tls) = &config.listen.tls {
             TlsServer::load(tls, &Metrics::new(&[])).context("check").map_err(Failure::usage)?;
+        }
+        if let Some(tls) = &config.webhook.tls {
+            TlsServer::load(tls, &Metrics::new(&[])).context("check").map_err(Failure::usage)?;
+        }
+        if let Some(redis) = &config.webhook.redis {
+            RedisConnections::new(redis).context("check").map_err(Failure::usage)?;
         }
         for entry in &entries {
             writeln!(out, "ok: credential {}: AppID {}, {}", entry.name, entry.app_id, entry.verifying_key)?;

@@ -198,7 +198,8 @@ mod tests {
     #[test]
     fn names_the_listeners_that_other_machines_reach() {
         let reach = |listen: &str, admin: &str, simulator: &str| {
-            let addresses = Addresses { listen: vec![listen.parse().unwrap()], admin: admin.parse().unwrap() };
+            let addresses =
+                Addresses { listen: vec![listen.parse().unwrap()], admin: admin.parse().unwrap(), webhook: None };
             reach(&addresses, simulator.parse().unwrap())
         };
         let local = "127.0.0.1:1";

@@ -92,6 +92,9 @@ async fn serve(config: Config, telemetry: Telemetry, ready_file: Option<&Path>) 
 struct Ready<'a> {
     listen: &'a str,
     admin: SocketAddr,
+    /// Of the webhook listener, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    webhook: Option<String>,
     /// Every address, if there is more than one.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     listeners: &'a [String],
@@ -102,6 +105,7 @@ fn write_ready_file(path: &Path, addresses: &Addresses) -> std::io::Result<()> {
     let ready = Ready {
         listen: listeners.first().map_or("", String::as_str),
         admin: addresses.admin,
+        webhook: addresses.webhook.as_ref().map(ToString::to_string),
         listeners: if listeners.len() > 1 { &listeners } else { &[] },
     };
     let mut text = serde_json::to_vec(&ready)?;

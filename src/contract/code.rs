@@ -42,6 +42,8 @@ codes! {
     AmbiguousBody = "ambiguous_body", BAD_REQUEST No;
     /// `X-Wonder-Signer-Credential` names no configured credential.
     UnknownCredential = "unknown_credential", BAD_REQUEST No;
+    /// A webhook was not shown to be Wonder's. The webhook listener alone answers it.
+    WebhookRejected = "webhook_rejected", UNAUTHORIZED No;
     /// The caller is not among `listen.tls.callers`, or the request lacks `listen.required_header`.
     PolicyDenied = "policy_denied", FORBIDDEN No;
     /// A web page made the request (`listen.browser_guard`).
@@ -76,6 +78,8 @@ codes! {
     Overloaded = "overloaded", SERVICE_UNAVAILABLE No;
     /// The files of the credential could not be used since the start.
     NoKey = "no_key", SERVICE_UNAVAILABLE No;
+    /// The application did not acknowledge a webhook. The webhook listener alone answers it.
+    ApplicationFailed = "application_failed", SERVICE_UNAVAILABLE No;
     /// Shutting down: before the request was sent, or while its answer was awaited.
     Draining = "draining", SERVICE_UNAVAILABLE No, GATEWAY_TIMEOUT Maybe;
     /// No answer, or not all of it, within the deadline.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::{
     config::{AppIdSource, CredentialConfig, KeySource, app_id_of},
     files::{self, Content, ReadError},
-    signing::{self, AppId, KeyError, Nonce, RequestTime, SigningKey, Stamp, VerifyingKey, signature_message},
+    signing::{self, AppId, KeyError, Nonce, RequestTime, SigningKey, Stamp, VerifyingKey, signature_message, webhook},
 };
 
 /// More than any PEM file with one RSA key has, leading text included.
@@ -61,7 +61,7 @@ pub(super) fn read(name: &str, sources: &CredentialConfig) -> Result<Unit, UnitE
         read_key(
             [&at("webhook_public_key_file"), &at("webhook_public_key (from the environment)")],
             source,
-            VerifyingKey::read,
+            |bytes| webhook::public_key(bytes, [key.verifying_key()]),
             |_| {},
         )
     });
@@ -69,20 +69,20 @@ pub(super) fn read(name: &str, sources: &CredentialConfig) -> Result<Unit, UnitE
 }
 
 /// Reads a key from a file, for which the first of `keys` stands in the configuration, or from the configuration itself.
-fn read_key<K>(
+fn read_key<K, E: Into<Reason>>(
     keys: [&str; 2],
     source: &KeySource,
-    read: fn(&[u8]) -> Result<K, KeyError>,
+    read: impl Fn(&[u8]) -> Result<K, E>,
     check_mode: impl FnOnce(u32),
 ) -> Result<K, UnitError> {
     match source {
         KeySource::Inline(secret) => {
-            read(secret.expose().as_bytes()).map_err(|error| UnitError::new(keys[1], None, Reason::Key(error)))
+            read(secret.expose().as_bytes()).map_err(|error| UnitError::new(keys[1], None, error.into()))
         }
         KeySource::File(path) => {
             let content = read_file(keys[0], path, KEY_CAP)?;
             check_mode(content.mode);
-            read(&content.bytes).map_err(|error| UnitError::new(keys[0], Some(path), Reason::Key(error)))
+            read(&content.bytes).map_err(|error| UnitError::new(keys[0], Some(path), error.into()))
         }
     }
 }
@@ -127,7 +127,9 @@ enum Reason {
     #[error("{0}")]
     AppId(String),
     #[error("{0}")]
-    Key(KeyError),
+    Key(#[from] KeyError),
+    #[error("{0}")]
+    WebhookKey(#[from] webhook::WebhookKeyError),
     #[error("the key does not sign: {0}")]
     Sign(signing::SignError),
 }

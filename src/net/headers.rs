@@ -31,6 +31,21 @@ pub fn to_upstream(headers: &mut HeaderMap, mut stripped: impl FnMut(Stripped)) 
     }
 }
 
+/// Makes the headers of a verified webhook fit for the application, as [`to_upstream`] does, with two differences: what reverse proxies
+/// say of the sender is kept, and a missing `Content-Type` stays missing. Headers are not signed, so nothing that could turn a verified
+/// webhook into another request is forwarded.
+pub fn to_application(headers: &mut HeaderMap) {
+    remove_nominated(headers, &mut |_| ());
+    let unwanted: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| !matches!(fate(name), Fate::Kept | Fate::Stripped(Stripped::Forwarded)))
+        .cloned()
+        .collect();
+    for name in unwanted {
+        headers.remove(&name);
+    }
+}
+
 /// Makes Wonder's response headers fit to be forwarded. Only the sidecar itself may set headers of its own name space.
 pub fn to_downstream(headers: &mut HeaderMap) {
     remove_nominated(headers, &mut |_| ());

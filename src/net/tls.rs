@@ -33,7 +33,7 @@ pub enum TlsError {
     #[error("{key} {path}: {cause}")]
     File {
         /// The key that names it.
-        key: &'static str,
+        key: String,
         /// Which file.
         path: String,
         /// Why not.
@@ -43,8 +43,8 @@ pub enum TlsError {
     #[error("upstream.client_certificate_file and upstream.client_key_file: {0}")]
     ClientCertificate(String),
     /// The same of the listener's.
-    #[error("listen.tls.certificate_file and listen.tls.key_file: {0}")]
-    ListenCertificate(String),
+    #[error("{0}.certificate_file and {0}.key_file: {1}")]
+    ListenCertificate(&'static str, String),
     /// The origin is not a name that a certificate can be for.
     #[error("upstream.origin: {0:?} is not a host name or address")]
     Host(String),
@@ -104,7 +104,7 @@ pub(super) fn client(
 }
 
 /// The settings of every handshake with Redis, and the name that its certificate must be for.
-pub(crate) fn redis_client(redis: &config::Redis) -> Result<(Arc<ClientConfig>, ServerName<'static>), TlsError> {
+pub fn redis_client(redis: &config::Redis) -> Result<(Arc<ClientConfig>, ServerName<'static>), TlsError> {
     const KEY: &str = "webhook.redis.ca_file";
     let mut roots = RootCertStore::empty();
     roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
@@ -121,7 +121,7 @@ pub(crate) fn redis_client(redis: &config::Redis) -> Result<(Arc<ClientConfig>, 
     Ok((Arc::new(config), name))
 }
 
-fn add(roots: &mut RootCertStore, key: &'static str, path: &Path) -> Result<(), TlsError> {
+fn add(roots: &mut RootCertStore, key: &str, path: &Path) -> Result<(), TlsError> {
     for certificate in certificates(key, path)? {
         roots.add(certificate).map_err(|error| bad(key, path, error.to_string()))?;
     }
@@ -140,7 +140,7 @@ fn trusted(settings: &TlsSettings) -> Result<RootCertStore, TlsError> {
     Ok(roots)
 }
 
-pub(super) fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+pub(super) fn certificates(key: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let content = files::read(path, FILE_CAP).map_err(|error| bad(key, path, error.to_string()))?;
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(&content.bytes)
         .collect::<Result<_, _>>()
@@ -161,7 +161,7 @@ fn damage(error: &pem::Error) -> &'static str {
 }
 
 /// The errors of the parser are not repeated, as above.
-pub(super) fn private_key(key: &'static str, path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+pub(super) fn private_key(key: &str, path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     let content = files::read(path, FILE_CAP).map_err(|error| bad(key, path, error.to_string()))?;
     PrivateKeyDer::from_pem_slice(&content.bytes)
         .map_err(|_| bad(key, path, "holds no unencrypted private key (PKCS#8, PKCS#1 or SEC1, as PEM)".to_owned()))
@@ -176,8 +176,8 @@ pub(super) fn unfit(error: &rustls::Error) -> String {
     }
 }
 
-pub(super) fn bad(key: &'static str, path: &Path, cause: String) -> TlsError {
-    TlsError::File { key, path: path.display().to_string(), cause }
+pub(super) fn bad(key: &str, path: &Path, cause: String) -> TlsError {
+    TlsError::File { key: key.to_owned(), path: path.display().to_string(), cause }
 }
 
 fn server_name(origin: &Origin) -> Result<ServerName<'static>, TlsError> {

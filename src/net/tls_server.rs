@@ -1,4 +1,5 @@
-//! TLS on the signing listener, for callers from other pods: each must show a certificate of the configured authority.
+//! TLS on a listener. On the signing listener, which is for callers from other pods, each must show a certificate of the configured
+//! authority. On the webhook listener none needs one.
 //!
 //! Certificates are renewed every few weeks or days, and a gateway must not have to restart for that: [`TlsServer::subject`] is what
 //! reads the files again. Open connections stay open. Files that cannot be used change nothing.
@@ -6,7 +7,7 @@
 use std::{
     io,
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -14,7 +15,8 @@ use std::{
 use arc_swap::ArcSwap;
 use rustls::{
     RootCertStore, ServerConfig,
-    server::{NoServerSessionStorage, WebPkiClientVerifier},
+    crypto::CryptoProvider,
+    server::{NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier},
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -29,7 +31,7 @@ use super::{
     tls::{self, TlsError, trouble},
 };
 use crate::{
-    config::ListenTls,
+    config::{ListenTls, WebhookTls},
     files::{Fingerprint, Subject, steady},
     metrics::{Certificates, Metrics},
     policy::Caller,
@@ -42,9 +44,41 @@ const WARNING: Duration = Duration::from_secs(10);
 const LINGER: Duration = Duration::from_secs(1);
 const LINGERING: u64 = 64 * 1024;
 
+/// The files of one listener.
+#[derive(Debug, Clone)]
+pub struct TlsFiles {
+    /// The table of the configuration that names them.
+    table: &'static str,
+    certificate: PathBuf,
+    key: PathBuf,
+    client_ca: Option<PathBuf>,
+}
+
+impl From<&ListenTls> for TlsFiles {
+    fn from(tls: &ListenTls) -> Self {
+        Self {
+            table: "listen.tls",
+            certificate: tls.certificate_file.clone(),
+            key: tls.key_file.clone(),
+            client_ca: Some(tls.client_ca_file.clone()),
+        }
+    }
+}
+
+impl From<&WebhookTls> for TlsFiles {
+    fn from(tls: &WebhookTls) -> Self {
+        Self {
+            table: "webhook.tls",
+            certificate: tls.certificate_file.clone(),
+            key: tls.key_file.clone(),
+            client_ca: None,
+        }
+    }
+}
+
 /// The server's side of TLS.
 pub struct TlsServer {
-    files: ListenTls,
+    files: TlsFiles,
     metrics: Metrics,
     settings: ArcSwap<ServerConfig>,
     /// What the files had when they were read.
@@ -59,10 +93,11 @@ struct State {
 
 impl TlsServer {
     /// Reads the files.
-    pub fn load(files: &ListenTls, metrics: &Metrics) -> Result<Self, TlsError> {
-        let (read_at, settings) = steady(&paths(files), || settings(files));
+    pub fn load(files: impl Into<TlsFiles>, metrics: &Metrics) -> Result<Self, TlsError> {
+        let files = files.into();
+        let (read_at, settings) = steady(&paths(&files), || settings(&files));
         Ok(Self {
-            files: files.clone(),
+            files,
             metrics: metrics.clone(),
             settings: ArcSwap::new(settings?),
             read_at,
@@ -100,6 +135,9 @@ impl TlsServer {
         let handshake = async { TlsAcceptor::from(self.settings.load_full()).accept(stream).into_fallible().await };
         match timeout(limit, handshake).await {
             Ok(Ok(stream)) => {
+                if self.files.client_ca.is_none() {
+                    return Some((stream, Caller::Tcp(address)));
+                }
                 // The verifier accepts no handshake without a certificate.
                 let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
                 let name = certificate.and_then(certificate::name);
@@ -147,24 +185,20 @@ async fn part(mut stream: TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-fn settings(files: &ListenTls) -> Result<Arc<ServerConfig>, TlsError> {
-    const CLIENT_CA: &str = "listen.tls.client_ca_file";
-    let refused = |cause: String| tls::bad(CLIENT_CA, &files.client_ca_file, cause);
-    let mut authorities = RootCertStore::empty();
-    for certificate in tls::certificates(CLIENT_CA, &files.client_ca_file)? {
-        authorities.add(certificate).map_err(|error| refused(error.to_string()))?;
-    }
-    let chain = tls::certificates("listen.tls.certificate_file", &files.certificate_file)?;
-    let key = tls::private_key("listen.tls.key_file", &files.key_file)?;
+fn settings(files: &TlsFiles) -> Result<Arc<ServerConfig>, TlsError> {
+    let at = |key: &str| format!("{}.{key}", files.table);
+    let chain = tls::certificates(&at("certificate_file"), &files.certificate)?;
+    let key = tls::private_key(&at("key_file"), &files.key)?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(authorities), Arc::clone(&provider))
-        .build()
-        .map_err(|error| refused(error.to_string()))?;
+    let verifier = match &files.client_ca {
+        None => WebPkiClientVerifier::no_client_auth(),
+        Some(path) => client_verifier(&at("client_ca_file"), path, &provider)?,
+    };
     let mut settings = ServerConfig::builder_with_details(provider, Arc::new(Clock))
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
         .with_client_cert_verifier(verifier)
         .with_single_cert(chain, key)
-        .map_err(|error| TlsError::ListenCertificate(tls::unfit(&error)))?;
+        .map_err(|error| TlsError::ListenCertificate(files.table, tls::unfit(&error)))?;
     settings.alpn_protocols = vec![b"http/1.1".to_vec()];
     // A resumed session would not show its certificate again, which may be out of date by then.
     settings.session_storage = Arc::new(NoServerSessionStorage {});
@@ -172,6 +206,21 @@ fn settings(files: &ListenTls) -> Result<Arc<ServerConfig>, TlsError> {
     Ok(Arc::new(settings))
 }
 
-fn paths(files: &ListenTls) -> Vec<PathBuf> {
-    vec![files.certificate_file.clone(), files.key_file.clone(), files.client_ca_file.clone()]
+fn client_verifier(
+    key: &str,
+    path: &Path,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let refused = |cause: String| tls::bad(key, path, cause);
+    let mut authorities = RootCertStore::empty();
+    for certificate in tls::certificates(key, path)? {
+        authorities.add(certificate).map_err(|error| refused(error.to_string()))?;
+    }
+    WebPkiClientVerifier::builder_with_provider(Arc::new(authorities), Arc::clone(provider))
+        .build()
+        .map_err(|error| refused(error.to_string()))
+}
+
+fn paths(files: &TlsFiles) -> Vec<PathBuf> {
+    [&files.certificate, &files.key].into_iter().chain(&files.client_ca).cloned().collect()
 }

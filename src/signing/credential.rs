@@ -106,6 +106,17 @@ impl FromStr for RequestTime {
     }
 }
 
+impl RequestTime {
+    /// The time in the form of RFC 3339: `2026-02-14T09:45:11Z`.
+    #[must_use]
+    pub fn to_rfc3339(self) -> String {
+        let digits = self.to_text();
+        let text = digits.as_str();
+        let part = |from: usize, to: usize| text.get(from..to).unwrap_or_default();
+        format!("{}-{}-{}T{}:{}:{}Z", part(0, 4), part(4, 6), part(6, 8), part(8, 10), part(10, 12), part(12, 14))
+    }
+}
+
 impl fmt::Display for RequestTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.to_text().as_str())

@@ -14,7 +14,7 @@ const WINDOW: Duration = Duration::from_secs(1);
 
 /// The quota of one process.
 #[derive(Debug, Default)]
-pub(super) struct Quota(Mutex<State>);
+pub struct Quota(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -27,7 +27,7 @@ struct State {
 impl Quota {
     /// Whether a line may be written now. The line that reports those left out is written at the end of the window; without a runtime,
     /// with the first line after it.
-    pub(super) fn admits(self: &Arc<Self>, now: Instant) -> bool {
+    pub fn admits(self: &Arc<Self>, now: Instant) -> bool {
         let mut state = self.state();
         let mut left_out = 0;
         if state.since.is_none_or(|since| now.saturating_duration_since(since) >= WINDOW) {
@@ -72,7 +72,7 @@ impl Drop for Quota {
 
 fn report(left_out: u64) {
     if left_out > 0 {
-        tracing::warn!(lines = left_out, "lines of requests that were rejected before signing are left out");
+        tracing::warn!(lines = left_out, "lines of rejected requests are left out");
     }
 }
 

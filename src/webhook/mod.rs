@@ -2,16 +2,124 @@
 //!
 //! # Layout
 //!
+//! * [`service`]: what every connection of the webhook listener is served with.
+//! * `listener`: the way of a webhook through all of the following.
 //! * `source`: where a webhook came from, as far as that is known; `target`: which target Wonder signed; both pure.
 //! * `rejection`: why a webhook is answered with 401; pure.
-//! * [`duplicates`]: which deliveries were acknowledged before.
+//! * `duplicates`: which deliveries were acknowledged before.
 //! * `paid`: whether the order in the body is paid; pure.
-//! * `answers`: the application's answer as Wonder's; pure.
+//! * `application`: the client of the application; `answers`: its answer as Wonder's, pure.
+//! * `account`: what is logged and counted of one webhook.
 
-#![allow(dead_code)]
+mod account;
 mod answers;
-pub mod duplicates;
+mod application;
+mod duplicates;
+mod listener;
 mod paid;
 mod rejection;
 mod source;
 mod target;
+
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use tokio::sync::mpsc;
+use tower::{Service, service_fn};
+
+pub use self::duplicates::Connections as RedisConnections;
+use self::{application::Application, duplicates::Duplicates, listener::Listener, source::Sources};
+use crate::{
+    config::Config,
+    contract::Code,
+    credentials::Store,
+    metrics::Metrics,
+    net::{admission::Admission, shutdown::Shutdown},
+    signing::{RequestTime, window::Window},
+};
+
+/// What a webhook listener is made of.
+pub struct Parts<'a> {
+    /// What is accepted, and where it is forwarded to.
+    pub config: &'a Config,
+    /// The webhook keys.
+    pub credentials: Arc<Store>,
+    /// Where deliveries are remembered for other replicas.
+    pub redis: Option<RedisConnections>,
+    /// How much is admitted.
+    pub admission: Arc<Admission>,
+    /// What is counted.
+    pub metrics: &'a Metrics,
+    /// The end of all listeners.
+    pub shutdown: Shutdown,
+    /// The time of day.
+    pub clock: fn() -> RequestTime,
+}
+
+/// Completes when no webhook is in flight and no connection can bring one.
+pub struct InFlight(mpsc::Receiver<Infallible>);
+
+impl InFlight {
+    /// Waits for that.
+    pub async fn ended(mut self) {
+        // There is nothing that could be sent.
+        let _ = self.0.recv().await;
+    }
+}
+
+/// Puts the service together.
+pub fn service(
+    parts: Parts<'_>,
+) -> (
+    impl Service<Request<Incoming>, Response = Response<Full<Bytes>>, Error = Infallible, Future: Send + Unpin + 'static>
+    + Clone
+    + Send
+    + Sync
+    + 'static
+    + use<>,
+    InFlight,
+) {
+    let Parts { config, credentials, redis, admission, metrics, shutdown, clock } = parts;
+    let settings = &config.webhook;
+    let names = config.credentials.keys().map(String::as_str);
+    let reasons = rejection::Rejection::names().into_iter().chain(Code::ALL.iter().map(|code| code.as_str()));
+    let metrics = metrics.webhooks(names, reasons);
+    let mut duplicates = Duplicates::new(settings.remember, metrics.clone());
+    if let (Some(connections), Some(redis)) = (redis, &settings.redis) {
+        duplicates = duplicates.shared(connections, redis.timeout, settings.forward_timeout);
+    }
+    let (alive, ended) = mpsc::channel(1);
+    let listener = Arc::new(Listener::new(listener::Parts {
+        credentials,
+        applications: applications(config),
+        duplicates,
+        admission,
+        sources: Sources { accepted: settings.source_addresses.clone(), proxies: settings.trusted_proxies.clone() },
+        original_target: settings.original_target.clone(),
+        path_prefixes: settings.path_prefixes.clone(),
+        window: Window::webhook(settings.tolerance),
+        tolerance: settings.tolerance,
+        forward_timeout: settings.forward_timeout,
+        metrics,
+        shutdown,
+        clock,
+        alive,
+    }));
+    let service = service_fn(move |request| Box::pin(Arc::clone(&listener).answer(request).map(Ok)));
+    (service, InFlight(ended))
+}
+
+/// The client of each credential's application. Credentials with the same application share its client.
+fn applications(config: &Config) -> BTreeMap<String, Arc<Application>> {
+    let mut clients = BTreeMap::new();
+    let named = config.credentials.iter().filter_map(|(name, credential)| {
+        let place = config.webhook.application_of(credential)?;
+        let client = clients.entry(place).or_insert_with(|| Arc::new(Application::new(place.clone())));
+        Some((name.clone(), Arc::clone(client)))
+    });
+    named.collect()
+}

@@ -64,7 +64,7 @@ async fn lines_of_refused_requests_are_short_and_few_and_none_is_uncounted() {
                 assert_eq!(line["method"], "M".repeat(32));
                 lines += 1;
             }
-            "lines of requests that were rejected before signing are left out" => {
+            "lines of rejected requests are left out" => {
                 assert_eq!(line["level"], "warn");
                 left_out += line["lines"].as_u64().unwrap();
             }

@@ -37,4 +37,5 @@ mod support;
 #[cfg(feature = "otel")]
 mod traces;
 mod upstream;
+mod webhooks;
 mod wire;

@@ -34,6 +34,8 @@ pub struct BufferedBody {
 pub struct BodyLimits {
     /// Bytes.
     pub size: usize,
+    /// The key of the configuration that says so.
+    pub size_key: &'static str,
     /// From the request head to the last byte.
     pub time: Duration,
 }
@@ -61,7 +63,7 @@ struct Reading<'a> {
 pub(super) async fn read(mut body: Incoming, limits: BodyLimits, shared: &Shared) -> Result<BufferedBody, Failure> {
     // Before the first read, because that lets a caller with `Expect: 100-continue` send its body.
     if body.size_hint().lower() > limits.size as u64 {
-        return Err(too_large(limits.size));
+        return Err(too_large(limits));
     }
     let (began, chunks) = (Instant::now(), ChunkBuffer::default());
     let (deadline, claim) = (began + limits.time, shared.budget.claim());
@@ -79,7 +81,7 @@ pub(super) async fn read(mut body: Incoming, limits: BodyLimits, shared: &Shared
         let Ok(chunk) = frame.into_data() else { continue };
         let length = reading.chunks.length() + chunk.len();
         if length > limits.size {
-            return Err(too_large(limits.size));
+            return Err(too_large(limits));
         }
         reading.claim(length).await?;
         reading.chunks.push(chunk);
@@ -123,8 +125,8 @@ fn no_memory() -> Failure {
     Failure::new(Code::Overloaded, "too many bytes of bodies in memory (limits.buffered)")
 }
 
-fn too_large(limit: usize) -> Failure {
-    Failure::new(Code::BodyTooLarge, format!("the request body is larger than {limit} bytes (limits.body)"))
+fn too_large(BodyLimits { size, size_key, .. }: BodyLimits) -> Failure {
+    Failure::new(Code::BodyTooLarge, format!("the request body is larger than {size} bytes ({size_key})"))
 }
 
 /// Reads and discards the small body of a rejected request, so that its connection can be kept: opening another costs more than

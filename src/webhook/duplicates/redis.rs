@@ -11,7 +11,7 @@ mod connection;
 
 use std::time::Duration;
 
-use redis::{RedisError, aio::MultiplexedConnection, cmd};
+use redis::{Cmd, FromRedisValue, RedisError, cmd};
 use tokio::time::{Instant, sleep, timeout};
 
 pub use self::connection::Connections;
@@ -74,19 +74,12 @@ impl Redis {
         let token = Token { key: key(identity), value: format!("{:032x}", rand::random::<u128>()) };
         let patience = Instant::now() + self.claim;
         let claim = u64::try_from(self.claim.as_millis()).unwrap_or(u64::MAX);
+        let (set, get) = (set(&token.key, &token.value, claim, &["NX"]), command("GET", &[&token.key]));
         loop {
-            let set = async |mut redis: MultiplexedConnection| {
-                let mut set = cmd("SET");
-                set.arg(&token.key).arg(&token.value).arg("NX").arg("PX").arg(claim);
-                set.query_async::<Option<String>>(&mut redis).await
-            };
-            if self.run(set).await?.is_some() {
+            if self.run::<Option<String>>(&set).await?.is_some() {
                 return Ok(Found::Claimed(token));
             }
-            let get = async |mut redis: MultiplexedConnection| {
-                cmd("GET").arg(&token.key).query_async::<Option<String>>(&mut redis).await
-            };
-            match self.run(get).await? {
+            match self.run::<Option<String>>(&get).await? {
                 Some(value) if value == ACKNOWLEDGED => return Ok(Found::Acknowledged),
                 // The claim was set, and its confirmation was lost on the way.
                 Some(value) if value == token.value => return Ok(Found::Claimed(token)),
@@ -100,35 +93,26 @@ impl Redis {
     /// Remembers for `keep` that a delivery was acknowledged.
     pub(super) async fn acknowledge(&self, identity: &Identity, keep: Duration) -> Result<(), Failure> {
         let keep = u64::try_from(keep.as_millis()).unwrap_or(u64::MAX).max(1);
-        let set = async |mut redis: MultiplexedConnection| {
-            cmd("SET").arg(key(identity)).arg(ACKNOWLEDGED).arg("PX").arg(keep).query_async::<()>(&mut redis).await
-        };
-        self.run(set).await
+        self.run(&set(&key(identity), ACKNOWLEDGED, keep, &[])).await
     }
 
     /// Gives up a claim, so that the next copy is forwarded without waiting for its end.
     pub(super) async fn release(&self, token: &Token) -> Result<(), Failure> {
-        let release = async |mut redis: MultiplexedConnection| {
-            cmd("EVAL").arg(RELEASE).arg(1).arg(&token.key).arg(&token.value).query_async::<()>(&mut redis).await
-        };
-        self.run(release).await
+        self.run(&command("EVAL", &[RELEASE, "1", &token.key, &token.value])).await
     }
 
-    /// One command, once. A command that failed on a connection of before, which Redis may have closed since, is repeated on a new one.
-    async fn run<T>(
-        &self,
-        command: impl AsyncFn(MultiplexedConnection) -> Result<T, RedisError>,
-    ) -> Result<T, Failure> {
+    /// One command. One that failed on a connection of before, which Redis may have closed since, is repeated on a new one.
+    async fn run<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Failure> {
         let attempts = async {
-            let (connection, is_new) = self.connections.get().await?;
-            match command(connection).await {
+            let (mut connection, is_new) = self.connections.get().await?;
+            match command.query_async(&mut connection).await {
                 Err(error) if error.is_connection_dropped() || error.is_io_error() => {
                     self.connections.discard();
                     if is_new {
                         return Err(Failure::Command(error));
                     }
-                    let (connection, _) = self.connections.get().await?;
-                    command(connection).await.map_err(Failure::Command)
+                    let (mut connection, _) = self.connections.get().await?;
+                    command.query_async(&mut connection).await.map_err(Failure::Command)
                 }
                 done => done.map_err(Failure::Command),
             }
@@ -139,6 +123,19 @@ impl Redis {
             Err(Failure::Late(self.limit))
         })
     }
+}
+
+/// `SET` for so many milliseconds.
+fn set(key: &str, value: &str, milliseconds: u64, options: &[&str]) -> Cmd {
+    let mut set = command("SET", &[key, value, "PX"]);
+    set.arg(milliseconds).arg(options);
+    set
+}
+
+fn command(name: &str, arguments: &[&str]) -> Cmd {
+    let mut command = cmd(name);
+    command.arg(arguments);
+    command
 }
 
 fn key(identity: &Identity) -> String {

@@ -66,10 +66,11 @@ mod product {
     pub mod proxy;
     #[path = "cli/runtime.rs"]
     pub mod runtime;
+    pub mod webhook;
 }
 mod signing;
 // What those files know as `crate::…`.
-use product::{credentials, overload, proxy};
+use product::{credentials, overload, proxy, webhook};
 use wonder_signer::{admin, config, contract, files, metrics, net, operations, policy, telemetry};
 
 use std::{

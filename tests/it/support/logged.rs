@@ -19,6 +19,8 @@ use super::{
 pub(crate) struct Logged {
     pub(crate) listen: SocketAddr,
     pub(crate) admin: SocketAddr,
+    /// The webhook listener, if there is one.
+    pub(crate) webhook: Option<SocketAddr>,
     child: Child,
     lines: Mutex<mpsc::UnboundedReceiver<String>>,
     heard: Mutex<String>,
@@ -47,12 +49,19 @@ impl Logged {
         let stderr = BufReader::new(child.stderr.take().unwrap());
         std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
         let unbound = SocketAddr::from(([0; 4], 0));
-        let mut program =
-            Self { listen: unbound, admin: unbound, child, lines: Mutex::new(lines), heard: Mutex::default() };
+        let mut program = Self {
+            listen: unbound,
+            admin: unbound,
+            webhook: None,
+            child,
+            lines: Mutex::new(lines),
+            heard: Mutex::default(),
+        };
         let ready = program.line("ready").await;
         // Of several addresses the first.
         let address = |name: &str| ready[name].as_str().unwrap().split(',').next().unwrap().parse().unwrap();
         (program.listen, program.admin) = (address("listen"), address("admin"));
+        program.webhook = ready["webhook"].as_str().map(|address| address.parse().unwrap());
         program
     }
 

@@ -20,4 +20,5 @@ pub(crate) mod strict;
 pub(crate) mod transport;
 pub(crate) mod upstream;
 pub(crate) mod volume;
+pub(crate) mod webhooks;
 pub(crate) mod wire;

@@ -42,6 +42,10 @@ pub(crate) struct Sidecar {
     pub(crate) admin: SocketAddr,
     /// What SIGHUP does.
     pub(crate) reload: Reload,
+    /// The webhook listener, if there is one on TCP.
+    pub(crate) webhook: Option<SocketAddr>,
+    /// The same on a Unix socket too.
+    pub(crate) webhook_at: Option<ListenAddress>,
     _known: Known,
     shutdown: Mutex<Option<oneshot::Sender<Stop>>>,
     task: JoinHandle<Receipt>,
@@ -101,6 +105,11 @@ impl Sidecar {
             all: addresses.listen,
             admin: addresses.admin,
             reload,
+            webhook: match addresses.webhook {
+                Some(ListenAddress::Tcp(address)) => Some(address),
+                Some(ListenAddress::Unix(_)) | None => None,
+            },
+            webhook_at: addresses.webhook,
             _known: Known::new(addresses.admin, metrics),
             shutdown: Mutex::new(Some(shutdown)),
             task,

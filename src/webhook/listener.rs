@@ -1,0 +1,387 @@
+//! The service of the webhook listener: every webhook gets exactly one answer, one line in the log, and one count.
+
+use std::{
+    collections::BTreeMap,
+    convert::Infallible,
+    future::Future,
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header, request::Parts as Head,
+    uri::PathAndQuery,
+};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use tokio::{sync::mpsc, time::timeout};
+
+use super::{
+    account::Account,
+    answers::Verdict,
+    application::{Answer, Application, Forwarded, NoAnswer},
+    duplicates::{Copy, Duplicates},
+    paid::Paid,
+    rejection::Rejection,
+    source::Sources,
+    target,
+};
+use crate::{
+    config::{OriginalTarget, PathPrefix},
+    contract::{Code, Sent},
+    credentials::{Entry, Store},
+    metrics::{WebhookOutcome, WebhookPhase, Webhooks},
+    net::{
+        admission::{
+            Admission,
+            body::{self, BufferedBody},
+        },
+        headers,
+        intake::Refusal,
+        respond::{Failure, REQUEST_ID},
+        shutdown::{Shutdown, Stage},
+    },
+    policy::Caller,
+    signing::{
+        RequestTime,
+        webhook::{self, Accepted, Delivery},
+        window::Window,
+    },
+    telemetry::Quota,
+};
+
+const VERIFIED: HeaderName = HeaderName::from_static("x-wonder-signer-verified");
+const APP_ID: HeaderName = HeaderName::from_static("x-wonder-signer-app-id");
+const WEBHOOK_TIME: HeaderName = HeaderName::from_static("x-wonder-signer-webhook-time");
+const PAID: HeaderName = HeaderName::from_static("x-wonder-signer-paid");
+
+/// What a listener is made of.
+pub(super) struct Parts {
+    pub(super) credentials: Arc<Store>,
+    /// By credential.
+    pub(super) applications: BTreeMap<String, Arc<Application>>,
+    pub(super) duplicates: Duplicates,
+    pub(super) admission: Arc<Admission>,
+    pub(super) sources: Sources,
+    pub(super) original_target: Option<OriginalTarget>,
+    pub(super) path_prefixes: Vec<PathPrefix>,
+    pub(super) window: Window,
+    pub(super) tolerance: Duration,
+    pub(super) forward_timeout: Duration,
+    pub(super) metrics: Webhooks,
+    pub(super) shutdown: Shutdown,
+    pub(super) clock: fn() -> RequestTime,
+    /// Each webhook that is worked on has a clone. When all are dropped, nothing is in flight.
+    pub(super) alive: mpsc::Sender<Infallible>,
+}
+
+pub(super) struct Listener {
+    parts: Parts,
+    quota: Arc<Quota>,
+}
+
+/// A verified webhook.
+struct Verified {
+    entry: Arc<Entry>,
+    identity: [u8; 32],
+    time: RequestTime,
+    webhook: Forwarded,
+    _memory: BufferedBody,
+}
+
+/// How a webhook ends without the application.
+enum Ended {
+    Rejected(Rejection),
+    Failed(Failure),
+}
+
+impl From<Rejection> for Ended {
+    fn from(rejection: Rejection) -> Self {
+        Self::Rejected(rejection)
+    }
+}
+
+impl From<Failure> for Ended {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl Listener {
+    pub(super) fn new(parts: Parts) -> Self {
+        Self { parts, quota: Arc::default() }
+    }
+
+    /// Answers one webhook.
+    ///
+    /// A task of its own does the work. A sender that hangs up does not end it, so that an application that is slower than the
+    /// sender's patience is asked once, and the next copy gets its 200.
+    pub(super) async fn answer(self: Arc<Self>, mut request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let caller: Caller = request.extensions_mut().remove().unwrap_or_default();
+        let account = Account::open(request.headers(), &caller);
+        if let Some(refusal) = request.extensions().get::<Refusal>() {
+            return self.fail((*refusal).into(), account);
+        }
+        let (id, alive) = (account.id.clone(), self.parts.alive.clone());
+        let work = tokio::spawn(async move {
+            let answer = self.work(request, &caller, account).await;
+            drop(alive);
+            answer
+        });
+        work.await.unwrap_or_else(|_| internal().respond(&id).map(Full::from))
+    }
+
+    async fn work(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        caller: &Caller,
+        mut account: Account,
+    ) -> Response<Full<Bytes>> {
+        // A fault of ours ends one webhook with an answer, not the connection without one.
+        let taken = AssertUnwindSafe(self.take(request, caller, &mut account)).catch_unwind();
+        let taken = tokio::select! {
+            biased;
+            taken = taken => taken.unwrap_or_else(|_| Err(internal().into())),
+            () = self.over() => Err(Failure::draining(Sent::No).into()),
+        };
+        match taken {
+            Err(Ended::Rejected(rejection)) => self.reject(rejection, account),
+            Err(Ended::Failed(failure)) => self.fail(failure, account),
+            Ok((verified, slot)) => {
+                let answer = self.deliver(verified, account).await;
+                drop(slot);
+                answer
+            }
+        }
+    }
+
+    /// Admits and verifies a webhook.
+    async fn take(
+        &self,
+        request: Request<Incoming>,
+        caller: &Caller,
+        account: &mut Account,
+    ) -> Result<(Verified, tokio::sync::OwnedSemaphorePermit), Ended> {
+        let slot = match self.parts.admission.slot().await {
+            Ok(slot) => slot,
+            Err(failure) => {
+                let discarded = failure.code == Code::Overloaded && body::discard_small(request).await;
+                return Err(if discarded { failure } else { failure.closing() }.into());
+            }
+        };
+        let (head, incoming) = request.into_parts();
+        // What the head alone decides is decided before a byte of the body is read.
+        let target = self.check(&head, caller)?;
+        let body = self.parts.admission.read_body(incoming).await.map_err(Failure::closing)?;
+        account.body_bytes = Some(body.length);
+        let began = Instant::now();
+        let verified = self.verify(head, target, body, account);
+        self.parts.metrics.phase(WebhookPhase::Verify, began.elapsed().as_secs_f64());
+        match verified {
+            // It may belong to a credential whose files cannot be used, and Wonder is to send it again.
+            Err(Rejection::Unverified(webhook::Refusal::AppIdUnknown { .. }))
+                if !self.parts.credentials.is_usable() =>
+            {
+                Err(Failure::new(Code::NoKey, "the files of a credential cannot be used; send the webhook again")
+                    .into())
+            }
+            verified => Ok((verified?, slot)),
+        }
+    }
+
+    fn check(&self, head: &Head, caller: &Caller) -> Result<PathAndQuery, Rejection> {
+        self.parts.sources.check(caller, &head.headers)?;
+        let received = head.uri.path_and_query().ok_or(Rejection::Unverified(webhook::Refusal::Target))?;
+        let target = target::restored(received, &head.headers, self.parts.original_target.as_ref())?;
+        target::check(&target, &self.parts.path_prefixes)?;
+        Ok(target)
+    }
+
+    fn verify(
+        &self,
+        head: Head,
+        target: PathAndQuery,
+        body: BufferedBody,
+        account: &mut Account,
+    ) -> Result<Verified, Rejection> {
+        let now = (self.parts.clock)();
+        let entries = self.parts.credentials.entries();
+        let accepted = entries.iter().filter_map(|entry| {
+            entry.webhook_key.as_ref().map(|key| Accepted { name: &entry.name, app_id: &entry.app_id, key })
+        });
+        let delivery = Delivery {
+            method: head.method.as_str(),
+            target: target.as_str().as_bytes(),
+            headers: (&head.headers).into(),
+            body: &body.chunks,
+        };
+        let verified = webhook::verify(&delivery, accepted, now, self.parts.window).map_err(Rejection::Unverified)?;
+        let (identity, time) = (verified.identity(), verified.request_time());
+        let entry = entries.iter().find(|entry| entry.name == verified.credential_name()).map(Arc::clone);
+        let entry = entry.ok_or(Rejection::Unverified(webhook::Refusal::AppIdUnknown { only_case: false }))?;
+        account.credential = Some(entry.name.as_str().into());
+        let age = now.unix_seconds().saturating_sub(time.unix_seconds());
+        account.age = Some(age);
+        self.parts.metrics.age(age);
+        account.paid = match &body.chunks[..] {
+            [whole] => Paid::of(whole),
+            chunks => Paid::of(&chunks.concat()),
+        };
+        let headers = self.headers(head.headers, &entry, time, account, body.length);
+        let webhook = Forwarded { target, headers, body: body.chunks.iter().cloned().collect() };
+        Ok(Verified { entry, identity, time, webhook, _memory: body })
+    }
+
+    /// The headers as the application gets them.
+    fn headers(
+        &self,
+        mut headers: HeaderMap,
+        entry: &Entry,
+        time: RequestTime,
+        account: &Account,
+        length: usize,
+    ) -> HeaderMap {
+        headers::to_application(&mut headers);
+        if let Some(OriginalTarget::Header(name)) = &self.parts.original_target {
+            headers.remove(name);
+        }
+        let mut ours = |name: HeaderName, value: &str| {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                headers.insert(name, value);
+            }
+        };
+        ours(VERIFIED, &entry.name);
+        ours(APP_ID, entry.app_id.as_str());
+        ours(WEBHOOK_TIME, &time.to_rfc3339());
+        if let Some(paid) = account.paid {
+            ours(PAID, paid.as_str());
+        }
+        headers.insert(REQUEST_ID, account.id.clone());
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        headers
+    }
+
+    /// Forwards a verified webhook unless it was acknowledged before.
+    async fn deliver(&self, verified: Verified, mut account: Account) -> Response<Full<Bytes>> {
+        let Verified { entry, identity, time, webhook, _memory } = verified;
+        let limit = self.parts.forward_timeout;
+        let claim = tokio::select! {
+            biased;
+            claim = timeout(limit, self.parts.duplicates.claim(identity)) => claim,
+            () = self.over() => return self.fail(Failure::draining(Sent::No), account),
+        };
+        let claim = match claim {
+            Ok(Copy::First(claim)) => claim,
+            Ok(Copy::Acknowledged) => return self.close(WebhookOutcome::Duplicate, StatusCode::OK, account, None),
+            Err(_) => {
+                account.cause =
+                    Some("another copy of it was being forwarded all the time (webhook.forward_timeout)".to_owned());
+                return self.not_acknowledged(WebhookOutcome::Timeout, account);
+            }
+        };
+        let Some(application) = self.parts.applications.get(&entry.name) else {
+            return self.fail(internal(), account);
+        };
+        let began = Instant::now();
+        let answer = tokio::select! {
+            biased;
+            answer = application.forward(webhook, limit) => answer,
+            () = self.over() => {
+                self.parts.duplicates.release(claim).await;
+                return self.fail(Failure::draining(Sent::No), account);
+            }
+        };
+        self.parts.metrics.phase(WebhookPhase::Forward, began.elapsed().as_secs_f64());
+        let verdict = match &answer {
+            Ok(answer) => Verdict::of(answer.status),
+            Err(_) => Verdict::Failed,
+        };
+        if verdict == Verdict::Acknowledged {
+            let now = (self.parts.clock)().unix_seconds();
+            let until = time.unix_seconds().max(now) + self.parts.tolerance.as_secs() + 1;
+            self.parts.duplicates.acknowledge(claim, until, now).await;
+        } else {
+            self.parts.duplicates.release(claim).await;
+        }
+        match answer {
+            Ok(Answer { status, content_type, body }) => {
+                account.application_status = Some(status);
+                match verdict {
+                    Verdict::Failed => self.not_acknowledged(verdict.outcome(), account),
+                    Verdict::Acknowledged => self.close(verdict.outcome(), verdict.status(), account, None),
+                    Verdict::Refused(_) => {
+                        self.close(verdict.outcome(), verdict.status(), account, Some((content_type, body)))
+                    }
+                }
+            }
+            Err(error) => {
+                account.cause = Some(format!("the application {error}"));
+                let outcome = match error {
+                    NoAnswer::Late(_) => WebhookOutcome::Timeout,
+                    NoAnswer::Connect(_) | NoAnswer::Broken(_) => WebhookOutcome::Unreachable,
+                };
+                self.not_acknowledged(outcome, account)
+            }
+        }
+    }
+
+    /// Completes at the end of the grace period.
+    fn over(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.parts.shutdown.reached(Stage::Over)
+    }
+
+    /// Wonder sends it again.
+    fn not_acknowledged(&self, outcome: WebhookOutcome, account: Account) -> Response<Full<Bytes>> {
+        let failure =
+            Failure::new(Code::ApplicationFailed, "the application did not acknowledge the webhook; send it again");
+        let response = failure.respond(&account.id).map(Full::from);
+        account.close(outcome, response.status(), &self.parts.metrics, &self.quota);
+        response
+    }
+
+    fn close(
+        &self,
+        outcome: WebhookOutcome,
+        status: StatusCode,
+        account: Account,
+        body: Option<(Option<HeaderValue>, Bytes)>,
+    ) -> Response<Full<Bytes>> {
+        let (content_type, body) = body.unwrap_or_default();
+        let mut response = Response::new(Full::new(body));
+        *response.status_mut() = status;
+        response.headers_mut().insert(REQUEST_ID, account.id.clone());
+        if let Some(content_type) = content_type {
+            response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+        }
+        account.close(outcome, status, &self.parts.metrics, &self.quota);
+        response
+    }
+
+    /// Every rejection has the same answer, so that a sender learns nothing from it.
+    fn reject(&self, rejection: Rejection, mut account: Account) -> Response<Full<Bytes>> {
+        let failure = Failure::new(Code::WebhookRejected, "the webhook was not accepted");
+        // The rest of a body cannot be told from the next request.
+        let failure = if account.body_bytes.is_none() { failure.closing() } else { failure };
+        let response = failure.respond(&account.id).map(Full::from);
+        account.rejection = Some(rejection);
+        account.close(WebhookOutcome::Rejected, response.status(), &self.parts.metrics, &self.quota);
+        response
+    }
+
+    fn fail(&self, failure: Failure, mut account: Account) -> Response<Full<Bytes>> {
+        let failure = failure.with_sent(Sent::No);
+        let response = failure.respond(&account.id).map(Full::from);
+        account.code = Some(failure.code.as_str());
+        account.cause = failure.cause().map(str::to_owned);
+        account.close(WebhookOutcome::Error, response.status(), &self.parts.metrics, &self.quota);
+        response
+    }
+}
+
+/// The panic hook writes where and why.
+fn internal() -> Failure {
+    Failure::new(Code::Internal, "a fault inside wonder-signer").with_sent(Sent::No).closing()
+}

@@ -1,0 +1,126 @@
+//! Limits, floods and the end: as on the signing listener.
+
+use tokio::{io::AsyncWriteExt as _, net::TcpStream};
+
+use super::outcome;
+use crate::support::{
+    patience::soon,
+    sidecar::until,
+    upstream::{Act, Recorder},
+    webhooks::{Delivery, receiver_of},
+    wire::{Message, exchange, read_message, request},
+};
+
+fn refused(answer: &Message) -> (u16, String) {
+    let (status, code, sent) = answer.contract();
+    assert_eq!(sent, "no");
+    (status, code)
+}
+
+#[tokio::test]
+async fn what_is_too_large_too_slow_or_no_http_is_refused_as_on_the_signing_listener() {
+    let application = Recorder::start().await;
+    let toml = "limits.webhook_body = \"100B\"\ntimeouts.body = \"30ms\"\ntimeouts.request_head = \"30ms\"";
+    let (sidecar, address) = receiver_of(&application, toml).await;
+    let large = Delivery::of("/", &"x".repeat(101)).send(address).await;
+    assert_eq!(refused(&large), (413, "body_too_large".to_owned()));
+    assert!(large.text().contains("limits.webhook_body"), "{}", large.text());
+    let chunked = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n65\r\n";
+    let chunked = [&chunked[..], &[b'x'; 101], b"\r\n0\r\n\r\n"].concat();
+    assert_eq!(refused(&exchange(address, &chunked).await), (413, "body_too_large".to_owned()));
+    let half = request("POST", "/", &[("Content-Length", "9")], b"");
+    assert_eq!(refused(&exchange(address, &half).await), (408, "body_timeout".to_owned()));
+    assert_eq!(refused(&exchange(address, b"POST / HT").await), (408, "head_timeout".to_owned()));
+    assert_eq!(refused(&exchange(address, b"POST / HTTP/1.1\nHost: x\n\n").await), (400, "bad_request".to_owned()));
+    let both = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n";
+    assert_eq!(refused(&exchange(address, both).await), (400, "bad_request".to_owned()));
+    for reason in ["body_too_large", "body_timeout", "head_timeout", "bad_request"] {
+        let series = format!("wonder_signer_webhook_errors_total{{reason=\"{reason}\"}}");
+        assert!(sidecar.metric(&series).await >= 1.0, "{reason}");
+    }
+    // A failure of a webhook is none of a request to Wonder.
+    let series = "wonder_signer_proxy_errors_total{reason=\"body_too_large\",sent=\"no\"}";
+    assert!(sidecar.metric(series).await.abs() < f64::EPSILON);
+    assert_eq!(application.connections(), 0);
+}
+
+#[tokio::test]
+async fn a_chunked_delivery_is_verified_like_any_other() {
+    let application = Recorder::start().await;
+    let (_sidecar, address) = receiver_of(&application, "").await;
+    let delivery = Delivery::paid().and("Transfer-Encoding", "chunked");
+    let (first, second) = delivery.body.split_at(7);
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let body = format!("{:x}\r\n{}\r\n{:x}\r\n{}\r\n0\r\n\r\n", first.len(), text(first), second.len(), text(second));
+    let head = Delivery { body: Vec::new(), ..delivery.clone() }.bytes();
+    assert_eq!(exchange(address, &[head, body.into_bytes()].concat()).await.status(), 200);
+    let received = application.next().await;
+    assert_eq!((received.body, received.head.contains("transfer-encoding")), (delivery.body, false));
+}
+
+#[tokio::test]
+async fn a_flood_that_an_application_cannot_take_is_told_to_come_back_and_requests_to_wonder_are_not_in_its_way() {
+    let (application, permits) = Recorder::holding().await;
+    let toml = "limits.requests_in_flight = 2\ntimeouts.queue = \"0s\"";
+    let (sidecar, address) = receiver_of(&application, toml).await;
+    let held: Vec<_> =
+        (0..2).map(|_| tokio::spawn(async move { Delivery::paid().send(address).await.status() })).collect();
+    application.next().await;
+    application.next().await;
+    assert_eq!(refused(&Delivery::paid().send(address).await), (503, "overloaded".to_owned()));
+    // The signing listener still has its own places: this answer comes from behind them.
+    let answer = exchange(sidecar.listen, &request("POST", "/svc/a", &[], b"{}")).await;
+    assert_eq!(answer.contract().1, "upstream_connect");
+    permits.add_permits(2);
+    for delivery in held {
+        assert_eq!(soon(delivery).await.unwrap(), 200);
+    }
+}
+
+#[tokio::test]
+async fn a_drain_finishes_the_deliveries_in_flight() {
+    let (application, permits) = Recorder::holding().await;
+    let (sidecar, address) = receiver_of(&application, "").await;
+    let delivery = tokio::spawn(async move { Delivery::paid().send(address).await });
+    let impatient = tokio::spawn(async move { Delivery::paid().send(address).await });
+    application.next().await;
+    application.next().await;
+    impatient.abort();
+    let _ = impatient.await;
+    let metrics = sidecar.admin;
+    sidecar.ask_to_stop();
+    soon(async { while TcpStream::connect(address).await.is_ok() {} }).await;
+    permits.add_permits(2);
+    let answer = soon(delivery).await.unwrap();
+    assert_eq!((answer.status(), answer.value("connection")), (200, Some("close")));
+    let _ = metrics;
+    soon(sidecar.stop()).await;
+}
+
+#[tokio::test]
+async fn a_delivery_that_outlasts_the_grace_period_gets_a_503_that_wonder_repeats() {
+    let application = Recorder::acting(|_| Act::Stall(Vec::new())).await;
+    let (sidecar, address) = receiver_of(&application, "shutdown.grace = \"50ms\"").await;
+    let mut stuck = TcpStream::connect(address).await.unwrap();
+    stuck.write_all(&Delivery::paid().bytes()).await.unwrap();
+    application.next().await;
+    soon(sidecar.stop()).await;
+    let answer = read_message(&mut stuck, false).await.unwrap();
+    assert_eq!(refused(&answer), (503, "draining".to_owned()));
+    assert_eq!(answer.value("connection"), Some("close"));
+}
+
+#[tokio::test]
+async fn a_connection_is_kept_for_the_next_webhook_after_a_rejected_one() {
+    let application = Recorder::start().await;
+    let (sidecar, address) = receiver_of(&application, "").await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    for (delivery, status) in
+        [(Delivery::paid().with("Nonce", "x"), 401), (Delivery::paid(), 200), (Delivery::paid(), 200)]
+    {
+        stream.write_all(&delivery.bytes()).await.unwrap();
+        assert_eq!(soon(read_message(&mut stream, false)).await.unwrap().status(), status);
+    }
+    until(sidecar.admin, &outcome("order.paid", "acknowledged"), 2.0).await;
+    assert_eq!(application.connections(), 1);
+}
