@@ -1,4 +1,4 @@
-//! Builds the sidecar from its configuration and runs it until told to stop.
+//! Builds the sidecar from its configuration, runs it, and drains it.
 
 mod webhooks;
 
@@ -96,20 +96,20 @@ pub enum StartError {
     /// The TLS of a listener or of Redis cannot be set up.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// An address cannot be listened on.
+    /// A listener cannot bind its address.
     #[error("{key} {address}: {}", bind_reason(.address, .cause))]
     Bind {
         /// The configuration key that the address came from.
         key: &'static str,
         /// The address.
         address: String,
-        /// What the system said.
+        /// The system's error.
         cause: io::Error,
     },
 }
 
 impl StartError {
-    /// Whether an argument, a setting or a file that one names must change. Else something outside is in the way.
+    /// Whether an argument, a setting, or a file that one of them names must change. Otherwise something outside prevents the start.
     #[must_use]
     pub fn is_configuration(&self) -> bool {
         match self {
@@ -119,14 +119,14 @@ impl StartError {
     }
 }
 
-/// Why an address cannot be listened on, and what to do about it.
+/// Why a listener cannot bind its address, and the remedy.
 pub(crate) fn bind_reason(address: &str, cause: &io::Error) -> String {
     match cause.kind() {
         io::ErrorKind::AddrInUse if address.starts_with("unix:") => {
             "the socket is taken; stop the other program or choose another file".to_owned()
         }
         io::ErrorKind::PermissionDenied if address.starts_with("unix:") => {
-            "not permitted; this user must be able to make files in the socket's directory, and to connect to the socket that is there"
+            "not permitted; this user must be able to create files in the socket's directory, and to connect to an existing socket"
                 .to_owned()
         }
         io::ErrorKind::NotFound if address.starts_with("unix:") => "the socket's directory does not exist".to_owned(),
@@ -169,7 +169,7 @@ impl App {
         };
         metrics.set_in_flight_limit(config.limits.requests_in_flight);
         let requests = Requests::new(&config.log);
-        // From here on a connection is taken: it waits in the listener's queue until `run`.
+        // From here on the system accepts connections, which wait in the listener's backlog until `run`.
         let readiness = Readiness::with_keys(credentials.usable());
         readiness.set_ready();
         let watch = Watch::start(watched);
@@ -191,13 +191,13 @@ impl App {
         })
     }
 
-    /// What it counts.
+    /// The metrics of this sidecar.
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
     }
 
-    /// Where it listens.
+    /// The bound addresses.
     #[must_use]
     pub fn addresses(&self) -> &Addresses {
         &self.addresses
@@ -215,14 +215,14 @@ impl App {
         async move { credentials.wait_until_usable().await }
     }
 
-    /// The same, with a recorder of traces.
+    /// Adds a recorder of traces.
     #[must_use]
     pub fn recorded_by(mut self, recorder: Arc<dyn Recorder>) -> Self {
         self.requests = self.requests.recorded_by(recorder);
         self
     }
 
-    /// The same, with a drain that lasts no longer than until `hurry` resolves. The requests in flight are then answered with `draining`.
+    /// Ends the drain as soon as `hurry` resolves. The requests in flight are then answered with `draining`.
     #[must_use]
     pub fn hurried_by(mut self, hurry: impl Future<Output = ()> + Send + 'static) -> Self {
         self.hurry = Box::pin(hurry);
@@ -373,8 +373,8 @@ fn announce(config: &Config, addresses: &Addresses, credentials: &Arc<Store>) {
     });
 }
 
-/// Short text that differs where two configurations do, their secrets aside: the first 8 hex digits of SHA-256 over the
-/// masked configuration. Addresses are left out, since each instance may have its own.
+/// The hash of the configuration without its secrets: the first 8 hex digits of SHA-256 over the masked configuration. Addresses
+/// are left out, because each instance may have its own.
 fn fingerprint(config: &Config) -> String {
     let mut masked = config.to_masked_json();
     for listener in ["listen", "admin", "webhook"] {
@@ -386,7 +386,7 @@ fn fingerprint(config: &Config) -> String {
     digest.iter().take(4).fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
-/// The last line: what the person on call needs to know of requests that did not get their answer.
+/// Logs the last line, with the requests that got no response for the person on call.
 fn log_receipt(receipt: &Receipt) {
     let Receipt { finished, cut } = receipt;
     let maybe: Vec<&str> =
@@ -406,7 +406,7 @@ fn log_receipt(receipt: &Receipt) {
     }
 }
 
-/// The names that callers may use: those of loopback, the addresses listened on, the origin's own, and the configured ones.
+/// The host names that callers may use: the loopback names, the bound addresses, the origin's name, and the configured names.
 fn hosts(config: &Config, addresses: &Addresses) -> Hosts {
     let bound = addresses.listen.iter().chain(&config.listen.addresses).filter_map(|address| match address {
         ListenAddress::Tcp(SocketAddr::V4(address)) => Some(address.ip().to_string()),
@@ -423,7 +423,7 @@ fn policy(config: &Config) -> Policy {
     Policy::new(config.listen.tls.as_ref().map(|tls| tls.callers.clone()).unwrap_or_default())
 }
 
-/// What the admin pages tell about this sidecar.
+/// The facts about this sidecar for the admin pages.
 fn facts(config: &Config, credentials: &Arc<Store>, addresses: &Addresses) -> StatusFacts {
     let (credentials, masked) = (Arc::clone(credentials), config.to_masked_json());
     StatusFacts {
@@ -452,7 +452,7 @@ fn failed(key: &'static str, address: impl ToString) -> impl FnOnce(io::Error) -
     move |cause| StartError::Bind { key, address: address.to_string(), cause }
 }
 
-/// The time of day, for stamps. A clock before 1970 gives 1970.
+/// The time of day, for stamps. A clock before 1970 returns 1970.
 fn now() -> RequestTime {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     RequestTime::from_unix_seconds(since.as_secs())

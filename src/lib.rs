@@ -14,7 +14,7 @@
 //!                                               pure: no I/O, clock, randomness, async, logging
 //! ```
 //!
-//! A request's way through [`proxy`] is the main road; [`signing`] is what it exists for.
+//! Most requests pass through [`proxy`]. Its purpose is [`signing`].
 
 pub mod admin;
 pub mod app;

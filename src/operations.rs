@@ -1,7 +1,7 @@
-//! The catalogue of Wonder's named operations: method and path template become `customers.create`.
+//! The catalogue of Wonder's operations. A method and a path template give a name such as `customers.create`. Pure.
 //!
-//! Metric labels, log lines and policy all take their names from this one table, so no raw path (which may carry a merchant's
-//! own reference number) ever becomes a label. A request that is in no row is `other`. Source: `deploy/docs/wonder.md` §5.3.
+//! Metrics, log lines and policy take the names from this table. So no raw path, which may contain a merchant's reference number,
+//! becomes a label. A request that matches no row is `other`. Source: `deploy/docs/wonder.md` §5.3.
 //!
 //! ```
 //! use wonder_signer::operations::find;
@@ -15,7 +15,7 @@ use std::fmt;
 
 pub use self::template::template;
 
-/// One named operation. All there are stand in [`CATALOGUE`].
+/// A named operation, which is a row of [`CATALOGUE`].
 #[derive(Clone, Copy)]
 pub struct Operation {
     name: &'static str,
@@ -35,25 +35,25 @@ impl Operation {
         self.name
     }
 
-    /// The method in upper case; empty for [`OTHER`], which takes any.
+    /// The method in upper case; empty for [`OTHER`], which matches any.
     #[must_use]
     pub fn method(&self) -> &'static str {
         self.method
     }
 
-    /// The paths it answers to; `{…}` stands for one segment. some have two, [`OTHER`] none.
+    /// The path templates. `{…}` matches one segment. Some operations have two templates, [`OTHER`] has none.
     #[must_use]
     pub fn templates(&self) -> &'static [&'static str] {
         self.templates
     }
 
-    /// The place in [`CATALOGUE`]: dense from 0, fit to index an array.
+    /// The index in [`CATALOGUE`], from 0 without a gap, so that arrays can be indexed by it.
     #[must_use]
     pub fn index(&self) -> usize {
         self.index
     }
 
-    /// Whether this is [`OTHER`], the operation of every request that is in no row.
+    /// Whether this is [`OTHER`], the operation of every request that matches no row.
     #[must_use]
     pub fn is_other(&self) -> bool {
         self.templates.is_empty()
@@ -67,7 +67,7 @@ impl fmt::Debug for Operation {
     }
 }
 
-/// Two operations are the same when they stand in the same row.
+/// Two operations are equal if they are the same row.
 impl PartialEq for Operation {
     fn eq(&self, other: &Self) -> bool {
         self.index == other.index
@@ -76,9 +76,9 @@ impl PartialEq for Operation {
 
 impl Eq for Operation {}
 
-/// Names the operation of a request. `path` is the raw path as it came, percent-encoding left alone, without its query.
+/// The operation of a request. `path` is the raw path as received, percent-encoding included, without the query.
 ///
-/// The method is compared without regard to case, because Wonder's scheme signs it in upper case whatever was sent. Takes time but no memory.
+/// The comparison ignores the case of the method, because Wonder's scheme signs it in upper case. The search allocates nothing.
 #[must_use]
 pub fn find(method: &str, path: &str) -> &'static Operation {
     ROWS.iter()
@@ -89,7 +89,7 @@ pub fn find(method: &str, path: &str) -> &'static Operation {
 }
 
 fn matches(template: &str, path: &str) -> bool {
-    // Everything up to the first placeholder is compared at once: most rows end here.
+    // The part before the first placeholder is compared as a whole, which rules out most rows.
     let literal = template.find('{').unwrap_or(template.len());
     let Some(rest) = path.strip_prefix(&template[..literal]) else { return false };
     if literal == template.len() {
@@ -106,8 +106,8 @@ fn matches(template: &str, path: &str) -> bool {
     fits && found.next().is_none()
 }
 
-/// A placeholder takes no empty segment and no dot segment, plain or percent-encoded: upstream may resolve those into another path,
-/// and a request must not bear the name of an operation that it is not.
+/// Whether a placeholder matches the segment. An empty segment and a dot segment, plain or percent-encoded, do not match: upstream may
+/// resolve them to another path, and then the request would have the name of the wrong operation.
 fn is_value(segment: &str) -> bool {
     let mut dots = 0;
     let mut rest = segment.as_bytes();
@@ -121,15 +121,15 @@ fn is_value(segment: &str) -> bool {
     }
 }
 
-/// Wonder's ids hold no slash, so an encoded one is an attempt at another path. A merchant's reference number may hold one.
+/// Wonder's ids contain no slash, so an encoded slash points to another path. A merchant's reference number may contain one.
 fn has_encoded_slash(segment: &str) -> bool {
     segment.as_bytes().windows(3).any(|three| three.eq_ignore_ascii_case(b"%2f"))
 }
 
-/// The operation of every request that is in no row.
+/// The operation of every request that matches no row.
 pub static OTHER: &Operation = &ROWS[ROWS.len() - 1];
 
-/// Every operation in the order of matching, literal segments before placeholders; the last is [`OTHER`].
+/// Every operation in the order of matching: literal segments before placeholders, [`OTHER`] last.
 pub static CATALOGUE: &[Operation] = &ROWS;
 
 macro_rules! payment {
@@ -154,7 +154,7 @@ static ROWS: [Operation; 35] = numbered([
     Operation::new("customers.update", "PUT", &[payment!("customers/{id}")]),
     Operation::new("customers.get", "GET", &[payment!("customers/{id}")]),
     Operation::new("customers.delete", "DELETE", &[payment!("customers/{id}")]),
-    // payment tokens; a client may send the literal word `uuid` in place of the customer's, which a placeholder takes too
+    // payment tokens; a client may send the literal word `uuid` instead of the customer's id, which the placeholder matches
     Operation::new("payment_tokens.check", "POST", &[payment!("customers/{id}/payment_tokens/check")]),
     Operation::new("payment_tokens.create", "POST", &[payment!("customers/{id}/payment_tokens")]),
     Operation::new("payment_tokens.list", "GET", &[payment!("customers/{id}/payment_tokens")]),
@@ -189,7 +189,7 @@ static ROWS: [Operation; 35] = numbered([
     Operation::new("cards.list", "GET", &[issuing!("cards")]),
     Operation::new("cards.limit_history", "GET", &[issuing!("cards/{id}/limit/history")]),
     Operation::new("card_transactions.list", "GET", &[issuing!("transactions")]),
-    // Terminals, batches, payouts and others are known by title only: no path to match.
+    // For terminals, batches, payouts and others the documentation gives only a title, so there is no path to match.
     Operation::new("other", "", &[]),
 ]);
 

@@ -1,4 +1,4 @@
-//! The table of error codes: with which status each is answered, what it says of the request, and how loudly it is logged.
+//! The table of error codes: the status of each, whether the request may have been sent, and the level of the log line.
 
 use http::StatusCode;
 
@@ -6,7 +6,7 @@ use super::Sent;
 
 macro_rules! codes {
     ($($(#[doc = $doc:literal])+ $name:ident = $text:literal, $($status:ident $sent:ident),+;)+) => {
-        /// What went wrong, as a closed list.
+        /// The kind of failure, from a closed list.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Code { $($(#[doc = $doc])+ $name,)+ }
 
@@ -14,13 +14,13 @@ macro_rules! codes {
             /// Every code.
             pub const ALL: &[Self] = &[$(Self::$name,)+];
 
-            /// The code as it stands in the header, in logs and in metrics.
+            /// The code as in the header, in logs and in metrics.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $text,)+ }
             }
 
-            /// The ways in which it is answered, the default first.
+            /// The possible responses, the default first.
             #[must_use]
             pub const fn rows(self) -> &'static [Row] {
                 match self {
@@ -31,14 +31,14 @@ macro_rules! codes {
     };
 }
 
-// One line for each code: its text, then each status with the `sent` that it stands for. The first is the default, for a
-// request of which nothing else is known.
+// One line for each code: its text, then each status with its `sent`. The first pair is the default, for a request of which nothing
+// else is known.
 codes! {
     /// The request target is not a path that can be signed and forwarded.
     BadTarget = "bad_target", BAD_REQUEST No;
     /// Method, framing or headers are not acceptable.
     BadRequest = "bad_request", BAD_REQUEST No;
-    /// The body is not empty, but only white space; Wonder's own SDKs disagree on how that is signed.
+    /// The body is only white space. Wonder's own SDKs disagree on how it is signed.
     AmbiguousBody = "ambiguous_body", BAD_REQUEST No;
     /// `X-Wonder-Signer-Credential` names no configured credential.
     UnknownCredential = "unknown_credential", BAD_REQUEST No;
@@ -48,7 +48,7 @@ codes! {
     PolicyDenied = "policy_denied", FORBIDDEN No;
     /// A web page made the request (`listen.browser_guard`).
     BrowserDenied = "browser_denied", FORBIDDEN No;
-    /// The target is outside `/svc/`, or in `/svc/payment/public/`, to some program that reads it.
+    /// Some program resolves the target to a path outside `/svc/`, or in `/svc/payment/public/`.
     NotWonder = "not_wonder", NOT_FOUND No;
     /// The request head did not arrive in time.
     HeadTimeout = "head_timeout", REQUEST_TIMEOUT No;
@@ -62,32 +62,32 @@ codes! {
     BadHost = "bad_host", MISDIRECTED_REQUEST No;
     /// The private-key operation failed.
     SignFailed = "sign_failed", INTERNAL_SERVER_ERROR No;
-    /// A fault of our own.
+    /// A fault of the sidecar.
     Internal = "internal", INTERNAL_SERVER_ERROR Maybe, INTERNAL_SERVER_ERROR No;
     /// The name of the origin could not be resolved.
     UpstreamDns = "upstream_dns", BAD_GATEWAY No;
     /// No connection to the origin.
     UpstreamConnect = "upstream_connect", BAD_GATEWAY No;
-    /// The TLS handshake with the origin failed. In TLS 1.3 the origin may reject our certificate after the request was written.
+    /// The TLS handshake with the origin failed. In TLS 1.3 the origin may reject the client certificate after the request was written.
     UpstreamTls = "upstream_tls", BAD_GATEWAY Maybe, BAD_GATEWAY No;
-    /// The connection broke before or within the answer.
+    /// The connection broke before or during the response.
     UpstreamReset = "upstream_reset", BAD_GATEWAY Maybe;
-    /// The answer was not HTTP.
+    /// The response was not valid HTTP.
     UpstreamBadResponse = "upstream_bad_response", BAD_GATEWAY Maybe;
-    /// More requests than the limits allow.
+    /// The limits admit no further request.
     Overloaded = "overloaded", SERVICE_UNAVAILABLE No;
     /// The files of the credential could not be used since the start.
     NoKey = "no_key", SERVICE_UNAVAILABLE No;
-    /// The application did not acknowledge a webhook. The webhook listener alone answers it.
+    /// The application did not acknowledge a webhook. Only the webhook listener uses this code.
     ApplicationFailed = "application_failed", SERVICE_UNAVAILABLE No;
-    /// Shutting down: before the request was sent, or while its answer was awaited.
+    /// The sidecar shuts down before the request was sent, or before its response arrived.
     Draining = "draining", SERVICE_UNAVAILABLE No, GATEWAY_TIMEOUT Maybe;
-    /// No answer, or not all of it, within the deadline.
+    /// The response did not arrive whole within the deadline.
     UpstreamTimeout = "upstream_timeout", GATEWAY_TIMEOUT Maybe, GATEWAY_TIMEOUT No;
 }
 
 impl Code {
-    /// How it is answered when `sent` is what is known of the request.
+    /// The response for a request of which `sent` is known.
     #[must_use]
     pub fn row(self, sent: Sent) -> Row {
         let rows = self.rows();
@@ -95,7 +95,7 @@ impl Code {
     }
 }
 
-/// One way in which a code is answered.
+/// One possible response of a code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Row {
     /// The status.
@@ -105,7 +105,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// The level of the request's log line. An unknown outcome needs a person.
+    /// The level of the request's log line. An unknown outcome is an error, because a person has to resolve it.
     #[must_use]
     pub fn severity(self) -> Severity {
         match self.sent {
@@ -115,26 +115,26 @@ impl Row {
         }
     }
 
-    /// Whether the answer has `Retry-After`. Never with [`Sent::Maybe`], where a client that obeyed it could pay twice.
+    /// Whether the response has `Retry-After`. It never has with [`Sent::Maybe`], because a client that obeys it could pay twice.
     #[must_use]
     pub fn retry_after(self) -> bool {
         self.sent == Sent::No && self.status == StatusCode::SERVICE_UNAVAILABLE
     }
 }
 
-/// How loudly the end of a request is logged.
+/// The level of a request's log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// Nothing that this program or Wonder failed at.
+    /// Neither the sidecar nor Wonder failed.
     Info,
-    /// A payment failed, and it is certain that it was not sent.
+    /// A request failed and was certainly not sent.
     Warn,
-    /// The outcome is unknown.
+    /// The outcome of the request is unknown.
     Error,
 }
 
 impl Severity {
-    /// The level as it stands in a log line.
+    /// The level as in a log line.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_was_not_sent_is_a_warning_if_it_failed_here_and_information_if_the_caller_was_wrong() {
+    fn an_unsent_request_is_a_warning_if_the_sidecar_failed_and_info_if_the_caller_was_wrong() {
         for code in Code::ALL {
             let row = code.row(Sent::No);
             let expected = if row.status.as_u16() >= 500 { Severity::Warn } else { Severity::Info };

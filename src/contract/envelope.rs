@@ -1,13 +1,13 @@
-//! The body and the headers of an answer that is not Wonder's own.
+//! The body and the headers of a response that the sidecar makes itself.
 
 use http::HeaderName;
 use serde::Serialize;
 
 use super::{Code, Sent};
 
-/// Response header with the code of the error, on answers that we make: `X-Wonder-Signer-Error: body_too_large`.
+/// Response header with the error code, on the sidecar's own responses: `X-Wonder-Signer-Error: body_too_large`.
 pub const ERROR: HeaderName = HeaderName::from_static("x-wonder-signer-error");
-/// Response header that says whether Wonder may have seen the request: `X-Wonder-Signer-Sent: no`.
+/// Response header that states whether Wonder may have received the request: `X-Wonder-Signer-Sent: no`.
 pub const SENT: HeaderName = HeaderName::from_static("x-wonder-signer-sent");
 
 /// The body, in the shape of Wonder's envelope (`deploy/docs/wonder.md` §4) with `code` a string.
@@ -28,7 +28,7 @@ pub struct Envelope<'a> {
 }
 
 impl<'a> Envelope<'a> {
-    /// `message` is one sentence for the caller, without anything secret.
+    /// `message` is one sentence for the caller, without secrets.
     #[must_use]
     pub fn new(code: Code, sent: Sent, message: &'a str, request_id: &'a str) -> Self {
         let code = format!("SIGNER_{}", code.as_str().to_ascii_uppercase());
@@ -38,7 +38,7 @@ impl<'a> Envelope<'a> {
     /// The bytes of the body.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
-        // Four texts: there is nothing in them that JSON could not hold.
+        // A struct of four strings always serializes.
         serde_json::to_vec(self).unwrap_or_default()
     }
 }

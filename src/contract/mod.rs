@@ -1,7 +1,7 @@
-//! What a caller is promised: every error has a code with one status, every answer of our own says whether the request may
-//! have reached Wonder, and its body has the shape of Wonder's envelope. Pure.
+//! The error contract. Every error has a code, and each code has a status. Every response of the sidecar's own states whether the
+//! request may have reached Wonder. Its body has the shape of Wonder's envelope. Pure.
 //!
-//! `deploy/errors.md` explains each code to people; tests compare it with the table here.
+//! `deploy/errors.md` explains each code. Tests compare it with the table here.
 
 mod code;
 mod envelope;

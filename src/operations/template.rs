@@ -1,8 +1,8 @@
-//! The template form of a path that is in no row of the catalogue: fit for the log, because it consists of words that stand here.
+//! The template of a path that matches no row of the catalogue. It is safe to log, because it contains only words of this program.
 
 use super::{CATALOGUE, Operation};
 
-/// What probes and browsers ask for, where they are pointed at the wrong port.
+/// Paths that probes and browsers request when they use the wrong port.
 const ELSEWHERE: &[&str] = &[
     "favicon.ico",
     "health",
@@ -17,10 +17,10 @@ const ELSEWHERE: &[&str] = &[
     "status",
 ];
 
-/// Segments that are written; a longer path is cut.
+/// The most segments that a template has; a longer path is cut.
 const SEGMENTS: usize = 12;
 
-/// The path with `{}` for each segment that is no word of Wonder's paths: it may be a customer's name or a card number.
+/// The path with `{}` for each segment that is not a word of Wonder's paths, because it may be a customer's name or a card number.
 ///
 /// ```
 /// use wonder_signer::operations::template;
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keeps_the_words_of_wonders_paths_and_nothing_else() {
+    fn keeps_only_the_words_of_wonders_paths() {
         for (path, expected) in [
             ("/", "/"),
             ("", ""),
