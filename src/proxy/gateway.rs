@@ -1,4 +1,4 @@
-//! The heart: takes a request in, stamps and signs it, sends it, and hands back Wonder's answer.
+//! Reads a request body, stamps and signs the request, sends it, and returns Wonder's response.
 
 use std::{sync::Arc, time::Instant};
 
@@ -26,9 +26,9 @@ use crate::{
     signing::{self, Nonce, Stamp, signature_message},
 };
 
-/// Request header by which a caller picks one of several credentials.
+/// Request header that selects one of several credentials.
 const CREDENTIAL_CHOICE: HeaderName = HeaderName::from_static("x-wonder-signer-credential");
-/// The credential of a caller who names none.
+/// The credential of a request that names none.
 const DEFAULT_CREDENTIAL: &str = "default";
 
 const CREDENTIAL: HeaderName = HeaderName::from_static("credential");
@@ -39,8 +39,8 @@ pub(super) struct Gateway {
     parts: Parts,
 }
 
-/// A request that has been taken in: from here on it is only stamped and sent.
-struct Taken {
+/// A request that is ready to be stamped and sent.
+struct Prepared {
     method: Method,
     target: PathAndQuery,
     headers: HeaderMap,
@@ -70,22 +70,22 @@ impl Gateway {
         if body.length > 0 || matches!(head.method, Method::POST | Method::PUT | Method::PATCH) {
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.length));
         }
-        let taken = Taken { method: head.method, target, headers, body, deadline: deadline.at() };
-        let response = match self.attempt(&taken, &entry, &exchange).await {
-            // The one second attempt: not a byte was written, or the origin gave the request back with the guarantee that it had not
-            // processed it. It gets a new time, nonce and signature.
-            Err(Attempt { again: true, .. }) => {
+        let prepared = Prepared { method: head.method, target, headers, body, deadline: deadline.at() };
+        let response = match self.attempt(&prepared, &entry, &exchange).await {
+            // The only second attempt: no byte was written, or the origin guarantees that it did not process the request (HTTP/2). It gets
+            // a new time, nonce and signature.
+            Err(FailedAttempt { again: true, .. }) => {
                 exchange.metrics().connect_retried();
-                self.attempt(&taken, &entry, &exchange).await
+                self.attempt(&prepared, &entry, &exchange).await
             }
             first => first,
         };
         let (parts, body) = response.map_err(|attempt| attempt.failure)?.into_parts();
-        if !response_head::has_body(&taken.method, parts.status) {
+        if !response_head::has_body(&prepared.method, parts.status) {
             return Ok(Response::from_parts(parts, Held::without(body)));
         }
-        // The answer may need the memory.
-        drop(taken);
+        // The response may need the memory.
+        drop(prepared);
         let (limit, idle) = (self.parts.limits.response_held, self.parts.timeouts.response_idle);
         let body = Hold { limit, idle, budget: self.parts.admission.budget() }.read(&parts.headers, body).await?;
         Ok(Response::from_parts(parts, body))
@@ -122,20 +122,26 @@ impl Gateway {
         Ok(body)
     }
 
-    /// Stamps, signs and sends `taken` once.
-    async fn attempt(&self, taken: &Taken, entry: &Entry, exchange: &Exchange) -> Result<Response<Streamed>, Attempt> {
-        let signed = self.sign(taken, entry, exchange).await?;
-        let mut headers = taken.headers.clone();
+    /// Stamps, signs and sends `prepared` once.
+    async fn attempt(
+        &self,
+        prepared: &Prepared,
+        entry: &Entry,
+        exchange: &Exchange,
+    ) -> Result<Response<Streamed>, FailedAttempt> {
+        let signed = self.sign(prepared, entry, exchange).await?;
+        let mut headers = prepared.headers.clone();
         for (name, value) in [(CREDENTIAL, signed.credential), (NONCE, signed.nonce), (SIGNATURE, signed.signature)] {
             let mut value = HeaderValue::try_from(value)
                 .map_err(|error| Failure::new(Code::SignFailed, "the signature is no header value").because(&error))?;
             value.set_sensitive(true);
             headers.insert(name, value);
         }
-        let body: Chunks = taken.body.chunks.iter().cloned().collect();
+        let body: Chunks = prepared.body.chunks.iter().cloned().collect();
         let (began, handover) = exchange.attempt_started();
         let deadline = began + self.parts.timeouts.response_head;
-        let (method, target, until) = (taken.method.clone(), taken.target.clone(), deadline.min(taken.deadline).into());
+        let (method, target, until) =
+            (prepared.method.clone(), prepared.target.clone(), deadline.min(prepared.deadline).into());
         let sending = self.parts.upstream.send(method, target, headers, body, until, handover);
         match timeout_at(deadline.into(), sending).await {
             Ok(Ok(response)) => {
@@ -156,14 +162,14 @@ impl Gateway {
         }
     }
 
-    /// The stamp is taken here, after the body has arrived, so that a slow upload does not age it.
-    async fn sign(&self, taken: &Taken, entry: &Entry, exchange: &Exchange) -> Result<signing::Signed, Failure> {
+    /// The stamp is made here, after the body was read, so that a slow upload does not age it.
+    async fn sign(&self, prepared: &Prepared, entry: &Entry, exchange: &Exchange) -> Result<signing::Signed, Failure> {
         let mut began = Instant::now();
         let stamped = || {
             let stamp = Stamp { request_time: (self.parts.clock)(), nonce: Nonce::generate(&mut rand::thread_rng()) };
             began = Instant::now();
-            let (method, target) = (taken.method.as_str(), taken.target.as_str());
-            let message = signature_message(&stamp, method, target, &taken.body.chunks);
+            let (method, target) = (prepared.method.as_str(), prepared.target.as_str());
+            let message = signature_message(&stamp, method, target, &prepared.body.chunks);
             (stamp, message)
         };
         match entry.sign(stamped).await {
@@ -180,19 +186,18 @@ impl Gateway {
     }
 }
 
-/// An attempt that failed.
-struct Attempt {
+struct FailedAttempt {
     failure: Failure,
     again: bool,
 }
 
-impl From<Failure> for Attempt {
+impl From<Failure> for FailedAttempt {
     fn from(failure: Failure) -> Self {
         Self { failure, again: false }
     }
 }
 
-impl From<SendError> for Attempt {
+impl From<SendError> for FailedAttempt {
     fn from(error: SendError) -> Self {
         Self { again: error.may_be_tried_again(), failure: error.into() }
     }

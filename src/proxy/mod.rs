@@ -1,19 +1,19 @@
-//! The signing proxy: takes a plain request, checks it, signs it, forwards it, and streams the answer back.
+//! The signing proxy: checks a plain request, signs it, forwards it, and streams the response back.
 //!
 //! # Layout
 //!
-//! * [`stack`]: the tower stack that every connection of the signing listener is served with.
+//! * [`stack`]: the tower stack that serves every connection of the signing listener.
 //! * `observe`: the outermost layer; opens an `exchange`, turns failures into responses.
 //! * `record`: what is known about one request, as the sum of its events; pure.
 //! * `exchange`: observes one request; feeds its record, and from it metrics, log, traces and drain.
-//! * `deadline`: until when a request must have its answer's head; pure.
+//! * `deadline`: the deadline for the response head; pure.
 //! * `admit`: a request waits for its slot.
-//! * `head`: which request heads are taken; `target`: whether a target stays under `/svc/` for every reader; both pure.
+//! * `head`: accepts or rejects a request head; `target`: whether a target stays under `/svc/` in every reading; both pure.
 //! * `gateway`: stamps, signs and forwards.
-//! * [`Drain`]: what was finished and what was cut at the end.
-//! * `held`: reads a small answer whole before its head is forwarded.
+//! * [`Drain`]: the requests that a drain finished, and those that it cut.
+//! * `held`: reads a small response whole before its head is forwarded.
 //! * `rejection`: what to check when Wonder rejects the authentication; pure.
-//! * `answer`: the body of every answer, watched to its end.
+//! * `answer`: the body of every response; reports its end.
 //! * `trace`: W3C `traceparent`; pure.
 
 mod admit;
@@ -53,33 +53,33 @@ use crate::{
     telemetry::Requests,
 };
 
-/// What a proxy is made of.
+/// The parts of a proxy.
 pub struct Parts {
-    /// What signs.
+    /// The credentials that sign.
     pub credentials: Arc<Store>,
-    /// Where to.
+    /// The client of the origin.
     pub upstream: Upstream,
-    /// Who counts.
+    /// The counters.
     pub metrics: Metrics,
-    /// Who tells of each request.
+    /// Logs and traces each request.
     pub requests: Requests,
     /// The callers that may have requests signed, and with which credential.
     pub policy: Arc<Policy>,
-    /// Which requests are taken.
+    /// The rules for request heads.
     pub rules: Rules,
-    /// How many at a time, and how much of their bodies.
+    /// The limits on requests in flight and on their bodies.
     pub admission: Arc<Admission>,
-    /// How much of the rest.
+    /// The other limits.
     pub limits: Limits,
-    /// How long.
+    /// The time-outs.
     pub timeouts: Timeouts,
-    /// Who keeps account at the end.
+    /// Counts the requests of a drain.
     pub drain: Drain,
-    /// The time of day.
+    /// The clock.
     pub clock: fn() -> RequestTime,
 }
 
-/// Puts the stack together.
+/// Builds the stack.
 pub fn stack(
     parts: Parts,
 ) -> impl Service<Request<Incoming>, Response = Response<Answer>, Error = Infallible, Future: Send + Unpin + 'static>
@@ -99,14 +99,14 @@ pub fn stack(
     ServiceBuilder::new()
         // Outermost: everything below is timed, counted and logged, and every failure becomes a response.
         .layer(observe)
-        // A fault of ours ends one request with the contract's answer, not the connection without one.
+        // A panic ends one request with an answer of the contract, instead of the connection without an answer.
         .map_future(caught)
-        // Sheds what would only wait, before any of its body is read.
+        // Rejects requests under overload, before any of their body is read.
         .layer(admit)
         .service_fn(move |call| Arc::clone(&gateway).handle(call))
 }
 
-/// The panic hook writes where and why; the caller learns only that it was us.
+/// The panic hook logs the place. The caller receives `internal`.
 fn caught<T>(work: impl Future<Output = Result<T, Failure>>) -> impl Future<Output = Result<T, Failure>> {
     let fault = || Failure::new(Code::Internal, "a fault inside wonder-signer");
     AssertUnwindSafe(work).catch_unwind().map(move |outcome| outcome.unwrap_or_else(|_| Err(fault())))

@@ -1,4 +1,7 @@
 //! Turns events into lines. Values are escaped, so none can break a line or control a terminal.
+//!
+//! A layer of its own, not a `FormatEvent` of tracing-subscriber's `fmt` layer: that would replace the twenty lines that reuse a buffer, need
+//! as many for a `MakeWriter`, and write each value through a dynamic call.
 
 use std::{
     cell::RefCell,

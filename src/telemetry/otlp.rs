@@ -8,14 +8,20 @@
 //! └── upstream               Wonder, from the request written to the answer's last byte
 //! ```
 //!
-//! Requests never wait for it: a record goes into a bounded queue, and is counted as lost where that is full. What cannot be exported
-//! is lost too; a warning, at most one a minute, says how much and why.
+//! No request waits for the export: a record goes into a bounded queue. A record that finds it full, or cannot be exported, is lost. A
+//! warning, at most one a minute, reports how many were lost, and why.
 //!
-//! This is not the OpenTelemetry SDK, whose exporter would bring sixteen crates, gRPC among them, for one POST of JSON.
+//! This is not the OpenTelemetry SDK. Measured with version 0.32 (opentelemetry-otlp with HTTP/protobuf, without gRPC and reqwest): it adds
+//! 12 crates and 430 KiB to the binary, and would replace the queue, the batches and the encoding, less than half of these 700 lines. The
+//! rest would stay:
+//!
+//! * Its batches are exported by a thread without tokio, so the connection to the collector would need a bridge to the runtime.
+//! * It ignores an invalid `OTEL_BSP_*` variable, and reports the number of lost spans only when it ends.
+//! * Its span builder accepts no span id. `traceparent` names the span to Wonder before the span is built.
 //!
 //! * [`Settings`]: the standard `OTEL_*` variables.
-//! * `spans`: what is told of a request.
-//! * `export`: batches, and the way to the collector.
+//! * `spans`: the spans of a request.
+//! * `export`: batches, and the connection to the collector.
 
 mod export;
 mod settings;
@@ -45,7 +51,7 @@ use super::{Finished, Recorder, TraceId};
 /// else.
 const FINISHING: Duration = Duration::from_secs(2);
 
-/// Begins to export. Runs on the current tokio runtime.
+/// Starts the export, on the current tokio runtime.
 ///
 /// # Errors
 /// When the certificates that the settings name cannot be used.
@@ -58,7 +64,7 @@ pub fn start(settings: Settings) -> Result<(Arc<Traces>, Exporting), SettingsErr
     Ok((Arc::new(traces), Exporting { stop, task }))
 }
 
-/// Takes in what is to be exported.
+/// Queues requests for export.
 pub struct Traces {
     queue: mpsc::Sender<Record>,
     sampler: Sampler,
@@ -81,7 +87,7 @@ impl Recorder for Traces {
     }
 }
 
-/// The export under way. Dropping it ends it, and what is queued is lost.
+/// The running export. Dropping it ends the export, and the queue is lost.
 #[derive(Debug)]
 pub struct Exporting {
     stop: oneshot::Sender<()>,
@@ -89,7 +95,7 @@ pub struct Exporting {
 }
 
 impl Exporting {
-    /// Exports what is queued, for at most two seconds.
+    /// Exports the queue, for at most two seconds.
     pub async fn finish(mut self) {
         let _ = self.stop.send(());
         if timeout(FINISHING, &mut self.task).await.is_err() {

@@ -1,4 +1,4 @@
-//! Gathers records into batches and posts each to the collector, over a connection of its own: one every few seconds needs no pool.
+//! Collects records into batches and posts each to the collector over a new connection: one batch every few seconds needs no pool.
 
 use std::{
     collections::BTreeMap,
@@ -34,7 +34,7 @@ use super::{
 };
 use crate::net::clock::Clock;
 
-/// A collector that is away for long is told of once in this time.
+/// The time between two warnings about lost records.
 const BETWEEN_WARNINGS: Duration = Duration::from_mins(1);
 
 pub(super) struct Exporter {
@@ -53,7 +53,7 @@ impl Exporter {
         Ok(Self { collector, resource, delay, batch, lost, warned: None })
     }
 
-    /// Exports until told to stop, and then what is left.
+    /// Exports until `stop`, and then the rest of the queue.
     pub(super) async fn run(mut self, mut records: mpsc::Receiver<Record>, mut stop: oneshot::Receiver<()>) {
         let mut batch = Vec::new();
         while self.gather(&mut records, &mut batch, &mut stop).await {
@@ -70,7 +70,7 @@ impl Exporter {
         }
     }
 
-    /// Waits for a batch: until there are enough, or the first has waited long enough. False when it is time to stop.
+    /// Waits for a whole batch, or until the first record has waited for the delay. Returns false at `stop`.
     async fn gather(
         &self,
         records: &mut mpsc::Receiver<Record>,
@@ -79,7 +79,7 @@ impl Exporter {
     ) -> bool {
         let mut due = None;
         while batch.len() < self.batch {
-            // While there is none, there is nothing to be late with.
+            // The delay begins with the first record.
             let late = async {
                 match due {
                     Some(due) => sleep_until(due).await,
@@ -117,7 +117,7 @@ impl Exporter {
     }
 }
 
-/// The way to the collector.
+/// The address of the collector, and its headers.
 struct Collector {
     endpoint: Uri,
     headers: HeaderMap,
@@ -193,7 +193,7 @@ async fn converse(
     request: Request<Full<Bytes>>,
 ) -> Result<StatusCode, ExportError> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    // Ends with this function, however that ends.
+    // Dropped with this function, which ends the task.
     let mut driver = JoinSet::new();
     driver.spawn(connection);
     Ok(sender.send_request(request).await?.status())

@@ -1,6 +1,6 @@
-//! The standard `OTEL_*` variables that hold here. Pure: the environment is handed in.
+//! The standard `OTEL_*` variables that are supported. Pure: the environment is passed in.
 //!
-//! Values are never repeated in errors, since headers hold tokens.
+//! No error repeats a value, because headers contain tokens.
 
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, time::Duration};
 
@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use super::super::{TraceId, request::Share};
 use crate::config::percent;
 
-/// What is exported, and where to.
+/// The settings of the export.
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub(super) endpoint: Uri,
@@ -24,13 +24,13 @@ pub struct Settings {
     pub(super) batch: usize,
 }
 
-/// A variable that cannot be used.
+/// An invalid variable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{variable}: {reason}")]
 pub struct SettingsError {
-    /// Which one.
+    /// The name of the variable.
     pub variable: &'static str,
-    /// What is wrong with it, without its value.
+    /// The reason, without the value.
     pub reason: String,
 }
 
@@ -41,10 +41,10 @@ impl SettingsError {
 }
 
 impl Settings {
-    /// What the environment asks for; nothing unless it names an endpoint.
+    /// The settings in the environment; `None` without an endpoint.
     ///
     /// # Errors
-    /// The first variable that cannot be used.
+    /// The first invalid variable.
     pub fn read(environment: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Option<Self>, SettingsError> {
         let variables = Variables::new(environment);
         let disabled = variables.text("OTEL_SDK_DISABLED").is_some_and(|text| text.eq_ignore_ascii_case("true"));
@@ -59,7 +59,7 @@ impl Settings {
             variables.first(["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"])
             && !matches!(protocol, "http/json" | "http/protobuf")
         {
-            // Collectors take JSON where they take binary, so that the default of other programs is let pass.
+            // A collector that accepts protobuf over HTTP accepts JSON too, so the default of other programs is no error.
             let reason = "only http/json is spoken; give the collector's HTTP endpoint (port 4318) and http/json";
             return Err(SettingsError::new(name, reason));
         }
@@ -85,12 +85,12 @@ impl Settings {
     }
 }
 
-/// Which traces are recorded.
+/// Decides which traces are recorded.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sampler {
-    /// Whether a caller's decision is followed.
+    /// Whether a caller's decision applies.
     follows_parent: bool,
-    /// The share of the traces that nobody has decided on.
+    /// The share of the traces without a decision.
     share: Share,
 }
 
@@ -98,7 +98,7 @@ impl Sampler {
     pub(super) fn wants(self, trace: TraceId, parent: Option<bool>) -> bool {
         match parent {
             Some(decision) if self.follows_parent => decision,
-            // As every SDK does: the last half of the id decides, so that all of them decide alike.
+            // The last half of the id decides, as in every SDK, so that all programs decide in the same way.
             _ => {
                 let last = u128::from_be_bytes(trace.0) & u128::from(u64::MAX);
                 self.share.takes(u64::try_from(last).unwrap_or(u64::MAX))
@@ -107,7 +107,7 @@ impl Sampler {
     }
 }
 
-/// The `OTEL_*` variables that are set; an empty one is as one that is not, and one that is not UTF-8 as an empty one.
+/// The `OTEL_*` variables that are set. An empty one counts as unset, and so does one that is not UTF-8.
 struct Variables(BTreeMap<String, String>);
 
 impl Variables {
@@ -142,7 +142,7 @@ impl Variables {
         })
     }
 
-    /// The one for traces as it is, or the general one with the path that belongs to traces.
+    /// The endpoint for traces as it is, or the general endpoint with the path for traces.
     fn endpoint(&self) -> Result<Option<Uri>, SettingsError> {
         const TRACES: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
         const GENERAL: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";

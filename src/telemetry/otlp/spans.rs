@@ -1,4 +1,4 @@
-//! What is told of a request, in the words of OTLP (`opentelemetry/proto/trace/v1/trace.proto`, in its JSON form: ids in hexadecimal,
+//! The spans of a request, in the format of OTLP (`opentelemetry/proto/trace/v1/trace.proto`, in its JSON form: ids in hexadecimal,
 //! 64-bit numbers as texts) and, where there are any, of its semantic conventions for HTTP.
 
 use std::{
@@ -19,7 +19,7 @@ const CLIENT: u8 = 3;
 // enum StatusCode
 const ERROR: u8 = 2;
 
-/// A request on its way to the collector.
+/// A request to be exported.
 pub(super) struct Record {
     trace: Trace,
     began: SystemTime,
@@ -40,7 +40,7 @@ pub(super) struct Record {
 }
 
 impl Record {
-    /// Of a request that ended now; nothing if it is in no trace.
+    /// The record of a request that ends now; `None` if it is in no trace.
     pub(super) fn of(request: &Finished<'_>, now: SystemTime) -> Option<Self> {
         Some(Self {
             trace: request.trace?,
@@ -65,14 +65,14 @@ impl Record {
     /// Its spans: the request's own first, then those below it.
     fn spans(&self) -> impl Iterator<Item = Value> {
         let Phases { body, sign, connect, upstream, response, .. } = self.phases;
-        // One span for Wonder: the wait for its answer, and the answer.
+        // One span for Wonder: the wait for the response, and the response.
         let wonder = match (upstream.took.is_zero(), response.took.is_zero()) {
             (false, false) => {
                 Phase { ended: response.ended, took: (response.ended + upstream.took).saturating_sub(upstream.ended) }
             }
             _ => upstream,
         };
-        // An attempt that failed has no phase after the one in which it did.
+        // A failed attempt has no phase after the one in which it failed.
         let failed = self.error.filter(|_| self.attempts > 0);
         let below = [
             ("body", INTERNAL, body, None),
@@ -157,7 +157,7 @@ fn number(number: impl Into<u64>) -> Value {
     json!({ "intValue": number.into().to_string() })
 }
 
-/// Methods that are none of HTTP's own are `_OTHER`, as the semantic conventions have it.
+/// Unknown methods are `_OTHER`, as the semantic conventions require.
 fn known_method(method: &str) -> &'static str {
     const KNOWN: [&str; 9] = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE", "CONNECT"];
     KNOWN.into_iter().find(|known| *known == method).unwrap_or("_OTHER")

@@ -37,7 +37,7 @@ fn is_off_unless_an_endpoint_is_named() {
 }
 
 #[test]
-fn the_endpoint_for_traces_is_taken_as_it_is() {
+fn the_endpoint_for_traces_is_used_as_it_is() {
     assert_eq!(settings(&[]).endpoint, "http://collector:4318/v1/traces");
     assert_eq!(settings(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "https://c/otlp/")]).endpoint, "https://c/otlp/v1/traces");
     let own = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://127.0.0.1:9/in?x=1");
@@ -45,7 +45,7 @@ fn the_endpoint_for_traces_is_taken_as_it_is() {
 }
 
 #[test]
-fn says_which_variable_cannot_be_used_without_its_value() {
+fn names_the_invalid_variable_without_its_value() {
     for (variable, value, reason) in [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "gathering:4318", "must be a URL such as http://collector:4318"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://u:p@c", "must be a URL such as http://collector:4318"),
@@ -94,7 +94,7 @@ fn headers_are_decoded_and_hidden() {
 }
 
 #[test]
-fn samples_as_the_variables_say() {
+fn samples_as_the_variables_require() {
     let low = TraceId([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]);
     let high = TraceId([0, 0, 0, 0, 0, 0, 0, 0, 0x40, 0, 0, 0, 0, 0, 0, 0]);
     let decisions = |sampler: &str, argument: &str| {
@@ -123,7 +123,7 @@ fn spans(request: &Finished<'_>) -> Vec<Value> {
 }
 
 #[test]
-fn tells_a_request_as_a_span_with_spans_below_it() {
+fn a_request_is_a_span_with_child_spans() {
     let spans = spans(&request());
     assert_eq!(
         spans[0],
@@ -163,7 +163,7 @@ fn tells_a_request_as_a_span_with_spans_below_it() {
 }
 
 #[test]
-fn an_error_is_marked_where_it_happened() {
+fn an_error_marks_the_span_in_which_it_happened() {
     let marked = |request: &Finished<'_>| -> Vec<String> {
         let spans = spans(request);
         let failed = spans.iter().filter(|span| span["status"]["code"] == 2);
@@ -187,7 +187,7 @@ fn an_error_is_marked_where_it_happened() {
 }
 
 #[test]
-fn a_full_queue_loses_records_and_says_nothing_to_the_request() {
+fn a_full_queue_loses_records_and_delays_no_request() {
     let (queue, mut records) = mpsc::channel(2);
     let lost = Arc::new(AtomicU64::new(0));
     let traces = Traces { queue, sampler: settings(&[]).sampler, lost: Arc::clone(&lost) };
