@@ -23,6 +23,7 @@
 //! * `field`: how a row becomes reader, known key, variable and shown value.
 //! * `keys`: the names of all keys, and the one most like a name that is none of them.
 //! * `upstream`: what the keys of `[upstream]` mean together.
+//! * `percent`: percent-encoded text.
 //! * `values`: what a single value may be; `shapes`: the same for editors.
 //! * `explain`: every effective value and where it came from, secrets masked.
 //! * `schema`: the JSON Schema of a configuration file, for editors.

@@ -1,13 +1,16 @@
 //! The egress proxy, and which origins are reached without one. The password is in no output.
+//!
+//! hyper-util's matcher decides on `NO_PROXY`. The proxy itself is read here: the matcher drops a proxy that it cannot parse without an
+//! error, splits at the first `@` of a password, and replaces its bytes that are not UTF-8.
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::HeaderValue;
+use hyper_util::client::proxy::matcher::Matcher;
 use zeroize::Zeroizing;
 
 use super::{
-    network::Network,
     origin::{Host, Origin, split_port},
     percent,
 };
@@ -136,25 +139,31 @@ fn basic(user: &str) -> Result<HeaderValue, ProxyError> {
     Ok(value)
 }
 
-/// Whether `NO_PROXY` names the origin. As curl and Go read it: entries between commas, each `*`, a host or domain with all
-/// below it (a leading dot changes nothing), an IP address or a network in CIDR form; a host may have a port.
+/// Whether `NO_PROXY` names the origin: entries between commas or spaces, each `*`, a host or domain with all below it (a leading `.`
+/// or `*.` changes nothing), an IP address or a network in CIDR form. A host may have a port.
+///
+/// The matcher knows no spaces, no `*.`, no ports and no `*` for an address. Other programs accept them, so the entries are brought
+/// into its form first.
 pub(super) fn exempts(no_proxy: &str, origin: &Origin) -> bool {
-    no_proxy.split([',', ' ']).map(str::trim).filter(|entry| !entry.is_empty()).any(|entry| names(entry, origin))
-}
-
-fn names(entry: &str, origin: &Origin) -> bool {
-    if entry == "*" {
+    let entries = || no_proxy.split([',', ' ']).map(str::trim);
+    if entries().any(|entry| entry == "*") {
         return true;
     }
-    if let Ok(address) = origin.host().parse::<IpAddr>()
-        && (entry.contains('/') || entry.parse::<IpAddr>().is_ok())
-    {
-        return entry.parse().is_ok_and(|network: Network| network.contains(address));
+    let named: Vec<&str> = entries().filter_map(|entry| without_port(entry, origin.port())).collect();
+    let matcher = Matcher::builder().all("http://proxy").no(named.join(",")).build();
+    origin.to_string().parse().is_ok_and(|origin| matcher.intercept(&origin).is_none())
+}
+
+/// An entry as the matcher reads it; `None` for one with another port than `port`.
+fn without_port(entry: &str, port: u16) -> Option<&str> {
+    // An address or a network. The colons of IPv6 begin no port.
+    if entry.parse::<IpAddr>().is_ok() || entry.contains('/') {
+        return Some(entry);
     }
-    let Ok((name, port)) = split_port(entry) else { return false };
-    let name = name.trim_start_matches("*.").trim_start_matches(['.', '[']).trim_end_matches(']').to_ascii_lowercase();
-    let below = |host: &str| host.strip_suffix(&name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
-    !name.is_empty() && port.is_none_or(|port| port == origin.port()) && below(origin.host())
+    let (host, own) = split_port(entry).ok()?;
+    let host = host.strip_prefix("*.").unwrap_or(host);
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    own.is_none_or(|own| own == port).then_some(host)
 }
 
 #[cfg(test)]

@@ -72,6 +72,18 @@ fn no_proxy_names_hosts_domains_addresses_and_networks() {
         ("::/0", "https://[2001:db8::1]", true),
         ("2001:db8::1", "https://[2001:db8::1]", true),
         ("[2001:db8::1]:443", "https://[2001:db8::1]", true),
+        ("[2001:db8::1]:8443", "https://[2001:db8::1]", false),
+        ("2001:db8::/33", "https://[2001:db8:8000::1]", false),
+        ("*", "https://10.1.2.3", true),
+        ("*", "https://[2001:db8::1]", true),
+        ("a.example b.example gateway.wonder.today", "https://gateway.wonder.today", true),
+        (" , ,,gateway.wonder.today,", "https://gateway.wonder.today", true),
+        ("*.wonder.today:443", "https://gateway.wonder.today", true),
+        ("gateway.wonder.today.evil.example", "https://gateway.wonder.today", false),
+        ("today", "https://gateway.wonder.today", true),
+        ("10.1.2.3:443", "https://10.1.2.3", true),
+        ("10.1.2.3:8443", "https://10.1.2.3", false),
+        ("10.1.2", "https://10.1.2.3", false),
     ] {
         assert_eq!(exempts(list, &origin.parse().unwrap()), exempt, "{list} against {origin}");
     }
