@@ -41,10 +41,18 @@ def check_scrape(tally, sidecar):
     return scrape
 
 
+def receiving(stage):
+    """Settings of an instance with a webhook listener, which gets no webhooks."""
+    return (
+        'webhook.address = "127.0.0.1:0"\nwebhook.forward_to = "http://127.0.0.1:9"\n'
+        f'credentials.default.webhook_public_key_file = "{stage.directory}/wrong/public_key.pem"\n'
+    )
+
+
 def quick(tally, stage):
     """No faults: everything that can be known from one healthy instance."""
     host, port = stage.simulator
-    sidecar = Sidecar(stage, "steady", f"https://{host}:{port}", settings())
+    sidecar = Sidecar(stage, "steady", f"https://{host}:{port}", receiving(stage) + settings())
     wait_for(sidecar.ready, 20, "the sidecar is ready")
     load = Load(sidecar.listen)
     prometheus = Prometheus(
@@ -71,7 +79,7 @@ def examine(tally, prometheus, sidecar):
 
 def full(tally, stage):
     host, port = stage.simulator
-    steady = Sidecar(stage, "steady", f"https://{host}:{port}", settings())
+    steady = Sidecar(stage, "steady", f"https://{host}:{port}", receiving(stage) + settings())
     faults = all_faults(stage, f"http://127.0.0.1:{steady.admin}/metrics")
     real = [fault for fault in faults if fault.kind == "real"]
     sidecars = [sidecar for fault in real for sidecar in fault.sidecars]
