@@ -14,6 +14,7 @@
 //! * `envelope`: answers become bytes; `refusal`: every refusal, its code and its text; `language`: the languages of pages.
 //! * `console`: pages for a developer, with every call.
 //! * `faults`: what goes wrong on purpose.
+//! * `openapi`: the description of the calls.
 //! * `pages`: pages for a payer's browser; `tls`: certificates made at start.
 //!
 //! ```no_run
@@ -37,6 +38,7 @@ mod filter;
 mod gate;
 mod language;
 mod ledger;
+mod openapi;
 mod orders;
 mod pages;
 mod path;
@@ -217,6 +219,7 @@ fn router(options: Options, origin: String, deliveries: Arc<History>) -> (Router
         .route("/simulator/faults", get(faults::list).post(faults::add).delete(faults::clear))
         .route("/simulator/faults/{id}", axum::routing::delete(faults::remove))
         .route("/l/{number}", get(payment::show).post(payment::decide))
+        .route("/simulator/openapi.json", get(openapi::serve))
         .route("/simulator/webhooks", get(webhook_deliveries))
         .route("/3ds/{verify_uuid}", get(three_d_secure::show).post(three_d_secure::decide))
         .merge(console::routes())

@@ -14,6 +14,7 @@ import signal
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -191,6 +192,39 @@ def watch(browser, stage, sidecar):
     judge(browser, "console-call", wrong, ["the signature fits request and key", "Pre-sign string", "HMAC values", "another private key"], charts=0)
     for name in ("curl", "php", "node", "python"):
         check(f"console: no {name}", browser.script(f"return !!document.querySelector('pre.{name}')"))
+
+    # The order is paid, refunded and found in the list.
+    order = {"reference_number": "CONSOLE-1", "charge_fee": "80.00", "currency": "HKD"}
+    number = ask(sidecar, f"{P}/orders", {"order": order})["order"]["number"]
+    browser.open(f"{console}/orders")
+    browser.press("#orders tbody a")
+    wait_for(lambda: browser.url().endswith(number), 10, "the newest order is opened")
+    browser.press("button[value=success]")
+    wait_for(lambda: browser.shows("The order was paid."), 10, "the order is paid")
+    judge(browser, "console-order", browser.url(), ["CONSOLE-1", "paid", "Sales", "Refund"], charts=0)
+    browser.press("button[value=refund]")
+    wait_for(lambda: browser.shows("The payment was refunded."), 10, "the order is refunded")
+    judge(browser, "console-orders", f"{console}/orders", ["CONSOLE-1", "refunded"], charts=0)
+    judge(browser, "console-customers", f"{console}/customers", ["secure", "Visa 411111******1111"], charts=0)
+    judge(browser, "console-webhooks", f"{console}/webhooks", ["No webhook yet"], charts=0)
+
+    # A fault is switched on, shown at the top of each page, and switched off.
+    browser.open(f"{console}/faults")
+    browser.script("document.querySelector('input[name=fault]').value = 'status=500'")
+    browser.press("form:has(datalist) button")
+    wait_for(lambda: browser.shows("Switched on: status=500 for every call", "#faults"), 10, "the fault is on")
+    judge(browser, "console-faults", f"{console}/faults", ["Switched on", "What they do"], charts=0)
+    try:
+        ask(sidecar, f"{P}/echo", {"message": "failing"})
+        check("console: the fault has no effect", False)
+    except urllib.error.HTTPError as error:
+        check(f"console: the fault gave {error.code}", error.code == 500)
+    browser.press("#rules button")
+    wait_for(lambda: browser.shows("Nothing is switched on."), 10, "the fault is off")
+    ask(sidecar, f"{P}/echo", {"message": "again"})
+    browser.open(console)
+    browser.press("form[action='/console/reset'] button")
+    wait_for(lambda: browser.shows("are forgotten"), 10, "everything is forgotten")
 
 
 pictures = pathlib.Path(sys.argv[2]) if sys.argv[1:2] == ["--pictures"] else None

@@ -25,14 +25,16 @@ pub(super) enum Section {
     Calls,
     Orders,
     Customers,
+    Webhooks,
     Faults,
 }
 
 impl Section {
-    const ALL: [(Self, &'static str, &'static str); 4] = [
+    const ALL: [(Self, &'static str, &'static str); 5] = [
         (Self::Calls, "/console", "Calls"),
         (Self::Orders, "/console/orders", "Orders"),
         (Self::Customers, "/console/customers", "Customers"),
+        (Self::Webhooks, "/console/webhooks", "Webhooks"),
         (Self::Faults, "/console/faults", "Faults"),
     ];
 }

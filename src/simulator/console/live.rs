@@ -34,20 +34,24 @@ impl Closing {
 pub(super) async fn events(State(wonder): State<Arc<Wonder>>) -> impl IntoResponse {
     let mut made = wonder.console.calls.made();
     made.mark_changed();
-    let closing = wonder.console.closing.0.subscribe();
-    let notices = stream::unfold((made, closing, false), async |(mut made, mut closing, is_later)| {
-        let next = async {
-            if is_later {
-                tokio::time::sleep(PAUSE).await;
+    let (closing, webhooks) = (wonder.console.closing.0.subscribe(), wonder.deliveries.changes());
+    let notices =
+        stream::unfold((made, webhooks, closing, false), async |(mut made, mut webhooks, mut closing, is_later)| {
+            let next = async {
+                if is_later {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                tokio::select! {
+                    changed = made.changed() => changed.ok(),
+                    changed = webhooks.changed() => changed.ok(),
+                }
+            };
+            tokio::select! {
+                changed = next => changed?,
+                _ = closing.wait_for(|closed| *closed) => return None,
             }
-            made.changed().await.ok()
-        };
-        tokio::select! {
-            changed = next => changed?,
-            _ = closing.wait_for(|closed| *closed) => return None,
-        }
-        let event = Event::default().data(made.borrow_and_update().to_string());
-        Some((Ok::<_, Infallible>(event), (made, closing, true)))
-    });
+            let event = Event::default().data(made.borrow_and_update().to_string());
+            Some((Ok::<_, Infallible>(event), (made, webhooks, closing, true)))
+        });
     Sse::new(notices).keep_alive(KeepAlive::default())
 }

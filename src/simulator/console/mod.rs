@@ -5,7 +5,7 @@
 //!
 //! * `record` makes a [`Call`](calls::Call) of a finished call, `mask` removes card numbers, `calls` keeps the newest.
 //! * `list`, `detail`: the pages; `snippets`: a call to paste; `frame`: what is around each page; `time`: times as text.
-//! * `orders`, `customers`: what the store holds, with buttons.
+//! * `orders`, `customers`, `webhooks`, `faults`: what the simulator holds, sends and does on purpose, with buttons.
 //! * `live`: notices for open pages that something changed.
 
 mod calls;
@@ -20,6 +20,7 @@ mod orders;
 mod record;
 mod snippets;
 mod time;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -82,6 +83,7 @@ pub(super) fn routes() -> Router<Arc<Wonder>> {
         .route("/console/orders", get(orders::list))
         .route("/console/orders/{number}", get(orders::show).post(orders::act))
         .route("/console/customers", get(customers::list))
+        .route("/console/webhooks", get(webhooks::show).post(webhooks::send))
         .route("/console/faults", get(faults::show).post(faults::act))
         .route("/console/reset", post(reset_page))
         .route("/simulator/reset", post(reset))

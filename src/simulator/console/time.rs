@@ -1,6 +1,6 @@
 //! Times as the console writes them, in UTC. Pure.
 
-use crate::signing::RequestTime;
+use crate::{html::Escaped, signing::RequestTime};
 
 /// `09:30:05`.
 pub(super) fn clock(unix_seconds: u64) -> String {
@@ -12,6 +12,13 @@ pub(super) fn clock(unix_seconds: u64) -> String {
 pub(super) fn date_and_clock(unix_seconds: u64) -> String {
     let text = RequestTime::from_unix_seconds(unix_seconds).to_string();
     format!("{}-{}-{} {}", &text[..4], &text[4..6], &text[6..8], clock(unix_seconds))
+}
+
+/// The same, from `20260214093005`; any other text as it is, made safe.
+pub(super) fn stamp(digits: &str) -> String {
+    digits
+        .parse::<RequestTime>()
+        .map_or_else(|_| Escaped(digits).to_string(), |time| date_and_clock(time.unix_seconds()))
 }
 
 #[cfg(test)]

@@ -216,6 +216,12 @@ impl Orders {
         self.rows.values().map(|order| &**order).filter(move |order| order.app_id == *app_id)
     }
 
+    /// Reports an action once more, with the order as it is now.
+    pub(in super::super) fn report_again(&self, number: &str, action: Action) -> Result<(), Refusal> {
+        self.report(self.by_number(number)?, action);
+        Ok(())
+    }
+
     fn report(&self, order: &Order, action: Action) {
         let event = Event {
             app_id: order.app_id.clone(),

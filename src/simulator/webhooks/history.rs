@@ -6,6 +6,7 @@ use std::{
 };
 
 use serde::Serialize;
+use tokio::sync::watch;
 
 use crate::signing::{AppId, RequestTime};
 
@@ -58,7 +59,10 @@ pub(in super::super) struct Attempt {
 
 /// The newest deliveries, the oldest of them first.
 #[derive(Default)]
-pub(in super::super) struct History(Mutex<VecDeque<Delivery>>);
+pub(in super::super) struct History {
+    kept: Mutex<VecDeque<Delivery>>,
+    changes: watch::Sender<()>,
+}
 
 impl History {
     pub(super) fn begin(
@@ -86,6 +90,8 @@ impl History {
             next_attempt_in: None,
             warnings,
         });
+        drop(kept);
+        self.changes.send_modify(|()| ());
         id
     }
 
@@ -96,6 +102,13 @@ impl History {
         if let Some(delivery) = at.and_then(|at| kept.get_mut(at)) {
             change(delivery);
         }
+        drop(kept);
+        self.changes.send_modify(|()| ());
+    }
+
+    /// Changes with every delivery.
+    pub(in super::super) fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
     }
 
     /// All of them, the newest first.
@@ -104,7 +117,7 @@ impl History {
     }
 
     fn kept(&self) -> MutexGuard<'_, VecDeque<Delivery>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

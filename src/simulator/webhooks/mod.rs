@@ -32,17 +32,13 @@ use tokio::{
     task::JoinSet,
 };
 
-pub(super) use self::history::History;
+pub(super) use self::history::{Delivery, History, Outcome};
 pub use self::{
     callback::{Callback, CallbackError, Caution},
     client::{Client, PostError, Reply, headers},
     schedule::{RetryCredential, RetryOn, TimeScale},
 };
-use self::{
-    history::{Attempt, Outcome},
-    keys::Keys,
-    schedule::Verdict,
-};
+use self::{history::Attempt, keys::Keys, schedule::Verdict};
 use super::{Clock, store::Event};
 use crate::signing::{self, AppId, Nonce, SigningKey, Stamp};
 

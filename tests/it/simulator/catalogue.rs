@@ -52,3 +52,23 @@ async fn a_path_that_nobody_knows_has_another_text_than_one_that_wonder_has() {
     let said = world.send(&Call::signed("GET", "/svc/payment/public/api/v1/openapi/payment_methods", "")).await;
     assert!(said.refused(404, "E000034").contains("of the mobile SDK"));
 }
+
+#[tokio::test]
+async fn every_call_of_the_openapi_document_is_served() {
+    let world = World::plain().await;
+    let reply = world.send(&Call::unsigned("GET", "/simulator/openapi.json", "")).await;
+    let document: serde_json::Value = serde_json::from_str(&reply.body).unwrap();
+    assert_eq!(document["openapi"], "3.1.0");
+    let mut calls = 0;
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for method in methods.as_object().unwrap().keys().filter(|name| *name != "parameters") {
+            let target = path.replace('{', "").replace('}', "");
+            let reply = world.call(&method.to_uppercase(), &target, "{}").await;
+            // 32 to 34 say that there is no such route.
+            let routeless = ["E000032", "E000033", "E000034", "E000040"].iter().any(|code| reply.body.contains(code));
+            assert!(!routeless && reply.status < 500, "{method} {path}: {reply:?}");
+            calls += 1;
+        }
+    }
+    assert!(calls >= 20, "{calls}");
+}

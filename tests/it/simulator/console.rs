@@ -286,3 +286,55 @@ async fn a_reset_forgets_everything_and_gives_no_number_again() {
     let foreign = Call::unsigned("POST", "/simulator/reset", "").header("Origin", "https://evil.example");
     world.send(&foreign).await.refused(403, "E000049");
 }
+
+/// Accepts webhooks and answers 200; gives the action of each.
+async fn receiver() -> (String, tokio::sync::mpsc::UnboundedReceiver<String>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/hook", listener.local_addr().unwrap());
+    let (sender, actions) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut lines = BufReader::new(stream).lines();
+            let mut action = String::new();
+            while let Some(line) = lines.next_line().await.unwrap().filter(|line| !line.is_empty()) {
+                if let Some((name, value)) = line.split_once(": ")
+                    && name.eq_ignore_ascii_case("x-action")
+                {
+                    value.clone_into(&mut action);
+                }
+            }
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+            lines.into_inner().write_all(answer).await.unwrap();
+            if sender.send(action).is_err() {
+                break;
+            }
+        }
+    });
+    (url, actions)
+}
+
+#[tokio::test]
+async fn lists_webhooks_with_their_answers_and_sends_one_again() {
+    let world = World::plain().await;
+    let (url, mut actions) = receiver().await;
+    let body =
+        json!({ "order": { "reference_number": "r", "charge_fee": "1.00", "currency": "HKD", "callback_url": url } });
+    world.call("POST", &format!("{P}/orders"), &body.to_string()).await.data();
+    assert_eq!(actions.recv().await.unwrap(), "order.created");
+    // The answer is noted a moment after it was sent.
+    let mut shown = String::new();
+    while !shown.contains("acknowledged") {
+        shown = open(&world, "/console/webhooks").await.body;
+    }
+    for text in ["order.created", &url, "name=\"id\" value=\"1\">Send again<"] {
+        assert!(shown.contains(text), "{text}: {shown}");
+    }
+    let sent = press(&world, "/console/webhooks", "id=1").await;
+    assert_eq!((sent.status, sent.get("location")), (303, Some("/console/webhooks?did=send")));
+    assert_eq!(actions.recv().await.unwrap(), "order.created");
+    assert!(open(&world, "/console/webhooks?did=send").await.body.contains("on its way again"));
+    for form in ["id=99", "id=x", ""] {
+        assert_eq!(press(&world, "/console/webhooks", form).await.status, 404, "{form}");
+    }
+}
