@@ -332,7 +332,7 @@ fn backlog(config: &Config) -> u32 {
 fn allowance(config: &Config) -> Allowance {
     Allowance {
         connections: config.limits.connections,
-        intake: intake::Limits {
+        intake: intake::IntakeLimits {
             headers: config.limits.headers,
             header_bytes: config.limits.header_bytes,
             head: config.timeouts.request_head,

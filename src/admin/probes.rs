@@ -38,7 +38,8 @@ const CONNECTIONS: usize = 64;
 /// The longest time of a connection, from accept to the last byte of the answer.
 const TIME: Duration = Duration::from_secs(10);
 /// The limits of a request.
-const LIMITS: intake::Limits = intake::Limits { headers: 100, header_bytes: 16 * 1024, head: TIME, idle: TIME };
+const LIMITS: intake::IntakeLimits =
+    intake::IntakeLimits { headers: 100, header_bytes: 16 * 1024, head: TIME, idle: TIME };
 /// The stack of the sampler's thread: a sample only reads counters.
 const SAMPLER_STACK: usize = 128 * 1024;
 

@@ -1,7 +1,7 @@
 //! Opens connections to the origin: name, TCP, the egress proxy's tunnel, TLS; each with its own deadline and its own error.
 //!
-//! All steps behind the name are attempted per address, so that an address that accepts TCP and then hangs in TLS counts as
-//! failed like one that does not answer at all.
+//! All steps after the name look-up are attempted for each address. So an address that accepts TCP and then hangs in TLS has failed, like
+//! one that does not answer at all.
 
 mod error;
 mod names;
@@ -35,7 +35,7 @@ use super::{
 };
 use crate::metrics::{Metrics, Phase};
 
-/// How long an idle connection is silent before TCP probes whether its path is still there.
+/// How long a connection is idle before TCP probes its path.
 const KEEPALIVE: Duration = Duration::from_mins(1);
 
 /// How long each step may take.
@@ -47,14 +47,14 @@ pub struct Deadlines {
     pub tls_handshake: Duration,
 }
 
-/// What TLS there is to be.
+/// The TLS of a connection.
 #[derive(Clone)]
 pub(super) struct Tls {
     /// Trust, versions, ALPN.
     pub(super) config: Arc<rustls::ClientConfig>,
     /// The name that the certificate must be for.
     pub(super) name: ServerName<'static>,
-    /// Whether a connection without HTTP/2 is of no use.
+    /// Whether a connection without HTTP/2 is an error.
     pub(super) only_http2: bool,
 }
 
@@ -72,7 +72,7 @@ pub(super) struct Connector {
 }
 
 impl Connector {
-    /// A connector to `origin` (host and port), through `egress` where there is one, which speaks TLS for `tls`, else plain HTTP.
+    /// A connector to `origin` (host and port), through `egress` if there is one; with `tls` over TLS, else in plain HTTP.
     pub(super) fn new(
         origin: (&str, u16),
         egress: Option<Egress>,
@@ -149,7 +149,7 @@ impl Connector {
         let handshake = TlsConnector::from(Arc::clone(&tls.config)).connect(tls.name.clone(), tcp);
         let late = |_| Err(late("timeouts.tls_handshake", limit));
         let io = Io::Tls(Box::new(timeout(limit, handshake).await.unwrap_or_else(late)?));
-        // A server may leave the offer unanswered and mean HTTP/1.1 by it (RFC 7301 §3.2).
+        // A server that does not answer the ALPN offer speaks HTTP/1.1 (RFC 7301 §3.2).
         if tls.only_http2 && !io.speaks_http2() {
             return Err(io::Error::new(io::ErrorKind::InvalidData, rustls::Error::NoApplicationProtocol));
         }
@@ -162,7 +162,7 @@ impl Connector {
 }
 
 fn ready_to_use(tcp: TcpStream) -> io::Result<TcpStream> {
-    // A signed request is one small write; waiting for more to send with it only delays it.
+    // A signed request is one small write. Delaying it until more is written gains nothing.
     tcp.set_nodelay(true)?;
     set_socket_keepalive(&tcp, true)?;
     set_tcp_keepidle(&tcp, KEEPALIVE)?;

@@ -1,7 +1,8 @@
-//! The way out through a proxy: a tunnel asked for with CONNECT (RFC 9110 §9.3.6).
+//! The egress proxy: a tunnel that is requested with CONNECT (RFC 9110 §9.3.6).
 //!
-//! hyper-util has a tunnel of its own, which does not say with which status the proxy refused and swallows what follows the
-//! head of its answer; both matter here.
+//! The code is our own because hyper-util's tunnel does not report the status with which a proxy refuses, and discards bytes that follow
+//! the head of the proxy's answer. The status decides whether another address is tried and what the error message advises. Bytes after
+//! the head are not from the origin, and must not be taken for its part of the TLS handshake.
 
 use std::io;
 
@@ -14,7 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::config::{Origin, Proxy};
 
-/// As long as the head of an answer to CONNECT may be, bytes.
+/// The largest head of an answer to CONNECT, bytes.
 const HEAD_LIMIT: usize = 8 * 1024;
 
 /// A proxy and what to send to it.
@@ -25,7 +26,7 @@ pub(super) struct Egress {
 }
 
 impl Egress {
-    /// To `origin` through `proxy`.
+    /// A tunnel to `origin` through `proxy`.
     pub(super) fn new(proxy: &Proxy, origin: &Origin) -> Self {
         let host = origin.host();
         let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
@@ -48,7 +49,7 @@ impl Egress {
         (&self.host, self.port)
     }
 
-    /// Asks the proxy at the other end of `stream` for the tunnel.
+    /// Requests the tunnel from the proxy at the other end of `stream`.
     pub(super) async fn open(&self, stream: &mut TcpStream) -> Result<(), Refusal> {
         stream.write_all(&self.request).await?;
         let mut head = Vec::with_capacity(256);
@@ -60,7 +61,7 @@ impl Egress {
                 let status = status(&head).ok_or_else(|| invalid("its answer is not HTTP/1"))?;
                 return match status {
                     _ if !status.is_success() => Err(Refusal::Status(status)),
-                    // The origin does not speak before we do, so these bytes are not the origin's.
+                    // In TLS the client sends first, so these bytes are not from the origin.
                     _ if head.len() > end + 4 => Err(invalid("it sent more than its answer").into()),
                     _ => Ok(()),
                 };
@@ -75,9 +76,9 @@ impl Egress {
 /// Why there is no tunnel.
 #[derive(Debug)]
 pub(super) enum Refusal {
-    /// The proxy said no.
+    /// The proxy answered with this status.
     Status(StatusCode),
-    /// It said nothing that can be understood.
+    /// The proxy did not answer in HTTP, or the connection broke.
     Io(io::Error),
 }
 

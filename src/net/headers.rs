@@ -4,10 +4,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::metrics::Stripped;
 
-/// Prefix of the headers that are between the service and us.
+/// Prefix of the headers between the service and the sidecar.
 const OURS: &str = "x-wonder-signer-";
 
-/// Makes a caller's headers fit to be sent upstream; `stripped` is called with the kind of each header taken off.
+/// Prepares a caller's headers to be sent upstream. `stripped` is called with the kind of each header that is removed.
 ///
 /// The rest has no framing, no routing, no signature, no name that another program may read as one of these, and nothing that the
 /// caller nominated in `Connection`. The caller of this function sets `Content-Length`, `Host` and the signature headers after it. A
@@ -46,7 +46,7 @@ pub fn to_application(headers: &mut HeaderMap) {
     }
 }
 
-/// Makes Wonder's response headers fit to be forwarded. Only the sidecar itself may set headers of its own name space.
+/// Prepares Wonder's response headers to be forwarded. Only the sidecar itself may set headers of its own name space.
 pub fn to_downstream(headers: &mut HeaderMap) {
     remove_nominated(headers, &mut |_| ());
     let unwanted: Vec<HeaderName> =
@@ -56,20 +56,20 @@ pub fn to_downstream(headers: &mut HeaderMap) {
     }
 }
 
-/// What becomes of a request header.
+/// What happens to a request header.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Kept,
-    /// Taken off as a matter of course.
+    /// Removed, and not counted.
     Dropped,
-    /// Taken off, and worth telling.
+    /// Removed, and counted by its kind.
     Stripped(Stripped),
 }
 
 fn fate(name: &HeaderName) -> Fate {
     Fate::Stripped(match name.as_str() {
-        // Set again from what is known here, the origin and the length of the body in hand; or what every HTTP/1.1
-        // client says of its own connection.
+        // Set again from the origin and from the length of the body; or what every HTTP/1.1 client sends about its own
+        // connection.
         "host" | "content-length" | "expect" | "connection" | "keep-alive" | "transfer-encoding" => {
             return Fate::Dropped;
         }
@@ -78,7 +78,7 @@ fn fate(name: &HeaderName) -> Fate {
         "forwarded" | "x-real-ip" => Stripped::Forwarded,
         "cookie" | "cookie2" => Stripped::Cookie,
         text if text == "x-forwarded" || text.starts_with("x-forwarded-") => Stripped::Forwarded,
-        // CGI makes of `Proxy` the variable that names the way out (httpoxy).
+        // CGI turns `Proxy` into the variable that names the egress proxy (httpoxy).
         text if text == "proxy" || text.starts_with("proxy-") => Stripped::Proxy,
         text if text.starts_with(OURS) => return Fate::Dropped,
         _ if is_hop_by_hop(name) => Stripped::HopByHop,
@@ -94,8 +94,8 @@ fn fate(name: &HeaderName) -> Fate {
     })
 }
 
-/// Whether a name is of our name space, in any spelling. Much software makes one name of those that differ only in `-`, `_` and
-/// `.`, for example in the variables of CGI and WSGI.
+/// Whether a name is of our name space, in any spelling. Much software treats names that differ only in `-`, `_` and `.` as one, for
+/// example in the variables of CGI and WSGI.
 fn is_ours(name: &HeaderName) -> bool {
     let (name, ours) = (name.as_str().as_bytes(), OURS.as_bytes());
     let same = |(byte, ours): (&u8, &u8)| byte == ours || (*ours == b'-' && !byte.is_ascii_alphanumeric());
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn strips_what_is_not_for_wonder_and_says_what_it_was() {
+    fn strips_what_is_not_for_wonder_and_reports_its_kind() {
         let json = "content-type: application/json".to_owned();
         for (name, value, kind) in [
             ("credential", "x", Some(Stripped::Signature)),
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn no_nomination_takes_away_what_the_last_recipient_needs() {
+    fn no_nomination_removes_what_the_last_recipient_needs() {
         let lines = [
             ("content-encoding", "gzip"),
             ("content-type", "text/plain"),

@@ -26,7 +26,7 @@ impl Hosts {
         self.0.iter().any(|known| known.eq_ignore_ascii_case(host))
     }
 
-    /// The same, or any IP address. An address is no name, so DNS rebinding cannot bring it about.
+    /// The same, or any IP address. DNS rebinding needs a name, so it cannot produce an address.
     #[must_use]
     pub fn include_or_address(&self, authority: &str) -> bool {
         let host = without_port(authority);
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_taken_where_it_may_be_and_a_name_only_if_it_is_known() {
+    fn an_address_is_accepted_if_allowed_and_a_name_only_if_known() {
         let hosts = Hosts::new(["signer.shop".to_owned()]);
         for host in ["10.1.2.3", "10.1.2.3:9090", "[fd00::1]:9090", "[::1]", "LOCALHOST:1", "signer.shop:9090"] {
             assert!(hosts.include_or_address(host), "{host}");

@@ -1,16 +1,17 @@
-//! Sits between a downstream connection and hyper's server, and forwards only HTTP/1 that can be read in one way.
+//! Strict framing in front of hyper's server: only HTTP/1 that every reader reads in the same way reaches it.
 //!
-//! hyper is as lenient as the standard allows: it accepts a repeated `Content-Length`, lets `Transfer-Encoding` override
-//! `Content-Length`, and silently cuts a `#fragment` off a target. In front of something that moves money, bytes that two
-//! readers could read differently are refused, with a reason. hyper never sees a refused head. It reads a harmless one
-//! instead, and the service that is called with it finds the [`Refusal`] and answers it in the error contract.
+//! The code is our own because hyper is as lenient as the standard allows, and has no setting that changes it: it accepts a repeated
+//! `Content-Length`, lets `Transfer-Encoding` override `Content-Length`, and removes a `#fragment` from a target. Requests here move
+//! money, so bytes that two readers could read differently are rejected with a reason. hyper does not receive a rejected head. It reads
+//! a harmless one in its place, and the service that is called with it finds the [`Refusal`] and answers in the error contract.
 //!
-//! The guard reads bytes where the socket put them; only a head that arrives in pieces is held back and copied. HTTP/2 is
-//! refused: the signed target would be what an HTTP/2 library made of the bytes, not the bytes.
+//! The guard reads bytes in the buffer into which the socket wrote them. Only a head that arrives in several reads is copied. HTTP/2 is
+//! rejected, because the signed target would be the output of an HTTP/2 library and not the caller's bytes.
 //!
-//! `clock` ends a connection whose peer sends nothing, or reads nothing. `linger` closes it so that the last answer arrives.
+//! `clock` has the idle and write timers: it ends a connection whose peer sends nothing, or reads nothing. `linger` closes a connection
+//! so that the last answer arrives.
 
-mod chunks;
+mod chunked;
 mod clock;
 mod head;
 mod line;
@@ -31,7 +32,7 @@ use tokio::{
 };
 
 use self::{
-    chunks::Chunks,
+    chunked::ChunkedBody,
     clock::{Clock, Wait},
     head::{Framing, Scan, Search},
     linger::Linger,
@@ -40,12 +41,12 @@ use super::shutdown::Stage;
 pub use head::Refusal;
 pub use line::{Active, Line};
 
-/// What hyper reads in place of a refused head.
+/// The head that hyper reads in place of a rejected one.
 const IN_PLACE: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 /// What a head may be, and how long it may take.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct IntakeLimits {
     /// Header lines.
     pub headers: usize,
     /// Bytes of request line and headers together.
@@ -56,11 +57,11 @@ pub struct Limits {
     pub idle: Duration,
 }
 
-/// A connection whose incoming bytes are vetted.
+/// A connection whose inbound bytes are checked.
 pub struct Guard<S> {
     stream: S,
     line: Arc<Line>,
-    limits: Limits,
+    limits: IntakeLimits,
     position: Position,
     /// The permit of a connection whose first head is not complete.
     opening: Option<OwnedSemaphorePermit>,
@@ -68,9 +69,9 @@ pub struct Guard<S> {
     inbox: BytesMut,
     /// How far `inbox` has been searched for its end.
     search: Search,
-    /// Vetted, not yet read.
+    /// Checked, not yet read by hyper.
     outbox: BytesMut,
-    /// Whether the stand-in for a refused head comes next, after what was vetted before it.
+    /// Whether hyper reads [`IN_PLACE`] next, after the bytes of earlier requests.
     refusing: bool,
     clock: Clock,
     linger: Option<Linger>,
@@ -79,16 +80,16 @@ pub struct Guard<S> {
 enum Position {
     Head,
     Length(u64),
-    Chunked(Chunks),
-    /// A head was refused: nothing more gets through, while the answer does.
+    Chunked(ChunkedBody),
+    /// A head was rejected: nothing more is read, and its answer is written.
     Refused,
-    /// A body whose end cannot be known: to the reader it ends here, short.
+    /// A body whose end cannot be found: for hyper the connection ends within it.
     Broken,
 }
 
 impl<S> Guard<S> {
     /// Puts a guard on `stream`; `line` is shared with the service.
-    pub fn new(stream: S, line: Arc<Line>, limits: Limits) -> Self {
+    pub fn new(stream: S, line: Arc<Line>, limits: IntakeLimits) -> Self {
         Self {
             stream,
             line,
@@ -111,12 +112,12 @@ impl<S> Guard<S> {
         self
     }
 
-    /// Says how many of `bytes`, from the front, may pass now.
+    /// Returns how many of `bytes`, from the front, may be forwarded now.
     fn vet(&mut self, bytes: &[u8]) -> usize {
         let mut passed = 0;
         while let rest @ [first, ..] = &bytes[passed..] {
             match &mut self.position {
-                // An empty line before a request line is to be ignored (RFC 9112 §2.2).
+                // An empty line before a request line is ignored (RFC 9112 §2.2).
                 Position::Head if rest.starts_with(b"\r\n") => passed += 2,
                 Position::Head if *first == b'\r' && rest.len() == 1 => break,
                 Position::Head => match self.vet_head(rest) {
@@ -145,7 +146,7 @@ impl<S> Guard<S> {
         passed
     }
 
-    /// The length of the head that `rest` begins with, if it is whole and good.
+    /// The length of the head that `rest` begins with, if it is complete and valid.
     fn vet_head(&mut self, rest: &[u8]) -> Option<usize> {
         let framing = match head::scan(rest, &mut self.search) {
             Scan::Partial if rest.len() > self.limits.header_bytes => Err(Refusal::HeadTooLarge),
@@ -167,7 +168,7 @@ impl<S> Guard<S> {
                 self.position = match framing {
                     Framing::None => Position::Head,
                     Framing::Length(length) => Position::Length(length),
-                    Framing::Chunked => Position::Chunked(Chunks::default()),
+                    Framing::Chunked => Position::Chunked(ChunkedBody::default()),
                 };
                 Some(length)
             }
@@ -240,7 +241,7 @@ impl<S: Socket> Guard<S> {
     }
 }
 
-/// A stream whose end can be told from an orderly one.
+/// A stream that can end with a reset instead of an orderly close.
 pub trait Socket {
     /// Whether closing resets the connection. It has no effect on a Unix socket, which has no reset.
     fn reset_at_close(&self, resets: bool);
@@ -262,7 +263,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
             }
             match this.position {
                 Position::Broken => return Poll::Ready(Ok(())),
-                // The answer is next. A peer that has closed its side still gets it.
+                // The answer is written next, also to a peer that has closed its side.
                 Position::Refused => return Poll::Pending,
                 _ => {}
             }

@@ -27,13 +27,13 @@ use crate::{config::ListenAddress, policy::Caller};
 pub enum Listener {
     /// On an IP address.
     Tcp(TcpListener),
-    /// On a file. It is removed before the listener is closed, so that no other process takes it for a stale one.
+    /// On a file. It is removed before the listener is closed, so that no other process considers it stale.
     Unix(SocketFile, UnixListener),
 }
 
 impl Listener {
-    /// Binds `address`; a Unix socket's file gets the permission bits `mode`. So many connections may wait to be accepted as
-    /// `backlog` says, and as the system allows (`net.core.somaxconn`).
+    /// Binds `address`; a Unix socket's file gets the permission bits `mode`. At most `backlog`
+    /// connections wait to be accepted, or fewer if the system allows fewer (`net.core.somaxconn`).
     ///
     /// A file that a dead process left behind is replaced. A socket that still answers, and a file that is no socket, stays.
     pub async fn bind(address: &ListenAddress, mode: u32, backlog: u32) -> io::Result<Self> {
@@ -57,10 +57,10 @@ impl Listener {
                 Err(error) => return Err(error),
             }
         }
-        // There is no moment at which more users may connect than `mode` says: `bind` gives the file the mode of the socket, less
-        // the umask. What the umask took away is restored under another name, and nobody can connect before `listen`.
+        // At no moment can more users connect than `mode` allows. `bind` gives the file the mode of the socket, less the umask. The
+        // bits that the umask removed are restored under another name, and no process can connect before `listen`.
         let socket = UnixSocket::new_stream()?;
-        // Elsewhere than on Linux fchmod(2) knows no sockets, and that nobody can connect yet has to do.
+        // Outside Linux fchmod(2) does not support sockets. There the file is safe because no process can connect yet.
         #[cfg(target_os = "linux")]
         rustix::fs::fchmod(&socket, rustix::fs::Mode::from_raw_mode(mode))?;
         let unfinished = bind_beside(path, &socket)?;
@@ -78,12 +78,12 @@ impl Listener {
         }
     }
 
-    /// The next connection, and its caller as far as the system tells it.
+    /// The next connection, and its caller as far as the system reports it.
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Stream, Caller)>> {
         Poll::Ready(Ok(match self {
             Self::Tcp(listener) => {
                 let (stream, address) = ready!(listener.poll_accept(cx))?;
-                // Answers are small and complete; holding them back for an acknowledgement only delays them.
+                // Answers are small and complete. Delaying them until an acknowledgement arrives gains nothing.
                 let _ = stream.set_nodelay(true);
                 (Stream::Tcp(stream), Caller::Tcp(address))
             }
@@ -172,7 +172,7 @@ impl AsyncWrite for Stream {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
-            // Neither socket keeps anything back.
+            // Neither socket buffers writes.
             Self::Tcp(_) | Self::Unix(_) => Poll::Ready(Ok(())),
         }
     }

@@ -1,16 +1,16 @@
-//! Everything that touches the network on the proxy's way, and the pure rules beside it.
+//! Everything that uses the network, and the pure rules that belong to it.
 //!
 //! * [`listen`]: TCP and Unix sockets.
 //! * [`tls_server`]: TLS on the TCP sockets, if configured; `certificate`: the name in a caller's certificate.
 //! * [`server`]: accepts connections, serves them, drains them; `places`: which connection is evicted for another.
 //! * [`admission`]: how many requests are in flight at a time, and how much of their bodies is in memory.
 //! * [`shutdown`]: the end of all listeners, in stages.
-//! * [`upstream`]: the pooled client to the one origin, over [`connect`], with [`tls`] and, where there is one, through the
+//! * [`upstream`]: the pooled client to one origin, over [`connect`], with [`tls`] and, if there is one, through the
 //!   proxy of `egress`.
 //! * [`clock`]: the time of day, for TLS and `Date`.
 //! * [`hosts`]: the names under which a listener may be addressed; pure.
-//! * [`intake`]: lets through only HTTP/1 that can be read in one way.
-//! * [`headers`]: which headers pass, in both directions; pure.
+//! * [`intake`]: strict framing: only HTTP/1 that can be read in one way is accepted.
+//! * [`headers`]: which headers are forwarded, in both directions; pure.
 //! * [`response_head`]: which answers of the origin may be forwarded, and how they are framed; pure.
 //! * [`respond`]: the one place where failures become responses.
 

@@ -1,5 +1,5 @@
-//! The error contract: every answer that is not Wonder's own is made here, and says which error it is and whether the
-//! request may have reached Wonder.
+//! The error contract: every answer that is not Wonder's own is made here. It has the code of the error, and whether the request may
+//! have reached Wonder.
 
 use std::{borrow::Cow, fmt};
 
@@ -42,7 +42,7 @@ impl Failure {
         Self::new(Code::Draining, message).with_sent(sent).closing()
     }
 
-    /// The same, where it is known whether the request may have been sent.
+    /// The same failure, for a caller that knows whether the request may have been sent.
     #[must_use]
     pub fn with_sent(mut self, sent: Sent) -> Self {
         self.sent = sent;
@@ -56,7 +56,7 @@ impl Failure {
         self
     }
 
-    /// Ends the connection after the answer: the rest of the request is unread or cannot be told from the next one.
+    /// Closes the connection after the answer, because the rest of the request is unread or cannot be separated from the next request.
     #[must_use]
     pub fn closing(mut self) -> Self {
         self.closes = true;
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_every_row_of_the_table_as_it_says() {
+    fn answers_as_each_row_of_the_table_defines() {
         for (code, row) in Code::ALL.iter().flat_map(|code| code.rows().iter().map(move |row| (*code, *row))) {
             let response = Failure::new(code, "x").with_sent(row.sent).respond(&HeaderValue::from_static("r"));
             assert_eq!(response.status(), row.status, "{code:?}");

@@ -1,6 +1,6 @@
 //! Which heads of the origin's answers may be forwarded, and with which framing. Pure.
 //!
-//! The HTTP library has read the answer by now. What is forwarded is read once more, by callers that may read it differently.
+//! The HTTP library has read the answer before. The forwarded answer is read again, by callers that may read it differently.
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header, response::Parts};
 
@@ -10,22 +10,22 @@ use crate::{
     contract::{Code, Sent},
 };
 
-/// How large a response head may be, over every version of HTTP.
+/// How large a response head may be, in every version of HTTP.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct HeadLimits {
     /// Header lines.
     pub headers: usize,
     /// Bytes of the status line and the headers.
     pub bytes: usize,
 }
 
-impl From<&config::Limits> for Limits {
+impl From<&config::Limits> for HeadLimits {
     fn from(limits: &config::Limits) -> Self {
         Self { headers: limits.response_headers, bytes: limits.response_header_bytes }
     }
 }
 
-impl Limits {
+impl HeadLimits {
     /// As a limit of HTTP/2, which adds 32 bytes for each header and `:status` (RFC 9113 §6.5.2).
     pub(super) fn as_list_size(self) -> u32 {
         u32::try_from(self.bytes + 32 * (self.headers + 2)).unwrap_or(u32::MAX)
@@ -33,7 +33,7 @@ impl Limits {
 }
 
 /// Rejects a head that cannot be forwarded, and leaves at most one `Content-Length`, which is a plain number.
-pub fn check(head: &mut Parts, limits: Limits) -> Result<(), Failure> {
+pub fn check(head: &mut Parts, limits: HeadLimits) -> Result<(), Failure> {
     let headers = &mut head.headers;
     if head.status.is_informational() {
         return Err(bad("the origin switched to a protocol that the request did not ask for"));
@@ -46,12 +46,12 @@ pub fn check(head: &mut Parts, limits: Limits) -> Result<(), Failure> {
     }
     let encoded = check_transfer_encoding(headers)?;
     if encoded && headers.contains_key(header::CONTENT_LENGTH) {
-        // RFC 9112 §6.3: ought to be handled as an error. Forwarded, the length would cut the answer short unseen.
+        // RFC 9112 §6.3: ought to be handled as an error. If it were forwarded, the length would truncate the answer unnoticed.
         return Err(bad("the origin framed its answer in two ways (Transfer-Encoding and Content-Length)"));
     }
     settle_length(headers)?;
     if is_bodiless(head.status) {
-        // There is no body for it to be the length of.
+        // There is no body.
         headers.remove(header::CONTENT_LENGTH);
     }
     Ok(())
@@ -72,8 +72,8 @@ fn size(headers: &HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum()
 }
 
-/// Whether there is a `Transfer-Encoding`. The HTTP library takes `chunked` off a body; what another coding did to it would stay
-/// (RFC 9112 §7), while the header that says so is removed. The request has no `TE`, so no other coding is allowed.
+/// Whether there is a `Transfer-Encoding`. The HTTP library decodes `chunked`. Another coding would stay applied to the body
+/// (RFC 9112 §7) while its header is removed. The request has no `TE`, so no other coding is allowed.
 fn check_transfer_encoding(headers: &HeaderMap) -> Result<bool, Failure> {
     let mut lines = headers.get_all(header::TRANSFER_ENCODING).iter();
     match (lines.next(), lines.next()) {
@@ -83,7 +83,7 @@ fn check_transfer_encoding(headers: &HeaderMap) -> Result<bool, Failure> {
     }
 }
 
-/// RFC 9112 §6.3: several equal lengths are one. Readers differ on what several are, even equal ones.
+/// RFC 9112 §6.3: several equal lengths are one. Readers disagree on several lengths, even equal ones, so one is left.
 fn settle_length(headers: &mut HeaderMap) -> Result<(), Failure> {
     let mut length = None;
     for line in headers.get_all(header::CONTENT_LENGTH) {
@@ -128,7 +128,7 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: Limits = Limits { headers: 4, bytes: 100 };
+    const LIMITS: HeadLimits = HeadLimits { headers: 4, bytes: 100 };
 
     /// The headers that are left, or why it is rejected.
     fn checked(status: u16, lines: &[(&str, &str)]) -> Result<Vec<String>, String> {

@@ -73,7 +73,7 @@ pub struct Allowance {
     /// Connections at a time; one more is rejected.
     pub connections: usize,
     /// What a request head may be, and how long it may take.
-    pub intake: intake::Limits,
+    pub intake: intake::IntakeLimits,
 }
 
 /// Serves a listener set until `shutdown` has gone through its stages, or until every connection has ended after
@@ -101,7 +101,7 @@ where
         let accepted = if accepting {
             tokio::select! {
                 accepted = accept(&listeners) => accepted,
-                // Reaps what has ended, so that the set does not grow with the connections ever made.
+                // Removes the tasks that have ended, so that the set does not grow with every connection.
                 Some(_) = connections.join_next() => continue,
                 () = &mut closing => {
                     accepting = false;
@@ -109,7 +109,7 @@ where
                 }
             }
         } else {
-            // What is in the listeners' queues was connected in time, and would be reset with them.
+            // The connections in the listeners' queues were made in time, and would be reset with the listeners.
             let Some(accepted) = accept(&listeners).now_or_never() else { break };
             accepted
         };
@@ -127,9 +127,9 @@ where
         let Some(Place { line, opening, held }) = places.take(&stages).await else {
             tracing::warn!(limit = allowance.connections, "too many connections: one was rejected");
             metrics.proxy_error(Code::Overloaded.as_str(), Sent::No);
-            // Under TLS there is no answer before the handshake, and no place for a handshake.
+            // With TLS an answer needs a handshake, and a handshake needs a place.
             if tls.is_none() || matches!(stream, Stream::Unix(_)) {
-                connections.spawn(turn_away(stream));
+                connections.spawn(reject(stream));
             }
             continue;
         };
@@ -219,10 +219,10 @@ async fn accept(listeners: &[Listener]) -> io::Result<(Stream, Caller)> {
     .await
 }
 
-fn protocol(limits: intake::Limits) -> http1::Builder {
+fn protocol(limits: intake::IntakeLimits) -> http1::Builder {
     let mut builder = http1::Builder::new();
-    // The guard on the connection enforces both limits first, with an answer of the contract. hyper's own time-out for heads
-    // also runs between requests, where it would close connections that clients mean to use again.
+    // The guard on the connection enforces both limits first, with an answer of the error contract. hyper's time-out for request
+    // heads also runs between requests, where it would close connections that clients use again.
     builder.header_read_timeout(None).max_headers(limits.headers).max_buf_size(limits.header_bytes.max(8192));
     builder
 }
@@ -252,15 +252,15 @@ where
         }
         request.extensions_mut().insert(self.caller.clone());
         let version = request.version();
-        // Our stack is always ready: what has to wait waits within the call, where it is timed.
+        // The stack is always ready: a request that has to wait does so within the call, where the wait is timed.
         Tracking { answer: self.inner.clone().call(request), active: Some(active), version }
     }
 }
 
-/// An answer in the making, during which the connection is not idle.
+/// The future of an answer. Until it completes, the connection is not idle.
 struct Tracking<F> {
     answer: F,
-    /// Until the answer's body takes it over.
+    /// Until it moves to the answer's body.
     active: Option<Active>,
     /// The caller's.
     version: Version,
@@ -277,7 +277,7 @@ where
         let Ok(mut response) = ready!(Pin::new(&mut self.answer).poll(cx));
         let active = self.active.take();
         if outgoing::ends_with_the_connection(&response, self.version) {
-            // hyper would say that the connection is kept.
+            // With version 1.1 hyper would announce that the connection is kept.
             *response.version_mut() = Version::HTTP_10;
             if let Some(active) = &active {
                 active.ends_with_the_connection();
@@ -287,7 +287,7 @@ where
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         if self.version == Version::HTTP_10 && response.headers().contains_key(header::CONNECTION) {
-            // It says "close". hyper would add "keep-alive" to an answer of version 1.1.
+            // The header is `close`. hyper would add `keep-alive` to an answer of version 1.1.
             *response.version_mut() = Version::HTTP_10;
         }
         if let Some(active) = &active
@@ -300,8 +300,8 @@ where
     }
 }
 
-/// Over the limit of connections: says so in the error contract's own words, without reading anything.
-async fn turn_away(mut stream: Stream) {
+/// Answers a connection over the limit with the error contract's answer, and reads nothing from it.
+async fn reject(mut stream: Stream) {
     let failure = Failure::new(Code::Overloaded, "too many connections (limits.connections)").closing();
     let response = failure.respond(&HeaderValue::from_static("none"));
     let mut text = format!("HTTP/1.1 {}\r\n", response.status());

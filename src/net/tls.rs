@@ -26,7 +26,7 @@ use crate::{
 /// More than any chain of certificates needs, bytes.
 const FILE_CAP: usize = 1024 * 1024;
 
-/// What can be wrong with the settings of TLS.
+/// Why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// The file cannot be used.
@@ -39,10 +39,10 @@ pub enum TlsError {
         /// Why not.
         cause: String,
     },
-    /// Certificate and key are not for one another, or of a kind that cannot be used.
+    /// Certificate and key do not match, or are of a kind that cannot be used.
     #[error("upstream.client_certificate_file and upstream.client_key_file: {0}")]
     ClientCertificate(String),
-    /// The same of the listener's.
+    /// The same for the listener's certificate and key.
     #[error("{0}.certificate_file and {0}.key_file: {1}")]
     ListenCertificate(&'static str, String),
     /// The origin is not a name that a certificate can be for.
@@ -51,7 +51,7 @@ pub enum TlsError {
     /// Redis is not at a name that a certificate can be for.
     #[error("webhook.redis.url: {0:?} is not a host name or address")]
     RedisHost(String),
-    /// The crypto provider does not support the protocol versions asked for.
+    /// The crypto provider does not support the requested protocol versions.
     #[error("TLS")]
     Settings(#[from] rustls::Error),
 }
@@ -151,7 +151,7 @@ pub(super) fn certificates(key: &str, path: &Path) -> Result<Vec<CertificateDer<
     Ok(certificates)
 }
 
-/// What is wrong with PEM text. The parser's own words quote the line, which may be a key's.
+/// What is wrong with PEM text. The parser's own message quotes the line, which may be part of a key.
 fn damage(error: &pem::Error) -> &'static str {
     match error {
         pem::Error::MissingSectionEnd { .. } => "is cut short: a PEM block has no \"-----END\" line",
@@ -160,14 +160,14 @@ fn damage(error: &pem::Error) -> &'static str {
     }
 }
 
-/// The errors of the parser are not repeated, as above.
+/// The parser's message is not repeated, for the same reason.
 pub(super) fn private_key(key: &str, path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     let content = files::read(path, FILE_CAP).map_err(|error| bad(key, path, error.to_string()))?;
     PrivateKeyDer::from_pem_slice(&content.bytes)
         .map_err(|_| bad(key, path, "holds no unencrypted private key (PKCS#8, PKCS#1 or SEC1, as PEM)".to_owned()))
 }
 
-/// Why our own certificate and key cannot be used. rustls speaks of a peer's there.
+/// Why our own certificate and key cannot be used. rustls' own message is about the certificate of a peer.
 pub(super) fn unfit(error: &rustls::Error) -> String {
     match error {
         rustls::Error::InconsistentKeys(_) => "the key belongs to another certificate".to_owned(),

@@ -37,7 +37,7 @@ use crate::{
     policy::Caller,
 };
 
-/// How often failed handshakes are worth a warning: a port scan should not fill the log.
+/// How often failed handshakes are logged at most, so that a port scan does not fill the log.
 const WARNING: Duration = Duration::from_secs(10);
 
 /// How long, and for how many bytes, a refused client may still send.
@@ -81,7 +81,7 @@ pub struct TlsServer {
     files: TlsFiles,
     metrics: Metrics,
     settings: ArcSwap<ServerConfig>,
-    /// What the files had when they were read.
+    /// The content of the files when they were read.
     read_at: Fingerprint,
     state: Mutex<State>,
 }
@@ -105,7 +105,7 @@ impl TlsServer {
         })
     }
 
-    /// The files to watch; new connections get what they hold.
+    /// The files to watch; new connections use their content.
     pub fn subject(self: &Arc<Self>) -> Subject {
         let this = Arc::clone(self);
         Subject::new(paths(&self.files), self.read_at.clone(), move || {
@@ -172,13 +172,13 @@ impl TlsServer {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Each change of it is whole.
+        // Each change of it is complete.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Closes after an alert. With TLS 1.3 a client sends its request before it learns that its certificate is refused; a request
-/// that stays unread would reset the connection, and the alert would be lost.
+/// Closes after an alert. With TLS 1.3 a client sends its request before it receives the rejection of its certificate. An unread request
+/// would reset the connection, and the alert would be lost.
 async fn part(mut stream: TcpStream) -> io::Result<()> {
     stream.shutdown().await?;
     tokio::io::copy(&mut stream.take(LINGERING), &mut tokio::io::sink()).await?;
@@ -200,7 +200,7 @@ fn settings(files: &TlsFiles) -> Result<Arc<ServerConfig>, TlsError> {
         .with_single_cert(chain, key)
         .map_err(|error| TlsError::ListenCertificate(files.table, tls::unfit(&error)))?;
     settings.alpn_protocols = vec![b"http/1.1".to_vec()];
-    // A resumed session would not show its certificate again, which may be out of date by then.
+    // In a resumed session the client does not present its certificate again, which may have expired by then.
     settings.session_storage = Arc::new(NoServerSessionStorage {});
     settings.send_tls13_tickets = 0;
     Ok(Arc::new(settings))

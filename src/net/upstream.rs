@@ -1,14 +1,13 @@
-//! The client: sends signed requests to the one origin over pooled connections.
+//! The client: sends signed requests to one origin over pooled connections.
 //!
-//! Which origin is decided when the client is built. A request brings method, target, headers and body; it cannot bring
-//! a host.
+//! The [`Destination`] decides the origin when the client is made. A request has a method, target, headers and body, and no host.
 
-mod chunks;
 mod connection;
 mod destination;
 mod failure;
 mod http2;
 mod pool;
+mod request_body;
 mod skew;
 mod streamed;
 
@@ -26,13 +25,13 @@ use std::{
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header, uri::PathAndQuery};
 use tokio::time::Instant;
 
+use self::{connection::Connection, pool::Pool};
 pub use self::{
-    chunks::Chunks,
     destination::{Destination, PoolLimits},
     failure::SendError,
+    request_body::RequestBody,
     streamed::{BodyError, Streamed},
 };
-use self::{connection::Connection, pool::Pool};
 use super::{
     connect::{Connector, Tls},
     egress::Egress,
@@ -50,7 +49,7 @@ pub struct Upstream {
     metrics: Metrics,
 }
 
-/// What can be wrong with the settings of the client.
+/// Why a client cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum UpstreamError {
     /// TLS cannot be set up.
@@ -83,34 +82,34 @@ impl Upstream {
 
     /// Sends one request, once, and waits for the head of its answer.
     ///
-    /// `headers` are complete but for `Host` and `:authority`, which are the origin's. `handover` knows, now and later,
-    /// whether the request was handed to a connection. A request that is not by `deadline` never is: the caller of this function
-    /// then drops the future, which does not end by itself.
+    /// `headers` are complete except for `Host` and `:authority`, which are the origin's. `handover` records whether the request was
+    /// handed to a connection, and can be read at any time. After `deadline` the request is handed to none: the caller of this function
+    /// then drops the future, which does not complete.
     pub async fn send(
         &self,
         method: Method,
         target: PathAndQuery,
         headers: HeaderMap,
-        body: Chunks,
+        body: RequestBody,
         deadline: Instant,
         handover: &Handover,
     ) -> Result<Response<Streamed>, SendError> {
         let started = Instant::now();
-        // A connection that was kept may be about to end like the first, so a second attempt gets a new one.
+        // A kept connection may be about to end like the first one, so a second attempt gets a new connection.
         let fresh = handover.attempted.swap(true, Ordering::Relaxed);
         handover.goes_to(self.host.clone(), None);
         let connection = self.pool.connection(started, fresh).await?;
         handover.goes_to(self.host.clone(), Some(connection.life().peer()));
         let (opened, request) = (connection.life().opened(), self.request(&connection, method, target, headers, body));
         if Instant::now() >= deadline {
-            // Timers are looked at last, so the one that has elapsed could not prevent this.
+            // The caller's timer is polled after this future, so it could not prevent the write.
             pending::<()>().await;
         }
         handover.sent.store(true, Ordering::Release);
         let response = connection.send(request).await.inspect_err(|error| {
             handover.sent.store(error.sent() == Sent::Maybe, Ordering::Release);
         })?;
-        // Before there was a connection nothing was on its way.
+        // Nothing was sent before there was a connection.
         let sent = opened.max(started);
         if let Some(ahead) = skew::seconds_ahead(response.headers(), SystemTime::now(), sent.elapsed()) {
             self.metrics.set_clock_skew(ahead);
@@ -118,22 +117,22 @@ impl Upstream {
         Ok(response.map(|body| Streamed::new(body, opened, &self.pool)))
     }
 
-    /// The request as the connection's version of HTTP wants it: the origin in a header, or in the target.
+    /// The request in the form of the connection's HTTP version: the origin is in a header, or in the target.
     fn request(
         &self,
         connection: &Connection,
         method: Method,
         target: PathAndQuery,
         mut headers: HeaderMap,
-        body: Chunks,
-    ) -> Request<Chunks> {
+        body: RequestBody,
+    ) -> Request<RequestBody> {
         let uri = if connection.is_http1() {
             headers.insert(header::HOST, self.host.clone());
             Uri::from(target)
         } else {
             let mut parts = self.origin.clone().into_parts();
             parts.path_and_query = Some(target);
-            Uri::from_parts(parts).unwrap_or_else(|_| unreachable!("scheme and authority stand beside any target"))
+            Uri::from_parts(parts).unwrap_or_else(|_| unreachable!("scheme and authority are valid with any target"))
         };
         let mut request = Request::new(body);
         *request.method_mut() = method;
@@ -143,7 +142,8 @@ impl Upstream {
     }
 }
 
-/// Whether a request was handed to a connection, and was not given back. Until then none of its bytes can have been processed.
+/// Records whether a request was handed to a connection and not returned unprocessed. Before that, the origin cannot have processed any
+/// of its bytes.
 #[derive(Debug, Default)]
 pub struct Handover {
     sent: AtomicBool,
@@ -173,7 +173,7 @@ impl Handover {
         self.place.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What may be said of the request's bytes at this moment.
+    /// Whether the origin may have received any of the request's bytes by now.
     #[must_use]
     pub fn sent(&self) -> Sent {
         if self.sent.load(Ordering::Acquire) { Sent::Maybe } else { Sent::No }

@@ -20,7 +20,7 @@ use crate::{
         headers,
         respond::Failure,
         response_head,
-        upstream::{Chunks, SendError, Streamed},
+        upstream::{RequestBody, SendError, Streamed},
     },
     policy::Use,
     signing::{self, Nonce, Stamp, signature_message},
@@ -137,7 +137,7 @@ impl Gateway {
             value.set_sensitive(true);
             headers.insert(name, value);
         }
-        let body: Chunks = prepared.body.chunks.iter().cloned().collect();
+        let body: RequestBody = prepared.body.chunks.iter().cloned().collect();
         let (began, handover) = exchange.attempt_started();
         let deadline = began + self.parts.timeouts.response_head;
         let (method, target, until) =

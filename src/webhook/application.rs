@@ -26,7 +26,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use crate::{config, net::upstream::Chunks};
+use crate::{config, net::upstream::RequestBody};
 
 /// How long an idle connection is kept. Servers keep theirs for longer, so that no webhook meets one that is being closed.
 const IDLE: Duration = Duration::from_secs(1);
@@ -41,7 +41,7 @@ const ANSWER_HEADERS: usize = 256;
 pub(super) struct Application {
     place: config::Application,
     host: HeaderValue,
-    idle: Mutex<Vec<(SendRequest<Chunks>, Instant)>>,
+    idle: Mutex<Vec<(SendRequest<RequestBody>, Instant)>>,
 }
 
 /// A webhook as the application receives it.
@@ -49,7 +49,7 @@ pub(super) struct Application {
 pub(super) struct Forwarded {
     pub(super) target: PathAndQuery,
     pub(super) headers: HeaderMap,
-    pub(super) body: Chunks,
+    pub(super) body: RequestBody,
 }
 
 /// What the application answered.
@@ -100,7 +100,7 @@ impl Application {
         })
     }
 
-    async fn send(&self, webhook: Forwarded) -> Result<(Response<Incoming>, SendRequest<Chunks>), NoAnswer> {
+    async fn send(&self, webhook: Forwarded) -> Result<(Response<Incoming>, SendRequest<RequestBody>), NoAnswer> {
         let mut request = webhook.into_request();
         while let Some(mut connection) = self.idle_connection() {
             match connection.try_send_request(request).await {
@@ -117,7 +117,7 @@ impl Application {
         Ok((response, connection))
     }
 
-    async fn connect(&self) -> Result<SendRequest<Chunks>, NoAnswer> {
+    async fn connect(&self) -> Result<SendRequest<RequestBody>, NoAnswer> {
         let stream = match &self.place {
             config::Application::Http(origin) => {
                 let stream = TcpStream::connect((origin.host(), origin.port())).await;
@@ -133,7 +133,7 @@ impl Application {
         Ok(sender)
     }
 
-    fn idle_connection(&self) -> Option<SendRequest<Chunks>> {
+    fn idle_connection(&self) -> Option<SendRequest<RequestBody>> {
         let mut idle = self.idle();
         let now = Instant::now();
         idle.retain(|(connection, since)| !connection.is_closed() && now < *since + IDLE);
@@ -142,21 +142,21 @@ impl Application {
         Some(idle.swap_remove(ready).0)
     }
 
-    fn keep(&self, connection: SendRequest<Chunks>) {
+    fn keep(&self, connection: SendRequest<RequestBody>) {
         let mut idle = self.idle();
         if idle.len() < MOST_IDLE {
             idle.push((connection, Instant::now()));
         }
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<(SendRequest<Chunks>, Instant)>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<(SendRequest<RequestBody>, Instant)>> {
         // Nothing panics while it is held.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Forwarded {
-    fn into_request(self) -> Request<Chunks> {
+    fn into_request(self) -> Request<RequestBody> {
         let mut request = Request::new(self.body);
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.target.into();

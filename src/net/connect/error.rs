@@ -8,11 +8,11 @@ use http::StatusCode;
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .step.trouble(*.proxied))]
 pub struct ConnectError {
-    /// How far it got.
+    /// The step that failed.
     pub step: Step,
-    /// Whether the way is through the egress proxy: names and TCP are then the proxy's.
+    /// Whether there is an egress proxy: name and TCP are then the proxy's.
     pub proxied: bool,
-    /// What to set, where more is known than the step. Nothing of it comes from the other side.
+    /// What to set, if more is known than the step. Nothing of it comes from the peer.
     pub advice: Option<&'static str>,
     #[source]
     pub(super) cause: io::Error,
@@ -53,7 +53,7 @@ pub enum Step {
     Dns,
     /// The TCP handshake.
     Tcp,
-    /// The egress proxy's tunnel, with the proxy's answer where it refused.
+    /// The egress proxy's tunnel, with the status if the proxy refused it.
     Tunnel(Option<StatusCode>),
     /// The TLS handshake: certificate, version, or not TLS at all.
     Tls,
@@ -90,7 +90,8 @@ impl Step {
         }
     }
 
-    /// Whether another address would fail in the same way: the proxy has refused the tunnel, and it is not about its own trouble.
+    /// Whether another address would fail in the same way: the proxy has refused the tunnel, and not because of a
+    /// fault of its own.
     pub(super) fn holds_for_all(self) -> bool {
         matches!(self, Self::Tunnel(Some(status)) if !status.is_server_error())
     }

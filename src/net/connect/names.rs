@@ -1,10 +1,13 @@
-//! From a name to its addresses, by the system's resolver. Requests that need them at about the same time share a look-up,
-//! because each takes a thread, and a resolver that does not answer is not helped by more queries.
+//! From a name to its addresses, by the system's resolver.
 //!
-//! `getaddrinfo` waits for the A and the AAAA records. Where one of the two queries is never answered it returns nothing until
-//! its own time-outs have passed, which is mostly later than `timeouts.connect`. So after [`ALONE_AFTER`] each family is
-//! looked up alone too, and the first addresses that come are used. Where nothing comes within [`PATIENCE`], the addresses
-//! of the last answer serve: TLS proves that the origin is still there.
+//! The code is our own because hyper-util's resolver starts a look-up for each connection, on a blocking thread that cannot be
+//! interrupted. When the resolver does not answer, each request would block one more thread and send one more query. Here requests that
+//! need the addresses at about the same time share a look-up.
+//!
+//! `getaddrinfo` waits for the A and the AAAA records. If one of the two queries is never answered, it returns nothing until
+//! its own time-outs have passed, which is usually later than `timeouts.connect`. So after [`ALONE_AFTER`] each family is also looked up
+//! alone, and the first addresses that arrive are used. If none arrives within [`PATIENCE`], the addresses of the last answer are used:
+//! TLS proves that the origin is still there.
 
 mod system;
 
@@ -23,16 +26,17 @@ use tokio::time::{Instant, timeout};
 
 use self::system::Resolver;
 
-/// For how long others join a look-up. A healthy resolver answers sooner; one that does not gets a query every so often.
+/// For how long other requests join a look-up. A healthy resolver answers sooner. One that does not answer receives a query each time
+/// this has passed.
 const JOINED_FOR: Duration = Duration::from_millis(500);
-/// How long a look-up may take before the addresses of the last answer serve.
+/// How long a look-up may take before the addresses of the last answer are used.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How long the addresses of an answer may serve in place of a new answer.
+/// How long the addresses of an answer may be used in place of a new answer.
 const REMEMBERED_FOR: Duration = Duration::from_hours(1);
 
 /// At least one; the port is 0.
 pub(super) type Addresses = Arc<[SocketAddr]>;
-/// [`io::ErrorKind::NotFound`] means that the resolver says that there are no addresses; all else, that it did not answer.
+/// [`io::ErrorKind::NotFound`] means that the resolver reports that there are no addresses; every other kind, that it did not answer.
 pub(super) type LookUp = BoxFuture<'static, Result<Addresses, Arc<io::Error>>>;
 
 /// One name. Each call looks it up anew, unless a look-up began just before.

@@ -1,5 +1,5 @@
-//! Which address of a name is tried first. An address that failed lately comes last, so that a dead one costs time once a
-//! minute and not with each connection.
+//! The order in which the addresses of a name are tried. An address that failed recently is tried last, so that a dead one costs time
+//! once a minute and not for each connection.
 
 use std::{
     net::SocketAddr,

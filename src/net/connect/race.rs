@@ -18,7 +18,7 @@ const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 /// How much longer it stays alone where TCP is connected, because handshakes take several round trips and cost the origin more.
 const HANDSHAKE_DELAY: Duration = Duration::from_secs(1);
 
-/// What one attempt shows of itself while it runs.
+/// The progress of one attempt.
 #[derive(Default)]
 pub(super) struct Progress(AtomicBool);
 
@@ -29,7 +29,7 @@ impl Progress {
     }
 }
 
-/// How a race went.
+/// The outcome of a race.
 pub(super) struct Finish<T, E> {
     /// The first success and its address.
     pub(super) winner: Option<(SocketAddr, T)>,

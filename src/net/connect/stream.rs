@@ -55,13 +55,13 @@ impl Life {
         self.rejection.get()
     }
 
-    /// It gets no more requests because of its age: when it ends, that was why.
+    /// The connection gets no more requests because of its age, which is the recorded reason when it ends.
     pub fn retire(&self) {
         self.aged.store(true, Ordering::Relaxed);
     }
 }
 
-/// One connection to the origin, counted as open while it lives. Sees what passes, to know in the end why it ended.
+/// One connection to the origin, counted as open until it is dropped. It observes reads and writes to record why the connection ended.
 pub struct UpstreamStream {
     io: Io,
     life: Arc<Life>,
@@ -81,7 +81,7 @@ impl UpstreamStream {
         Self { io, life, counted, received: false }
     }
 
-    /// Its life, for those who keep it.
+    /// Its life, which outlives it.
     #[must_use]
     pub fn life(&self) -> Arc<Life> {
         Arc::clone(&self.life)
@@ -93,7 +93,7 @@ impl UpstreamStream {
         self.io.speaks_http2()
     }
 
-    /// Notes why the connection ends; the first reason stands. A retired connection that the other end closes ends of its age.
+    /// Records why the connection ends. Only the first reason counts. If the peer closes a retired connection, the reason is its age.
     fn ends(&mut self, reason: Closed) {
         let aged = self.life.aged.load(Ordering::Relaxed);
         self.counted.because(if aged { Closed::Age } else { reason });
@@ -103,13 +103,13 @@ impl UpstreamStream {
         if let Some(trouble) = trouble::after_handshake(&error, !self.received) {
             let _ = self.life.rejection.set(trouble);
         }
-        // The other end closed without close_notify.
+        // The peer closed without close_notify.
         let gone = error.kind() == io::ErrorKind::UnexpectedEof;
         self.ends(if gone { Closed::Peer } else { Closed::Error });
         error
     }
 
-    /// A write fails where the origin has closed. The alert that says why may have arrived and not been read.
+    /// A write fails if the origin has closed the connection. The alert with the reason may have arrived without being read.
     fn failed_to_write(&mut self, error: io::Error, cx: &mut Context<'_>) -> io::Error {
         if let Io::Tls(stream) = &mut self.io
             && let Poll::Ready(Err(alert)) = Pin::new(stream).poll_read(cx, &mut ReadBuf::new(&mut [0; 1024]))
@@ -122,7 +122,7 @@ impl UpstreamStream {
 
 impl Drop for UpstreamStream {
     fn drop(&mut self) {
-        // What nothing else ended, the pool let go.
+        // If nothing else ended it, the pool evicted it.
         self.ends(Closed::Idle);
     }
 }
@@ -159,7 +159,7 @@ impl AsyncWrite for UpstreamStream {
         Poll::Ready(result.map_err(|error| self.failed_to_write(error, cx)))
     }
 
-    /// An end of our own; what fails in it is no news.
+    /// We close the connection, so an error in that is not recorded.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.io {
             Io::Plain(stream) => Pin::new(stream).poll_shutdown(cx),

@@ -5,7 +5,7 @@ use memchr::memchr;
 
 use crate::{contract::Code, contract::Sent, net::respond::Failure};
 
-/// Why a head is not let through.
+/// Why a head is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
     /// A line that ends in LF alone, or a CR that no LF follows.
@@ -24,7 +24,7 @@ pub enum Refusal {
     Fragment,
     /// A line that continues the one before.
     FoldedHeader,
-    /// Not `name: value`, a space before the colon, or a byte that may not stand there.
+    /// Not `name: value`, a space before the colon, or a byte that is not allowed there.
     HeaderLine,
     /// More than one `Host`.
     TwoHosts,
@@ -85,7 +85,7 @@ impl From<Refusal> for Failure {
 const LONGEST_TARGET: usize = 65_534;
 /// The same of a header name.
 const LONGEST_NAME: usize = 65_535;
-/// The HTTP library gives the two numbers above a meaning of its own.
+/// The HTTP library reserves the two numbers above.
 const LARGEST_LENGTH: u64 = u64::MAX - 2;
 
 /// What follows a head.
@@ -102,11 +102,11 @@ pub(super) enum Scan {
     Partial,
     /// Its length, the empty line included.
     Whole(usize),
-    /// It is wrong already, whatever follows.
+    /// It is invalid, whatever follows.
     Wrong(Refusal),
 }
 
-/// How far a head that comes in pieces has been searched for its end, so that no byte is looked at twice.
+/// How far a head that arrives in several reads has been searched for its end, so that no byte is searched twice.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Search {
     /// Where the present line begins.
@@ -117,7 +117,7 @@ pub(super) struct Search {
     old: bool,
 }
 
-/// Looks for the empty line. `search` says where to go on; it is new for a new head.
+/// Searches for the empty line, from where `search` ended before. Each head has a new `search`.
 pub(super) fn scan(bytes: &[u8], search: &mut Search) -> Scan {
     if bytes.first().is_some_and(|first| !is_token(*first)) {
         return Scan::Wrong(Refusal::RequestLine);
@@ -146,7 +146,7 @@ pub(super) fn scan(bytes: &[u8], search: &mut Search) -> Scan {
     Scan::Partial
 }
 
-/// Checks the headers of a whole head whose end `search` has found, and says what follows it.
+/// Checks the headers of a complete head whose end `search` has found, and returns what follows it.
 pub(super) fn check(head: &[u8], search: Search, max_headers: usize) -> Result<Framing, Refusal> {
     let (mut length, mut chunked, mut hosts, mut headers) = (None, false, 0, 0);
     let mut rest = memchr(b'\n', head).map_or(&[][..], |end| &head[end + 1..]);
@@ -221,7 +221,7 @@ fn header(line: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
     let colon = memchr(b':', line).ok_or(Refusal::HeaderLine)?;
     let (name, value) = (&line[..colon], &line[colon + 1..]);
     let named = !name.is_empty() && name.iter().copied().all(is_token);
-    // Without a way out of the loop it takes many bytes at a time.
+    // Without an early return the compiler checks many bytes at a time.
     let valued = value.iter().fold(true, |all, byte| all & matches!(byte, b'\t' | 0x20..=0x7e | 0x80..));
     if name.len() > LONGEST_NAME {
         Err(Refusal::LongName)

@@ -1,4 +1,4 @@
-//! What the two ends of a connection know of each other.
+//! The state of a connection that its guard, its service and the accept loop share.
 
 use std::{
     sync::{
@@ -16,7 +16,7 @@ use tokio::{
 use super::Refusal;
 use crate::net::shutdown::Stage;
 
-/// Shared by the guard on a connection's bytes and the service that is called for its requests.
+/// The shared state of one connection.
 #[derive(Debug)]
 pub struct Line {
     pub(super) refused: OnceLock<(usize, Refusal)>,
@@ -74,7 +74,7 @@ impl Line {
         *self.stage.borrow()
     }
 
-    /// Since when no request is in flight; none while one is.
+    /// When the last request ended; `None` while one is in flight.
     pub(in crate::net) fn idle_since(&self) -> Option<Instant> {
         let idle = self.active.load(Ordering::Acquire) == 0;
         idle.then(|| self.opened + Duration::from_millis(self.idle_since.load(Ordering::Relaxed)))

@@ -10,8 +10,8 @@ impl Socket for tokio::io::DuplexStream {
     fn reset_at_close(&self, _: bool) {}
 }
 
-const LIMITS: Limits =
-    Limits { headers: 10, header_bytes: 200, head: Duration::from_secs(10), idle: Duration::from_mins(1) };
+const LIMITS: IntakeLimits =
+    IntakeLimits { headers: 10, header_bytes: 200, head: Duration::from_secs(10), idle: Duration::from_mins(1) };
 
 const GET: &str = "GET /svc/a HTTP/1.1\r\nHost: localhost\r\n\r\n";
 const POST: &str = "POST /svc/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello";
@@ -177,7 +177,7 @@ async fn closes_with_a_part_of_a_request_unread_when_the_peer_does_or_after_two_
 
 #[tokio::test]
 async fn refuses_a_head_over_the_limit_whatever_the_readers_buffer() {
-    let limits = Limits { header_bytes: 65_536, ..LIMITS };
+    let limits = IntakeLimits { header_bytes: 65_536, ..LIMITS };
     for size in [1, 100, 8192, 100_000] {
         let (mut peer, stream) = duplex(200_000);
         let line = Arc::new(Line::default());

@@ -1,7 +1,7 @@
-//! What went wrong in a TLS handshake, and what to set: in full for the log, without the other side's words for the caller.
+//! What went wrong in a TLS handshake, and what to set: in full for the log, and without text of the peer for the caller.
 //!
-//! A client has ended its part of a TLS 1.3 handshake before the server has seen its certificate, so a rejection arrives as an alert
-//! at the first read (RFC 8446 §4.4.2.4).
+//! In TLS 1.3 a client ends its part of the handshake before the server has received its certificate. So a rejection arrives as an
+//! alert at the first read (RFC 8446 §4.4.2.4).
 
 use std::{io, time::SystemTime};
 
@@ -14,9 +14,9 @@ use super::verifier::Untrusted;
 /// A handshake that failed.
 #[derive(Debug, Clone)]
 pub(in super::super) struct Trouble {
-    /// What is wrong and what to set. Nothing of it comes from the other side.
+    /// What is wrong and what to set. Nothing of it comes from the peer.
     pub(in super::super) advice: &'static str,
-    /// What was seen, with names and dates.
+    /// What happened, with names and dates.
     pub(in super::super) detail: String,
 }
 
@@ -29,7 +29,7 @@ pub(in super::super) fn with_origin(error: &io::Error) -> Trouble {
     Trouble { advice, detail }
 }
 
-/// What the origin rejected after our part of the handshake had ended. `is_first`: it had not sent anything before. Later alerts that
+/// What the origin rejected after our part of the handshake had ended. `is_first`: it had sent nothing before. Later alerts that
 /// are not about a certificate end a connection that was in use.
 pub(in super::super) fn after_handshake(error: &io::Error, is_first: bool) -> Option<Trouble> {
     match rustls_error(error)? {
@@ -138,7 +138,7 @@ fn origin_advice(error: &Error) -> &'static str {
     }
 }
 
-/// Whether an alert says that the sender does not accept our certificate, or misses one.
+/// Whether an alert means that the sender does not accept our certificate, or requires one.
 fn rejects_certificate(alert: AlertDescription) -> bool {
     use AlertDescription as Alert;
     matches!(
@@ -157,7 +157,7 @@ fn rejects_certificate(alert: AlertDescription) -> bool {
     )
 }
 
-/// What was seen. `peer` is the other side.
+/// What happened, for the log. `peer` names the peer.
 fn detail(error: &Error, peer: &str) -> String {
     match error {
         Error::InvalidCertificate(CertificateError::ExpiredContext { time, not_after }) => {
@@ -193,7 +193,7 @@ fn date(time: UnixTime) -> String {
     humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + since).to_string()
 }
 
-/// The names of a certificate, which are the other side's words: quoted, and not too many.
+/// The names of a certificate. They come from the peer, so they are quoted and their number is limited.
 fn names(presented: &[String]) -> String {
     const MOST: usize = 8;
     let quoted: Vec<String> = presented.iter().take(MOST).map(|name| plain(name)).collect();
@@ -215,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_dates_of_the_other_side_are_quoted_and_bounded() {
+    fn names_and_dates_of_the_peer_are_quoted_and_bounded() {
         assert_eq!(
             names(&["DnsName(\"a.test\")".to_owned(), "IpAddress(1.2.3.4)".to_owned()]),
             "\"a.test\", \"1.2.3.4\""

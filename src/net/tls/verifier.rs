@@ -1,4 +1,4 @@
-//! Verification of the origin's certificate: rustls' own, and what a person needs to know of a certificate that it does not trust.
+//! Verification of the origin's certificate by rustls, with a description of a certificate that it does not trust.
 
 use std::{fmt, sync::Arc};
 
@@ -12,7 +12,7 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
 
-/// Decides as [`WebPkiServerVerifier`] does. It only replaces errors that do not say which certificate they are about.
+/// Decides as [`WebPkiServerVerifier`] does. It only replaces errors that do not name the certificate.
 #[derive(Debug)]
 pub(super) struct Verifier(Arc<WebPkiServerVerifier>);
 
@@ -59,12 +59,12 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// A certificate that is not trusted. The names are the certificate's own words, quoted.
+/// A certificate that is not trusted. The names are quoted from the certificate.
 #[derive(Debug)]
 pub(super) enum Untrusted {
-    /// The certificate of an authority, shown as a server's own.
+    /// The certificate of an authority, which the server presents as its own.
     Authority(String),
-    /// It signs itself.
+    /// A self-signed certificate.
     SelfSigned(String),
     /// Its chain ends at this issuer.
     Issuer(String),

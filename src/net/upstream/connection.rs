@@ -1,4 +1,4 @@
-//! One connection, as far as requests see it.
+//! One connection, as a request uses it.
 
 use std::sync::Arc;
 
@@ -6,9 +6,9 @@ use http::{Request, Response};
 use hyper::client::conn::http1;
 
 use super::{
-    chunks::Chunks,
     failure::SendError,
     http2::{Http2, Slot},
+    request_body::RequestBody,
     streamed::Source,
 };
 use crate::net::{connect::Life, response_head};
@@ -22,16 +22,16 @@ pub(super) enum Connection {
 
 /// A connection that takes one request at a time.
 pub(super) struct Http1 {
-    sender: http1::SendRequest<Chunks>,
+    sender: http1::SendRequest<RequestBody>,
     life: Arc<Life>,
 }
 
 impl Http1 {
-    pub(super) fn new(sender: http1::SendRequest<Chunks>, life: Arc<Life>) -> Self {
+    pub(super) fn new(sender: http1::SendRequest<RequestBody>, life: Arc<Life>) -> Self {
         Self { sender, life }
     }
 
-    /// Whether it takes a request now. One that has ended its last answer may still have to finish its request.
+    /// Whether it accepts a request now. After an answer the connection may still have to send the rest of the last request.
     pub(super) fn is_ready(&self) -> bool {
         self.sender.is_ready()
     }
@@ -50,7 +50,7 @@ impl Connection {
         matches!(self, Self::Http1(_))
     }
 
-    /// Its age and its other end.
+    /// Its age and its peer.
     pub(super) fn life(&self) -> &Life {
         match self {
             Self::Http1(connection) => connection.life(),
@@ -58,14 +58,14 @@ impl Connection {
         }
     }
 
-    /// Sends a request and waits for the head of its answer. The body keeps what it needs of the connection.
-    pub(super) async fn send(self, request: Request<Chunks>) -> Result<Response<Source>, SendError> {
+    /// Sends a request and waits for the head of its answer. The body owns what it needs of the connection.
+    pub(super) async fn send(self, request: Request<RequestBody>) -> Result<Response<Source>, SendError> {
         match self {
             Self::Http1(mut connection) => {
                 let method = request.method().clone();
                 let response = connection.sender.try_send_request(request).await;
                 let response = response.map_err(|error| SendError::from(error).explained(&connection.life))?;
-                // An origin that sends a body where there is none would answer the next request on the connection with it.
+                // If the origin sends a body that an answer cannot have, the next request on the connection would receive it as an answer.
                 let kept = response_head::has_body(&method, response.status()).then_some(connection);
                 Ok(response.map(|body| Source::Http1(body, kept)))
             }

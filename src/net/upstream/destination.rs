@@ -23,7 +23,7 @@ pub struct Destination {
     /// Which connections are kept.
     pub pool: PoolLimits,
     /// How large the head of an answer may be.
-    pub response_head: response_head::Limits,
+    pub response_head: response_head::HeadLimits,
 }
 
 /// How many connections are kept, and for how long.

@@ -1,11 +1,11 @@
-//! Why a request got no answer, and what is certain about its bytes.
+//! Why a request received no answer, and whether the origin may have received it.
 
 use std::{borrow::Cow, io, sync::Arc};
 
 use http::Request;
 use hyper::client::conn::TrySendError;
 
-use super::chunks::Chunks;
+use super::request_body::RequestBody;
 use crate::{
     contract::{Code, Sent},
     net::{
@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// Why no answer came.
+/// Why there is no answer.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum SendError {
     /// No connection: nothing was written.
@@ -35,7 +35,7 @@ pub enum SendError {
     /// The connection was found closed before anything of the request was written to it.
     #[error("the connection was closed before the request was written")]
     Unsent(#[source] Cause),
-    /// The origin gave the request back, with the guarantee that it had not processed it (RFC 9113 §8.7).
+    /// The origin returned the request with the guarantee that it had not processed it (RFC 9113 §8.7).
     #[error("the origin gave the request back unprocessed")]
     Unprocessed(#[source] Cause),
     /// The origin rejected the TLS connection after our part of the handshake had ended.
@@ -49,7 +49,7 @@ pub enum SendError {
         #[source]
         cause: Cause,
     },
-    /// What came back is not HTTP.
+    /// The answer is not HTTP.
     #[error("the answer is not valid HTTP")]
     BadResponse(#[source] Cause),
     /// The connection broke after some of the request may have been written.
@@ -95,14 +95,14 @@ impl SendError {
         Self::NoHttp2(Arc::new(error))
     }
 
-    /// The same, or why the origin ended the connection, where it sent that.
+    /// The same error, or the reason that the origin sent for ending the connection.
     pub(super) fn explained(self, life: &Life) -> Self {
         let Some(trouble) = life.rejection() else { return self };
         let cause = Arc::new(io::Error::other(trouble.detail.clone()));
         Self::Rejected { advice: trouble.advice, sent: self.sent(), cause }
     }
 
-    /// A stream that ended without an answer. An error that h2 found itself means that the origin broke the rules.
+    /// A stream that ended without an answer. An error that h2 detects itself means that the origin violated the protocol.
     pub(super) fn of_stream(error: h2::Error, unprocessed: bool) -> Self {
         match (unprocessed, error.is_library()) {
             (true, _) => Self::Unprocessed(Arc::new(error)),
@@ -118,9 +118,9 @@ impl From<ConnectError> for SendError {
     }
 }
 
-impl From<TrySendError<Request<Chunks>>> for SendError {
-    fn from(error: TrySendError<Request<Chunks>>) -> Self {
-        // hyper hands back what it has written nothing of, and only that.
+impl From<TrySendError<Request<RequestBody>>> for SendError {
+    fn from(error: TrySendError<Request<RequestBody>>) -> Self {
+        // hyper returns a request only if it has written nothing of it.
         let unwritten = error.message().is_some();
         let error = error.into_error();
         let is_parse = error.is_parse();
@@ -149,7 +149,7 @@ impl From<SendError> for Failure {
                         Some(advice) => format!("no TLS connection to the origin: {advice}").into(),
                         None => "no TLS connection to the origin".into(),
                     },
-                    // Its words name steps, keys and a status, and nothing that came from outside.
+                    // Its text names steps, keys and a status, and nothing that came from the network.
                     (_, true) => error.to_string().into(),
                     (Step::Dns, false) => "the name of the origin cannot be resolved".into(),
                     (Step::Tcp | Step::Tunnel(_), false) => "no connection to the origin".into(),

@@ -1,13 +1,13 @@
-//! An HTTP/2 connection: which requests it takes, and what is certain about those that fail on it.
+//! An HTTP/2 connection: which requests it accepts, and what is certain about those that fail on it.
 //!
-//! It stands on h2, without hyper between: a request that fails is `no` or `maybe` by its own stream, and hyper keeps that to
-//! itself. Three rules make it exact:
+//! It uses h2 without hyper, because the stream of a failed request decides whether `sent` is `no` or `maybe`, and hyper does not report
+//! it. Three rules make it exact:
 //!
 //! * No request before the origin's SETTINGS, and none above the number of streams that they allow. h2 would queue it, and even open
-//!   its stream after it was cancelled; what waits here was never written.
+//!   its stream after it was cancelled. A request that waits here was not written.
 //! * An error of the stream itself is a GOAWAY below its id, or a `RST_STREAM`. The first, and the code `REFUSED_STREAM`, guarantee
-//!   that the origin has not processed the request (RFC 9113 §6.8, §8.7). A GOAWAY does not touch the streams that it covers.
-//! * A connection that gave a request back takes no other, so that a second attempt goes elsewhere.
+//!   that the origin has not processed the request (RFC 9113 §6.8, §8.7). A GOAWAY does not end the streams that it covers.
+//! * A connection that returned a request unprocessed accepts no other, so that a second attempt uses another connection.
 
 mod download;
 mod slot;
@@ -32,7 +32,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use self::{download::Cancel, slot::Streams};
 pub(super) use self::{download::Download, slot::Slot};
-use super::{chunks::Chunks, connection::Connection, failure::SendError};
+use super::{connection::Connection, failure::SendError, request_body::RequestBody};
 use crate::net::{
     connect::{Life, UpstreamStream},
     response_head,
@@ -40,8 +40,8 @@ use crate::net::{
 
 /// Bytes of one answer that may wait for a slow reader.
 const STREAM_WINDOW: u32 = 64 * 1024;
-/// The same for all answers on a connection: 256 of them, so that readers who do not read cannot use up what the others need.
-/// Where this is less than the streams together may hold, a few stuck answers stop the connection for all.
+/// The same for all answers on a connection: 256 times as much, so that callers that do not read cannot use up the window of the others.
+/// If this were less than the streams together may hold, a few stuck answers would stop the connection for all.
 const CONNECTION_WINDOW: u32 = 256 * STREAM_WINDOW;
 /// How often a connection with requests on it is checked with a PING, and how long the answer may take.
 const PING: Duration = Duration::from_secs(10);
@@ -50,7 +50,7 @@ const NOT_SET: usize = usize::MAX - 1;
 
 type Driven = h2::client::Connection<UpstreamStream, Bytes>;
 
-/// A handle of a connection; its clones share it.
+/// A connection. Clones share it.
 #[derive(Clone)]
 pub(super) struct Http2 {
     sender: SendRequest<Bytes>,
@@ -60,7 +60,7 @@ pub(super) struct Http2 {
 
 impl Http2 {
     /// Begins HTTP/2 on `stream`, and waits for the origin's SETTINGS.
-    pub(super) async fn begin(stream: UpstreamStream, heads: response_head::Limits) -> io::Result<Self> {
+    pub(super) async fn begin(stream: UpstreamStream, heads: response_head::HeadLimits) -> io::Result<Self> {
         let life = stream.life();
         let mut builder = h2::client::Builder::new();
         builder
@@ -83,7 +83,7 @@ impl Http2 {
         Ok(Self { sender, streams, life })
     }
 
-    /// A stream for one request, where there is one.
+    /// A stream for one request, if there is one.
     pub(super) fn stream(self) -> Option<Connection> {
         let slot = self.streams.take()?;
         Some(Connection::Http2(self, slot))
@@ -94,7 +94,7 @@ impl Http2 {
         self.streams.has_room() && !self.is_closed()
     }
 
-    /// Waits until there may be a slot, or never again.
+    /// Waits until there may be a slot, or until there will be none.
     pub(super) async fn room(&self) {
         self.streams.room().await;
     }
@@ -104,13 +104,13 @@ impl Http2 {
         self.streams.limit()
     }
 
-    /// Whether it takes no more requests: it has ended, or the origin has said so.
+    /// Whether it accepts no more requests: it has ended, or the origin has sent GOAWAY.
     pub(super) fn is_closed(&self) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
         self.streams.is_closed() || matches!(self.sender.clone().poll_ready(&mut cx), Poll::Ready(Err(_)))
     }
 
-    /// Since when it has had no request; nothing while it has one.
+    /// When its last request ended; `None` while it has one.
     pub(super) fn idle_since(&self) -> Option<Instant> {
         self.streams.idle_since()
     }
@@ -120,16 +120,20 @@ impl Http2 {
     }
 
     /// Sends a request and waits for the head of its answer.
-    pub(super) async fn send(&self, slot: Slot, request: Request<Chunks>) -> Result<Response<Download>, SendError> {
+    pub(super) async fn send(
+        &self,
+        slot: Slot,
+        request: Request<RequestBody>,
+    ) -> Result<Response<Download>, SendError> {
         let (mut head, chunks) = request.into_parts();
         head.version = Version::HTTP_2;
         let opened = self.sender.clone().send_request(Request::from_parts(head, ()), chunks.is_end_stream());
-        // What h2 does not take it has not written: the connection has ended, or has no more ids.
+        // h2 has not written a request that it rejects: the connection has ended, or has no more stream ids.
         let (response, mut stream) = opened.map_err(|error| {
             self.streams.close();
             SendError::unsent(error)
         })?;
-        // The body is held anyway, so h2 may queue the whole of it. Where it does not take it, the answer says why.
+        // The body is in memory anyway, so h2 may queue all of it. If h2 rejects it, the answer has the reason.
         let mut chunks = chunks.into_iter().peekable();
         while let Some(chunk) = chunks.next() {
             if stream.send_data(chunk, chunks.peek().is_none()).is_err() {
@@ -150,7 +154,8 @@ impl Http2 {
     }
 }
 
-/// The final answer, or the error and whether an interim answer (1xx) had come: then the origin had begun, whatever it says later.
+/// The final answer, or the error and whether an interim answer (1xx) arrived before: then the origin had begun to process the request,
+/// whatever it sends later.
 async fn answer(mut response: ResponseFuture) -> Result<Response<h2::RecvStream>, (h2::Error, bool)> {
     let mut has_begun = false;
     poll_fn(|cx| {
@@ -180,7 +185,7 @@ async fn drive(mut connection: Driven, streams: Arc<Streams>) {
         if ended.is_pending() { path_is_dead.as_mut().poll(cx) } else { ended }
     })
     .await;
-    // Before the streams get their errors, so that no second attempt comes here.
+    // Before the streams receive their errors, so that no second attempt uses this connection.
     streams.close();
 }
 

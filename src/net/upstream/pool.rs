@@ -1,6 +1,10 @@
-//! The connections to the origin: those of HTTP/1 that wait for their next request, and those of HTTP/2 that requests share.
+//! The connections to the origin: idle HTTP/1 connections, and HTTP/2 connections that requests share.
 //!
-//! A request takes a connection or a stream, or opens a connection. What it took comes back when its answer has been read to the end.
+//! A request uses a kept connection or stream, or opens a connection. The connection returns to the pool when the answer has been read to
+//! its end.
+//!
+//! The code is our own because the pool decides what `sent` is: it must know for each request that no byte of it was written, or that the
+//! origin returned it unprocessed. hyper-util's pooled client sends a request again by itself, and does not report which of these holds.
 
 mod kept;
 
@@ -26,7 +30,7 @@ use super::{
 };
 use crate::net::{connect::Connector, response_head};
 
-/// The most that is read from an HTTP/1 connection at a time, which is what the HTTP library takes by itself.
+/// The most that is read from an HTTP/1 connection at a time: the HTTP library's default.
 const READ_BUFFER: usize = 8192 + 4096 * 100;
 
 /// Opens connections and keeps them for the next request.
@@ -35,7 +39,7 @@ pub(super) struct Pool {
     limits: PoolLimits,
     /// How long the origin may take to begin HTTP/2, and how long a request waits for a stream.
     connect: Duration,
-    heads: response_head::Limits,
+    heads: response_head::HeadLimits,
     only_http2: bool,
     kept: Mutex<Kept>,
 }
@@ -52,13 +56,13 @@ impl Pool {
         connector: Connector,
         limits: PoolLimits,
         connect: Duration,
-        heads: response_head::Limits,
+        heads: response_head::HeadLimits,
         only_http2: bool,
     ) -> Self {
         Self { connector, limits, connect, heads, only_http2, kept: Mutex::new(Kept::new(only_http2)) }
     }
 
-    /// A connection for one request that is sent `now`; a new one where it is to be `fresh`.
+    /// A connection for one request that is sent at `now`; a new one if it must be `fresh`.
     pub(super) async fn connection(self: &Arc<Self>, now: Instant, mut fresh: bool) -> Result<Connection, SendError> {
         let deadline = now + self.connect;
         loop {
@@ -69,7 +73,7 @@ impl Pool {
                 Found::Opening(opening) => match self.join(&opening).await {
                     Ok(Some(connection)) => return Ok(connection),
                     Ok(None) => {}
-                    // The origin allows few connections too: a stream of one that is open may become free.
+                    // The origin may limit connections as well. A stream of an open one may become free.
                     Err(error) => {
                         let full = self.kept().full();
                         wait(&full.ok_or(error)?, deadline).await?;
@@ -84,8 +88,8 @@ impl Pool {
         }
     }
 
-    /// Waits for the HTTP/2 connection that is being opened, or opens it. Returns a stream of it, where others have left one, or the
-    /// connection where it is one of HTTP/1 after all.
+    /// Waits for the HTTP/2 connection that is being opened, or opens it. Returns a stream of it, if one is free, or the connection if the
+    /// origin negotiated HTTP/1.
     async fn join(self: &Arc<Self>, opening: &Opening) -> Result<Option<Connection>, SendError> {
         let mut own = None;
         let open = async {
@@ -96,7 +100,7 @@ impl Pool {
                     self.share(&connection, true);
                     Some(connection)
                 }
-                // The origin no longer agrees on HTTP/2; the others open their own.
+                // The origin no longer negotiates HTTP/2. The other requests open their own connections.
                 Opened::Http1(connection) => {
                     self.kept().unshare();
                     own = Some(Connection::Http1(connection));
@@ -108,14 +112,14 @@ impl Pool {
         Ok(own.or_else(|| shared.and_then(Http2::stream)))
     }
 
-    /// Lets all requests use a connection; only one that `is_needed` where another has room.
+    /// Adds a connection that all requests share. If another has room, only one that `is_needed` is added.
     fn share(self: &Arc<Self>, connection: &Http2, is_needed: bool) {
         let mut kept = self.kept();
         kept.share(connection, is_needed);
         self.look_after(&mut kept);
     }
 
-    /// Boxed, since few requests need it and every one would have to have room for it.
+    /// Boxed, because few requests need it and the future of each would be larger for it.
     fn open(&self) -> BoxFuture<'_, Result<Opened, SendError>> {
         Box::pin(async {
             let stream = self.connector.connect().await?;
@@ -133,13 +137,13 @@ impl Pool {
                 .allow_spaces_after_header_name_in_responses(true)
                 .handshake(TokioIo::new(stream));
             let (sender, connection) = begun.await.map_err(SendError::unsent)?;
-            // How it ends is seen by the stream and reported to the request on it.
+            // The stream records how it ends, and reports it to the request on it.
             tokio::spawn(async { drop(connection.await) });
             Ok(Opened::Http1(Http1::new(sender, life)))
         })
     }
 
-    /// Takes back a connection whose answer has been read to the end.
+    /// Keeps a connection whose answer has been read to its end.
     pub(super) fn keep(self: &Arc<Self>, connection: Http1) {
         let mut kept = self.kept();
         let surplus = kept.keep(connection, &self.limits);
@@ -148,9 +152,9 @@ impl Pool {
         drop(surplus);
     }
 
-    /// Makes sure that a task evicts in time what is kept.
+    /// Makes sure that a task evicts idle connections in time.
     fn look_after(self: &Arc<Self>, kept: &mut Kept) {
-        // An answer may be dropped when the runtime is gone; then so is the pool in a moment.
+        // An answer may be dropped after the runtime, and the pool is dropped then as well.
         if !kept.is_empty()
             && !kept.watched
             && let Ok(runtime) = Handle::try_current()
@@ -166,12 +170,12 @@ impl Pool {
     }
 }
 
-/// Waits for a stream of a connection that has none to give.
+/// Waits for a stream of a connection whose streams are all in use.
 async fn wait(full: &Http2, deadline: Instant) -> Result<(), SendError> {
     timeout_at(deadline, full.room()).await.map_err(|_| SendError::NoStream { limit: full.limit() })
 }
 
-/// Runs while there are connections that are kept, and while there is a pool.
+/// Runs while connections are kept, and while there is a pool.
 async fn watch(pool: Weak<Pool>) {
     while let Some(next) = pool.upgrade().and_then(|pool| pool.kept().evict(&pool.limits)) {
         sleep_until(next).await;

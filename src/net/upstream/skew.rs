@@ -1,17 +1,17 @@
-//! How far our clock is from upstream's. Only reported: requests carry our own time.
+//! The difference between our clock and the origin's. It is only reported: requests are stamped with our own time.
 
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, header};
 
 /// Seconds that our clock is ahead of the one that wrote `Date` (RFC 9110 §6.6.1), which is taken to have been read in the
-/// middle between sending and receiving. Nothing where an answer has no such header, or was kept by a cache (`Age`).
+/// middle between sending and receiving. `None` if an answer has no such header, or is from a cache (`Age`).
 pub(super) fn seconds_ahead(headers: &HeaderMap, received: SystemTime, took: Duration) -> Option<f64> {
     if headers.contains_key(header::AGE) {
         return None;
     }
     let theirs = httpdate::parse_http_date(headers.get(header::DATE)?.to_str().ok()?).ok()?;
-    // The header has whole seconds, cut off: on average half of one is missing.
+    // The header has whole seconds, rounded down: on average half a second is missing.
     let theirs = theirs.checked_add(Duration::from_millis(500))?;
     let ours = received.checked_sub(took / 2)?;
     Some(match ours.duration_since(theirs) {
@@ -41,7 +41,7 @@ mod tests {
     }
 
     #[test]
-    fn says_nothing_without_a_date_that_was_made_for_this_answer() {
+    fn is_unknown_without_a_date_that_was_made_for_this_answer() {
         assert_eq!(ahead(&[], 60_000, 0), None);
         assert_eq!(ahead(&[("date", "yesterday")], 60_000, 0), None);
         assert_eq!(ahead(&[("date", "Thu, 01 Jan 1970 00:01:00 GMT"), ("age", "0")], 60_000, 0), None);

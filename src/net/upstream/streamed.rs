@@ -1,4 +1,4 @@
-//! The body of an answer, as it comes from the origin.
+//! The body of an answer, streamed from the origin.
 
 use std::{
     error::Error as _,
@@ -16,8 +16,8 @@ use hyper::body::Incoming;
 use super::{connection::Http1, http2::Download, pool::Pool};
 use crate::contract::Code;
 
-/// A body that gives its connection back when it has been read to the end. Dropped before, its stream ends with it: over HTTP/1
-/// that is the connection.
+/// A body that returns its connection to the pool when it has been read to its end. Dropping it before ends its stream; over HTTP/1 that
+/// is the connection.
 pub struct Streamed {
     source: Source,
     ended: bool,
@@ -27,7 +27,7 @@ pub struct Streamed {
 
 /// The body as the version of HTTP frames it.
 pub(super) enum Source {
-    /// With its connection, until that is given back.
+    /// With its connection, until that returns to the pool.
     Http1(Incoming, Option<Http1>),
     Http2(Box<Download>),
 }
@@ -44,7 +44,7 @@ pub enum BodyError {
 }
 
 impl BodyError {
-    /// The error that the caller gets for it: the origin sent bytes that are no body, or it broke off.
+    /// The code of the caller's answer: the origin sent bytes that are no body, or the body broke off.
     #[must_use]
     pub fn code(&self) -> Code {
         let malformed = match self {
@@ -56,7 +56,7 @@ impl BodyError {
     }
 }
 
-/// Whether the decoder of chunks made this error. TLS makes errors of the same kinds, which are broken connections.
+/// Whether the error is from the decoder of the chunked coding. TLS has errors of the same kinds, which mean a broken connection.
 fn is_malformed(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData)
         && error.get_ref().is_none_or(|inner| !inner.is::<rustls::Error>())

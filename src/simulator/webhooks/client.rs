@@ -121,7 +121,7 @@ impl Client {
             deadlines: Deadlines { connect: Duration::from_secs(5), tls_handshake: Duration::from_secs(5) },
             // Each delivery has a connection of its own, because a receiver may close a kept one at any time.
             pool: PoolLimits { idle: Duration::ZERO, max_idle: 0, age: Duration::from_secs(1) },
-            response_head: response_head::Limits { headers: 100, bytes: 64 * 1024 },
+            response_head: response_head::HeadLimits { headers: 100, bytes: 64 * 1024 },
         };
         let upstream = Upstream::new(&destination, Metrics::new(&[]))?;
         origins.insert(origin.clone(), upstream.clone());

@@ -1,4 +1,4 @@
-//! The system's resolver: `getaddrinfo`, which blocks, on a thread of its own for each question.
+//! The system's resolver: `getaddrinfo`, which blocks, on a thread of its own for each look-up.
 
 use std::{
     io,
@@ -39,7 +39,8 @@ impl Resolver {
         if let Some(address) = self.address {
             return Ok(Arc::new([SocketAddr::new(address, 0)]));
         }
-        // The common question comes first and mostly stays alone, because only its answer is sorted by the system's rules (RFC 6724).
+        // The look-up for both families is first and usually the only one, because only its answer is sorted by the system's rules
+        // (RFC 6724).
         let mut both = self.ask(None).boxed();
         if let Ok(answer) = timeout(ALONE_AFTER, &mut both).await {
             return answer.map_err(Arc::new);
@@ -48,7 +49,7 @@ impl Resolver {
         select_ok(std::iter::once(both).chain(alone)).await.map(|(found, _)| found).map_err(Arc::new)
     }
 
-    /// Asks for the addresses of one family, or of both.
+    /// Looks up the addresses of one family, or of both.
     async fn ask(&self, family: Option<AddrFamily>) -> io::Result<Addresses> {
         let (sender, answer) = oneshot::channel();
         let (host, permit) = (Arc::clone(&self.host), Arc::clone(&self.threads).try_acquire_owned());
@@ -127,7 +128,7 @@ mod tests {
     /// The numbers are those of Linux.
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_name_that_does_not_exist_is_told_from_a_resolver_that_does_not_answer() {
+    fn a_name_that_does_not_exist_differs_from_a_resolver_that_does_not_answer() {
         let error = LookupError::new(-2);
         assert_eq!(failed(&error).kind(), io::ErrorKind::NotFound, "EAI_NONAME");
         assert_eq!(failed(&LookupError::new(-3)).kind(), io::ErrorKind::TimedOut, "EAI_AGAIN");

@@ -11,8 +11,8 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::Slot;
 
-/// A body that keeps its stream's slot. It ends well only where the origin has ended the stream: each reset before, with any code,
-/// is an error.
+/// A body that holds its stream's slot. It is complete only when the origin has ended the stream. A reset before that, with any code, is
+/// an error.
 pub(in super::super) struct Download {
     body: RecvStream,
     data_ended: bool,
@@ -34,7 +34,7 @@ impl Body for Download {
         if !self.data_ended {
             match ready!(self.body.poll_data(cx)) {
                 Some(Ok(data)) => {
-                    // Fails only where the stream is gone, which the next frame reports.
+                    // Fails only if the stream has ended, which the next frame reports.
                     let _ = self.body.flow_control().release_capacity(data.len());
                     return Poll::Ready(Some(Ok(Frame::data(data))));
                 }

@@ -1,4 +1,4 @@
-//! How many streams a connection has and may have. What waits for a slot has not been handed to h2.
+//! How many streams a connection has and may have. A request that waits for a slot has not been handed to h2.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -36,7 +36,7 @@ impl Streams {
         Some(Slot(Arc::clone(self)))
     }
 
-    /// Waits until there is room, or the connection takes no more requests.
+    /// Waits until there is room, or until the connection accepts no more requests.
     pub(super) async fn room(&self) {
         loop {
             let changed = self.changed.notified();
@@ -67,7 +67,7 @@ impl Streams {
         self.state().closed
     }
 
-    /// No more requests; those that are on it go on.
+    /// Accepts no more requests. Those in flight continue.
     pub(super) fn close(&self) {
         self.state().closed = true;
         self.changed.notify_waiters();

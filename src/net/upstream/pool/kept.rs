@@ -1,4 +1,4 @@
-//! What the pool keeps, and which of it a request gets.
+//! The connections that the pool keeps, and which one a request uses.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -12,14 +12,14 @@ use super::super::{
 };
 use crate::net::connect::Life;
 
-/// An HTTP/2 connection that is being opened. The first request that needs it opens it, the others wait for the same outcome.
-/// Nothing is in it where the origin does not agree on HTTP/2.
+/// An HTTP/2 connection that is being opened. The first request that needs it opens it, and the others wait for the same outcome. It is
+/// `None` if the origin does not negotiate HTTP/2.
 pub(super) type Opening = OnceCell<Result<Option<Http2>, SendError>>;
 
 pub(super) struct Kept {
-    /// HTTP/1 connections without a request, the one that was used last at the end.
+    /// Idle HTTP/1 connections, the most recently used at the end.
     idle: VecDeque<Idle>,
-    /// Whether the origin speaks HTTP/2, as far as is known.
+    /// Whether the last connection negotiated HTTP/2.
     is_shared: bool,
     /// HTTP/2 connections, the oldest first.
     shared: Vec<Http2>,
@@ -33,7 +33,7 @@ struct Idle {
     since: Instant,
 }
 
-/// What there is for a request.
+/// What the pool has for a request.
 pub(super) enum Found {
     Connection(Connection),
     /// An HTTP/2 connection to wait for.
@@ -52,7 +52,7 @@ impl Kept {
         self.idle.is_empty() && self.shared.is_empty()
     }
 
-    /// What there is for a request at `now`. One that needs a `fresh` connection gets none that was open before.
+    /// What the pool has for a request at `now`. A request that needs a `fresh` connection uses none that was open before.
     pub(super) fn find(&mut self, now: Instant, fresh: bool, limits: &PoolLimits) -> Found {
         match (self.is_shared, fresh) {
             (true, _) => self.find_shared(now, fresh, limits),
@@ -74,7 +74,7 @@ impl Kept {
     }
 
     fn find_idle(&mut self, now: Instant, limits: &PoolLimits) -> Found {
-        // Those that were used last first: the others get to be idle long enough to be evicted.
+        // The most recently used first, so that the others are idle long enough to be evicted.
         let mut place = self.idle.len();
         while let Some(before) = place.checked_sub(1) {
             place = before;
@@ -89,12 +89,12 @@ impl Kept {
         Found::Nothing
     }
 
-    /// A connection whose streams are all taken.
+    /// A connection whose streams are all in use.
     pub(super) fn full(&self) -> Option<Http2> {
         self.shared.iter().find(|shared| !shared.is_closed()).cloned()
     }
 
-    /// The connection that was being opened is, or is not to be had.
+    /// The attempt to open a connection has ended.
     pub(super) fn opened(&mut self) {
         self.opening = None;
     }
@@ -111,7 +111,7 @@ impl Kept {
         self.shared.clear();
     }
 
-    /// Keeps a connection without a request, and gives back one that is too many.
+    /// Keeps an idle connection, and returns one that is over the limit.
     pub(super) fn keep(&mut self, connection: Http1, limits: &PoolLimits) -> Option<Http1> {
         let now = Instant::now();
         if limits.max_idle == 0 || connection.is_closed() || is_aged(connection.life(), now, limits) {
@@ -122,7 +122,7 @@ impl Kept {
         surplus.map(|idle| idle.connection)
     }
 
-    /// Evicts connections that were idle for too long, and returns when to look again; nothing when none is left.
+    /// Evicts connections that were idle for too long, and returns when to check again; `None` when no connection is left.
     pub(super) fn evict(&mut self, limits: &PoolLimits) -> Option<Instant> {
         let now = Instant::now();
         let is_over = |since: Instant| now.saturating_duration_since(since) >= limits.idle;
@@ -137,13 +137,14 @@ impl Kept {
     }
 }
 
-/// Whether another request may go over an HTTP/2 connection. With requests on it it is pinged; without, its path may be gone.
+/// Whether another request may go over an HTTP/2 connection. A connection with requests is checked with PINGs. Without requests its path
+/// may be dead.
 fn is_usable(connection: &Http2, now: Instant, limits: &PoolLimits) -> bool {
     let idle = connection.idle_since().is_some_and(|since| now.saturating_duration_since(since) >= limits.idle);
     !idle && !connection.is_closed() && !is_aged(connection.life(), now, limits)
 }
 
-/// Whether a connection is too old for another request. Its life notes that, for the count of the reasons of ends.
+/// Whether a connection is too old for another request. Its [`Life`] records that for the metric of why connections end.
 fn is_aged(life: &Life, now: Instant, limits: &PoolLimits) -> bool {
     let aged = now.saturating_duration_since(life.opened()) > limits.age;
     if aged {

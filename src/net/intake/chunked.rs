@@ -1,17 +1,17 @@
 //! Follows a chunked body to its end by the grammar of RFC 9112 §7.1, and changes nothing in it. Pure.
 //!
-//! The white space that a recipient may accept around extensions (BWS) is refused: readers disagree on it, and no client that
-//! is known writes it.
+//! The white space that a recipient may accept around extensions (BWS) is rejected, because readers disagree on it and no known client
+//! writes it.
 
 use super::head::is_token;
 
-/// Where in a chunked body the bytes so far have led.
+/// The position in a chunked body after the bytes so far.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Chunks {
+pub(super) struct ChunkedBody {
     place: Place,
     /// Bytes of the present chunk's data still to come; while its size is read, the size so far.
     size: u64,
-    /// Bytes of lines (sizes, extensions, trailers) so far: what is not data is not there to be sent without end.
+    /// Bytes of extensions and trailers so far. They are limited, because they are not data.
     lines: usize,
 }
 
@@ -48,8 +48,8 @@ enum Place {
 /// Bytes of extensions and trailers that a body may have for the number of its chunks.
 const MAX_LINES: usize = 16 * 1024;
 
-impl Chunks {
-    /// Follows `bytes` up to the body's end, and says how many of them belong to it.
+impl ChunkedBody {
+    /// Follows `bytes` up to the body's end, and returns how many of them belong to it.
     pub(super) fn pass(&mut self, bytes: &[u8]) -> usize {
         let mut at = 0;
         while at < bytes.len() && !self.ended() && !self.broken() {
@@ -73,7 +73,7 @@ impl Chunks {
         self.place == Place::Ended
     }
 
-    /// What came is not a chunked body.
+    /// The bytes are not a chunked body.
     pub(super) fn broken(&self) -> bool {
         self.place == Place::Broken
     }
@@ -127,10 +127,10 @@ mod tests {
     use super::*;
 
     fn pass(body: &[u8]) -> (usize, bool, bool) {
-        let mut chunks = Chunks::default();
+        let mut chunks = ChunkedBody::default();
         let passed = chunks.pass(body);
         // However it is cut, the outcome is the same.
-        let mut piecewise = Chunks::default();
+        let mut piecewise = ChunkedBody::default();
         assert_eq!(body.iter().map(|byte| piecewise.pass(&[*byte])).sum::<usize>(), passed);
         assert_eq!((piecewise.ended(), piecewise.broken()), (chunks.ended(), chunks.broken()));
         (passed, chunks.ended(), chunks.broken())

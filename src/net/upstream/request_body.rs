@@ -1,4 +1,4 @@
-//! The body of a request on its way out.
+//! The body of an outbound request.
 
 use std::{
     collections::{VecDeque, vec_deque},
@@ -10,14 +10,14 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-/// A body in the chunks that it arrived in. Cloning it copies no bytes.
+/// A body in the chunks in which it arrived. Cloning it copies no bytes.
 #[derive(Debug, Clone, Default)]
-pub struct Chunks {
+pub struct RequestBody {
     chunks: VecDeque<Bytes>,
     left: u64,
 }
 
-impl FromIterator<Bytes> for Chunks {
+impl FromIterator<Bytes> for RequestBody {
     fn from_iter<T: IntoIterator<Item = Bytes>>(chunks: T) -> Self {
         let chunks: VecDeque<Bytes> = chunks.into_iter().filter(|chunk| !chunk.is_empty()).collect();
         let left = chunks.iter().map(|chunk| chunk.len() as u64).sum();
@@ -25,7 +25,7 @@ impl FromIterator<Bytes> for Chunks {
     }
 }
 
-impl IntoIterator for Chunks {
+impl IntoIterator for RequestBody {
     type Item = Bytes;
     type IntoIter = vec_deque::IntoIter<Bytes>;
 
@@ -34,7 +34,7 @@ impl IntoIterator for Chunks {
     }
 }
 
-impl Body for Chunks {
+impl Body for RequestBody {
     type Data = Bytes;
     type Error = Infallible;
 
