@@ -13,7 +13,7 @@ use super::{
 };
 use crate::signing::AppId;
 
-/// What stands in place of a secret.
+/// The text that replaces a secret.
 const MASKED: &str = "(secret)";
 
 /// One credential.
@@ -30,7 +30,7 @@ pub struct CredentialConfig {
     pub webhook_forward_to: Option<Application>,
 }
 
-/// Where an AppID is.
+/// The source of an AppID.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AppIdSource {
     /// In the configuration itself.
@@ -39,7 +39,7 @@ pub enum AppIdSource {
     File(PathBuf),
 }
 
-/// Where a key is.
+/// The source of a key.
 #[derive(Debug, Clone)]
 pub enum KeySource {
     /// In a file.
@@ -53,7 +53,7 @@ pub enum KeySource {
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Takes `text` over.
+    /// Wraps `text`.
     #[must_use]
     pub fn new(text: Zeroizing<String>) -> Self {
         Self(text)

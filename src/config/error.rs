@@ -1,6 +1,6 @@
-//! What went wrong with the configuration, in one line that names the key and the layer.
+//! Errors of the configuration. Each is one line that names the key and the layer.
 //!
-//! Values are repeated only where they can hold no secret; see [`shown`].
+//! An error repeats a value only if it cannot contain a secret; see [`shown`].
 
 use figment::value::Value;
 
@@ -29,7 +29,7 @@ pub enum ConfigError {
         /// What is wrong and what to do about it.
         reason: String,
     },
-    /// A key that means nothing.
+    /// An unknown key.
     #[error("unknown key {key} (from {layer}){hint}", hint = did_you_mean(.nearest.as_deref()))]
     UnknownKey {
         /// `limits.boddy`.
@@ -39,7 +39,7 @@ pub enum ConfigError {
         /// The known key most like it.
         nearest: Option<String>,
     },
-    /// A variable that starts with `WONDER_SIGNER_` and means nothing.
+    /// An unknown variable that starts with `WONDER_SIGNER_`.
     #[error("unknown environment variable {name}{hint}", hint = did_you_mean(.nearest.as_deref()))]
     UnknownVariable {
         /// `WONDER_SIGNER_LIMITS__BODDY`.
@@ -47,7 +47,7 @@ pub enum ConfigError {
         /// The known variable most like it.
         nearest: Option<String>,
     },
-    /// Nothing could be signed.
+    /// The configuration has no credential.
     #[error("no credentials; set credentials.default.app_id and credentials.default.private_key_file")]
     NoCredentials,
 }
@@ -73,12 +73,12 @@ pub(super) fn shown(key: &str, value: &Value) -> Option<String> {
     }
 }
 
-/// The text without what would break a line or a terminal.
+/// The text without control characters, which would break a line or a terminal.
 pub(super) fn printable(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
 }
 
-/// The text as TOML writes it between quotes; what cannot be seen becomes `\u200B`.
+/// The text as TOML writes it between quotes. An invisible character becomes an escape such as `\u200B`.
 fn escaped(text: &str) -> String {
     text.chars().fold(String::new(), |mut whole, letter| {
         match letter {
@@ -100,7 +100,7 @@ fn code(letter: char) -> String {
     }
 }
 
-/// What is in a refused text that its reader may not see, or may take for no part of it. Nothing else of the text is repeated.
+/// A hint on characters of a rejected text that a person may overlook. The hint repeats nothing else of the text.
 pub(super) fn hint(text: &str) -> Option<String> {
     if text.contains("-----") {
         return None;
@@ -113,7 +113,7 @@ pub(super) fn hint(text: &str) -> Option<String> {
         .then(|| "; it begins with a quotation mark, which is part of the value: leave it out".to_owned())
 }
 
-/// Controls, spaces other than the usual one, and what takes no space at all.
+/// Control characters, unusual spaces, and characters without width.
 fn is_invisible(letter: char) -> bool {
     letter.is_control()
         || (letter.is_whitespace() && letter != ' ')

@@ -1,4 +1,4 @@
-//! Every effective value and where it came from, secrets masked: for `check --print-config` and the admin page.
+//! Every effective value and its origin, secrets masked, for `check --print-config` and the admin page.
 
 use std::{collections::BTreeMap, io};
 
@@ -10,7 +10,7 @@ use super::{
     layers::DEFAULT,
 };
 
-/// Where each key's value came from: `default`, `file /x`, `environment variable …`, `flag …`.
+/// The layer that set each key: `default`, `file /x`, `environment variable …`, `flag …`.
 #[derive(Debug, Clone, Default)]
 pub struct Sources(BTreeMap<String, String>);
 
@@ -26,7 +26,7 @@ impl Sources {
         self.0.contains_key(key)
     }
 
-    /// The layer that set `key` set it for others than us.
+    /// Forgets the layer of `key`, because the value is for other programs.
     pub(super) fn forget(&mut self, key: &str) {
         self.0.remove(key);
     }

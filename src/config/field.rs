@@ -1,4 +1,4 @@
-//! One row per key: a field of a section, the key it is read from, and what its value may be.
+//! One row per key: a field of a section, its key, and the form of its value.
 //!
 //! A section declares its fields with [`section!`]. The reader, the list of known keys, the names of environment variables,
 //! the masking, `--print-config`, `/config`, the configuration's hash and its JSON Schema all follow from that declaration.
@@ -8,11 +8,11 @@ use serde_json::Value as Json;
 
 use super::{ConfigError, Sources, layers::Layers};
 
-/// What is known of a key without a configuration.
+/// The properties of a key that do not depend on a configuration.
 #[derive(Debug, Clone)]
 pub(super) struct Key {
     pub(super) name: &'static str,
-    /// Whether the value may hold a secret, which no error repeats.
+    /// Whether the value may contain a secret, which no error may repeat.
     pub(super) secret: bool,
     /// The JSON Schema of the value in a file.
     pub(super) schema: Json,
@@ -22,13 +22,13 @@ pub(super) struct Key {
 pub(super) trait Section: Sized {
     /// Adds its keys in the order of `config/default.toml`.
     fn keys(all: &mut Vec<Key>);
-    /// Reads each key; what the keys mean together is not checked here.
+    /// Reads each key. Rules between keys are checked elsewhere.
     fn read(layers: &Layers) -> Result<Self, ConfigError>;
     /// Adds the effective value of each key that is in force.
     fn show(&self, shown: &mut Shown<'_>);
 }
 
-/// What a field of a section is read from: one key as a rule, several where they mean something only together.
+/// The source of a field: usually one key, or several that are valid only together.
 pub(super) trait Field<T> {
     /// Adds the field's keys. `own` is the key, or the table, that the section names.
     fn keys(&self, own: &'static str, all: &mut Vec<Key>);
@@ -36,7 +36,7 @@ pub(super) trait Field<T> {
     fn show(&self, own: &'static str, value: &T, shown: &mut Shown<'_>);
 }
 
-/// What a single value may be, and how it is written.
+/// The form of a single value: how it is parsed, shown and described.
 pub(super) struct Kind<T> {
     pub(super) parse: Parse<T>,
     pub(super) show: fn(&T) -> Json,
@@ -92,11 +92,11 @@ impl Shown<'_> {
     }
 }
 
-/// Declares a section: for each field its documentation, name and type, its key, and what that key's value may be.
+/// Declares a section: for each field its documentation, name and type, its key, and the form of the value.
 ///
 /// ```ignore
 /// section! {
-///     /// `[limits]`: what is refused.
+///     /// `[limits]`: sizes and numbers above which a request is rejected.
 ///     #[derive(Debug, Clone)]
 ///     Limits {
 ///         /// Bytes of a request body.

@@ -16,18 +16,18 @@ pub(super) fn with_credential(name: &str) -> impl Iterator<Item = String> {
     names().map(move |key| key.replace('*', name))
 }
 
-/// What stands at a path.
+/// The kind of entry at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     /// A key with a value.
     Key,
     /// A table of keys.
     Table,
-    /// Nothing.
+    /// Neither.
     Nowhere,
 }
 
-/// Says what stands at `path`, given in its parts because a quoted TOML key may hold dots.
+/// The kind of entry at `path`. The path is a list of parts, because a quoted TOML key may contain dots.
 pub(super) fn place(path: &[&str]) -> Place {
     let starts_with_path = |key: &&str| {
         let mut parts = key.split('.');
@@ -40,7 +40,7 @@ pub(super) fn place(path: &[&str]) -> Place {
     }
 }
 
-/// Whether the value of `key` may hold a secret. What is no key may be anything.
+/// Whether the value of `key` may contain a secret. The value of an unknown key may.
 pub(super) fn is_secret(key: &str) -> bool {
     let is_key = |known: &&Key| match known.name.split_once('*') {
         Some((before, after)) => key.starts_with(before) && key.ends_with(after),
@@ -83,5 +83,5 @@ pub(super) fn variable(key: &str) -> String {
     format!("{PREFIX}{}", key.replace('.', "__").to_ascii_uppercase())
 }
 
-/// What the names of our environment variables start with.
+/// The prefix of the program's environment variables.
 pub(super) const PREFIX: &str = "WONDER_SIGNER_";

@@ -1,5 +1,5 @@
-//! The layers laid over one another: compiled-in defaults, files, environment, flags. figment merges them and keeps with
-//! every value the layer it came from. Each layer is checked for unknown keys by itself, so that the error can name it.
+//! Merges the layers: compiled-in defaults, files, environment, flags. figment merges them and keeps the layer of every value. Each
+//! layer is checked for unknown keys separately, so that the error can name the layer.
 //!
 //! Each environment variable and each flag is a layer of its own. Inline keys never enter figment; they are held apart.
 
@@ -31,12 +31,12 @@ use crate::files;
 
 /// The defaults: the documented file itself.
 pub(super) const DEFAULTS: &str = include_str!("../../config/default.toml");
-/// What the lowest layer is called.
+/// The name of the lowest layer.
 pub(super) const DEFAULT: &str = "default";
 /// More than any configuration needs, and little enough to read by mistake.
 const FILE_CAP: usize = 1024 * 1024;
 
-/// What the command line sets; the last layer.
+/// The values that the command line sets; the last layer.
 #[derive(Debug, Clone, Default)]
 pub struct Flags {
     /// `--app-id`: `credentials.default.app_id`.
@@ -132,7 +132,7 @@ impl Layers {
         self.read_optional(key, parse)?.ok_or_else(|| self.refuse(key, "is missing"))
     }
 
-    /// The same where there may be none.
+    /// The same for a key that may be unset.
     pub(super) fn read_optional<T>(
         &self,
         key: &str,
@@ -175,12 +175,12 @@ impl Layers {
         table.unwrap_or_default().into_keys().collect()
     }
 
-    /// The inline key that `key` holds.
+    /// The inline key at `key`.
     pub(super) fn secret(&self, key: &str) -> Option<&Secret> {
         self.secrets.get(key)
     }
 
-    /// Whether the proxy is one set for every program on the machine, not for us.
+    /// Whether the proxy comes from `HTTPS_PROXY`, which is for every program, and not from `upstream.proxy`.
     pub(super) fn proxy_is_for_everyone(&self) -> bool {
         environment::PROXY.iter().any(|name| self.source(proxy::KEY) == environment::layer_name(name))
     }
@@ -190,14 +190,14 @@ impl Layers {
         &self.no_proxy
     }
 
-    /// Where each key came from.
+    /// The layer of each key.
     pub(super) fn into_sources(self) -> Sources {
         self.sources().collect()
     }
 
     fn sources(&self) -> impl Iterator<Item = (String, String)> {
         let credentials = self.credential_names();
-        // A key that is in no credential comes once per credential, which changes nothing.
+        // A key outside credentials occurs once per credential. The duplicates have no effect.
         let keys = ["default".to_owned()]
             .into_iter()
             .chain(credentials)
@@ -211,7 +211,7 @@ impl Layers {
     }
 }
 
-/// One layer: a checked dictionary and what to call it.
+/// One layer: a checked dictionary and its name.
 struct Layer {
     name: String,
     file: Option<PathBuf>,
@@ -225,13 +225,13 @@ impl Layer {
         let content = files::read(path, FILE_CAP).map_err(|error| refused(error.to_string()))?;
         let text =
             std::str::from_utf8(&content.bytes).map_err(|_| refused("is not UTF-8; save it as UTF-8".to_owned()))?;
-        // Windows editors put a byte order mark first; TOML does not know it.
+        // Windows editors write a byte order mark first, which TOML does not allow.
         let layer = Self::from_toml(name.clone(), text.strip_prefix('\u{feff}').unwrap_or(text))?;
         Ok(Self { file: Some(path.to_owned()), ..layer })
     }
 
     fn from_toml(name: String, text: &str) -> Result<Self, ConfigError> {
-        // The error's own text would repeat the line, and the line may hold a secret.
+        // The error's own text repeats the line, and the line may contain a secret.
         let dict: Dict = Toml::from_str(text).map_err(|error| {
             let mut layer = name.clone();
             if let Some(span) = error.span() {
@@ -264,7 +264,7 @@ impl Layer {
         Self { name, file: None, dict }
     }
 
-    /// Refuses what is in no table of keys, and inline keys.
+    /// Rejects unknown keys and inline private keys.
     fn check<'a>(&self, dict: &'a Dict, path: &mut Vec<&'a str>) -> Result<(), ConfigError> {
         for (name, value) in dict {
             path.push(name);
@@ -304,7 +304,7 @@ impl Layer {
     }
 }
 
-/// What makes a line TOML that is close to it. The line itself is not repeated, because it may hold a secret.
+/// A hint for a line that is almost TOML. The hint does not repeat the line, because it may contain a secret.
 fn toml_hint(line: &str) -> &'static str {
     match line.find(['=', ':', '#']).map(|at| (line.as_bytes()[at], line[at + 1..].trim())) {
         Some((b':', _)) => "; write a key and its value as in level = \"info\"",
@@ -324,7 +324,7 @@ fn tidy(dict: Dict) -> Dict {
         Value::String(tag, text) => {
             Some(trimmed(&text)).filter(|text| !text.is_empty()).map(|text| Value::String(tag, text.to_owned()))
         }
-        // An empty item is refused where the list is read: without it, a list of one would allow everything.
+        // An empty item is kept, so that the parser of the list rejects it. Without it, a list of one would become an empty list.
         Value::Array(tag, items) => {
             let trim = |item| match item {
                 Value::String(tag, text) => Value::String(tag, trimmed(&text).to_owned()),

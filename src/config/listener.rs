@@ -1,4 +1,4 @@
-//! Where plain requests are taken, an IP address with port or a Unix socket, and which header they must have.
+//! The addresses of the signing listener, an IP address with port or a Unix socket, and the header that requests must have.
 
 use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
 
@@ -16,7 +16,7 @@ use super::{
 pub enum ListenAddress {
     /// `127.0.0.1:8080`, `[::1]:8080`. Port 0 lets the system choose one.
     Tcp(SocketAddr),
-    /// `unix:/run/wonder-signer/signer.sock`: who may connect is decided by the file's mode and directory.
+    /// `unix:/run/wonder-signer/signer.sock`. The mode of the file and its directory decide which users may connect.
     Unix(PathBuf),
 }
 
@@ -60,7 +60,7 @@ impl fmt::Display for ListenAddress {
     }
 }
 
-/// Neither address nor socket; says what is wanted.
+/// The text is neither an address nor a socket. The error names the expected form.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct NotAnAddress(String);
@@ -80,7 +80,7 @@ impl FromStr for RequiredHeader {
     type Err = NotARequiredHeader;
 
     fn from_str(text: &str) -> Result<Self, NotARequiredHeader> {
-        // The space tells a header from a URL, which may hold a password.
+        // The space distinguishes a header from a URL, which may contain a password.
         let (name, value) = text.split_once(": ").ok_or(NotARequiredHeader::Form)?;
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
         let name = Some(name).filter(|name| name.bytes().all(plain)).and_then(|name| name.parse::<HeaderName>().ok());
@@ -161,7 +161,7 @@ impl Listen {
     }
 }
 
-/// The files of TLS on the listener. A part of the first three is refused: TLS without one of them is not what was meant.
+/// The TLS files of the listener. The first three keys must be set together.
 pub(super) struct TlsFiles;
 
 const FILES: [&str; 3] = ["listen.tls.certificate_file", "listen.tls.key_file", "listen.tls.client_ca_file"];

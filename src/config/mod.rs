@@ -14,20 +14,20 @@
 //!
 //! * [`sections`]: the finished types, one per table of the file and one row per key. A new key is written there and in
 //!   `config/default.toml`; the rest follows.
-//! * [`listener`]: where requests come from.
-//! * [`origin`]: where requests go.
-//! * [`proxy`]: the way out of the network, where there is only one.
-//! * [`webhook`]: where webhooks arrive and which application receives them; [`network`]: where they may come from.
-//! * [`credentials`]: where each credential's AppID and keys are.
-//! * `layers`: defaults, files, environment and flags laid over one another; refuses what nobody knows.
+//! * [`listener`]: the addresses of the signing listener.
+//! * [`origin`]: the origin that requests are sent to.
+//! * [`proxy`]: the egress proxy.
+//! * [`webhook`]: the webhook listener and the application that receives webhooks; [`network`]: addresses they may come from.
+//! * [`credentials`]: the sources of each credential's AppID and keys.
+//! * `layers`: merges defaults, files, environment and flags, and rejects unknown keys.
 //! * `field`: how a row becomes reader, known key, variable and shown value.
 //! * `keys`: the names of all keys, and the one most like a name that is none of them.
-//! * `upstream`: what the keys of `[upstream]` mean together.
+//! * `upstream`: the rules between the keys of `[upstream]`.
 //! * `percent`: percent-encoded text.
-//! * `values`: what a single value may be; `shapes`: the same for editors.
-//! * `explain`: every effective value and where it came from, secrets masked.
+//! * `values`: the forms of single values; `shapes`: the same for editors.
+//! * `explain`: every effective value and its origin, secrets masked.
 //! * `schema`: the JSON Schema of a configuration file, for editors.
-//! * `error`: what went wrong, in one line.
+//! * `error`: the error, in one line.
 
 pub mod credentials;
 mod error;
@@ -84,31 +84,31 @@ pub struct Config {
     pub listen: Listen,
     /// The listener for probes and metrics.
     pub admin: Admin,
-    /// Where requests go.
+    /// The origin, and the connections to it.
     pub upstream: Upstream,
-    /// Who signs, by name (1 to 64 of `a-z0-9_-`); `default` serves a caller who names none. May be empty, see
+    /// The credentials by name (1 to 64 of `a-z0-9_-`). `default` signs a request that names none. May be empty, see
     /// [`Config::require_credential`].
     pub credentials: BTreeMap<String, CredentialConfig>,
     /// The webhook listener.
     pub webhook: Webhook,
-    /// What is refused for size or number.
+    /// Sizes and numbers above which requests are rejected.
     pub limits: Limits,
-    /// How long each step may take.
+    /// The longest time of each step.
     pub timeouts: Timeouts,
-    /// What happens between SIGTERM and exit.
+    /// The drain between SIGTERM and exit.
     pub shutdown: Shutdown,
-    /// What is written to standard error.
+    /// The log on standard error.
     pub log: Log,
-    /// What other programs of this machine may do to the process.
+    /// Access of other programs to this process.
     pub process: Process,
-    /// Where each value came from.
+    /// The layer that set each key.
     pub sources: Sources,
 }
 
 impl Config {
-    /// Lays the layers over one another, later wins: compiled-in defaults, each of `files` (TOML), `environment`, `flags`.
+    /// Merges the layers, of which later ones override earlier ones: compiled-in defaults, each of `files` (TOML), `environment`, `flags`.
     ///
-    /// Variables that do not start with `WONDER_SIGNER_` are ignored, but for `HTTPS_PROXY` and `NO_PROXY`, which stand just
+    /// Variables that do not start with `WONDER_SIGNER_` are ignored, except `HTTPS_PROXY` and `NO_PROXY`, which are just
     /// above the defaults. The files of `files` are read; those of the credentials are not.
     ///
     /// # Errors
@@ -154,7 +154,7 @@ impl Config {
         Ok(config)
     }
 
-    /// Refuses a configuration under which nothing can be signed.
+    /// Rejects a configuration without credentials, which could sign nothing.
     ///
     /// # Errors
     /// [`ConfigError::NoCredentials`].

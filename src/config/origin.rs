@@ -1,6 +1,6 @@
-//! Where requests go: scheme, host and port, and nothing else (RFC 6454 §4).
+//! The origin of requests: scheme, host and port, and nothing else (RFC 6454 §4).
 //!
-//! Parsed by hand, because what a URL parser mends in silence (`https:\\host`, `127.1`, `https:host`) is refused here.
+//! It is parsed by hand, because what a URL parser corrects silently (`https:\\host`, `127.1`, `https:host`) is refused here.
 
 use std::{
     fmt,
@@ -30,7 +30,7 @@ impl Origin {
         &self.host
     }
 
-    /// The port, 443 or 80 where none was given.
+    /// The port; 443 or 80 if the text has none.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
@@ -67,7 +67,7 @@ impl Origin {
             "http" => false,
             _ => return Err(OriginError::Scheme),
         };
-        // A user name may hold anything but these, so the first of them ends the authority (RFC 3986 §3.2).
+        // A user name cannot contain these characters, so the first of them ends the authority (RFC 3986 §3.2).
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, tail) = rest.split_at(end);
         if authority.contains('@') {
@@ -95,7 +95,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Why a text is not a usable origin. The text is not repeated: it may hold a password.
+/// Why a text is not a usable origin. The error does not repeat the text, because it may contain a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum OriginError {
     /// No `://`.
@@ -176,7 +176,7 @@ fn is_label(label: &str) -> bool {
         && !label.ends_with('-')
 }
 
-/// Host, still in brackets where it has any, and port.
+/// Host and port. The host keeps its brackets.
 pub(super) fn split_port(authority: &str) -> Result<(&str, Option<u16>), OriginError> {
     let after_host = match (authority.starts_with('['), authority.find(']')) {
         (true, Some(bracket)) => bracket + 1,

@@ -34,7 +34,7 @@ impl Proxy {
         &self.host
     }
 
-    /// The port, 80 where none was given.
+    /// The port; 80 if the text has none.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
@@ -98,7 +98,7 @@ impl FromStr for Proxy {
     }
 }
 
-/// Why a text is no usable proxy. The text is not repeated: it may hold a password.
+/// Why a text is not a usable proxy. The error does not repeat the text, because it may contain a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ProxyError {
     /// Not a URL of a host.
@@ -112,7 +112,7 @@ pub enum ProxyError {
     Credentials,
 }
 
-/// What the key may say: a proxy, or that there is none.
+/// The value of the key: a proxy, or `off`.
 pub(super) struct Wanted(pub(super) Option<Proxy>);
 
 impl FromStr for Wanted {

@@ -34,7 +34,7 @@ pub fn schema() -> Json {
     root
 }
 
-/// A table that takes no other keys than those added to it.
+/// A table without keys. It accepts only the keys that are added to it.
 fn table() -> Json {
     json!({ "type": "object", "additionalProperties": false, "properties": {} })
 }
@@ -51,7 +51,7 @@ fn inner<'a>(above: &'a mut Json, path: &str) -> &'a mut Json {
     place
 }
 
-/// What `config/default.toml` says of each key and table, by its name in the table of keys.
+/// The documentation of each key and table in `config/default.toml`, by its name in the table of keys.
 struct Notes(BTreeMap<String, Note>);
 
 #[derive(Default)]
@@ -90,7 +90,7 @@ impl Notes {
             schema["description"] = json!(text);
         }
         match value {
-            // What is refused in a file has no example for one.
+            // A key that a file may not set has no example for a file.
             _ if schema.get("not").is_some() => {}
             Some(("default", value)) => schema["default"] = value.clone(),
             Some((kind, value)) => schema[*kind] = json!([value]),

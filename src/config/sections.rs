@@ -18,14 +18,14 @@ section! {
     /// `[listen]`: the signing listener.
     #[derive(Debug, Clone, PartialEq, Eq)]
     Listen {
-        /// Where plain requests are taken, at least one, default `127.0.0.1:8080`.
+        /// Addresses that accept plain requests, at least one, default `127.0.0.1:8080`.
         addresses: Vec<ListenAddress> = "listen.address", listeners();
         /// Permission bits of a Unix socket's file, default `0o600`: the same user only.
         socket_mode: u32 = "listen.socket_mode", mode();
-        /// Host names accepted in `Host` beside the loopback ones, lower case, without port, default none. A page in a browser
-        /// can point a name of its own at loopback; it cannot choose another `Host`.
+        /// Host names accepted in `Host` in addition to the loopback names, lower case, without port, default none. A web page can
+        /// make its own name resolve to loopback, but it cannot send another `Host`.
         allowed_hosts: Vec<String> = "listen.allowed_hosts", hosts();
-        /// Whether requests that a web page made are refused, default `true`: any page that a person has open can reach loopback.
+        /// Whether requests from web pages are rejected, default `true`, because any open page can send requests to loopback.
         browser_guard: bool = "listen.browser_guard", switch();
         /// A header that every request must have, default none.
         required_header: Option<RequiredHeader> = "listen.required_header", Optional(text(shapes::header()));
@@ -40,11 +40,11 @@ section! {
 /// read again when they change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenTls {
-    /// Our certificate and its chain.
+    /// The listener's certificate and its chain.
     pub certificate_file: PathBuf,
     /// Its private key.
     pub key_file: PathBuf,
-    /// The authorities that callers' certificates must come from.
+    /// The authorities that issue callers' certificates.
     pub client_ca_file: PathBuf,
     /// The callers that are admitted, by the name in their certificate, default all whose certificate has a name.
     pub callers: Vec<Name>,
@@ -54,7 +54,7 @@ section! {
     /// `[admin]`: the listener for probes and metrics.
     #[derive(Debug, Clone, PartialEq, Eq)]
     Admin {
-        /// Default `0.0.0.0:9090`, any address: it shows nothing secret and changes nothing, and probes come from outside.
+        /// Address, default `0.0.0.0:9090`. It shows no secret and changes no state, and probes connect from outside the pod.
         address: SocketAddr = "admin.address", address();
         /// Whether `POST /shutdown` from loopback ends the program, default `false`.
         shutdown: bool = "admin.shutdown", switch();
@@ -62,24 +62,24 @@ section! {
 }
 
 section! {
-    /// `[upstream]`: the one place requests go to.
+    /// `[upstream]`: the origin of all requests.
     #[derive(Debug, Clone, PartialEq, Eq)]
     Upstream {
-        /// Which Wonder, default staging: real money takes an explicit word.
+        /// The Wonder environment, default staging, because real money needs an explicit setting.
         environment: Environment = "upstream.environment", word();
         /// Fixed by `environment`, or the one given with `custom`.
         origin: Origin = "upstream.origin", upstream::OfEnvironment;
         /// PEM file with root certificates, default none: the built-in roots do for Wonder itself.
         ca_file: Option<PathBuf> = "upstream.ca_file", Optional(path());
-        /// What `ca_file` does to the built-in roots, default add.
+        /// Whether `ca_file` is added to the built-in roots or replaces them, default add.
         ca_mode: CaMode = "upstream.ca_mode", word();
-        /// What we show an origin that asks who we are, default none.
+        /// The client certificate for an origin that requests one, default none.
         client_certificate: Option<ClientCertificate> = "upstream", upstream::CertificateAndKey;
-        /// The oldest TLS version spoken, default 1.2.
+        /// The oldest accepted TLS version, default 1.2.
         min_tls_version: TlsVersion = "upstream.min_tls_version", word();
-        /// Which HTTP is spoken, default auto.
+        /// The HTTP version, default http1.
         http_version: HttpVersion = "upstream.http_version", word();
-        /// The way out, from `proxy` or `HTTPS_PROXY`, default none. A plain http origin is called without.
+        /// The egress proxy, from `proxy` or `HTTPS_PROXY`, default none. Plain http origins are called without it.
         proxy: Option<Proxy> = "upstream.proxy", upstream::WayOut;
         /// How long an idle connection is kept, default 10 s: shorter than the idle time-outs of load balancers, so that a
         /// request seldom meets a connection that is being closed.
@@ -92,7 +92,7 @@ section! {
     }
 }
 
-/// A certificate of our own and its key, both PEM files.
+/// A client certificate and its key, both PEM files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientCertificate {
     /// The certificate and its chain, from `client_certificate_file`.
@@ -102,14 +102,14 @@ pub struct ClientCertificate {
 }
 
 section! {
-    /// `[limits]`: what is refused for size or number, so that memory stays bounded.
+    /// `[limits]`: sizes and numbers above which requests are rejected, so that memory stays bounded.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     Limits {
-        /// Bytes of a request body, default 1 MiB: it is held in memory to be signed.
+        /// Bytes of a request body, default 1 MiB. The body is held in memory to sign it.
         body: usize = "limits.body", size(1..=64 * MIB);
         /// Bytes of a webhook's body, default 1 MiB: it is held in memory to be verified.
         webhook_body: usize = "limits.webhook_body", size(1..=64 * MIB);
-        /// Requests worked on at once, default 256; others wait for `timeouts.queue`.
+        /// Requests in flight at once, default 256; others wait up to `timeouts.queue`.
         requests_in_flight: usize = "limits.requests_in_flight", count(1..=65_536);
         /// Downstream connections at once, default 1024.
         connections: usize = "limits.connections", count(1..=65_536);
@@ -131,7 +131,7 @@ section! {
 }
 
 section! {
-    /// `[timeouts]`: how long each step may take.
+    /// `[timeouts]`: the longest time of each step.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     Timeouts {
         /// From accept to the first byte, and from a request head's first byte to its last, default 10 s.
@@ -142,10 +142,10 @@ section! {
         idle: Duration = "timeouts.idle", duration(MILLISECOND..=DAY);
         /// From request head to whole request body, default 10 s.
         body: Duration = "timeouts.body", duration(MILLISECOND..=HOUR);
-        /// Wait for a place among `limits.requests_in_flight`, default 1 s; 0 rejects at once. A tenth of it while the
+        /// Wait for a slot among `limits.requests_in_flight`, default 1 s; 0 rejects at once. A tenth of it while the
         /// queue has not been empty for this long.
         queue: Duration = "timeouts.queue", duration(Duration::ZERO..=HOUR);
-        /// Wait for a turn to sign, default 1 s; a tenth of it while the queue has not been empty for this long.
+        /// Wait for a signing permit, default 1 s; a tenth of it while the queue has not been empty for this long.
         sign: Duration = "timeouts.sign", duration(MILLISECOND..=HOUR);
         /// Name look-up and TCP connection to the origin, default 5 s.
         connect: Duration = "timeouts.connect", duration(MILLISECOND..=HOUR);
@@ -161,7 +161,7 @@ section! {
 }
 
 section! {
-    /// `[shutdown]`: what happens between SIGTERM and exit.
+    /// `[shutdown]`: the drain between SIGTERM and exit.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     Shutdown {
         /// How long connections are still accepted after readiness was withdrawn, default 5 s.
@@ -172,7 +172,7 @@ section! {
 }
 
 section! {
-    /// `[log]`: what is written to standard error.
+    /// `[log]`: the log on standard error.
     #[derive(Debug, Clone, Copy, PartialEq)]
     Log {
         /// The least important level written, default info.
@@ -190,7 +190,7 @@ section! {
 }
 
 section! {
-    /// `[process]`: what other programs of this machine may do to the process.
+    /// `[process]`: access of other programs to this process.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     Process {
         /// Whether they may read its memory (`perf`, `gdb`, core files), default `false`: keys are in it.
@@ -211,7 +211,7 @@ macro_rules! words {
             /// Every word, in this order.
             pub const ALL: &[Self] = &[$(Self::$variant),+];
 
-            /// The word as it stands in the configuration.
+            /// The word as in the configuration.
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $word),+ }
@@ -242,7 +242,7 @@ macro_rules! words {
 }
 
 words! {
-    /// Which Wonder is called.
+    /// The Wonder environment.
     Environment {
         /// Wonder's test system.
         Staging = "staging",
@@ -254,9 +254,9 @@ words! {
 }
 
 words! {
-    /// What `upstream.ca_file` does to the built-in root certificates.
+    /// The effect of `upstream.ca_file` on the built-in root certificates.
     CaMode {
-        /// The file's certificates are trusted beside the built-in ones.
+        /// The file's certificates are trusted in addition to the built-in ones.
         Add = "add",
         /// The file's certificates alone are trusted.
         Replace = "replace",
@@ -274,9 +274,9 @@ words! {
 }
 
 words! {
-    /// Which HTTP is spoken with upstream.
+    /// The HTTP version towards upstream.
     HttpVersion {
-        /// What the TLS handshake agrees on (ALPN), HTTP/2 preferred; HTTP/1.1 without TLS.
+        /// Chosen by ALPN in the TLS handshake, HTTP/2 preferred; HTTP/1.1 without TLS.
         Auto = "auto",
         /// HTTP/1.1 only.
         Http1 = "http1",

@@ -1,7 +1,7 @@
 //! JSON Schemas of single values, as a configuration file has them.
 //!
-//! They describe the documented form. The parsers of [`values`](super::values) also take numbers and switches as text, because the
-//! environment has only text, and they check what a pattern cannot, such as the bounds of a duration.
+//! They describe the documented form. The parsers of [`values`](super::values) also accept numbers and switches as text, because the
+//! environment has only text. They also check rules that a pattern cannot express, such as the bounds of a duration.
 
 use serde_json::{Value as Json, json};
 

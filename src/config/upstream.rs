@@ -1,4 +1,4 @@
-//! What the keys of `[upstream]` mean together.
+//! The rules between the keys of `[upstream]`.
 
 use serde_json::json;
 
@@ -63,8 +63,7 @@ impl Field<Origin> for OfEnvironment {
     }
 }
 
-/// A certificate of our own with its key. Half of the pair is refused: a certificate without its key proves nothing, and a key
-/// alone is most likely a slip.
+/// The client certificate with its key. Half of the pair is rejected, because neither is of use without the other.
 pub(super) struct CertificateAndKey;
 
 const CERTIFICATE: &str = "upstream.client_certificate_file";
@@ -94,8 +93,8 @@ impl Field<Option<ClientCertificate>> for CertificateAndKey {
     }
 }
 
-/// The proxy that holds for the origin. One that is set for every program on the machine does not hold for loopback, nor for
-/// what `NO_PROXY` names, and is not even parsed there; one that is set for us always holds. It may have a password.
+/// The egress proxy for the origin. It may have a password. `upstream.proxy` always applies. `HTTPS_PROXY` does not apply to loopback
+/// and to the hosts of `NO_PROXY`, and is not parsed there.
 pub(super) struct WayOut;
 
 impl Field<Option<Proxy>> for WayOut {

@@ -1,7 +1,7 @@
-//! What a single value may be and how it is written. A parser takes a raw value and returns the finished one, or a few words
-//! about what is wanted. The words never repeat the value.
+//! The forms of single values. A parser turns a raw value into the finished one, or into a reason that names the expected form. The
+//! reason never repeats the value.
 //!
-//! The environment knows only text, so numbers and switches are taken from text too.
+//! The environment has only text, so the parsers also accept numbers and switches as text.
 
 use std::{fmt::Display, net::SocketAddr, ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration};
 
@@ -127,7 +127,7 @@ pub(super) fn word<T: Words + FromStr<Err: Display> + Display + 'static>() -> Ki
     kind(parse_word, |word: &T| json!(word.to_string()), json!({ "enum": T::WORDS }))
 }
 
-/// What has a few words as its values.
+/// A type whose values are a few words.
 pub(super) trait Words {
     /// All of them.
     const WORDS: &'static [&'static str];
@@ -184,7 +184,7 @@ fn parse_listeners(value: &Value) -> Result<Vec<ListenAddress>, String> {
     texts.into_iter().map(|text| text.parse().map_err(|error: NotAnAddress| error.to_string())).collect()
 }
 
-/// The parts between the commas of a text, which is what the environment and flags have for a list.
+/// The parts of a text between commas, which is the form of a list in the environment and in flags.
 fn separated(text: &str) -> Result<Vec<&str>, String> {
     let is_toml = text.starts_with('[') && (text == "[]" || text.contains(['"', '\'']));
     if is_toml {

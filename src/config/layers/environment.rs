@@ -16,7 +16,7 @@ use crate::config::{
     proxy,
 };
 
-/// What the environment sets.
+/// The values that the environment sets.
 pub(super) struct Variables {
     /// One per variable.
     pub(super) layers: Vec<Layer>,
@@ -24,24 +24,24 @@ pub(super) struct Variables {
     pub(super) secrets: BTreeMap<String, Secret>,
     /// The proxy that is set for every program on the machine.
     pub(super) proxy: Option<Layer>,
-    /// Which hosts that proxy is not for.
+    /// The hosts that are exempt from that proxy.
     pub(super) no_proxy: String,
 }
 
-/// Variables that set a proxy for every program on the machine; the first one that is not empty holds.
+/// Variables that set a proxy for every program on the machine. The first one that is not empty applies.
 pub(super) const PROXY: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];
-/// Variables that say which hosts that proxy is not for.
+/// Variables that exempt hosts from that proxy.
 const NO_PROXY: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
 /// The value of an inline key's layer, in place of the key itself.
 pub(super) const INLINE: &str = "(secret)";
 
-/// What the layer of the variable `name` is called.
+/// The name of the layer of the variable `name`.
 pub(super) fn layer_name(name: &str) -> String {
     format!("environment variable {name}")
 }
 
-/// Takes the variables that start with `WONDER_SIGNER_`, and refuses those of them that mean nothing; takes those for the proxy.
+/// Reads the variables that start with `WONDER_SIGNER_`, and rejects unknown ones. Also reads the variables of the proxy.
 pub(super) fn read(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Variables, ConfigError> {
     let mut found = Variables { layers: Vec::new(), secrets: BTreeMap::new(), proxy: None, no_proxy: String::new() };
     let mut general: BTreeMap<&str, OsString> = BTreeMap::new();
@@ -99,7 +99,7 @@ pub(super) fn read(variables: impl IntoIterator<Item = (OsString, OsString)>) ->
     Ok(found)
 }
 
-/// The name as printable text, when it starts with our prefix.
+/// The name as printable text, if it starts with the prefix.
 fn ours(name: &OsString) -> Option<String> {
     let name = printable(&name.to_string_lossy());
     name.get(..PREFIX.len())?.eq_ignore_ascii_case(PREFIX).then_some(name)
@@ -140,7 +140,7 @@ fn is_service_link(rest: &str, value: &str) -> bool {
         || after("PORT").any(|rest| if rest.is_empty() { link_url(value).is_some() } else { is_port_link(rest, value) })
 }
 
-/// Nothing, or `_` and the name of a port.
+/// Whether `rest` is empty, or `_` and the name of a port.
 fn is_port_name(rest: &str) -> bool {
     rest.is_empty() || rest.strip_prefix('_').is_some_and(|name| !name.is_empty())
 }

@@ -1,4 +1,4 @@
-//! What a command sets by itself: `dev` makes its own key and upstream, and listens elsewhere unless it is configured to.
+//! The values that a command sets itself. `dev` makes its own key and upstream, and has its own default addresses.
 
 use super::{DEFAULT, Layer, Layers, environment};
 use crate::config::{ConfigError, Secret, proxy};
@@ -20,7 +20,7 @@ impl Made {
         self.defaults.iter().map(|(key, value)| Layer::of_one(DEFAULT.to_owned(), key, value))
     }
 
-    /// Lays the fixed values over `layers`; refuses what another layer set in their tables.
+    /// Adds the fixed values to `layers`, and rejects what another layer has set in their tables.
     pub(super) fn over(self, mut layers: Layers) -> Result<Layers, ConfigError> {
         const SECRET: &str = "credentials.default.private_key";
         let private_key = self.private_key.as_ref().map(|_| (SECRET, environment::INLINE.to_owned()));
