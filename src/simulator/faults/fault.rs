@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr, time::Duration};
 
 /// The longest delay, slow answer and difference of clocks.
-const LONGEST: Duration = Duration::from_secs(24 * 3600);
+const LONGEST: Duration = Duration::from_hours(24);
 
 /// One fault of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -29,7 +29,7 @@ use crate::operations;
 /// Names the fault of one call.
 const HEADER: HeaderName = HeaderName::from_static("x-simulator-fault");
 /// How long a call without an answer is held.
-const HELD: Duration = Duration::from_secs(600);
+const HELD: Duration = Duration::from_mins(10);
 /// How long a connection has to send what comes before a cut.
 const FLUSH: Duration = Duration::from_millis(50);
 /// In how many pieces a slow body comes.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::Fault;
 use crate::{
-    operations::CATALOGUE,
+    operations::{CATALOGUE, Operation},
     simulator::{
         Wonder,
         envelope::Answer,
@@ -89,7 +89,7 @@ impl Switches {
         let fault = fields.required("fault", TEXT)?;
         let fault = fault.parse().map_err(|()| fields.broken("fault", FieldRule::OneOf(Fault::FORMS)))?;
         let operation = fields.filled("operation", TEXT)?.map(|wanted| {
-            let known = CATALOGUE.iter().map(|operation| operation.name()).find(|name| *name == wanted);
+            let known = CATALOGUE.iter().map(Operation::name).find(|name| *name == wanted);
             known.ok_or_else(|| {
                 fields.broken("operation", FieldRule::OneOf("the operations of deploy/docs/wonder.md §5.3"))
             })
