@@ -60,7 +60,7 @@ use axum::{
     Router,
     extract::{DefaultBodyLimit, State},
     middleware,
-    routing::{get, post},
+    routing::{MethodRouter, delete, get, post, put},
 };
 use bytes::Bytes;
 use serde_json::json;
@@ -72,7 +72,7 @@ pub use server::Simulator;
 
 use crate::{
     net::hosts::Hosts,
-    operations,
+    operations::{self, CATALOGUE, Operation},
     signing::{AppId, RequestTime, VerifyingKey},
 };
 use console::Console;
@@ -179,7 +179,6 @@ impl Wonder {
 
 /// All routes behind the gate, and the envelope around both; and the events of the store behind them.
 fn router(options: Options, origin: String, deliveries: Arc<History>) -> (Router, Arc<Wonder>, mpsc::Receiver<Event>) {
-    const P: &str = "/svc/payment/api/v1/openapi";
     let (sender, events) = mpsc::channel(EVENTS);
     let store = Mutex::new(Store::new(options.capacity, sender));
     let wonder = Arc::new(Wonder {
@@ -194,30 +193,10 @@ fn router(options: Options, origin: String, deliveries: Arc<History>) -> (Router
     });
     let gate = Arc::new(Gate::new(options.apps, options.clock));
     let hosts = Arc::new(Hosts::new(options.tls_names));
-    let router = Router::new()
-        .route("/svc/payment/api/v1/echo", post(echo))
-        .route(&format!("{P}/echo"), post(echo))
-        .route(&format!("{P}/customers"), get(customers::list).post(customers::save))
-        .route(&format!("{P}/customers/{{id}}"), get(customers::by_uuid).put(customers::edit).delete(customers::delete))
-        .route(&format!("{P}/customers/ref/{{reference_number}}"), get(customers::by_reference))
-        .route(&format!("{P}/customers/by/token"), post(customers::by_token))
-        .route(
-            &format!("{P}/customers/{{id}}/payment_tokens"),
-            get(tokens::list).post(tokens::create).delete(tokens::delete),
-        )
-        .route(&format!("{P}/customers/{{id}}/payment_tokens/check"), post(tokens::check))
-        .route(&format!("{P}/customers/{{id}}/payment_tokens/{{token}}"), axum::routing::delete(tokens::delete_by_path))
-        .route(&format!("{P}/orders"), post(orders::create))
-        .route(&format!("{P}/orders/check"), post(orders::check))
-        .route(&format!("{P}/orders/list"), get(orders::list))
-        .route(&format!("{P}/orders/void"), post(orders::void))
-        .route(&format!("{P}/orders/refund"), post(orders::refund))
-        .route(&format!("{P}/transactions/void"), post(payments::void))
-        .route(&format!("{P}/transactions/check"), post(payments::check))
-        .route(&format!("{P}/open_payments"), post(payments::open::create))
+    let router = served()
         .route("/simulator/orders/{number}/pay", post(payments::pay::handle))
         .route("/simulator/faults", get(faults::list).post(faults::add).delete(faults::clear))
-        .route("/simulator/faults/{id}", axum::routing::delete(faults::remove))
+        .route("/simulator/faults/{id}", delete(faults::remove))
         .route("/l/{number}", get(payment::show).post(payment::decide))
         .route("/simulator/openapi.json", get(openapi::serve))
         .route("/simulator/webhooks", get(webhook_deliveries))
@@ -233,6 +212,37 @@ fn router(options: Options, origin: String, deliveries: Arc<History>) -> (Router
         .layer(middleware::from_fn_with_state(Arc::clone(&wonder), faults::inject))
         .with_state(Arc::clone(&wonder));
     (router, wonder, events)
+}
+
+/// The operations of Wonder that the simulator serves, at the paths of the catalogue.
+fn served() -> Router<Arc<Wonder>> {
+    let operations: [(&str, MethodRouter<Arc<Wonder>>); 20] = [
+        ("echo", post(echo)),
+        ("customers.list", get(customers::list)),
+        ("customers.create", post(customers::save)),
+        ("customers.get_by_reference", get(customers::by_reference)),
+        ("customers.get_by_token", post(customers::by_token)),
+        ("customers.update", put(customers::edit)),
+        ("customers.get", get(customers::by_uuid)),
+        ("customers.delete", delete(customers::delete)),
+        ("payment_tokens.check", post(tokens::check)),
+        ("payment_tokens.create", post(tokens::create)),
+        ("payment_tokens.list", get(tokens::list)),
+        ("payment_tokens.delete", delete(tokens::delete)),
+        ("orders.create", post(orders::create)),
+        ("orders.check", post(orders::check)),
+        ("orders.list", get(orders::list)),
+        ("orders.void", post(orders::void)),
+        ("orders.refund", post(orders::refund)),
+        ("transactions.void", post(payments::void)),
+        ("transactions.check", post(payments::check)),
+        ("open_payments.create", post(payments::open::create)),
+    ];
+    let paths = |name: &str| CATALOGUE.iter().find(|operation| operation.name() == name).map(Operation::templates);
+    operations.into_iter().fold(Router::new(), |router, (name, handler)| {
+        let paths = paths(name).unwrap_or_default();
+        paths.iter().fold(router, |router, path| router.route(path, handler.clone()))
+    })
 }
 
 /// Both echo paths: gives `message` back, whatever it is. The envelope is a guess (`deploy/docs/wonder.md` §1).

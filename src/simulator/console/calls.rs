@@ -14,7 +14,7 @@ use crate::signing::message::Chain;
 /// How many calls are kept.
 const MOST: usize = 10_000;
 /// How many bytes all of them may have; the oldest are dropped above it.
-const MOST_BYTES: usize = 32 * 1024 * 1024;
+const MOST_BYTES: usize = 16 * 1024 * 1024;
 /// The largest body that is kept, in bytes.
 const LARGEST_BODY: usize = 16 * 1024;
 /// What a call costs besides its texts, in bytes; an estimate.

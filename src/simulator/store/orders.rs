@@ -84,24 +84,20 @@ impl Orders {
         now: u64,
         change: impl FnOnce(&mut Order) -> Result<Option<Action>, Denial>,
     ) -> Result<&Order, Refusal> {
-        let number = self.next;
-        let order = Order::new(number, app_id.clone(), draft, now);
-        let mut changed = order.clone();
-        let action = change(&mut changed)?;
+        let mut order = Box::new(Order::new(self.next, app_id.clone(), draft, now));
+        let created = event(&order, CREATED);
+        let action = change(&mut order)?;
         if self.rows.len() >= self.capacity {
             self.evict()?;
         }
+        let number = self.next;
         self.next += 1;
         self.by_reference.insert((app_id.clone(), Arc::clone(&order.draft.reference_number), number));
         if let Some(date) = order.draft.due_date {
             self.due.insert((date.end(), number));
         }
-        self.report(&order, CREATED);
-        self.rows.insert(number, Box::new(order));
-        Ok(self.change(number, now, |order| {
-            *order = changed;
-            Ok(action)
-        })?)
+        self.report(created);
+        Ok(self.keep(order, action))
     }
 
     fn evict(&mut self) -> Result<(), Refusal> {
@@ -133,23 +129,33 @@ impl Orders {
         change: impl FnOnce(&mut Order) -> Result<Option<Action>, Denial>,
     ) -> Result<&Order, Denial> {
         let Some(mut order) = self.rows.remove(&number) else { return Err(Denial::NoTransaction) };
-        let changed = change(&mut order);
-        if changed.is_ok() {
-            order.updated_at = now;
-            for transaction in order.transactions() {
-                self.by_transaction.insert(transaction.uuid, number);
+        match change(&mut order) {
+            Ok(action) => {
+                order.updated_at = now;
+                Ok(self.keep(order, action))
             }
-            if order.is_finished() {
-                self.finished.insert(number);
-            } else {
-                self.finished.remove(&number);
+            Err(denial) => {
+                self.rows.insert(number, order);
+                Err(denial)
             }
         }
-        if let Ok(Some(action)) = changed {
-            self.report(&order, action);
+    }
+
+    /// Stores an order that is new or changed, so that all ways to find it are right, and reports the change.
+    fn keep(&mut self, order: Box<Order>, action: Option<Action>) -> &Order {
+        let number = order.number;
+        for transaction in order.transactions() {
+            self.by_transaction.insert(transaction.uuid, number);
         }
-        let order = self.rows.entry(number).or_insert(order);
-        changed.map(|_| &**order)
+        if order.is_finished() {
+            self.finished.insert(number);
+        } else {
+            self.finished.remove(&number);
+        }
+        if let Some(action) = action {
+            self.report(event(&order, action));
+        }
+        self.rows.entry(number).or_insert(order)
     }
 
     /// Voids the unpaid orders whose due date is over.
@@ -218,19 +224,23 @@ impl Orders {
 
     /// Reports an action once more, with the order as it is now.
     pub(in super::super) fn report_again(&self, number: &str, action: Action) -> Result<(), Refusal> {
-        self.report(self.by_number(number)?, action);
+        self.report(event(self.by_number(number)?, action));
         Ok(())
     }
 
-    fn report(&self, order: &Order, action: Action) {
-        let event = Event {
-            app_id: order.app_id.clone(),
-            action,
-            order: order.view(),
-            callback_url: order.draft.callback_url.as_deref().map(str::to_owned),
-        };
+    fn report(&self, event: Event) {
+        let action = event.action;
         if let Err(mpsc::error::TrySendError::Full(_)) = self.events.try_send(event) {
             tracing::warn!(action, "webhook dropped, because too many wait for delivery");
         }
+    }
+}
+
+fn event(order: &Order, action: Action) -> Event {
+    Event {
+        app_id: order.app_id.clone(),
+        action,
+        order: order.view(),
+        callback_url: order.draft.callback_url.as_deref().map(str::to_owned),
     }
 }

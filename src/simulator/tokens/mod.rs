@@ -2,7 +2,7 @@
 
 mod card;
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use axum::{
     Extension,
@@ -20,10 +20,7 @@ use super::{
     language::{DECLINED, Language},
     path::{Segment, customer_id, parse_uuid, query},
     refusal::{Refusal, Rule},
-    store::{
-        Store,
-        records::{Card, Means, Token, TokenState},
-    },
+    store::records::{Card, Means, Token, TokenState},
 };
 use crate::signing::{AppId, RequestTime};
 
@@ -125,35 +122,22 @@ pub(super) async fn list(
     Ok(Answer::new(json!({ "payment_tokens": tokens })))
 }
 
-/// `DELETE customers/{id}/payment_tokens` with `{"token":…}` in its body: for good.
+/// `DELETE customers/{id}/payment_tokens/{token}`, or without its last segment and with `{"token":…}` in its body: for good.
 pub(super) async fn delete(
     State(wonder): State<Arc<Wonder>>,
     Extension(app_id): Extension<AppId>,
-    id: Segment,
+    path: Result<Path<HashMap<String, String>>, PathRejection>,
     body: Bytes,
 ) -> Result<Answer, Refusal> {
-    let customer = customer_id(id)?;
+    let Path(path) = path.map_err(|_| Refusal::NoToken)?;
+    let customer = path.get("id").and_then(|id| parse_uuid(id)).ok_or(Refusal::NoCustomer)?;
     let mut store = wonder.store();
     store.customers.customer(&app_id, customer)?;
-    let body = json(&body)?;
-    remove(&mut store, &app_id, customer, Fields::of(&body)?.required("token", TEXT)?)
-}
-
-/// `DELETE customers/{id}/payment_tokens/{token}`: the same. A body is ignored.
-pub(super) async fn delete_by_path(
-    State(wonder): State<Arc<Wonder>>,
-    Extension(app_id): Extension<AppId>,
-    path: Result<Path<(String, String)>, PathRejection>,
-) -> Result<Answer, Refusal> {
-    let Path((customer, token)) = path.map_err(|_| Refusal::NoToken)?;
-    let customer = parse_uuid(&customer).ok_or(Refusal::NoCustomer)?;
-    let mut store = wonder.store();
-    store.customers.customer(&app_id, customer)?;
-    remove(&mut store, &app_id, customer, &token)
-}
-
-fn remove(store: &mut Store, app_id: &AppId, customer: Uuid, token: &str) -> Result<Answer, Refusal> {
-    store.customers.remove_token(app_id, customer, parse_uuid(token).ok_or(Refusal::NoToken)?)?;
+    let token = match path.get("token") {
+        Some(token) => parse_uuid(token),
+        None => parse_uuid(Fields::of(&json(&body)?)?.required("token", TEXT)?),
+    };
+    store.customers.remove_token(&app_id, customer, token.ok_or(Refusal::NoToken)?)?;
     Ok(Answer::new(json!({ "success": true })))
 }
 
