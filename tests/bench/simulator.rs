@@ -10,10 +10,15 @@
 //! `--binary PATH` measures another build, `--orders N` another number of orders.
 
 #![allow(
+    missing_docs,
+    unreachable_pub,
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
     clippy::print_stdout,
-    reason = "a benchmark that cannot run says so"
+    clippy::match_wild_err_arm,
+    clippy::unchecked_time_subtraction,
+    reason = "a benchmark that cannot run has nothing to report"
 )]
 
 #[path = "support/key.rs"]
