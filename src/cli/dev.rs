@@ -19,7 +19,10 @@ use crate::{
     app::{Addresses, App},
     config::{Config, Flags, ListenAddress, Made, Secret},
     signing::{AppId, SigningKey},
-    simulator::{Options, Simulator, webhooks::Callback},
+    simulator::{
+        Options, Simulator,
+        webhooks::{Callback, Settings},
+    },
     telemetry,
 };
 
@@ -32,7 +35,7 @@ pub(super) const APP_ID: &str = "00000000-0000-4000-8000-00000000d0e5";
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   wonder-signer dev
-  wonder-signer dev --webhook-to http://127.0.0.1:3000/hook --webhook-public-key-out webhook_key.pem
+  wonder-signer dev --webhook-to http://127.0.0.1:3000/hook
   wonder-signer dev --listen 127.0.0.1:0 --admin 127.0.0.1:0 --ready-file ready.json
 
 In a container, for other services of the same Compose file, which call http://wonder-signer:8080:
@@ -49,7 +52,7 @@ pub(super) struct DevArgs {
     simulator: SocketAddr,
     #[command(flatten)]
     merchant: MerchantArgs,
-    /// URL of your webhook handler, on loopback: it gets the webhooks of all orders
+    /// URL of your webhook handler, on loopback: it gets the webhooks of all orders, through the sidecar, which verifies them
     #[arg(long, value_name = "URL", conflicts_with = "webhook_url")]
     webhook_to: Option<Callback>,
     #[command(flatten)]
@@ -62,21 +65,51 @@ impl DevArgs {
     pub(super) fn run(self, out: &mut dyn Write) -> Outcome {
         let (key, pem) = SigningKey::generate(&mut OsRng, 2048).context("key")?;
         // Reports a configuration error before anything starts. The simulator's origin is known only after it has started.
-        let config = self.load(&pem, "https://127.0.0.1:1", "-")?;
+        let webhooks = self.webhook_settings()?;
+        let keys = Keys { pem, webhook: webhook_pem(&webhooks)? };
+        let config = self.load(&keys, "https://127.0.0.1:1", "-")?;
         let _telemetry = telemetry::init(config.log.level, config.log.format).context("start")?;
-        runtime::block_on(self.serve(&config, &key, &pem, out))?
+        runtime::block_on(self.serve(&config, &key, &keys, webhooks, out))?
+    }
+
+    /// Where webhooks go. Those for `--webhook-to` go through the sidecar's webhook listener, which then needs their key.
+    fn webhook_settings(&self) -> Result<Settings, Failure> {
+        let app_id: AppId = APP_ID.parse().context("AppID")?;
+        let mut settings = self.webhooks.settings(&[app_id], self.webhook_to.is_some())?;
+        if let Some(url) = &self.webhook_to {
+            if url.origin.scheme_is_tls() {
+                return Err(Failure::usage(anyhow!(
+                    "usage: --webhook-to: the sidecar forwards webhooks over plain HTTP; write http://, or use --webhook-url"
+                )));
+            }
+            if !settings.allow(url) {
+                return Err(webhooks::not_allowed("--webhook-to", url));
+            }
+            settings.url = Some(url.clone());
+        }
+        Ok(settings)
     }
 
     /// The configuration of the sidecar: the layers, with the key and the upstream that this command makes.
-    fn load(&self, pem: &Zeroizing<String>, origin: &str, ca_file: &str) -> Result<Config, Failure> {
+    fn load(&self, keys: &Keys, origin: &str, ca_file: &str) -> Result<Config, Failure> {
         let flags = Flags {
             listen: self.listen.as_ref().map(ToString::to_string),
             admin: self.admin.map(|address| address.to_string()),
             ..Flags::default()
         };
+        // No load balancer sends requests to a developer's machine, so a drain needs no delay.
+        let mut defaults =
+            vec![("admin.address", "127.0.0.1:9090".to_owned()), ("shutdown.drain_delay", "0s".to_owned())];
+        let application = self.webhook_to.as_ref().map(|url| url.origin.to_string());
+        if let (Some(url), Some(application)) = (&self.webhook_to, &application) {
+            defaults.extend([
+                ("webhook.address", "127.0.0.1:0".to_owned()),
+                ("webhook.forward_to", application.clone()),
+                ("webhook.dangerous_allow_non_loopback_forward", (!url.origin.is_loopback()).to_string()),
+            ]);
+        }
         let made = Made {
-            // No load balancer sends requests to a developer's machine, so a drain needs no delay.
-            defaults: vec![("admin.address", "127.0.0.1:9090".to_owned()), ("shutdown.drain_delay", "0s".to_owned())],
+            defaults,
             fixed: vec![
                 ("credentials.default.app_id", APP_ID.to_owned()),
                 ("upstream.environment", "custom".to_owned()),
@@ -84,46 +117,58 @@ impl DevArgs {
                 ("upstream.ca_file", ca_file.to_owned()),
                 ("upstream.ca_mode", "replace".to_owned()),
             ],
-            private_key: Some(Secret::new(pem.clone())),
+            private_key: Some(Secret::new(keys.pem.clone())),
+            webhook_public_key: keys.webhook.clone().map(|pem| Secret::new(Zeroizing::new(pem))),
         };
-        self.local.load(flags, made)
+        let config = self.local.load(flags, made)?;
+        let configured = config.webhook.forward_to.as_ref().map(ToString::to_string);
+        if application.is_some() && application != configured {
+            let source = config.sources.of("webhook.forward_to");
+            return Err(Failure::usage(anyhow!(
+                "usage: --webhook-to and webhook.forward_to (from {source}) name two applications; remove one of them"
+            )));
+        }
+        Ok(config)
     }
 
-    async fn serve(&self, config: &Config, key: &SigningKey, pem: &Zeroizing<String>, out: &mut dyn Write) -> Outcome {
+    async fn serve(
+        &self,
+        config: &Config,
+        key: &SigningKey,
+        keys: &Keys,
+        webhooks: Settings,
+        out: &mut dyn Write,
+    ) -> Outcome {
         let signals = signals::shutdown().context("signals")?;
-        let app_id: AppId = APP_ID.parse().context("AppID")?;
-        let mut webhooks = self.webhooks.settings(std::slice::from_ref(&app_id))?;
-        if let Some(url) = &self.webhook_to {
-            if !webhooks.allow(url) {
-                return Err(webhooks::not_allowed("--webhook-to", url));
-            }
-            webhooks.url = Some(url.clone());
-        }
         let options = self.merchant.apply(Options {
             listen: self.simulator,
             allow_non_loopback: config.listen.dangerous_allow_non_loopback,
             tls_names: self.local.names(),
-            apps: vec![(app_id, key.verifying_key().clone())],
+            apps: vec![(APP_ID.parse().context("AppID")?, key.verifying_key().clone())],
             webhooks: webhooks.clone(),
             ..Options::default()
         });
-        let simulator = self.local.bind("--simulator", options).await?;
+        let mut simulator = self.local.bind("--simulator", options).await?;
         self.webhooks.write_public_keys(&webhooks)?;
         let mut trusted = tempfile::NamedTempFile::new().context("start: certificate of the simulator")?;
         trusted
             .write_all(simulator.ca_pem().unwrap_or_default().as_bytes())
             .context("start: certificate of the simulator")?;
-        let config = self.load(pem, &simulator.origin(), &trusted.path().display().to_string())?;
+        let config = self.load(keys, &simulator.origin(), &trusted.path().display().to_string())?;
         let app = App::start(config).await.map_err(Failure::start)?;
         let addresses = app.addresses().clone();
+        if let (Some(url), Some(ListenAddress::Tcp(listener))) = (&self.webhook_to, &addresses.webhook) {
+            let listener = format!("http://{}", wait::reachable(*listener)).parse().context("webhook.address")?;
+            simulator.send_webhooks_through(url.origin.clone(), listener);
+        }
         self.local.write_ca(&simulator)?;
-        greet(&addresses, &simulator, out)?;
+        greet(&addresses, &simulator, self.webhook_to.as_ref(), out)?;
         let listen = addresses.listen.first().map(ToString::to_string);
-        self.local.write_ready(&json!({
-            "listen": listen,
-            "admin": addresses.admin,
-            "simulator": simulator.address(),
-        }))?;
+        let mut ready = json!({ "listen": listen, "admin": addresses.admin, "simulator": simulator.address() });
+        if let Some(webhook) = &addresses.webhook {
+            ready["webhook"] = webhook.to_string().into();
+        }
+        self.local.write_ready(&ready)?;
 
         // The simulator stops last, because requests that the sidecar drains still need it.
         let (drained, simulator_may_stop) = oneshot::channel::<()>();
@@ -141,8 +186,25 @@ impl DevArgs {
     }
 }
 
+/// The keys that this command makes, as PEM.
+struct Keys {
+    /// The private key that signs requests.
+    pem: Zeroizing<String>,
+    /// The public key that verifies webhooks, if the sidecar does.
+    webhook: Option<String>,
+}
+
+fn webhook_pem(settings: &Settings) -> anyhow::Result<Option<String>> {
+    settings.keys.first().map(|(_, key)| key.verifying_key().to_pem()).transpose().context("webhook key")
+}
+
 /// Prints the addresses and a command to paste.
-fn greet(addresses: &Addresses, simulator: &Simulator, out: &mut dyn Write) -> anyhow::Result<()> {
+fn greet(
+    addresses: &Addresses,
+    simulator: &Simulator,
+    webhook_to: Option<&Callback>,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
     let origin = simulator.origin();
     // A program cannot connect to an unspecified address.
     let url = |address: SocketAddr| format!("http://{}", wait::reachable(address));
@@ -155,6 +217,24 @@ fn greet(addresses: &Addresses, simulator: &Simulator, out: &mut dyn Write) -> a
     };
     let admin = url(addresses.admin);
     let reach = reach(addresses, simulator.address());
+    let webhooks = match (webhook_to, &addresses.webhook) {
+        (Some(to), Some(listener)) => {
+            format!("\n  webhook listener   {listener}   forwards verified webhooks to {to}")
+        }
+        _ => String::new(),
+    };
+    let order = match webhook_to {
+        Some(_) => format!(
+            "\
+Create an order, and pay it on the page at its payment_link. Your handler receives order.created and order.paid:
+
+  {curl}/svc/payment/api/v1/openapi/orders'?with_payment_link=true' -H 'Content-Type: application/json' \\
+    -d '{{\"order\":{{\"reference_number\":\"INV-7781\",\"charge_fee\":\"120.00\",\"currency\":\"HKD\"}}}}'
+
+"
+        ),
+        None => String::new(),
+    };
     writeln!(
         out,
         "\
@@ -163,9 +243,9 @@ wonder-signer dev: {reach}; the key is new
   signing listener   {listen}   accepts plain requests
   admin listener     {admin}   /livez /readyz /metrics
   simulated Wonder   {origin}   verifies each request, over TLS
-  console            {origin}/console   shows each request, and why a signature is wrong
+  console            {origin}/console   shows each request, and why a signature is wrong{webhooks}
 
-Create a customer. The sidecar signs this request:
+{order}Create a customer. The sidecar signs this request:
 
   {curl}/svc/payment/api/v1/openapi/customers -H 'Content-Type: application/json' \\
     -d '{{\"customer\":{{\"name\":\"Kestrel Tea Room\",\"phone\":\"55501234\",\"reference_number\":\"KTR-0042\"}}}}'

@@ -100,7 +100,7 @@ impl SimulateArgs {
             tls: !self.plain,
             tls_names: self.local.names(),
             apps: apps.collect::<Result<_, Failure>>()?,
-            webhooks: self.webhooks.settings(&self.app_id)?,
+            webhooks: self.webhooks.settings(&self.app_id, false)?,
             ..Options::default()
         }))
     }

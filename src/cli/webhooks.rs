@@ -64,8 +64,9 @@ enum Retried {
 }
 
 impl WebhookArgs {
-    /// The settings for these AppIDs. Keys are made only where a file is to be written, because it takes longer than the start.
-    pub(super) fn settings(&self, app_ids: &[AppId]) -> Result<Settings, Failure> {
+    /// The settings for these AppIDs. Keys are made only if they are needed at once, or a file is to be written, because making one takes
+    /// longer than the start.
+    pub(super) fn settings(&self, app_ids: &[AppId], needs_keys: bool) -> Result<Settings, Failure> {
         for (option, given) in [
             ("--webhook-key-file", self.webhook_key_file.len()),
             ("--webhook-public-key-out", self.webhook_public_key_out.len()),
@@ -81,13 +82,14 @@ impl WebhookArgs {
         for (at, app_id) in app_ids.iter().enumerate() {
             let key = match self.webhook_key_file.get(at) {
                 Some(path) => input::key("--webhook-key-file", path, SigningKey::from_pem)?,
-                None if self.webhook_public_key_out.is_empty() => continue,
+                None if self.webhook_public_key_out.is_empty() && !needs_keys => continue,
                 None => SigningKey::generate(&mut OsRng, BITS).context("webhook key")?.0,
             };
             keys.push((app_id.clone(), Arc::new(key)));
         }
         let settings = Settings {
             url: self.webhook_url.clone(),
+            through: None,
             allowed_hosts: self.webhook_allow.clone(),
             ca_file: self.webhook_ca_file.clone(),
             keys,

@@ -24,6 +24,8 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
+use crate::config::Origin;
+
 use super::{Options, Wonder, orders, router, store::Event, tls::Identity, webhooks::Webhooks};
 
 /// How many connections are served at the same time; others wait to be accepted.
@@ -42,7 +44,7 @@ pub struct Simulator {
     identity: Option<Identity>,
     router: Router,
     wonder: Arc<Wonder>,
-    webhooks: Arc<Webhooks>,
+    webhooks: Webhooks,
     events: mpsc::Receiver<Event>,
 }
 
@@ -60,7 +62,7 @@ impl Simulator {
         let listener = TcpListener::bind(options.listen).await?;
         let address = listener.local_addr()?;
         let app_ids = options.apps.iter().map(|(app_id, _)| app_id);
-        let webhooks = Arc::new(Webhooks::new(options.webhooks.clone(), app_ids, Arc::clone(&options.clock)));
+        let webhooks = Webhooks::new(options.webhooks.clone(), app_ids, Arc::clone(&options.clock));
         // Links to pages are without TLS: a browser would warn of the certificate.
         let (router, wonder, events) = router(options, origin(false, address), webhooks.history());
         Ok(Self { listener, address, identity, router, wonder, webhooks, events })
@@ -70,6 +72,11 @@ impl Simulator {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Sends the webhooks for one origin to another one, which forwards them. For a sidecar that starts after the simulator is bound.
+    pub fn send_webhooks_through(&mut self, from: Origin, through: Origin) {
+        self.webhooks.go_through(from, through);
     }
 
     /// Scheme and address for callers on this machine, `https://127.0.0.1:4443`.
@@ -92,7 +99,7 @@ impl Simulator {
         let mut connections = JoinSet::new();
         // They end with this function, and so does what is not delivered.
         let mut tasks = JoinSet::new();
-        tasks.spawn(self.webhooks.deliver(self.events));
+        tasks.spawn(Arc::new(self.webhooks).deliver(self.events));
         tasks.spawn(orders::due::watch(Arc::clone(&self.wonder)));
         tokio::pin!(shutdown);
         loop {

@@ -249,19 +249,22 @@ async fn dev_sends_webhooks_to_a_handler_in_one_step() {
         b"",
     );
     dev.line_with("\"message\":\"ready\"");
-    let listen = address(&ready(&ready_file), "listen");
-    let created = order(listen).await;
+    let ready = ready(&ready_file);
+    let created = order(address(&ready, "listen")).await;
     let webhook = handler.next().await;
     assert_eq!(webhook.start_line(), "POST /hook?src=w HTTP/1.1");
     assert_eq!(webhook.value("x-action"), Some("order.created"));
+    assert_eq!(webhook.value("x-wonder-signer-verified"), Some("default"), "it went through the webhook listener");
+    assert_eq!(webhook.value("signature"), None);
     let body: Value = serde_json::from_slice(&webhook.body).unwrap();
     assert_eq!(body["number"], created["number"]);
 
-    let captured = path("captured.http");
-    fs::write(&captured, [webhook.head.as_bytes(), &webhook.body].concat()).unwrap();
-    let verified =
-        Program::run(&["verify", "--webhook", "--public-key-file", &key, "--request-file", &captured], &[], b"");
-    assert!(verified.out.starts_with("signature is right"), "{verified:?}");
+    // What has not the key's signature does not reach the handler by way of the listener.
+    let listener = address(&ready, "webhook");
+    let forged = Program::run(&["send-webhook", "--to", &format!("http://{listener}/hook?src=w"), "--probe"], &[], b"");
+    assert!(!forged.out.contains("accepted a forged webhook"), "{forged:?}");
+    assert_eq!(handler.waiting(), 0);
+    assert!(fs::read_to_string(&key).unwrap().starts_with("-----BEGIN PUBLIC KEY-----"));
     dev.signal("TERM");
     assert_eq!(dev.end().code(), Some(0));
 }
@@ -287,6 +290,10 @@ fn webhook_options_that_cannot_be_right_stop_the_start() {
         (
             &["--time-scale", "0"],
             "usage: --time-scale <FACTOR>: must be a number such as 60, which makes an hour a minute; try --help",
+        ),
+        (
+            &["--webhook-to", "https://127.0.0.1:3000/hook"],
+            "usage: --webhook-to: the sidecar forwards webhooks over plain HTTP; write http://, or use --webhook-url",
         ),
         (
             &["--webhook-url", "shop.example"],
@@ -318,4 +325,32 @@ fn send_webhook_speaks_https_and_trusts_the_authority_it_is_given() {
     let careful = Program::run(&["send-webhook", "--to", &url], &[], b"");
     assert!(careful.err.contains("cannot agree on TLS"), "{careful:?}");
     assert_eq!(careful.code(), Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_whose_callback_is_the_handler_of_dev_sends_each_webhook_once() {
+    let directory = TempDir::new().unwrap();
+    let ready_file = directory.path().join("ready.json").to_str().unwrap().to_owned();
+    let handler = Recorder::start().await;
+    let url = format!("{}/hook", handler.origin());
+    let mut dev = Program::start(&["dev", "--webhook-to", &url, "--ready-file", &ready_file], &FREE, b"");
+    dev.line_with("\"message\":\"ready\"");
+    let listen = address(&ready(&ready_file), "listen");
+    for (callback, expected) in [(url.clone(), "/hook"), (format!("{}/own?a=1", handler.origin()), "/own?a=1")] {
+        let body = format!(
+            "{{\"order\":{{\"reference_number\":\"r\",\"charge_fee\":\"1\",\"currency\":\"HKD\",\"callback_url\":\"{callback}\"}}}}"
+        );
+        let target = "/svc/payment/api/v1/openapi/orders";
+        exchange(listen, &request("POST", target, &[("Content-Type", "application/json")], body.as_bytes())).await;
+        let mut targets = Vec::new();
+        for _ in 0..if callback == url { 1 } else { 2 } {
+            let webhook = handler.next().await;
+            assert_eq!(webhook.value("x-wonder-signer-verified"), Some("default"));
+            targets.push(webhook.start_line().to_owned());
+        }
+        assert!(targets.contains(&format!("POST {expected} HTTP/1.1")), "{targets:?}");
+    }
+    assert_eq!(handler.waiting(), 0);
+    dev.signal("TERM");
+    assert_eq!(dev.end().code(), Some(0));
 }

@@ -12,6 +12,8 @@ pub struct Made {
     pub fixed: Vec<(&'static str, String)>,
     /// The key of `credentials.default`.
     pub private_key: Option<Secret>,
+    /// Its webhook key.
+    pub webhook_public_key: Option<Secret>,
 }
 
 impl Made {
@@ -22,9 +24,13 @@ impl Made {
 
     /// Adds the fixed values to `layers`, and rejects what another layer has set in their tables.
     pub(super) fn over(self, mut layers: Layers) -> Result<Layers, ConfigError> {
-        const SECRET: &str = "credentials.default.private_key";
-        let private_key = self.private_key.as_ref().map(|_| (SECRET, environment::INLINE.to_owned()));
-        let fixed: Vec<_> = self.fixed.into_iter().chain(private_key).collect();
+        let secrets = [
+            ("credentials.default.private_key", self.private_key),
+            ("credentials.default.webhook_public_key", self.webhook_public_key),
+        ];
+        let secrets: Vec<_> = secrets.into_iter().filter_map(|(key, secret)| Some((key, secret?))).collect();
+        let inline = secrets.iter().map(|(key, _)| (*key, environment::INLINE.to_owned()));
+        let fixed: Vec<_> = self.fixed.into_iter().chain(inline).collect();
         let table = |key: &str| key.split('.').next().map(str::to_owned);
         for (key, source) in layers.sources() {
             let is_for_everyone = key == proxy::KEY && layers.proxy_is_for_everyone();
@@ -36,7 +42,7 @@ impl Made {
         for (key, value) in fixed {
             layers.figment = layers.figment.merge(Layer::of_one("this command".to_owned(), key, &value));
         }
-        layers.secrets.extend(self.private_key.map(|secret| (SECRET.to_owned(), secret)));
+        layers.secrets.extend(secrets.into_iter().map(|(key, secret)| (key.to_owned(), secret)));
         Ok(layers)
     }
 }

@@ -40,7 +40,10 @@ pub use self::{
 };
 use self::{history::Attempt, keys::Keys, schedule::Verdict};
 use super::{Clock, store::Event};
-use crate::signing::{self, AppId, Nonce, SigningKey, Stamp};
+use crate::{
+    config::Origin,
+    signing::{self, AppId, Nonce, SigningKey, Stamp},
+};
 
 /// How many deliveries wait at most, retries included. A further one is dropped with a warning.
 const WAITING: usize = 4096;
@@ -54,6 +57,8 @@ const WARNED: usize = 1000;
 pub struct Settings {
     /// The URL for the webhooks of all orders.
     pub url: Option<Callback>,
+    /// An origin whose webhooks go to another one, which forwards them: the sidecar's webhook listener.
+    pub through: Option<(Origin, Origin)>,
     /// Hosts other than loopback that webhooks may go to.
     pub allowed_hosts: Vec<String>,
     /// PEM file with root certificates for `https` URLs, in addition to the built-in ones.
@@ -74,6 +79,14 @@ impl Settings {
     pub fn allow(&self, to: &Callback) -> bool {
         let host = to.origin.host();
         to.origin.is_loopback() || self.allowed_hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(host))
+    }
+
+    /// The URL that a webhook to this one is sent to. Its target, which is signed, stays.
+    fn way_to(&self, to: Callback) -> Callback {
+        match &self.through {
+            Some((from, through)) if *from == to.origin => Callback { origin: through.clone(), ..to },
+            _ => to,
+        }
     }
 }
 
@@ -120,6 +133,11 @@ impl Webhooks {
         }
     }
 
+    /// Sends the webhooks for one origin to another one, from now on.
+    pub(super) fn go_through(&mut self, from: Origin, through: Origin) {
+        self.settings.through = Some((from, through));
+    }
+
     pub(super) fn history(&self) -> Arc<History> {
         Arc::clone(&self.history)
     }
@@ -147,7 +165,7 @@ impl Webhooks {
         let mut to: Vec<Callback> = Vec::new();
         if let Some(text) = &event.callback_url {
             match text.parse() {
-                Ok(callback) => to.push(callback),
+                Ok(callback) => to.push(self.settings.way_to(callback)),
                 Err(reason) => {
                     self.warn_once(
                         text,
@@ -159,7 +177,8 @@ impl Webhooks {
                 }
             }
         }
-        to.extend(self.settings.url.iter().filter(|url| !to.contains(url)).cloned().collect::<Vec<_>>());
+        let general = self.settings.url.clone().map(|url| self.settings.way_to(url));
+        to.extend(general.filter(|url| !to.contains(url)).into_iter().collect::<Vec<_>>());
         if to.is_empty() {
             return Vec::new();
         }
