@@ -1,4 +1,4 @@
-//! The OpenAPI description of the signed calls that the simulator serves. Paths and methods come from the catalogue of operations, so
+//! The `OpenAPI` description of the signed calls that the simulator serves. Paths and methods come from the catalogue of operations, so
 //! that they cannot differ from the names in logs and metrics; `deploy/openapi/wonder.yaml` is the same document.
 
 use serde_json::{Map, Value, json};
