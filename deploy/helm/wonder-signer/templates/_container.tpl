@@ -20,7 +20,7 @@ The sidecar, an item of the pod's initContainers. It is the first: containers af
     - --config
     - /etc/wonder-signer/more.toml
     {{- end }}
-  {{- if or (ne $values.environment "staging") $values.env }}
+  {{- if or (ne $values.environment "staging") $values.env $values.webhook.enabled }}
   env:
     {{- if ne $values.environment "staging" }}
     - name: WONDER_SIGNER_UPSTREAM__ENVIRONMENT
@@ -30,6 +30,14 @@ The sidecar, an item of the pod's initContainers. It is the first: containers af
     - name: WONDER_SIGNER_UPSTREAM__ORIGIN
       value: {{ $values.origin | quote }}
     {{- end }}
+    {{- if $values.webhook.enabled }}
+    - name: WONDER_SIGNER_WEBHOOK__ADDRESS
+      value: "0.0.0.0:{{ $values.webhook.port }}"
+    - name: WONDER_SIGNER_WEBHOOK__FORWARD_TO
+      value: {{ $values.webhook.forwardTo | quote }}
+    - name: WONDER_SIGNER_CREDENTIALS__DEFAULT__WEBHOOK_PUBLIC_KEY_FILE
+      value: /var/run/secrets/wonder-signer/webhook_public_key.pem
+    {{- end }}
     {{- with $values.env }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
@@ -37,6 +45,10 @@ The sidecar, an item of the pod's initContainers. It is the first: containers af
   ports:
     - name: wonder-signer
       containerPort: 9090
+    {{- if $values.webhook.enabled }}
+    - name: webhook
+      containerPort: {{ $values.webhook.port }}
+    {{- end }}
   # The service starts after this probe has succeeded, so it can send requests from its first line on.
   startupProbe:
     httpGet: { path: /readyz, port: 9090 }

@@ -17,6 +17,12 @@ What the sidecar mounts, items of the pod's volumes.
         path: app_id
       - key: {{ $credentials.privateKeyKey | quote }}
         path: private_key.pem
+      {{- with index .Values "wonder-signer" "webhook" }}
+      {{- if .enabled }}
+      - key: {{ .publicKeyKey | quote }}
+        path: webhook_public_key.pem
+      {{- end }}
+      {{- end }}
 - name: wonder-signer-no-token
   emptyDir: { medium: Memory, sizeLimit: 4Ki }
 {{- end }}
