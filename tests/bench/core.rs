@@ -16,7 +16,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use aws_lc_rs::{rand::SystemRandom, signature::RSA_PKCS1_SHA256};
+use aws_lc_rs::{
+    rand::SystemRandom,
+    signature::{KeyPair as _, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256},
+};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 use wonder_signer::{
@@ -24,7 +27,11 @@ use wonder_signer::{
     metrics::{Metrics, Phase, Responder},
     net::headers,
     operations::{self, Operation},
-    signing::{self, AppId, Nonce, RequestTime, SigningKey, Stamp},
+    signing::{
+        self, AppId, Nonce, RequestTime, SigningKey, Stamp,
+        webhook::{self, Accepted, Delivery},
+        window::Window,
+    },
     telemetry::{self, Style},
 };
 
@@ -71,6 +78,43 @@ fn signatures(c: &mut Criterion) {
         group.throughput(Throughput::Bytes(size as u64));
         group.bench_function(BenchmarkId::new("body", size), |b| {
             b.iter(|| signing::signature_message(&stamp(), "POST", black_box(TARGET), &body));
+        });
+    }
+    group.finish();
+}
+
+/// One webhook with a body of 4 KiB, beside the bare verification of an RSA signature in the same run.
+fn webhooks(c: &mut Criterion) {
+    const HOOK: &str = "/hooks/wonder?src=w";
+    let mut group = c.benchmark_group("webhook");
+    for (bits, pem) in key::all() {
+        let key = SigningKey::from_pem(pem.as_bytes()).unwrap();
+        let (app_id, stamp, body): (AppId, _, _) = (key::APP_ID.parse().unwrap(), stamp(), body(4096));
+        let signed = webhook::sign(&key, &app_id, &stamp, HOOK, &body).unwrap();
+        let pair = key::pair(&pem);
+        let mut bare = vec![0; pair.public_modulus_len()];
+        pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), &[b'a'; 64], &mut bare).unwrap();
+        let public = ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, pair.public_key().as_ref()).unwrap();
+        group.bench_function(BenchmarkId::new("bare verification", bits), |b| {
+            b.iter(|| public.verify_sig(black_box(&[b'a'; 64]), &bare).unwrap());
+        });
+        let headers = [("credential", &signed.credential), ("nonce", &signed.nonce), ("signature", &signed.signature)];
+        let headers: HeaderMap = headers
+            .into_iter()
+            .map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap()))
+            .collect();
+        group.bench_function(BenchmarkId::new("verified, 4 KiB", bits), |b| {
+            b.iter(|| {
+                let delivery = Delivery {
+                    method: "POST",
+                    target: black_box(HOOK).as_bytes(),
+                    headers: (&headers).into(),
+                    body: &body,
+                };
+                let accepted = Accepted { name: "default", app_id: &app_id, key: key.verifying_key() };
+                let window = Window::webhook(Duration::from_mins(1470));
+                webhook::verify(&delivery, [accepted], stamp.request_time, window).unwrap().identity()
+            });
         });
     }
     group.finish();
@@ -162,5 +206,5 @@ fn log_line(c: &mut Criterion) {
     });
 }
 
-criterion_group!(core, signatures, stamps, header_filter, operation, metrics, log_line);
+criterion_group!(core, signatures, webhooks, stamps, header_filter, operation, metrics, log_line);
 criterion_main!(core);
