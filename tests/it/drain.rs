@@ -56,28 +56,37 @@ async fn a_request_that_may_have_been_sent_gets_a_504_that_says_so_and_no_retry_
 }
 
 #[tokio::test]
-async fn a_request_that_was_not_sent_gets_a_503_with_retry_after_wherever_it_waits() {
+async fn a_request_that_was_not_sent_gets_a_503_with_retry_after_while_its_body_arrives() {
+    let waiting = [&named("waits", &[("Content-Length", "9")], b"")[..], b"POST /svc/a HT"];
+    not_sent("requests_in_flight = 3", waiting).await;
+}
+
+#[tokio::test]
+async fn a_request_that_was_not_sent_gets_a_503_with_retry_after_while_it_waits_for_a_slot() {
+    let waiting = [&named("waits", &[], b"{}")[..], b"POST /svc/a HT"];
+    not_sent("requests_in_flight = 1", waiting).await;
+}
+
+/// Drains a sidecar that has sent one request, while the request "waits" and the beginning of another head are not sent.
+async fn not_sent(limit: &str, [request, head]: [&[u8]; 2]) {
     let upstream = Recorder::acting(|_| Act::Stall(Vec::new())).await;
-    let toml = format!("[limits]\nrequests_in_flight = 2\n[timeouts]\nqueue = \"1m\"\n{GRACE}");
+    let toml = format!("[limits]\n{limit}\n[timeouts]\nqueue = \"1m\"\n{GRACE}");
     let sidecar = Sidecar::with(&upstream.origin(), &toml).await;
     let _sent = send(&sidecar, &named("sent", &[], b"{}")).await;
     upstream.next().await;
-    let mut body = send(&sidecar, &named("body", &[("Content-Length", "9")], b"")).await;
+    let mut request = send(&sidecar, request).await;
     while sidecar.metric("wonder_signer_requests_in_flight").await < 2.0 {}
-    let mut place = send(&sidecar, &named("place", &[], b"{}")).await;
-    while sidecar.metric("wonder_signer_requests_in_flight").await < 3.0 {}
     // The beginning of a head is no request yet, but its caller waits for an answer.
-    let mut head = send(&sidecar, b"POST /svc/a HT").await;
+    let mut head = send(&sidecar, head).await;
     let mut receipt = sidecar.stop().await;
-    for stream in [&mut body, &mut place, &mut head] {
+    for stream in [&mut request, &mut head] {
         let answer = read_message(stream, false).await.unwrap();
         assert_eq!(outcome(&answer), (503, "no".to_owned(), Some("1"), Some("close")));
         assert!(read_message(stream, false).await.is_none(), "the connection is closed");
     }
-    receipt.cut.retain(|cut| ["sent", "body", "place"].contains(&cut.request_id.as_str()));
+    receipt.cut.retain(|cut| ["sent", "waits"].contains(&cut.request_id.as_str()));
     receipt.cut.sort_by(|one, other| one.request_id.cmp(&other.request_id));
-    let expected = vec![cut("body", Sent::No), cut("place", Sent::No), cut("sent", Sent::Maybe)];
-    assert_eq!(receipt, Receipt { finished: 0, cut: expected });
+    assert_eq!(receipt, Receipt { finished: 0, cut: vec![cut("sent", Sent::Maybe), cut("waits", Sent::No)] });
     assert_eq!(upstream.waiting(), 0);
 }
 
