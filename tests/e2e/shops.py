@@ -159,8 +159,7 @@ class Case:
 
     def forge(self):
         """A webhook that Wonder did not sign does not reach the shop."""
-        if not self.webhooks:
-            return
+        self.check("dev names no webhook listener", self.webhooks)
         body = {"reference_number": "PENDING-1", "state": "completed", "correspondence_state": "paid", "currency": "HKD", "initial_total": 120}
         status, _ = ask(f"http://{self.webhooks}/webhooks", body)
         self.check(f"a forged webhook got {status}", status == 401)
