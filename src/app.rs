@@ -21,7 +21,9 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use self::webhooks::WebhookListener;
+mod rotations;
+
+use self::{rotations::Rotations, webhooks::WebhookListener};
 use crate::{
     admin::{self, CredentialFact, Probes, Readiness, StatusFacts, shutdown::ShutdownRequest},
     config::{Config, ListenAddress, Shutdown},
@@ -39,7 +41,7 @@ use crate::{
         shutdown::Stage,
         tls::TlsError,
         tls_server::TlsServer,
-        upstream::{Destination, Upstream, UpstreamError},
+        upstream::{Destination, UpstreamError, Upstreams},
     },
     policy::Policy,
     proxy::{self, Drain, Receipt, Rules},
@@ -54,7 +56,8 @@ pub struct App {
     requests: Requests,
     readiness: Readiness,
     credentials: Arc<Store>,
-    upstream: Upstream,
+    upstreams: Upstreams,
+    rotations: Rotations,
     listeners: Vec<Listener>,
     tls: Option<Arc<TlsServer>>,
     webhook: Option<WebhookListener>,
@@ -144,10 +147,15 @@ impl App {
         let reasons: Vec<&'static str> = Code::ALL.iter().map(|code| code.as_str()).collect();
         let metrics = Metrics::new(&reasons);
         let credentials = Arc::new(Store::new(config.credentials.keys()));
-        let mut watched = credentials::load(&config.credentials, &Arc::new(permits), &credentials, &metrics)?;
         let destination = Destination::new(&config.upstream, &config.limits, &config.timeouts);
-        let upstream = Upstream::new(&destination, metrics.clone())?;
+        let origins = config.credentials.iter().map(|(name, credential)| (name.as_str(), &credential.origin));
+        let upstreams = Upstreams::new(&destination, origins, &metrics)?;
+        let rotations = Rotations::new(&config, &credentials, &upstreams, &metrics);
+        let permits = Arc::new(permits);
+        let mut watched =
+            credentials::load(&config.credentials, &permits, &credentials, &metrics, &rotations.notified())?;
         let tls = config.listen.tls.as_ref().map(|tls| TlsServer::load(tls, &metrics).map(Arc::new)).transpose()?;
+        watched.extend(upstreams.subjects());
         watched.extend(tls.as_ref().map(TlsServer::subject));
         let mut listeners = Vec::new();
         let mut addresses = Vec::new();
@@ -180,7 +188,8 @@ impl App {
             requests,
             readiness,
             credentials,
-            upstream,
+            upstreams,
+            rotations,
             listeners,
             tls,
             webhook,
@@ -239,7 +248,8 @@ impl App {
             requests,
             readiness,
             credentials,
-            upstream,
+            upstreams,
+            rotations,
             listeners,
             tls,
             webhook,
@@ -255,6 +265,10 @@ impl App {
         if config.admin.shutdown {
             routes = routes.merge(admin::shutdown::router(requested.clone(), hosts(&config, &addresses)));
         }
+        let rotators = rotations.start();
+        if config.admin.rotate {
+            routes = routes.merge(admin::rotate::router(rotators.clone(), hosts(&config, &addresses)));
+        }
         let probes = Probes::serve(admin, routes, sampler).inspect_err(|error| {
             tracing::error!(%error, "no thread for the admin listener: no probes, no metrics");
         });
@@ -266,7 +280,7 @@ impl App {
         let webhooks = webhook.map(|listener| listener.serve(&config, Arc::clone(&credentials), &metrics, &shutdown));
         let stack = proxy::stack(proxy::Parts {
             credentials,
-            upstream,
+            upstreams,
             metrics: metrics.clone(),
             requests,
             policy: Arc::new(policy(&config)),
@@ -413,14 +427,21 @@ fn hosts(config: &Config, addresses: &Addresses) -> Hosts {
         ListenAddress::Tcp(SocketAddr::V6(address)) => Some(format!("[{}]", address.ip())),
         ListenAddress::Unix(_) => None,
     });
-    let origin = config.upstream.origin.authority();
-    let origin = origin.rsplit_once(':').filter(|(_, port)| !port.contains(']')).map_or(origin, |(host, _)| host);
-    Hosts::new(bound.chain([origin.to_owned()]).chain(config.listen.allowed_hosts.iter().cloned()))
+    let origins = config.credentials.values().map(|credential| &credential.origin).chain([&config.upstream.origin]);
+    let origins = origins.map(|origin| {
+        let origin = origin.authority();
+        let host = origin.rsplit_once(':').filter(|(_, port)| !port.contains(']')).map_or(origin, |(host, _)| host);
+        host.to_owned()
+    });
+    Hosts::new(bound.chain(origins).chain(config.listen.allowed_hosts.iter().cloned()))
 }
 
 /// The rules on callers.
 fn policy(config: &Config) -> Policy {
-    Policy::new(config.listen.tls.as_ref().map(|tls| tls.callers.clone()).unwrap_or_default())
+    let listener = config.listen.tls.as_ref().map(|tls| tls.callers.clone()).unwrap_or_default();
+    let restricted =
+        config.credentials.iter().filter_map(|(name, credential)| Some((name, credential.callers.clone()?)));
+    restricted.fold(Policy::new(listener), |policy, (name, callers)| policy.restrict(name, callers))
 }
 
 /// The facts about this sidecar for the admin pages.

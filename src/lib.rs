@@ -7,7 +7,7 @@
 //! ```text
 //! 5   main.rs → cli
 //! 4   app
-//! 3   proxy   admin   simulator (feature)       strangers to one another
+//! 3   proxy   echo   admin   simulator (feature)       strangers to one another
 //! 2   net   credentials   telemetry
 //! 1   config   metrics   files   overload
 //! 0   signing   policy   operations   contract   html
@@ -22,6 +22,7 @@ pub mod cli;
 pub mod config;
 pub mod contract;
 pub mod credentials;
+pub mod echo;
 pub mod files;
 mod html;
 pub mod metrics;

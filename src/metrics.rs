@@ -221,6 +221,9 @@ impl Metrics {
             for result in ["ok", "failed"] {
                 self.0.credential_reloads.with_label_values(&[name, result]);
             }
+            for result in ["accepted", "rejected"] {
+                self.0.credential_responses.with_label_values(&[name, result]);
+            }
             self.0.credential_usable.with_label_values(&[name]).set(0);
             self.credential_outdated(name, false);
         }
@@ -242,6 +245,28 @@ impl Metrics {
     /// Whether the files of a credential, as they are now, cannot be used.
     pub fn credential_outdated(&self, credential: &str, outdated: bool) {
         self.0.credential_outdated.with_label_values(&[credential]).set(outdated.into());
+    }
+
+    /// This credential has a next unit, whose proofs are counted from now on.
+    pub fn set_rotation(&self, credential: &str) {
+        for unit in ["main", "next"] {
+            for result in ["accepted", "rejected", "unknown"] {
+                self.0.credential_proofs.with_label_values(&[credential, unit, result]);
+            }
+        }
+    }
+
+    /// Wonder was asked whether it accepts a unit of a credential.
+    pub fn unit_proved(&self, credential: &str, unit: &str, result: &str) {
+        self.0.credential_proofs.with_label_values(&[credential, unit, result]).inc();
+    }
+
+    /// The counts of Wonder's answers to requests that are signed with a credential.
+    #[must_use]
+    pub fn credential_answers(&self, credential: &str) -> CredentialAnswers {
+        let [accepted, rejected] =
+            ["accepted", "rejected"].map(|result| self.0.credential_responses.with_label_values(&[credential, result]));
+        CredentialAnswers { accepted, rejected }
     }
 
     /// Certificates were read again; those that cannot be used leave the old ones in use.
@@ -295,6 +320,20 @@ pub struct LoadedKey<'a> {
     pub fingerprint: &'a str,
     /// When it was loaded, seconds since 1970-01-01T00:00:00Z.
     pub unix_seconds: u64,
+}
+
+/// How many requests that were signed with a credential Wonder accepted, and how many it rejected with 401 or 403.
+#[derive(Debug, Clone)]
+pub struct CredentialAnswers {
+    accepted: IntCounter,
+    rejected: IntCounter,
+}
+
+impl CredentialAnswers {
+    /// Counts one answer.
+    pub fn count(&self, rejected: bool) {
+        if rejected { &self.rejected } else { &self.accepted }.inc();
+    }
 }
 
 /// How many requests each caller with a certificate has sent.

@@ -29,7 +29,7 @@ impl Cause {
         match code {
             "bad_target" | "bad_request" | "ambiguous_body" | "unknown_credential" | "policy_denied"
             | "browser_denied" | "not_wonder" | "head_timeout" | "body_timeout" | "body_too_large"
-            | "headers_too_large" | "bad_host" => Self::Service,
+            | "headers_too_large" | "bad_host" | "application_failed" | "webhook_rejected" => Self::Service,
             "upstream_dns" | "upstream_connect" | "upstream_tls" => Self::Network,
             "upstream_reset" | "upstream_bad_response" | "upstream_timeout" => Self::Wonder,
             "no_key" => Self::Credentials,

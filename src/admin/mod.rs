@@ -18,10 +18,12 @@
 mod cause;
 mod chart;
 mod history;
+mod local;
 mod page;
 mod probes;
 mod problems;
 mod readiness;
+pub mod rotate;
 mod runbook;
 pub mod shutdown;
 mod status;

@@ -14,6 +14,7 @@ use axum::{
 };
 use tokio::sync::watch;
 
+use super::local;
 use crate::net::hosts::Hosts;
 
 /// The header that the request must have, with the value `yes`.
@@ -67,19 +68,9 @@ async fn shutdown(
     (StatusCode::ACCEPTED, "draining\n")
 }
 
-/// Why this caller must not stop the program; `None` if it may.
+/// Why this caller may not end the program; nothing when it may.
 fn refusal(peer: SocketAddr, headers: &HeaderMap, hosts: &Hosts) -> Option<&'static str> {
-    if !peer.ip().to_canonical().is_loopback() {
-        Some("only from loopback\n")
-    } else if headers.get(HEADER).is_none_or(|value| value != "yes") {
-        Some("needs the header x-wonder-signer-shutdown: yes\n")
-    } else if ["origin", "referer", "sec-fetch-site"].iter().any(|name| headers.contains_key(*name)) {
-        Some("not from a browser\n")
-    } else if !hosts.are_addressed_by(headers) {
-        Some("the host in Host is not a name of this listener; call it by IP address or as localhost\n")
-    } else {
-        None
-    }
+    local::refusal(peer, headers, hosts, (HEADER, "needs the header x-wonder-signer-shutdown: yes\n"))
 }
 
 #[cfg(test)]

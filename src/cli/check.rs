@@ -4,14 +4,15 @@ use std::{io::Write, sync::Arc};
 
 use anyhow::{Context as _, Result, anyhow};
 
-use super::{Failure, Outcome, configuration::ConfigurationArgs, echo, runtime};
+use super::{Failure, Outcome, configuration::ConfigurationArgs, runtime};
 use crate::{
     config::{self, Config},
-    credentials::{Entry, Permits},
+    credentials::{Entry, Permits, UnitName},
+    echo,
     metrics::Metrics,
     net::{
         tls_server::TlsServer,
-        upstream::{Destination, Upstream},
+        upstream::{Destination, Upstreams},
     },
     webhook::RedisConnections,
 };
@@ -46,10 +47,17 @@ impl CheckArgs {
         }
         config.require_credential().context("configuration").map_err(Failure::usage)?;
         let permits = Arc::new(Permits::new(1, config.timeouts.sign));
-        let read = config.credentials.iter().map(|(name, sources)| Entry::read(name, sources, &permits));
+        let units = config.credentials.iter().flat_map(|(name, credential)| {
+            let next = credential.next.iter().map(|next| (UnitName::Next, next));
+            let units = std::iter::once((UnitName::Main, &credential.unit)).chain(next);
+            units.map(move |(unit, sources)| (name, unit, sources))
+        });
+        let read = units.map(|(name, unit, sources)| Entry::read(name, unit, sources, &permits));
         let entries = read.collect::<Result<Vec<_>, _>>().context("check").map_err(Failure::usage)?;
         let destination = Destination::new(&config.upstream, &config.limits, &config.timeouts);
-        let upstream = Upstream::new(&destination, Metrics::new(&[])).context("check").map_err(Failure::usage)?;
+        let origins = config.credentials.iter().map(|(name, credential)| (name.as_str(), &credential.origin));
+        let upstreams = Upstreams::new(&destination, origins, &Metrics::new(&[]));
+        let upstreams = upstreams.context("check").map_err(Failure::usage)?;
         if let Some(tls) = &config.listen.tls {
             TlsServer::load(tls, &Metrics::new(&[])).context("check").map_err(Failure::usage)?;
         }
@@ -60,23 +68,37 @@ impl CheckArgs {
             RedisConnections::new(redis).context("check").map_err(Failure::usage)?;
         }
         for entry in &entries {
-            writeln!(out, "ok: credential {}: AppID {}, {}", entry.name, entry.app_id, entry.verifying_key)?;
+            writeln!(out, "ok: credential {}: AppID {}, {}", named(entry), entry.app_id, entry.verifying_key)?;
         }
         if self.echo {
-            runtime::block_on(echo_all(&config, &entries, &upstream, out))??;
+            runtime::block_on(echo_all(&config, &entries, &upstreams, out))??;
         }
         Ok(())
     }
 }
 
-/// Calls echo with each credential, also after one has failed.
-async fn echo_all(config: &Config, entries: &[Entry], upstream: &Upstream, out: &mut dyn Write) -> Result<()> {
-    let origin = &config.upstream.origin;
+/// The credential as a person reads it, with the unit that is not the usual one.
+fn named(entry: &Entry) -> String {
+    match entry.unit {
+        UnitName::Main => entry.name.clone(),
+        UnitName::Next => format!("{} (next)", entry.name),
+    }
+}
+
+/// Calls echo with each unit, also after one has failed.
+async fn echo_all(config: &Config, entries: &[Entry], upstreams: &Upstreams, out: &mut dyn Write) -> Result<()> {
     let mut failed = Vec::new();
     for entry in entries {
-        match echo::echo(&config.upstream, &config.timeouts, entry, upstream).await {
-            Ok(line) => writeln!(out, "ok: echo with credential {} at {origin}: {line}", entry.name)?,
-            Err(error) => failed.push(format!("echo with credential {} at {origin}: {error:#}", entry.name)),
+        let credential = config.credentials.get(&entry.name).context("check")?;
+        let place = echo::Place {
+            environment: credential.environment,
+            origin: credential.origin.clone(),
+            patience: config.timeouts.response_head,
+        };
+        let (name, origin) = (named(entry), &place.origin);
+        match echo::echo(&place, entry, upstreams.of(&entry.name)).await {
+            Ok(line) => writeln!(out, "ok: echo with credential {name} at {origin}: {line}")?,
+            Err(error) => failed.push(format!("echo with credential {name} at {origin}: {error}")),
         }
     }
     if failed.is_empty() { Ok(()) } else { Err(anyhow!("check: {}", failed.join("; and "))) }

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     config::values::path_text,
+    credentials::{self, PASSPHRASE_CAP},
     files,
     signing::{KeyError, RequestTime},
 };
@@ -65,6 +66,13 @@ pub(super) fn key_text(option: &str, path: &Path) -> Result<Zeroizing<Vec<u8>>, 
     let content = files::read(path, KEY_FILE_CAP);
     let content = content.map_err(|reason| Failure::usage(anyhow!("{option} {}: {reason}", path.display())))?;
     Ok(content.bytes)
+}
+
+/// Reads the passphrase in the file that `option` names: its first line.
+pub(super) fn passphrase(option: &str, path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let failure = |reason: &dyn std::fmt::Display| Failure::usage(anyhow!("{option} {}: {reason}", path.display()));
+    let content = files::read(path, PASSPHRASE_CAP).map_err(|reason| failure(&reason))?;
+    credentials::passphrase(&content.bytes).ok_or_else(|| failure(&"holds no passphrase: its first line is empty"))
 }
 
 /// The time on this machine.

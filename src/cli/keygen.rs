@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, anyhow};
 use rand::{SeedableRng as _, rngs::StdRng};
 
-use super::{Failure, Outcome};
+use super::{Failure, Outcome, input};
 use crate::{config::values::path_text, signing::SigningKey};
 
 const PRIVATE: &str = "private_key.pem";
@@ -28,6 +28,9 @@ pub(super) struct KeygenArgs {
     /// Bits of the modulus: 2048, 3072 or 4096.
     #[arg(long, default_value = "2048", value_parser = bits)]
     bits: usize,
+    /// The file whose first line is a passphrase: the private key is encrypted with it (PKCS#8, AES-256-CBC).
+    #[arg(long, value_name = "FILE", value_parser = path_text)]
+    passphrase_file: Option<PathBuf>,
 }
 
 impl KeygenArgs {
@@ -39,7 +42,12 @@ impl KeygenArgs {
                 return Err(Failure::no(anyhow!("keygen: {}: already exists; choose another --out", path.display())));
             }
         }
-        let (key, text) = SigningKey::generate(&mut StdRng::from_entropy(), self.bits)?;
+        let (mut random, passphrase) = (StdRng::from_entropy(), self.passphrase_file.as_deref());
+        let passphrase = passphrase.map(|path| input::passphrase("--passphrase-file", path)).transpose()?;
+        let (key, text) = match &passphrase {
+            None => SigningKey::generate(&mut random, self.bits)?,
+            Some(passphrase) => SigningKey::generate_encrypted(&mut random, self.bits, passphrase)?,
+        };
         create_directory(&self.out).with_context(|| format!("keygen: --out {}", self.out.display()))?;
         create(&private, text.as_bytes(), 0o600).with_context(|| format!("keygen: {}", private.display()))?;
         if let Err(error) = create(&public, key.verifying_key().to_pem()?.as_bytes(), 0o644) {
@@ -47,7 +55,8 @@ impl KeygenArgs {
             let _ = fs::remove_file(&private);
             return Err(anyhow!(error).context(format!("keygen: {}", public.display())).into());
         }
-        writeln!(out, "{} (mode 0600, keep it secret)", private.display())?;
+        let encrypted = if passphrase.is_some() { ", encrypted" } else { "" };
+        writeln!(out, "{} (mode 0600{encrypted}, keep it secret)", private.display())?;
         writeln!(out, "{}", public.display())?;
         writeln!(out, "{}", key.verifying_key())?;
         writeln!(out, "next: create an AppID in Wonder's portal, and paste the text of {PUBLIC} as its public key")?;

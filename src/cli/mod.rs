@@ -12,7 +12,6 @@ mod check;
 mod configuration;
 #[cfg(feature = "simulator")]
 mod dev;
-mod echo;
 mod input;
 mod keygen;
 #[cfg(feature = "simulator")]
@@ -21,6 +20,7 @@ mod local;
 mod merchant;
 mod output;
 mod process;
+mod rotate;
 mod run;
 mod runtime;
 #[cfg(feature = "simulator")]
@@ -77,6 +77,7 @@ enum Command {
     Verify(verify::VerifyArgs),
     Keygen(keygen::KeygenArgs),
     Wait(wait::WaitArgs),
+    Rotate(rotate::RotateArgs),
     Shutdown(shutdown::ShutdownArgs),
 }
 
@@ -95,6 +96,7 @@ impl Command {
             Self::Verify(args) => args.run(out),
             Self::Keygen(args) => args.run(out),
             Self::Wait(args) => args.run(out),
+            Self::Rotate(args) => args.run(out),
             Self::Shutdown(args) => args.run(out),
         }
     }

@@ -31,6 +31,9 @@ pub(super) struct SignArgs {
     /// The RSA private key as PEM, PKCS#8 or PKCS#1.
     #[arg(long, value_name = "FILE", value_parser = path_text)]
     private_key_file: PathBuf,
+    /// The file whose first line is the passphrase of the private key.
+    #[arg(long, value_name = "FILE", value_parser = path_text)]
+    passphrase_file: Option<PathBuf>,
     #[command(flatten)]
     request: RequestArgs,
     /// Nonce, 16 letters and digits; random if left out. A given one makes the signature repeatable.
@@ -61,8 +64,16 @@ enum Format {
 }
 
 impl SignArgs {
+    fn key(&self) -> Result<SigningKey, Failure> {
+        let (option, path) = ("--private-key-file", &self.private_key_file);
+        let Some(passphrase) = &self.passphrase_file else { return input::key(option, path, SigningKey::from_pem) };
+        let passphrase = input::passphrase("--passphrase-file", passphrase)?;
+        let key = SigningKey::from_encrypted_pem(&input::key_text(option, path)?, &passphrase);
+        key.map_err(|reason| Failure::usage(anyhow!("{option} {}: {reason}", path.display())))
+    }
+
     pub(super) fn run(self, out: &mut dyn Write) -> Outcome {
-        let key = input::key("--private-key-file", &self.private_key_file, SigningKey::from_pem)?;
+        let key = self.key()?;
         let body = self.request.body()?;
         if is_ambiguous(&[&body]) {
             return Err(Failure::no(anyhow!(

@@ -85,6 +85,26 @@ pub(super) fn ask(admin: SocketAddr, request: &str, patience: Duration) -> Resul
     exchange(&mut stream, &text, patience).map_err(NoAnswer::Silent)?.ok_or(NoAnswer::NotHttp)
 }
 
+/// The same with the text of the response.
+pub(super) fn ask_text(admin: SocketAddr, request: &str, patience: Duration) -> Result<(u16, String), NoAnswer> {
+    const LONGEST: u64 = 64 * 1024;
+    let patience = patience.max(Duration::from_millis(1));
+    let mut stream = TcpStream::connect_timeout(&admin, patience).map_err(NoAnswer::Connect)?;
+    let text = format!("{request}\r\nHost: {admin}\r\nConnection: close\r\n\r\n");
+    let mut read = || {
+        stream.set_write_timeout(Some(patience))?;
+        stream.set_read_timeout(Some(patience))?;
+        stream.write_all(text.as_bytes())?;
+        let mut response = Vec::new();
+        (&mut stream).take(LONGEST).read_to_end(&mut response)?;
+        io::Result::Ok(response)
+    };
+    let response = String::from_utf8_lossy(&read().map_err(NoAnswer::Silent)?).into_owned();
+    let (head, body) = response.split_once("\r\n\r\n").ok_or(NoAnswer::NotHttp)?;
+    let status = head.strip_prefix("HTTP/1.1 ").and_then(|head| head.get(..3)?.parse().ok());
+    Ok((status.ok_or(NoAnswer::NotHttp)?, body.to_owned()))
+}
+
 fn exchange(stream: &mut TcpStream, request: &str, patience: Duration) -> io::Result<Option<u16>> {
     let started = Instant::now();
     stream.set_write_timeout(Some(patience))?;

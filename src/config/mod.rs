@@ -47,7 +47,7 @@ mod upstream;
 pub(crate) mod values;
 pub mod webhook;
 
-pub use credentials::{AppIdSource, CredentialConfig, KeySource, Secret};
+pub use credentials::{AppIdSource, CredentialConfig, KeySource, Secret, UnitConfig};
 pub use error::ConfigError;
 pub use explain::{Sources, explain};
 pub use layers::{Flags, Made};
@@ -58,7 +58,7 @@ pub use proxy::Proxy;
 pub use schema::schema;
 pub use sections::{
     Admin, CaMode, ClientCertificate, Environment, HttpVersion, Limits, Listen, ListenTls, Log, LogFormat, LogLevel,
-    Process, Shutdown, Timeouts, TlsVersion, Upstream,
+    Process, Rotate, Shutdown, Timeouts, TlsVersion, Upstream,
 };
 pub use values::{app_id_of, duration_of};
 pub use webhook::{Application, OriginalTarget, PathPrefix, Redis, RedisUrl, Webhook, WebhookTls};
@@ -132,13 +132,16 @@ impl Config {
         made: Made,
     ) -> Result<Self, ConfigError> {
         let layers = Layers::gather(files, environment, flags, made)?;
-        let credentials = CredentialConfig::read_all(&layers)?;
+        let upstream = Upstream::read(&layers)?.checked(&layers)?;
+        let listen = Listen::read(&layers)?.checked(&layers)?;
+        let credentials = CredentialConfig::read_all(&layers, &upstream)?;
+        CredentialConfig::check_environments(&credentials, listen.mixed_environments, &layers)?;
         let proxy_is_for_everyone = layers.proxy_is_for_everyone();
         let webhook = Webhook::read(&layers)?.checked(&layers, &credentials)?;
         let mut config = Self {
-            listen: Listen::read(&layers)?.checked(&layers)?,
+            listen,
             admin: Admin::read(&layers)?,
-            upstream: Upstream::read(&layers)?.checked(&layers)?,
+            upstream,
             credentials,
             webhook,
             limits: Limits::read(&layers)?,

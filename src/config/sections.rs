@@ -31,6 +31,8 @@ section! {
         required_header: Option<RequiredHeader> = "listen.required_header", Optional(text(shapes::header()));
         /// Whether `addresses` may be other than loopback, default `false`: any program that reaches it can have requests signed.
         dangerous_allow_non_loopback: bool = "listen.dangerous_allow_non_loopback", switch();
+        /// Whether credentials may be for several environments, default `false`: one sidecar then signs for staging and for real money.
+        mixed_environments: bool = "listen.mixed_environments", switch();
         /// TLS on the TCP addresses, default none: plain.
         tls: Option<ListenTls> = "listen.tls", listener::TlsFiles;
     }
@@ -58,6 +60,8 @@ section! {
         address: SocketAddr = "admin.address", address();
         /// Whether `POST /shutdown` from loopback ends the program, default `false`.
         shutdown: bool = "admin.shutdown", switch();
+        /// Whether `POST /rotate` from loopback switches a credential to its next unit, default `false`.
+        rotate: bool = "admin.rotate", switch();
     }
 }
 
@@ -250,6 +254,16 @@ words! {
         Production = "production",
         /// An origin of one's own, such as the simulator.
         Custom = "custom",
+    }
+}
+
+words! {
+    /// What has the next unit of a credential used.
+    Rotate {
+        /// `wonder-signer rotate` alone.
+        Manual = "manual",
+        /// Wonder's acceptance of an echo that is signed with it.
+        WhenProven = "when_proven",
     }
 }
 

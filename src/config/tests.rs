@@ -93,7 +93,7 @@ fn the_gateways_file_loads() {
 fn the_deployment_file_loads() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/sidecar.toml");
     let config = Config::load(&[path], [], &Flags::default()).unwrap();
-    let KeySource::File(file) = &config.credentials["default"].private_key else { panic!("not a file") };
+    let KeySource::File(file) = &config.credentials["default"].unit.private_key else { panic!("not a file") };
     assert_eq!(file, Path::new("/var/run/secrets/wonder/private_key.pem"));
     assert_eq!(config.upstream.environment, Environment::Staging);
 }

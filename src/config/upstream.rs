@@ -31,35 +31,46 @@ impl Field<Origin> for OfEnvironment {
 
     fn read(&self, own: &'static str, layers: &Layers) -> Result<Origin, ConfigError> {
         const ENVIRONMENT: &str = "upstream.environment";
-        let environment = layers.read(ENVIRONMENT, values::parse_word)?;
-        let given: Option<Origin> = layers.read_optional(own, values::parse_word)?;
-        let fixed = match environment {
-            Environment::Staging => Some("https://gateway-stg.wonder.today"),
-            Environment::Production => Some("https://gateway.wonder.today"),
-            Environment::Custom => None,
-        };
-        match (fixed, given) {
-            (None, Some(origin)) => Ok(origin),
-            (None, None) => Err(layers
-                .refuse(ENVIRONMENT, "needs upstream.origin; write for example origin = \"https://127.0.0.1:4443\"")),
-            (Some(_), Some(_)) => {
-                let (word, source) = (environment, layers.source(ENVIRONMENT));
-                Err(layers.refuse(
-                    own,
-                    format!(
-                        "goes only with upstream.environment = \"custom\", which is \"{word}\" (from {source}); \
-                         set it to \"custom\" (flag --environment custom)"
-                    ),
-                ))
-            }
-            (Some(fixed), None) => {
-                fixed.parse().map_err(|error: origin::OriginError| layers.refuse(ENVIRONMENT, error.to_string()))
-            }
-        }
+        origin_of(layers, layers.read(ENVIRONMENT, values::parse_word)?, ENVIRONMENT, own)
     }
 
     fn show(&self, own: &'static str, origin: &Origin, shown: &mut Shown<'_>) {
         shown.add(own, json!(origin.to_string()));
+    }
+}
+
+/// The origin of `environment`, which the key `of_environment` has set: fixed, or the one of the key `own`.
+pub(super) fn origin_of(
+    layers: &Layers,
+    environment: Environment,
+    of_environment: &str,
+    own: &str,
+) -> Result<Origin, ConfigError> {
+    let given: Option<Origin> = layers.read_optional(own, values::parse_word)?;
+    let fixed = match environment {
+        Environment::Staging => Some("https://gateway-stg.wonder.today"),
+        Environment::Production => Some("https://gateway.wonder.today"),
+        Environment::Custom => None,
+    };
+    match (fixed, given) {
+        (None, Some(origin)) => Ok(origin),
+        (None, None) => {
+            let reason = format!("needs {own}; write for example origin = \"https://127.0.0.1:4443\"");
+            Err(layers.refuse(of_environment, reason))
+        }
+        (Some(_), Some(_)) => {
+            let (word, source) = (environment, layers.source(of_environment));
+            let flag = if own == "upstream.origin" { " (flag --environment custom)" } else { "" };
+            Err(layers.refuse(
+                own,
+                format!(
+                    "goes only with {of_environment} = \"custom\", which is \"{word}\" (from {source}); set it to \"custom\"{flag}"
+                ),
+            ))
+        }
+        (Some(fixed), None) => {
+            fixed.parse().map_err(|error: origin::OriginError| layers.refuse(of_environment, error.to_string()))
+        }
     }
 }
 

@@ -79,7 +79,7 @@ impl Webhook {
                 let reason = format!("has no {last}; {reason}");
                 Err(ConfigError::Value { key, value: None, layer, reason })
             };
-            if credential.webhook_public_key.is_none() {
+            if credential.unit.webhook_public_key.is_none() {
                 return missing(
                     "webhook_public_key_file",
                     &format!(

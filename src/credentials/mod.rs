@@ -6,33 +6,72 @@
 //! * [`Entry`]: one credential that can sign.
 //! * `unit`: reads what belongs to one credential, at start and whenever its files change.
 //! * `reload`: what a reading changes: the store, the log, the metrics.
+//! * [`Rotation`]: the switch from one unit to the next.
 //! * `signer`: the private-key operation; `permits`: how many of them run at a time.
 
 mod permits;
 mod reload;
+mod rotation;
 mod signer;
 mod store;
 mod unit;
 
 use std::sync::Arc;
 
-pub(crate) use self::reload::load;
+use tokio::sync::Notify;
+
+pub(crate) use self::reload::{Rotating, load};
+pub(crate) use self::unit::{PASSPHRASE_CAP, passphrase};
 pub use self::{
     permits::Permits,
+    rotation::{Proof, Prove, Request as RotationRequest, Rotation},
     signer::{SignError, Signer},
-    store::{NoEntry, Store},
+    store::{NoEntry, Store, Units},
     unit::UnitError,
 };
 use crate::{
-    config::CredentialConfig,
+    config::UnitConfig,
+    metrics::CredentialAnswers,
     signing::{AppId, SignatureMessage, Signed, Stamp, VerifyingKey},
 };
+
+/// Which unit of a credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum UnitName {
+    /// That of `[credentials.NAME]`.
+    #[default]
+    Main,
+    /// That of `[credentials.NAME.next]`.
+    Next,
+}
+
+impl UnitName {
+    /// As logs and metrics have it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Main => "main",
+            Self::Next => "next",
+        }
+    }
+
+    /// The other one.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::Main => Self::Next,
+            Self::Next => Self::Main,
+        }
+    }
+}
 
 /// One credential, ready to sign.
 #[derive(Debug)]
 pub struct Entry {
     /// The name it has in the configuration.
     pub name: String,
+    /// Which of its units this is.
+    pub unit: UnitName,
     /// Names the application to Wonder.
     pub app_id: AppId,
     /// The public half of the key that it signs with.
@@ -41,22 +80,43 @@ pub struct Entry {
     pub signer: Signer,
     /// Verifies Wonder's webhooks for this AppID.
     pub webhook_key: Option<VerifyingKey>,
+    /// Notified when Wonder rejects a request that it signed.
+    rejections: Arc<Notify>,
+    /// Counts Wonder's answers, where they are counted.
+    answers: Option<CredentialAnswers>,
 }
 
 impl Entry {
-    /// Reads the unit of the credential `name`; as a whole or not at all.
+    /// Reads a unit of the credential `name`; as a whole or not at all.
     ///
     /// # Errors
     /// The first part of it that cannot be used.
-    pub fn read(name: &str, sources: &CredentialConfig, permits: &Arc<Permits>) -> Result<Self, UnitError> {
-        let unit = unit::read(name, sources)?;
+    pub fn read(name: &str, unit: UnitName, sources: &UnitConfig, permits: &Arc<Permits>) -> Result<Self, UnitError> {
+        let table = match unit {
+            UnitName::Main => format!("credentials.{name}"),
+            UnitName::Next => format!("credentials.{name}.next"),
+        };
+        let read = unit::read(&table, sources)?;
         Ok(Self {
             name: name.to_owned(),
-            app_id: unit.app_id,
-            verifying_key: unit.key.verifying_key().clone(),
-            signer: Signer::local(unit.key, Arc::clone(permits)),
-            webhook_key: unit.webhook_key,
+            unit,
+            app_id: read.app_id,
+            verifying_key: read.key.verifying_key().clone(),
+            signer: Signer::local(read.key, Arc::clone(permits)),
+            webhook_key: read.webhook_key,
+            rejections: Arc::default(),
+            answers: None,
         })
+    }
+
+    /// Wonder answered a request that this unit signed; `rejected` with 401 or 403.
+    pub fn answered(&self, rejected: bool) {
+        if let Some(answers) = &self.answers {
+            answers.count(rejected);
+        }
+        if rejected {
+            self.rejections.notify_one();
+        }
     }
 
     /// Signs the message that `stamped` makes for a stamp. It is called as late as possible, so that a wait for the signer does not age

@@ -6,12 +6,17 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use super::{Entry, Permits, Store, UnitError, unit};
+use tokio::sync::Notify;
+
+use super::{Entry, Permits, Store, UnitError, UnitName, unit};
 use crate::{
-    config::CredentialConfig,
+    config::{CredentialConfig, UnitConfig},
     files::{Commit, Subject, steady},
     metrics::{LoadedKey, Metrics},
 };
+
+/// What a reading notifies: the rotations, by credential.
+pub(crate) type Rotating = BTreeMap<String, (Arc<Notify>, Arc<Notify>)>;
 
 /// Reads every unit into `store`, and returns what is to be watched.
 ///
@@ -25,82 +30,127 @@ pub(crate) fn load(
     permits: &Arc<Permits>,
     store: &Arc<Store>,
     metrics: &Metrics,
+    rotating: &Rotating,
 ) -> Result<Vec<Subject>, UnitError> {
     metrics.set_credentials(credentials.keys().map(String::as_str));
-    let subjects = credentials.iter().filter_map(|(name, sources)| {
-        let paths = unit::paths(sources);
-        let (fingerprint, read) = steady(&paths, || Entry::read(name, sources, permits));
-        match read {
-            Err(error) if paths.is_empty() => return Some(Err(error)),
-            Err(error) => {
-                tracing::error!(
-                    credential = name,
-                    error = error.to_string(),
-                    "credential cannot be used; its requests get 503 no_key until its files can be read"
-                );
-                metrics.credential_outdated(name, true);
-            }
-            Ok(entry) => {
-                put(entry, store, metrics);
-            }
+    let mut subjects = Vec::new();
+    for (name, credential) in credentials {
+        let next = credential.next.iter().map(|next| (UnitName::Next, next));
+        for (unit, sources) in std::iter::once((UnitName::Main, &credential.unit)).chain(next) {
+            let (changed, rejections) = rotating.get(name).cloned().unwrap_or_default();
+            let reader = Reader {
+                name: name.clone(),
+                unit,
+                sources: sources.clone(),
+                permits: Arc::clone(permits),
+                store: Arc::clone(store),
+                metrics: metrics.clone(),
+                changed,
+                rejections,
+            };
+            subjects.extend(reader.start()?);
         }
-        let reader = Reader {
-            name: name.clone(),
-            sources: sources.clone(),
-            permits: Arc::clone(permits),
-            store: Arc::clone(store),
-            metrics: metrics.clone(),
-        };
-        (!paths.is_empty()).then(|| Ok(Subject::new(paths, fingerprint, move || reader.read())))
-    });
-    subjects.collect()
+    }
+    Ok(subjects)
 }
 
-/// Reads one unit again.
+/// Reads one unit, again and again.
 struct Reader {
     name: String,
-    sources: CredentialConfig,
+    unit: UnitName,
+    sources: UnitConfig,
     permits: Arc<Permits>,
     store: Arc<Store>,
     metrics: Metrics,
+    changed: Arc<Notify>,
+    rejections: Arc<Notify>,
 }
 
 impl Reader {
-    fn read(&self) -> Commit {
-        let (name, store, metrics) = (self.name.clone(), Arc::clone(&self.store), self.metrics.clone());
-        let read = Entry::read(&self.name, &self.sources, &self.permits);
+    /// Reads for the first time.
+    fn start(self) -> Result<Option<Subject>, UnitError> {
+        let paths = unit::paths(&self.sources);
+        let (fingerprint, read) = steady(&paths, || self.read());
+        match read {
+            Err(error) if paths.is_empty() => return Err(error),
+            Err(error) => self.failed(&error),
+            Ok(entry) => self.put(entry),
+        }
+        Ok((!paths.is_empty()).then(|| {
+            let this = Arc::new(self);
+            Subject::new(paths, fingerprint, move || this.again())
+        }))
+    }
+
+    fn read(&self) -> Result<Entry, UnitError> {
+        let entry = Entry::read(&self.name, self.unit, &self.sources, &self.permits)?;
+        let answers = Some(self.metrics.credential_answers(&self.name));
+        Ok(Entry { rejections: Arc::clone(&self.rejections), answers, ..entry })
+    }
+
+    fn again(self: &Arc<Self>) -> Commit {
+        let (this, read) = (Arc::clone(self), self.read());
         Box::new(move || {
-            metrics.credential_reloaded(&name, read.is_ok());
-            metrics.credential_outdated(&name, read.is_err());
+            this.metrics.credential_reloaded(&this.name, read.is_ok());
             match read {
                 Ok(entry) => {
                     tracing::info!(
-                        credential = name,
+                        credential = this.name,
+                        unit = this.unit.as_str(),
                         app_id = %entry.app_id,
                         key = %entry.verifying_key,
                         "credential reloaded"
                     );
-                    put(entry, &store, &metrics);
+                    this.put(entry);
                 }
-                Err(error) if store.get(&name).is_ok() => tracing::error!(
-                    credential = name,
-                    error = error.to_string(),
-                    "credential cannot be reloaded; the one read before stays in use"
-                ),
-                Err(error) => tracing::error!(
-                    credential = name,
-                    error = error.to_string(),
-                    "credential cannot be used; its requests get 503 no_key until its files can be read"
-                ),
+                Err(error) => this.failed(&error),
             }
         })
     }
+
+    fn put(&self, entry: Entry) {
+        self.store.put(Arc::new(entry));
+        self.outdated(false);
+        publish(&self.store, &self.name, &self.metrics);
+        self.changed.notify_one();
+    }
+
+    fn failed(&self, error: &UnitError) {
+        let (credential, error) = (&self.name, error.to_string());
+        let units = self.store.units(&self.name);
+        self.outdated(true);
+        match self.unit {
+            UnitName::Next => tracing::error!(
+                credential,
+                error,
+                "next unit of the credential cannot be used; the credential is not switched to it"
+            ),
+            UnitName::Main if units.in_use().is_some() => {
+                tracing::error!(credential, error, "credential cannot be reloaded; the one read before stays in use");
+            }
+            UnitName::Main => tracing::error!(
+                credential,
+                error,
+                "credential cannot be used; its requests get 503 no_key until its files can be read"
+            ),
+        }
+    }
+
+    fn outdated(&self, outdated: bool) {
+        if self.unit == UnitName::Main {
+            self.metrics.credential_outdated(&self.name, outdated);
+        }
+    }
 }
 
-fn put(entry: Entry, store: &Store, metrics: &Metrics) {
+/// Has the metrics show the unit that signs.
+pub(super) fn publish(store: &Store, name: &str, metrics: &Metrics) {
+    let units = store.units(name);
+    let Some(entry) = units.in_use() else { return };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let loaded =
-        LoadedKey { credential: &entry.name, fingerprint: entry.verifying_key.fingerprint(), unix_seconds: now };
-    metrics.key_loaded(&loaded);
-    store.put(Arc::new(entry));
+    metrics.key_loaded(&LoadedKey {
+        credential: name,
+        fingerprint: entry.verifying_key.fingerprint(),
+        unix_seconds: now,
+    });
 }

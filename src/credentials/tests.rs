@@ -20,13 +20,13 @@ const APP_ID: &str = "0a1b2c3d-0000-4000-8000-00000000000f";
 static PEM: LazyLock<String> =
     LazyLock::new(|| SigningKey::generate(&mut rand::rngs::OsRng, 2048).unwrap().1.to_string());
 
-fn sources(private_key: KeySource) -> CredentialConfig {
+fn sources(private_key: KeySource) -> UnitConfig {
     let app_id = AppIdSource::Value(APP_ID.parse().unwrap());
-    CredentialConfig { app_id, private_key, webhook_public_key: None, webhook_forward_to: None }
+    UnitConfig { app_id, private_key, passphrase_file: None, webhook_public_key: None }
 }
 
-fn read(sources: &CredentialConfig) -> Result<Entry, UnitError> {
-    Entry::read("default", sources, &Arc::new(Permits::new(1, Duration::ZERO)))
+fn read(sources: &UnitConfig) -> Result<Entry, UnitError> {
+    Entry::read("default", UnitName::Main, sources, &Arc::new(Permits::new(1, Duration::ZERO)))
 }
 
 fn read_file(path: &Path) -> Result<Entry, UnitError> {
@@ -76,7 +76,7 @@ fn says_which_file_is_wrong_and_why() {
         (PEM[..200].to_owned(), "is cut short: the PEM block has no \"-----END\" line"),
         (
             "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMARKER\n-----END ENCRYPTED PRIVATE KEY-----\n".to_owned(),
-            "is encrypted with a passphrase; decrypt it first (openssl pkey -in key.pem -out plain.pem)",
+            "is encrypted with a passphrase; give that in a file (private_key_passphrase_file, --passphrase-file), or decrypt the key (openssl pkey -in key.pem -out plain.pem)",
         ),
         ("MARKER".repeat(11_000), "is larger than 64 KiB"),
     ] {
@@ -101,7 +101,8 @@ fn an_app_id_file_and_a_webhook_key_belong_to_the_unit() {
     let mut sources = sources(KeySource::Inline(Secret::new(PEM.clone().into())));
     sources.app_id = AppIdSource::File(app_id.clone());
     sources.webhook_public_key = Some(KeySource::File(webhook.clone()));
-    let public = SigningKey::from_pem(PEM.as_bytes()).unwrap().verifying_key().clone();
+    let (of_wonder, _) = SigningKey::generate(&mut rand::rngs::OsRng, 2048).unwrap();
+    let public = of_wonder.verifying_key();
     fs::write(&webhook, public.to_pem().unwrap()).unwrap();
     fs::write(&app_id, format!("\u{feff}{APP_ID}\r\n")).unwrap();
     let entry = read(&sources).unwrap();
@@ -119,11 +120,9 @@ fn an_app_id_file_and_a_webhook_key_belong_to_the_unit() {
     }
     fs::write(&app_id, APP_ID).unwrap();
     fs::write(&webhook, &*PEM).unwrap();
-    let expected = format!(
-        "credentials.default.webhook_public_key_file {}: is a private key, a public key is needed",
-        webhook.display()
-    );
-    assert_eq!(read(&sources).unwrap_err().to_string(), expected);
+    let error = read(&sources).unwrap_err().to_string();
+    let at = format!("credentials.default.webhook_public_key_file {}: ", webhook.display());
+    assert!(error.starts_with(&at) && error.contains("is a private key"), "{error}");
 }
 
 #[test]

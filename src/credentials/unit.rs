@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use zeroize::Zeroizing;
+
 use crate::{
-    config::{AppIdSource, CredentialConfig, KeySource, app_id_of},
+    config::{AppIdSource, KeySource, UnitConfig, app_id_of},
     files::{self, Content, ReadError},
     signing::{self, AppId, KeyError, Nonce, RequestTime, SigningKey, Stamp, VerifyingKey, signature_message, webhook},
 };
@@ -12,6 +14,8 @@ use crate::{
 const KEY_CAP: usize = 64 * 1024;
 /// More than any file with one AppID has.
 const APP_ID_CAP: usize = 4096;
+/// More than any passphrase has.
+pub(crate) const PASSPHRASE_CAP: usize = 4096;
 /// The permission bit that lets everyone on the machine read a file.
 const WORLD_READABLE: u32 = 0o004;
 
@@ -23,7 +27,7 @@ pub(super) struct Unit {
 }
 
 /// The files that the unit is in.
-pub(super) fn paths(sources: &CredentialConfig) -> Vec<PathBuf> {
+pub(super) fn paths(sources: &UnitConfig) -> Vec<PathBuf> {
     let app_id = match &sources.app_id {
         AppIdSource::File(path) => Some(path),
         AppIdSource::Value(_) => None,
@@ -33,12 +37,12 @@ pub(super) fn paths(sources: &CredentialConfig) -> Vec<PathBuf> {
         KeySource::File(path) => Some(path),
         KeySource::Inline(_) => None,
     });
-    app_id.into_iter().chain(keys).cloned().collect()
+    app_id.into_iter().chain(keys).chain(&sources.passphrase_file).cloned().collect()
 }
 
-/// Reads the unit of the credential `name`.
-pub(super) fn read(name: &str, sources: &CredentialConfig) -> Result<Unit, UnitError> {
-    let at = |key: &str| format!("credentials.{name}.{key}");
+/// Reads the unit in the table `table` of the configuration.
+pub(super) fn read(table: &str, sources: &UnitConfig) -> Result<Unit, UnitError> {
+    let at = |key: &str| format!("{table}.{key}");
     let app_id = match &sources.app_id {
         AppIdSource::Value(app_id) => app_id.clone(),
         AppIdSource::File(path) => {
@@ -50,22 +54,35 @@ pub(super) fn read(name: &str, sources: &CredentialConfig) -> Result<Unit, UnitE
             app_id_of(text).map_err(|reason| refused(Reason::AppId(reason)))?
         }
     };
-    let inline = at("private_key (from the environment)");
-    let key = read_key([&at("private_key_file"), &inline], &sources.private_key, SigningKey::from_pem, |mode| {
+    let passphrase = sources.passphrase_file.as_ref().map(|path| {
+        let key = at("private_key_passphrase_file");
+        let content = read_file(&key, path, PASSPHRASE_CAP)?;
+        passphrase(&content.bytes).ok_or_else(|| UnitError::new(&key, Some(path), Reason::NoPassphrase))
+    });
+    let passphrase = passphrase.transpose()?;
+    let read_private = |pem: &[u8]| match &passphrase {
+        Some(passphrase) => SigningKey::from_encrypted_pem(pem, passphrase),
+        None => SigningKey::from_pem(pem),
+    };
+    let in_file = at("private_key_file");
+    let keys = [in_file.as_str(), &at("private_key (from the environment)")];
+    let key = read_key(keys, &sources.private_key, read_private, |path, mode| {
         if mode & WORLD_READABLE != 0 {
-            warn_of_mode(name, &sources.private_key);
+            tracing::warn!(
+                key = in_file,
+                path = %path.display(),
+                "private key file is readable by everyone on this machine; chmod 0600 or 0400"
+            );
         }
     })?;
     sign_once(&key).map_err(|error| UnitError::new(&at("private_key"), None, Reason::Sign(error)))?;
+    let keys = [at("webhook_public_key_file"), at("webhook_public_key (from the environment)")];
     let webhook_key = sources.webhook_public_key.as_ref().map(|source| {
-        read_key(
-            [&at("webhook_public_key_file"), &at("webhook_public_key (from the environment)")],
-            source,
-            |bytes| webhook::public_key(bytes, [key.verifying_key()]),
-            |_| {},
-        )
+        let read = |bytes: &[u8]| webhook::public_key(bytes, [key.verifying_key()]);
+        read_key([&keys[0], &keys[1]], source, read, |_, _| {})
     });
-    Ok(Unit { app_id, key, webhook_key: webhook_key.transpose()? })
+    let webhook_key = webhook_key.transpose()?;
+    Ok(Unit { app_id, key, webhook_key })
 }
 
 /// Reads a key from a file, for which the first of `keys` stands in the configuration, or from the configuration itself.
@@ -73,7 +90,7 @@ fn read_key<K, E: Into<Reason>>(
     keys: [&str; 2],
     source: &KeySource,
     read: impl Fn(&[u8]) -> Result<K, E>,
-    check_mode: impl FnOnce(u32),
+    check_mode: impl FnOnce(&Path, u32),
 ) -> Result<K, UnitError> {
     match source {
         KeySource::Inline(secret) => {
@@ -81,24 +98,21 @@ fn read_key<K, E: Into<Reason>>(
         }
         KeySource::File(path) => {
             let content = read_file(keys[0], path, KEY_CAP)?;
-            check_mode(content.mode);
+            check_mode(path, content.mode);
             read(&content.bytes).map_err(|error| UnitError::new(keys[0], Some(path), error.into()))
         }
     }
 }
 
-fn read_file(key: &str, path: &Path, cap: usize) -> Result<Content, UnitError> {
-    files::read(path, cap).map_err(|error| UnitError::new(key, Some(path), Reason::File(error)))
+/// The first line of a passphrase file, as openssl's `file:` reads it; none if it is empty.
+pub(crate) fn passphrase(content: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let line = content.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    (!line.is_empty()).then(|| Zeroizing::new(line.to_vec()))
 }
 
-fn warn_of_mode(name: &str, source: &KeySource) {
-    if let KeySource::File(path) = source {
-        tracing::warn!(
-            credential = name,
-            path = %path.display(),
-            "private key file is readable by everyone on this machine; chmod 0600 or 0400"
-        );
-    }
+fn read_file(key: &str, path: &Path, cap: usize) -> Result<Content, UnitError> {
+    files::read(path, cap).map_err(|error| UnitError::new(key, Some(path), Reason::File(error)))
 }
 
 /// Signs once and throws the result away. The first signature of a process gathers entropy for tens of milliseconds (ten times that
@@ -130,6 +144,8 @@ enum Reason {
     Key(#[from] KeyError),
     #[error("{0}")]
     WebhookKey(#[from] webhook::WebhookKeyError),
+    #[error("holds no passphrase: its first line is empty")]
+    NoPassphrase,
     #[error("the key does not sign: {0}")]
     Sign(signing::SignError),
 }

@@ -76,6 +76,10 @@ pub(super) struct Families {
     pub(super) keys: Table,
     /// By credential and result, `ok` or `failed`.
     pub(super) credential_reloads: IntCounterVec,
+    /// By credential, unit (`main`, `next`) and result (`accepted`, `rejected`, `unknown`).
+    pub(super) credential_proofs: IntCounterVec,
+    /// By credential and result, `accepted` or `rejected`.
+    pub(super) credential_responses: IntCounterVec,
     pub(super) credential_usable: IntGaugeVec,
     pub(super) credential_outdated: IntGaugeVec,
     /// By what they are of; those that succeeded, and those that failed.
@@ -299,6 +303,19 @@ impl Families {
                 "wonder_signer_credential_reloads_total",
                 "Readings of a credential's files after the start, because they changed or at SIGHUP. With result=\"failed\" the unit that was \
                  read before stays in use: the log names the file and the remedy.",
+                &["credential", "result"],
+            ),
+            credential_proofs: make.counters(
+                "wonder_signer_credential_proofs_total",
+                "Echo calls that asked Wonder whether it accepts a unit of a credential: unit=\"next\" before a switch, both units after a \
+                 rejection. result=\"rejected\" for unit=\"next\" means that Wonder does not have its key yet, or AppID and key do not belong \
+                 together; \"unknown\" that Wonder did not judge it.",
+                &["credential", "unit", "result"],
+            ),
+            credential_responses: make.counters(
+                "wonder_signer_credential_responses_total",
+                "Answers from Wonder by credential. result=\"rejected\" counts 401 and 403: look at that credential's AppID, key and IP \
+                 restriction.",
                 &["credential", "result"],
             ),
             credential_usable: make.gauges(

@@ -88,6 +88,7 @@ fn use_everything(metrics: &Metrics) {
     metrics.key_loaded(&LoadedKey { credential: "default", fingerprint: "0a1b2c3d", unix_seconds: 1_771_061_405 });
     metrics.credential_reloaded("default", true);
     metrics.credential_outdated("default", true);
+    metrics.set_rotation("default");
     metrics.set_config("staging", "9f8e7d6c");
 }
 
@@ -113,8 +114,16 @@ fn every_series_exists_at_zero_before_its_first_event() {
         [
             r#"wonder_signer_config_info{environment="staging",hash="9f8e7d6c"}"#,
             r#"wonder_signer_credential_outdated{credential="default"}"#,
+            r#"wonder_signer_credential_proofs_total{credential="default",result="accepted",unit="main"}"#,
+            r#"wonder_signer_credential_proofs_total{credential="default",result="accepted",unit="next"}"#,
+            r#"wonder_signer_credential_proofs_total{credential="default",result="rejected",unit="main"}"#,
+            r#"wonder_signer_credential_proofs_total{credential="default",result="rejected",unit="next"}"#,
+            r#"wonder_signer_credential_proofs_total{credential="default",result="unknown",unit="main"}"#,
+            r#"wonder_signer_credential_proofs_total{credential="default",result="unknown",unit="next"}"#,
             r#"wonder_signer_credential_reloads_total{credential="default",result="failed"}"#,
             r#"wonder_signer_credential_reloads_total{credential="default",result="ok"}"#,
+            r#"wonder_signer_credential_responses_total{credential="default",result="accepted"}"#,
+            r#"wonder_signer_credential_responses_total{credential="default",result="rejected"}"#,
             r#"wonder_signer_credential_usable{credential="default"}"#,
             r#"wonder_signer_key_loaded_timestamp_seconds{credential="default",fingerprint="0a1b2c3d"}"#,
         ],

@@ -11,6 +11,7 @@ mod stream;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use rustix::net::sockopt::{set_socket_keepalive, set_tcp_keepidle};
 use rustls::pki_types::ServerName;
 use tokio::{
@@ -51,7 +52,8 @@ pub struct Deadlines {
 #[derive(Clone)]
 pub(super) struct Tls {
     /// Trust, versions, ALPN.
-    pub(super) config: Arc<rustls::ClientConfig>,
+    /// Replaced when the files change that it is made of.
+    pub(super) config: Arc<ArcSwap<rustls::ClientConfig>>,
     /// The name that the certificate must be for.
     pub(super) name: ServerName<'static>,
     /// Whether a connection without HTTP/2 is an error.
@@ -146,7 +148,7 @@ impl Connector {
 
     async fn secure(&self, tls: &Tls, tcp: TcpStream) -> io::Result<Io> {
         let limit = self.deadlines.tls_handshake;
-        let handshake = TlsConnector::from(Arc::clone(&tls.config)).connect(tls.name.clone(), tcp);
+        let handshake = TlsConnector::from(tls.config.load_full()).connect(tls.name.clone(), tcp);
         let late = |_| Err(late("timeouts.tls_handshake", limit));
         let io = Io::Tls(Box::new(timeout(limit, handshake).await.unwrap_or_else(late)?));
         // A server that does not answer the ALPN offer speaks HTTP/1.1 (RFC 7301 §3.2).

@@ -69,6 +69,14 @@ pub struct TlsSettings {
     pub min_version: TlsVersion,
 }
 
+impl TlsSettings {
+    /// The files that they name.
+    pub(super) fn paths(&self) -> Vec<PathBuf> {
+        let ours = self.client_certificate.iter().flat_map(|ours| [&ours.certificate_file, &ours.key_file]);
+        self.ca_file.iter().chain(ours).cloned().collect()
+    }
+}
+
 /// The settings of every handshake with the origin, and the name that its certificate must be for.
 pub(super) fn client(
     settings: &TlsSettings,

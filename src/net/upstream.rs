@@ -8,6 +8,7 @@ mod failure;
 mod http2;
 mod pool;
 mod request_body;
+mod several;
 mod skew;
 mod streamed;
 
@@ -22,7 +23,9 @@ use std::{
     time::SystemTime,
 };
 
+use arc_swap::ArcSwap;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header, uri::PathAndQuery};
+use rustls::ClientConfig;
 use tokio::time::Instant;
 
 use self::{connection::Connection, pool::Pool};
@@ -30,6 +33,7 @@ pub use self::{
     destination::{Destination, PoolLimits},
     failure::SendError,
     request_body::RequestBody,
+    several::Upstreams,
     streamed::{BodyError, Streamed},
 };
 use super::{
@@ -37,7 +41,12 @@ use super::{
     egress::Egress,
     tls::{self, TlsError},
 };
-use crate::{config::HttpVersion, contract::Sent, metrics::Metrics};
+use crate::{
+    config::HttpVersion,
+    contract::Sent,
+    files::{Commit, Fingerprint, Subject, steady},
+    metrics::{Certificates, Metrics},
+};
 
 /// A pool of connections to one origin.
 #[derive(Clone)]
@@ -47,6 +56,34 @@ pub struct Upstream {
     origin: Uri,
     host: HeaderValue,
     metrics: Metrics,
+    renewed: Option<Arc<Renewed>>,
+}
+
+/// The settings of TLS, and what they are made of.
+struct Renewed {
+    read_at: Fingerprint,
+    config: Arc<ArcSwap<ClientConfig>>,
+    destination: Destination,
+}
+
+impl Renewed {
+    fn read(self: &Arc<Self>, metrics: &Metrics) -> Commit {
+        let Destination { tls, http_version, origin, .. } = &self.destination;
+        let read = tls::client(tls, *http_version, origin);
+        let (this, metrics) = (Arc::clone(self), metrics.clone());
+        Box::new(move || {
+            metrics.certificates_reloaded(Certificates::Upstream, read.is_ok());
+            match read {
+                Ok((config, _)) => {
+                    this.config.store(config);
+                    tracing::info!("certificates for the origin reloaded");
+                }
+                Err(error) => {
+                    tracing::error!(%error, "certificates for the origin cannot be used; the old ones stay in use");
+                }
+            }
+        })
+    }
 }
 
 /// Why a client cannot be made.
@@ -65,8 +102,15 @@ impl Upstream {
     pub fn new(destination: &Destination, metrics: Metrics) -> Result<Self, UpstreamError> {
         let Destination { origin, tls, http_version, egress, deadlines, pool, response_head } = destination;
         let only_http2 = *http_version == HttpVersion::Http2;
+        let mut renewed = None;
         let tls = if origin.scheme_is_tls() {
-            let (config, name) = tls::client(tls, *http_version, origin)?;
+            let paths = tls.paths();
+            let (read_at, read) = steady(&paths, || tls::client(tls, *http_version, origin));
+            let (config, name) = read?;
+            let config = Arc::new(ArcSwap::new(config));
+            if !paths.is_empty() {
+                renewed = Some(Renewed { read_at, config: Arc::clone(&config), destination: destination.clone() });
+            }
             Some(Tls { config, name, only_http2 })
         } else {
             None
@@ -77,7 +121,15 @@ impl Upstream {
         let host = origin.authority().parse().map_err(|_| unfit())?;
         let connector = Connector::new((origin.host(), origin.port()), egress, tls, *deadlines, metrics.clone());
         let pool = Arc::new(Pool::new(connector, *pool, deadlines.connect, *response_head, only_http2));
-        Ok(Self { pool, origin: uri, host, metrics })
+        Ok(Self { pool, origin: uri, host, metrics, renewed: renewed.map(Arc::new) })
+    }
+
+    /// The files to watch, if it was made of any: new connections use what they hold.
+    #[must_use]
+    pub fn subject(&self) -> Option<Subject> {
+        let (renewed, metrics) = (Arc::clone(self.renewed.as_ref()?), self.metrics.clone());
+        let paths = renewed.destination.tls.paths();
+        Some(Subject::new(paths, renewed.read_at.clone(), move || renewed.read(&metrics)))
     }
 
     /// Sends one request, once, and waits for the head of its answer.

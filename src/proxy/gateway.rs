@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, header, uri::PathAndQuery};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header, uri::PathAndQuery};
 use hyper::body::Incoming;
 use tokio::time::timeout_at;
 
@@ -142,12 +142,13 @@ impl Gateway {
         let deadline = began + self.parts.timeouts.response_head;
         let (method, target, until) =
             (prepared.method.clone(), prepared.target.clone(), deadline.min(prepared.deadline).into());
-        let sending = self.parts.upstream.send(method, target, headers, body, until, handover);
+        let sending = self.parts.upstreams.of(&entry.name).send(method, target, headers, body, until, handover);
         match timeout_at(deadline.into(), sending).await {
             Ok(Ok(response)) => {
                 let (mut head, body) = response.into_parts();
                 response_head::check(&mut head, (&self.parts.limits).into())?;
                 exchange.response_head(body.connection_opened());
+                entry.answered(matches!(head.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN));
                 Ok(Response::from_parts(head, body))
             }
             Ok(Err(error)) => {

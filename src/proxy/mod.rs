@@ -47,7 +47,7 @@ use crate::{
     contract::Code,
     credentials::Store,
     metrics::Metrics,
-    net::{admission::Admission, respond::Failure, upstream::Upstream},
+    net::{admission::Admission, respond::Failure, upstream::Upstreams},
     policy::Policy,
     signing::RequestTime,
     telemetry::Requests,
@@ -57,8 +57,8 @@ use crate::{
 pub struct Parts {
     /// The credentials that sign.
     pub credentials: Arc<Store>,
-    /// The client of the origin.
-    pub upstream: Upstream,
+    /// The clients of the origins.
+    pub upstreams: Upstreams,
     /// The counters.
     pub metrics: Metrics,
     /// Logs and traces each request.

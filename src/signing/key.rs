@@ -16,13 +16,14 @@ use aws_lc_rs::{
 use rsa::{
     BigUint, Pss, RsaPrivateKey, RsaPublicKey,
     pkcs1::EncodeRsaPrivateKey as _,
-    pkcs8::{EncodePrivateKey as _, EncodePublicKey as _, LineEnding},
+    pkcs8::{EncodePrivateKey as _, EncodePublicKey as _, LineEnding, PrivateKeyInfo, SecretDocument, pkcs5::pbes2},
     rand_core::CryptoRngCore,
     traits::PublicKeyParts as _,
 };
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
+use self::error::ENCRYPTED_LABEL;
 pub use self::error::KeyError;
 use super::SignError;
 
@@ -31,6 +32,9 @@ pub const MIN_BITS: usize = 2048;
 /// The largest modulus accepted.
 pub const MAX_BITS: usize = 4096;
 
+/// Rounds of PBKDF2 with HMAC-SHA-256, as OWASP's "Password Storage Cheat Sheet" has them: a quarter of a second.
+const ITERATIONS: u32 = 600_000;
+
 /// A private key, ready to sign.
 pub struct SigningKey {
     pair: aws_lc_rs::rsa::KeyPair,
@@ -38,7 +42,7 @@ pub struct SigningKey {
 }
 
 impl SigningKey {
-    /// Makes a new key of `bits` bits (2048 to 4096), a matter of up to seconds.
+    /// Makes a new key of `bits` bits (2048 to 4096), a matter of up to seconds, with its PEM text.
     ///
     /// # Errors
     /// [`KeyError::Size`] for any other size.
@@ -47,6 +51,29 @@ impl SigningKey {
         let key = RsaPrivateKey::new(random, bits).map_err(|_| KeyError::Damaged)?;
         let pem = key.to_pkcs8_pem(LineEnding::LF).map_err(|_| KeyError::Damaged)?;
         Ok((Self::from_rsa(&key)?, pem))
+    }
+
+    /// The same with the PEM text encrypted: PBES2 with PBKDF2 (HMAC with SHA-256) and AES-256-CBC, which openssl reads. Not scrypt, because
+    /// a sidecar has less memory than that takes.
+    ///
+    /// # Errors
+    /// [`KeyError::Size`] for any other size.
+    pub fn generate_encrypted(
+        random: &mut impl CryptoRngCore,
+        bits: usize,
+        passphrase: &[u8],
+    ) -> Result<(Self, Zeroizing<String>), KeyError> {
+        let (key, pem) = Self::generate(random, bits)?;
+        let (mut salt, mut iv) = ([0; 16], [0; 16]);
+        random.fill_bytes(&mut salt);
+        random.fill_bytes(&mut iv);
+        let scheme = pbes2::Parameters::pbkdf2_sha256_aes256cbc(ITERATIONS, &salt, &iv);
+        let (_, plain) = SecretDocument::from_pem(&pem).map_err(|_| KeyError::Damaged)?;
+        let plain = PrivateKeyInfo::try_from(plain.as_bytes()).map_err(|_| KeyError::Damaged)?;
+        let scheme = scheme.map_err(|_| KeyError::Damaged)?;
+        let encrypted = plain.encrypt_with_params(scheme, passphrase).map_err(|_| KeyError::Damaged)?;
+        let pem = encrypted.to_pem(ENCRYPTED_LABEL, LineEnding::LF).map_err(|_| KeyError::Damaged)?;
+        Ok((key, pem))
     }
 
     fn from_rsa(key: &RsaPrivateKey) -> Result<Self, KeyError> {

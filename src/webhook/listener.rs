@@ -208,7 +208,7 @@ impl Listener {
         account: &mut Account,
     ) -> Result<Verified, Rejection> {
         let now = (self.parts.clock)();
-        let entries = self.parts.credentials.entries();
+        let entries = self.parts.credentials.all_units();
         let accepted = entries.iter().filter_map(|entry| {
             entry.webhook_key.as_ref().map(|key| Accepted { name: &entry.name, app_id: &entry.app_id, key })
         });

@@ -24,7 +24,7 @@ fn keys_that_cannot_be_used_are_bad_usage_with_the_reason() {
         ),
         (
             encrypted.to_owned(),
-            "is encrypted with a passphrase; decrypt it first (openssl pkey -in key.pem -out plain.pem)",
+            "is encrypted with a passphrase; give that in a file (private_key_passphrase_file, --passphrase-file), or decrypt the key (openssl pkey -in key.pem -out plain.pem)",
         ),
         (
             ec.to_owned(),

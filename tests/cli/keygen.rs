@@ -55,3 +55,46 @@ fn makes_the_size_that_is_asked_for() {
             .failed(64, "usage: --bits <BITS>: must be 2048, 3072 or 4096; try --help");
     }
 }
+
+#[test]
+fn a_passphrase_encrypts_the_private_key_and_is_in_no_output() {
+    let desk = Desk::new();
+    let (directory, vector) = (desk.path("encrypted"), desk.vector("create-customer"));
+    let [passphrase, other, empty] =
+        [("p", "MARKER pass phrase\r\nnot this\n"), ("other", "MARKER other"), ("empty", "\nx")].map(|(name, text)| {
+            let path = desk.path(name);
+            fs::write(&path, text).unwrap();
+            path
+        });
+    let out = run(&["keygen", "--out", &directory, "--passphrase-file", &passphrase], b"").done();
+    let private = format!("{directory}/private_key.pem");
+    assert!(out.starts_with(&format!("{private} (mode 0600, encrypted, keep it secret)\n")), "{out}");
+    assert!(fs::read_to_string(&private).unwrap().starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----\n"));
+    let sign =
+        ["sign", "--app-id", &vector.app_id, "--private-key-file", &private, "--method", "GET", "--target", "/svc/a"];
+    let signed = run(&[&sign[..], &["--passphrase-file", &passphrase]].concat(), b"");
+    let check = |passphrase: &str| {
+        let config = desk.path("sidecar.toml");
+        let toml = format!(
+            "[credentials.default]\napp_id = \"{}\"\nprivate_key_file = \"{private}\"\nprivate_key_passphrase_file = \"{passphrase}\"\n",
+            vector.app_id
+        );
+        fs::write(&config, toml).unwrap();
+        run(&["check", "--config", &config, "--print-config"], b"")
+    };
+    let said = [signed.out.clone(), signed.err.clone(), check(&passphrase).out, check(&other).err, check(&empty).err];
+    signed.done();
+    assert!(said[2].contains("ok: credential default: "), "{}", said[2]);
+    assert!(said.iter().all(|text| !text.contains("MARKER")), "{said:?}");
+    check(&other).failed(
+        64,
+        &format!(
+            "check: credentials.default.private_key_file {private}: is not encrypted with the passphrase that is given; the first line of \
+             its file, without the line end, is the passphrase"
+        ),
+    );
+    check(&empty).failed(
+        64,
+        &format!("check: credentials.default.private_key_passphrase_file {empty}: holds no passphrase: its first line is empty"),
+    );
+}

@@ -104,7 +104,7 @@ async fn shows_wonders_own_code_and_message_and_says_what_they_are_about() {
         said.starts_with("401 Unauthorized, code E000003, \"The AppID of the credential is unknown here."),
         "{said}"
     );
-    assert!(said.ends_with(&format!("AppID and environment: AppID {APP_ID} must be an active one of custom; each environment has AppIDs of its own")), "{said}");
+    assert!(said.ends_with(&format!("AppID and environment: AppID {APP_ID} must be an active one of custom; each environment has AppIDs of its own, and this one may exist only in the other")), "{said}");
 
     // Its clock is months behind ours, and its Date header does not show it.
     let world = World::with(|options| {

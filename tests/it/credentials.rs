@@ -2,6 +2,8 @@
 
 mod load;
 mod reload;
+mod rotation;
+mod several;
 
 use wonder_signer::signing::{Credential, Nonce, Stamp, verify};
 
@@ -28,6 +30,11 @@ async fn reached(sidecar: &Sidecar, series: &str, least: f64) {
 
 /// The unit that a recorded request names and that its signature verifies under.
 fn signed_by(request: &Message) -> &'static Unit {
+    verified_unit(request).expect("the key of that AppID")
+}
+
+/// The same; none if the signature does not verify under it.
+fn verified_unit(request: &Message) -> Option<&'static Unit> {
     let mut words = request.start_line().split(' ');
     let (method, target) = (words.next().unwrap(), words.next().unwrap());
     let credential: Credential = request.value("credential").unwrap().parse().unwrap();
@@ -35,6 +42,5 @@ fn signed_by(request: &Message) -> &'static Unit {
     let stamp = Stamp { request_time: credential.request_time, nonce };
     let unit = UNITS.iter().find(|unit| unit.app_id == credential.app_id.as_str()).expect("a known AppID");
     let signature = request.value("signature").unwrap();
-    verify(&unit.public, &stamp, method, target, &[&request.body], signature).expect("the key of that AppID");
-    unit
+    verify(&unit.public, &stamp, method, target, &[&request.body], signature).ok().map(|()| unit)
 }

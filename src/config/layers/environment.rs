@@ -71,7 +71,7 @@ pub(super) fn read(variables: impl IntoIterator<Item = (OsString, OsString)>) ->
         if let Some(other) = seen.insert(key.clone(), name.clone()) {
             return Err(refused(format!("sets the same key as {other}; set only one of them")));
         }
-        if let ["credentials", credential, last] = path[..] {
+        if let ["credentials", credential, last] | ["credentials", credential, "next", last] = path[..] {
             if !keys::is_credential_name(credential) {
                 return Err(refused("a credential's name is 1 to 64 of a-z, 0-9, \"_\" and \"-\"".to_owned()));
             }

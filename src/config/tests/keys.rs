@@ -57,8 +57,10 @@ fn shown(config: &Config) -> BTreeMap<String, (String, String)> {
 fn example() -> BTreeMap<String, String> {
     let rows = rows().into_iter().filter(|row| !is_excluded(&row.key));
     let mut all: BTreeMap<_, _> = rows.map(|row| (row.key.replace('*', "default"), row.value)).collect();
-    // The example has an origin.
-    all.insert("upstream.environment".to_owned(), "\"custom\"".to_owned());
+    // The example has their origins.
+    for environment in ["upstream.environment", "credentials.default.environment"] {
+        all.insert(environment.to_owned(), "\"custom\"".to_owned());
+    }
     all
 }
 

@@ -182,9 +182,9 @@ fn credentials_come_from_files_and_environment() {
         .variable("WONDER_SIGNER_CREDENTIALS__SHOP-2__PRIVATE_KEY", "one\\ntwo\\r\\nthree\nfour");
     let config = given.config();
     config.require_credential().unwrap();
-    assert_eq!(config.credentials["default"].app_id, AppIdSource::Value(APP_ID.parse().unwrap()));
-    assert_eq!(config.credentials["shop-2"].app_id, AppIdSource::File("/app_id".into()));
-    let KeySource::Inline(secret) = &config.credentials["shop-2"].private_key else { panic!("not inline") };
+    assert_eq!(config.credentials["default"].unit.app_id, AppIdSource::Value(APP_ID.parse().unwrap()));
+    assert_eq!(config.credentials["shop-2"].unit.app_id, AppIdSource::File("/app_id".into()));
+    let KeySource::Inline(secret) = &config.credentials["shop-2"].unit.private_key else { panic!("not inline") };
     assert_eq!(secret.expose(), "one\\ntwo\\r\\nthree\nfour");
     let text = explained(&config);
     let file = given.files[0].display();

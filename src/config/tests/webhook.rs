@@ -40,7 +40,9 @@ fn a_webhook_key_from_the_environment_shows_in_no_output() {
     let given =
         Given::new().file(&credential("")).variable("WONDER_SIGNER_CREDENTIALS__DEFAULT__WEBHOOK_PUBLIC_KEY", "MARKER");
     let config = given.config();
-    let Some(KeySource::Inline(text)) = &config.credentials["default"].webhook_public_key else { panic!("not inline") };
+    let Some(KeySource::Inline(text)) = &config.credentials["default"].unit.webhook_public_key else {
+        panic!("not inline")
+    };
     assert_eq!(text.expose(), "MARKER");
     let shown = explained(&config);
     assert!(shown.contains("credentials.default.webhook_public_key = \"(secret)\"  # environment variable"), "{shown}");

@@ -105,7 +105,11 @@ fn tls() -> Tls {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let config = builder.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth();
-    Tls { config: Arc::new(config), name: ServerName::try_from("gateway.test").unwrap(), only_http2: false }
+    Tls {
+        config: Arc::new(ArcSwap::from_pointee(config)),
+        name: ServerName::try_from("gateway.test").unwrap(),
+        only_http2: false,
+    }
 }
 
 #[tokio::test]

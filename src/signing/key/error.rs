@@ -7,7 +7,7 @@ use super::{
 
 pub(super) const PRIVATE_LABELS: [&str; 2] = ["PRIVATE KEY", "RSA PRIVATE KEY"];
 pub(super) const PUBLIC_LABELS: [&str; 2] = ["PUBLIC KEY", "RSA PUBLIC KEY"];
-const ENCRYPTED_LABEL: &str = "ENCRYPTED PRIVATE KEY";
+pub(super) const ENCRYPTED_LABEL: &str = "ENCRYPTED PRIVATE KEY";
 
 /// Why a text is not a usable key, and what to do about it. No part of the text is repeated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,9 +35,28 @@ pub enum KeyError {
     /// A private key in place of a public one.
     #[error("is a private key, a public key is needed")]
     PrivateKey,
-    /// A private key under a passphrase.
-    #[error("is encrypted with a passphrase; decrypt it first (openssl pkey -in key.pem -out plain.pem)")]
+    /// A private key under a passphrase that was not given.
+    #[error(
+        "is encrypted with a passphrase; give that in a file (private_key_passphrase_file, --passphrase-file), or decrypt the key \
+         (openssl pkey -in key.pem -out plain.pem)"
+    )]
     Encrypted,
+    /// A private key under a passphrase in the form from before PKCS#8 (RFC 1421 `Proc-Type` header).
+    #[error(
+        "is encrypted in the old form (Proc-Type: 4,ENCRYPTED); convert it (openssl pkcs8 -topk8 -v2 aes-256-cbc -in key.pem -out new.pem)"
+    )]
+    OldEncryption,
+    /// PKCS#8 under a scheme that is not decrypted.
+    #[error(
+        "is encrypted with a scheme that is not accepted, which are PBES2 with PBKDF2 (HMAC with SHA-2) or scrypt and AES-128 or AES-256 \
+         in CBC mode; convert it (openssl pkcs8 -topk8 -v2 aes-256-cbc -in key.pem -out new.pem)"
+    )]
+    Encryption,
+    /// The decryption failed.
+    #[error(
+        "is not encrypted with the passphrase that is given; the first line of its file, without the line end, is the passphrase"
+    )]
+    Passphrase,
     /// A key of another algorithm, such as EC.
     #[error("is a key of another algorithm, an RSA key is needed (wonder-signer keygen --out keys makes one)")]
     NotRsa,
@@ -112,7 +131,8 @@ impl KeyError {
             Found::Cut => Self::Cut,
             Found::Ends => Self::Ends,
             Found::Damaged => Self::Damaged,
-            Found::Encrypted | Found::Label(ENCRYPTED_LABEL) => Self::Encrypted,
+            Found::Encrypted => Self::OldEncryption,
+            Found::Label(ENCRYPTED_LABEL) => Self::Encrypted,
             Found::Bare => Self::Bare,
             Found::Encoded => Self::Encoded,
             Found::Several => Self::Several,

@@ -6,7 +6,7 @@ use rsa::{
     RsaPrivateKey, RsaPublicKey,
     pkcs1::{self, DecodeRsaPrivateKey as _, DecodeRsaPublicKey as _, UintRef},
     pkcs8::{
-        ObjectIdentifier, PrivateKeyInfo,
+        self, EncryptedPrivateKeyInfo, ObjectIdentifier, PrivateKeyInfo, pkcs5,
         spki::{AlgorithmIdentifierRef, SubjectPublicKeyInfoRef},
     },
 };
@@ -17,7 +17,7 @@ use super::{
         pem::{self, Block},
     },
     KeyError, SigningKey, VerifyingKey, check_bits,
-    error::{PRIVATE_LABELS, PUBLIC_LABELS},
+    error::{ENCRYPTED_LABEL, PRIVATE_LABELS, PUBLIC_LABELS},
 };
 
 /// How often a public key may be encoded: PEM in base64 in hex is more than anybody does.
@@ -34,6 +34,35 @@ impl SigningKey {
     pub fn from_pem(pem: &[u8]) -> Result<Self, KeyError> {
         let blocks = pem::find(pem, &PRIVATE_LABELS).map_err(KeyError::instead_of_private)?;
         only(&blocks, |block| Self::from_der(&block.der), |key| &key.public)
+    }
+
+    /// The same for a key that may be encrypted: PKCS#8 with PBES2 (RFC 8018 §6.2). A key without encryption needs no passphrase, and one
+    /// that is given is not used.
+    ///
+    /// # Errors
+    /// [`KeyError::Passphrase`] for another passphrase, [`KeyError::Encryption`] for a scheme that is not accepted, and those of
+    /// [`from_pem`](Self::from_pem).
+    pub fn from_encrypted_pem(pem: &[u8], passphrase: &[u8]) -> Result<Self, KeyError> {
+        match Self::from_pem(pem) {
+            Err(KeyError::Encrypted) => {}
+            other => return other,
+        }
+        let blocks = pem::find(pem, &[ENCRYPTED_LABEL]).map_err(KeyError::instead_of_private)?;
+        only(&blocks, |block| Self::decrypt(&block.der, passphrase), |key| &key.public)
+    }
+
+    fn decrypt(der: &[u8], passphrase: &[u8]) -> Result<Self, KeyError> {
+        let encrypted = EncryptedPrivateKeyInfo::try_from(der).map_err(|_| KeyError::Encryption)?;
+        let plain = encrypted.decrypt(passphrase).map_err(|error| match error {
+            // The one failure of a decryption that is supported is its padding, which the crate names in several ways.
+            pkcs8::Error::EncryptedPrivateKey(pkcs5::Error::DecryptFailed | pkcs5::Error::EncryptFailed) => {
+                KeyError::Passphrase
+            }
+            _ => KeyError::Encryption,
+        })?;
+        // Padding that is right by chance.
+        PrivateKeyInfo::try_from(plain.as_bytes()).map_err(|_| KeyError::Passphrase)?;
+        Self::from_der(plain.as_bytes())
     }
 
     fn from_der(der: &[u8]) -> Result<Self, KeyError> {

@@ -171,7 +171,7 @@ fn refuses_a_private_key_that_is_none_and_says_what_it_is() {
         ("a public key", &good.public_key_pem, KeyError::PublicKey),
         ("an EC public key", fixture!("ec-public.pem"), KeyError::PublicKey),
         ("encrypted PKCS#8", fixture!("rsa2048-encrypted-pkcs8.pem"), KeyError::Encrypted),
-        ("encrypted PKCS#1", fixture!("rsa2048-encrypted-pkcs1.pem"), KeyError::Encrypted),
+        ("encrypted PKCS#1", fixture!("rsa2048-encrypted-pkcs1.pem"), KeyError::OldEncryption),
         ("EC in PKCS#8", fixture!("ec-pkcs8.pem"), KeyError::NotRsa),
         ("EC in SEC1", fixture!("ec-sec1.pem"), KeyError::NotRsa),
         ("EC in SEC1 after its parameters", fixture!("ec-sec1-with-parameters.pem"), KeyError::NotRsa),
@@ -338,6 +338,9 @@ fn each_refusal_has_its_own_words() {
         KeyError::PublicKey,
         KeyError::PrivateKey,
         KeyError::Encrypted,
+        KeyError::OldEncryption,
+        KeyError::Encryption,
+        KeyError::Passphrase,
         KeyError::NotRsa,
         KeyError::OtherBlock("CERTIFICATE"),
         KeyError::UnknownBlock,
@@ -409,4 +412,52 @@ fn no_refusal_repeats_the_text() {
             assert!(!format!("{error} {error:?}").contains(&marker[..4]), "{error}");
         }
     }
+}
+
+#[test]
+fn encrypted_keys_of_openssl_are_read_in_each_form() {
+    let passphrase = b"MARKER pass phrase";
+    let (key, _) = KnownAnswers::load().key("rsa2048-pkcs8");
+    for (form, text) in [
+        ("AES-128, PBKDF2, SHA-256", fixture!("encrypted-aes-128-cbc-pbkdf2-SHA256.pem")),
+        ("AES-128, PBKDF2, SHA-512", fixture!("encrypted-aes-128-cbc-pbkdf2-SHA512.pem")),
+        ("AES-128, scrypt", fixture!("encrypted-aes-128-cbc-scrypt.pem")),
+        ("AES-256, PBKDF2, SHA-256", fixture!("encrypted-aes-256-cbc-pbkdf2-SHA256.pem")),
+        ("AES-256, PBKDF2, SHA-512", fixture!("encrypted-aes-256-cbc-pbkdf2-SHA512.pem")),
+        ("AES-256, scrypt", fixture!("encrypted-aes-256-cbc-scrypt.pem")),
+    ] {
+        let read = SigningKey::from_encrypted_pem(text.as_bytes(), passphrase);
+        assert_eq!(read.unwrap().verifying_key(), key.verifying_key(), "{form}");
+        assert_eq!(private(text).err(), Some(KeyError::Encrypted), "{form}");
+        for wrong in [&b"marker pass phrase"[..], b"", b"MARKER pass phrase\n"] {
+            let error = SigningKey::from_encrypted_pem(text.as_bytes(), wrong).err();
+            assert_eq!(error, Some(KeyError::Passphrase), "{form}");
+        }
+    }
+}
+
+#[test]
+fn an_encryption_that_is_not_read_is_named_with_its_remedy() {
+    let read = |text: &str| SigningKey::from_encrypted_pem(text.as_bytes(), b"MARKER pass phrase").err().unwrap();
+    assert_eq!(read(fixture!("encrypted-pbes1.pem")), KeyError::Encryption);
+    assert_eq!(read(fixture!("encrypted-sha1.pem")), KeyError::Encryption);
+    let old = read(fixture!("rsa2048-encrypted-pkcs1.pem"));
+    assert_eq!(old, KeyError::OldEncryption);
+    for error in [old, KeyError::Encryption] {
+        assert!(error.to_string().contains("openssl pkcs8 -topk8 -v2 aes-256-cbc -in key.pem -out new.pem"), "{error}");
+    }
+    let damaged = fixture!("encrypted-aes-128-cbc-scrypt.pem").replacen("MII", "MIJ", 1);
+    assert!(matches!(read(&damaged), KeyError::Encryption | KeyError::Damaged));
+}
+
+#[test]
+fn a_passphrase_is_not_needed_for_a_plain_key_and_one_of_ours_is_read() {
+    let (plain, pem) = SigningKey::generate(&mut rand::thread_rng(), 2048).unwrap();
+    let read = SigningKey::from_encrypted_pem(pem.as_bytes(), b"not used").unwrap();
+    assert_eq!(read.verifying_key(), plain.verifying_key());
+    let (made, pem) = SigningKey::generate_encrypted(&mut rand::thread_rng(), 2048, b"secret").unwrap();
+    assert!(pem.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----\n"));
+    let read = SigningKey::from_encrypted_pem(pem.as_bytes(), b"secret").unwrap();
+    assert_eq!(read.verifying_key(), made.verifying_key());
+    assert_eq!(SigningKey::from_encrypted_pem(pem.as_bytes(), b"Secret").err(), Some(KeyError::Passphrase));
 }

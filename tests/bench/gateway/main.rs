@@ -62,6 +62,7 @@ mod upstream;
 mod product {
     pub mod app;
     pub mod credentials;
+    pub mod echo;
     pub mod overload;
     pub mod proxy;
     #[path = "cli/runtime.rs"]
@@ -70,7 +71,7 @@ mod product {
 }
 mod signing;
 // What those files know as `crate::…`.
-use product::{credentials, overload, proxy, webhook};
+use product::{credentials, echo, overload, proxy, webhook};
 use wonder_signer::{admin, config, contract, files, metrics, net, operations, policy, telemetry};
 
 use std::{

@@ -65,6 +65,15 @@ impl Recorder {
 
     /// As [`acting`](Self::acting), on this listener.
     pub(crate) fn on(listener: TcpListener, act: impl Fn(usize) -> Act + Send + Sync + 'static) -> Self {
+        Self::with(listener, move |number, _| act(number))
+    }
+
+    /// Answers each request as `act` says, which is given the request.
+    pub(crate) async fn judging(act: impl Fn(&Message) -> Act + Send + Sync + 'static) -> Self {
+        Self::with(TcpListener::bind("127.0.0.1:0").await.unwrap(), move |_, request| act(request))
+    }
+
+    fn with(listener: TcpListener, act: impl Fn(usize, &Message) -> Act + Send + Sync + 'static) -> Self {
         let address = listener.local_addr().unwrap();
         let (sender, requests) = mpsc::unbounded_channel();
         let connections = Arc::new(Mutex::new(0));
@@ -113,7 +122,7 @@ impl Drop for Recorder {
 async fn serve(
     mut stream: TcpStream,
     sender: mpsc::UnboundedSender<Message>,
-    act: Arc<impl Fn(usize) -> Act>,
+    act: Arc<impl Fn(usize, &Message) -> Act>,
     seen: Arc<Mutex<usize>>,
 ) {
     while let Some(request) = read_message(&mut stream, false).await {
@@ -122,8 +131,9 @@ async fn serve(
             *seen += 1;
             *seen - 1
         };
+        let act = act(number, &request);
         let _ = sender.send(request);
-        match act(number) {
+        match act {
             Act::Answer(bytes) => {
                 if stream.write_all(&bytes).await.is_err() {
                     return;

@@ -1,8 +1,8 @@
-//! `check --echo`: one signed call that changes nothing, and what its answer says about key, AppID, clock, address and environment.
+//! One signed call to Wonder that changes nothing, and what its answer says about key, AppID, clock, address and environment. It proves a
+//! unit for `check --echo` and for a rotation.
 
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Result, anyhow};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt as _, Limited};
@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::time::timeout_at;
 
 use crate::{
-    config::{self, Timeouts},
+    config::{Environment, Origin},
     credentials::Entry,
     net::{
         respond,
@@ -26,13 +26,35 @@ const LONGEST_ANSWER: usize = 64 * 1024;
 /// A clock that is off by this many seconds gets a warning, long before Wonder rejects it.
 const CLOCK_WARNING: u64 = 300;
 /// How to compute a fingerprint from the file that was given to the portal.
-pub(super) const FINGERPRINT: &str = "openssl pkey -pubin -in public_key.pem -outform DER | openssl dgst -sha256";
+pub(crate) const FINGERPRINT: &str = "openssl pkey -pubin -in public_key.pem -outform DER | openssl dgst -sha256";
 
 /// Whose signature is in question.
 struct Asked<'a> {
     entry: &'a Entry,
-    upstream: &'a config::Upstream,
+    place: &'a Place,
     message: &'a str,
+}
+
+/// The Wonder that is called.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// Its environment.
+    pub environment: Environment,
+    /// Its origin.
+    pub origin: Origin,
+    /// How long to wait for its answer (`timeouts.response_head`).
+    pub patience: Duration,
+}
+
+/// Why an echo proves nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unproved {
+    /// Wonder does not accept the unit (401, 403).
+    #[error("{0}")]
+    Rejected(String),
+    /// Wonder did not judge it.
+    #[error("{0}")]
+    Unknown(String),
 }
 
 /// What came back.
@@ -45,20 +67,22 @@ struct Answer {
     skew: Option<i64>,
 }
 
-/// Calls echo once. Says how that went, or what is the likely reason that it did not.
-pub(super) async fn echo(
-    config: &config::Upstream,
-    timeouts: &Timeouts,
-    entry: &Entry,
-    upstream: &Upstream,
-) -> Result<String> {
+/// Calls echo once, signed with `entry`. Returns how that went, or the likely reason that it did not.
+///
+/// # Errors
+/// [`Unproved`], in words for a person.
+pub async fn echo(place: &Place, entry: &Entry, upstream: &Upstream) -> Result<String, Unproved> {
     // Random, so that no page of a proxy has it by chance.
     let message = format!("wonder-signer check {}", Nonce::generate(&mut rand::thread_rng()));
-    let answer = call(timeouts, entry, upstream, &message).await?;
-    Asked { entry, upstream: config, message: &message }.judge(&answer).map_err(|reason| anyhow!(reason))
+    let answer = call(place.patience, entry, upstream, &message).await.map_err(Unproved::Unknown)?;
+    let judged = Asked { entry, place, message: &message }.judge(&answer);
+    judged.map_err(|reason| match answer.status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Unproved::Rejected(reason),
+        _ => Unproved::Unknown(reason),
+    })
 }
 
-async fn call(timeouts: &Timeouts, entry: &Entry, upstream: &Upstream, message: &str) -> Result<Answer> {
+async fn call(patience: Duration, entry: &Entry, upstream: &Upstream, message: &str) -> Result<Answer, String> {
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let body = Bytes::from(serde_json::json!({ "message": message }).to_string());
     let stamped = || {
@@ -67,29 +91,29 @@ async fn call(timeouts: &Timeouts, entry: &Entry, upstream: &Upstream, message: 
         let message = signature_message(&stamp, "POST", ECHO, &[&body]);
         (stamp, message)
     };
-    let signed = entry.sign(stamped).await?;
+    let signed = entry.sign(stamped).await.map_err(|error| error.to_string())?;
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
     // Its message is repeated to a person, and searched for words.
     headers.insert("x-i18n-lang", HeaderValue::from_static("en"));
     for (name, value) in [("credential", signed.credential), ("nonce", signed.nonce), ("signature", signed.signature)] {
-        headers.insert(name, HeaderValue::try_from(value)?);
+        headers.insert(name, HeaderValue::try_from(value).map_err(|error| error.to_string())?);
     }
     let began = Instant::now();
-    let deadline = began + timeouts.response_head;
+    let deadline = began + patience;
     let (target, handover) = (http::uri::PathAndQuery::from_static(ECHO), Handover::default());
     let sending = async {
         let body = std::iter::once(body).collect();
         let sent = upstream.send(Method::POST, target, headers, body, deadline.into(), &handover).await;
         let (head, body) = sent.map_err(|error| with_cause(&error.into()))?.into_parts();
         let body = Limited::new(body, LONGEST_ANSWER).collect().await;
-        let body = body.map_err(|error| anyhow!("the answer ({}) cannot be read to its end: {error}", head.status))?;
-        Ok::<_, anyhow::Error>((head, body.to_bytes()))
+        let body = body.map_err(|error| format!("the answer ({}) cannot be read to its end: {error}", head.status))?;
+        Ok::<_, String>((head, body.to_bytes()))
     };
     let (head, body) = timeout_at(deadline.into(), sending)
         .await
-        .map_err(|_| anyhow!("no answer within {:?} (timeouts.response_head)", timeouts.response_head))??;
+        .map_err(|_| format!("no answer within {patience:?} (timeouts.response_head)"))??;
     // Theirs was read between sending and receiving.
     let skew = skew(&head.headers, (since_1970 + began.elapsed() / 2).as_secs());
     Ok(Answer { status: head.status, headers: head.headers, body, took: began.elapsed().as_millis(), skew })
@@ -117,7 +141,7 @@ impl Asked<'_> {
             }
             (StatusCode::NOT_FOUND, Some(_)) => fails(&format!(
                 "there is no echo at {}; check upstream.environment and upstream.origin",
-                self.upstream.origin
+                self.place.origin
             )),
             (status, Some(_)) if status.is_server_error() => {
                 fails("a fault at Wonder or before it, which says nothing about key and AppID; try again later")
@@ -142,20 +166,20 @@ impl Asked<'_> {
         format!(
             "this is not Wonder's JSON but {kind}{to}; something answers in its place (captive portal, proxy, load balancer), or {} is \
              not Wonder",
-            self.upstream.origin
+            self.place.origin
         )
     }
 
     /// Wonder answered and does not accept the request. What its answer names comes alone, else all that is left, the likelier first.
     fn rejected(&self, answer: &Answer, said: &Said) -> String {
-        let (app_id, environment) = (&self.entry.app_id, self.upstream.environment);
+        let (app_id, environment) = (&self.entry.app_id, self.place.environment);
         let fingerprint = self.entry.verifying_key.fingerprint();
         let key = format!(
             "key: the public key in Wonder's portal for this AppID must have the fingerprint {fingerprint} (first 8 digits of: \
              {FINGERPRINT})"
         );
         let app = format!(
-            "AppID and environment: AppID {app_id} must be an active one of {environment}; each environment has AppIDs of its own"
+            "AppID and environment: AppID {app_id} must be an active one of {environment}; each environment has AppIDs of its own, and this one may exist only in the other"
         );
         let address =
             "IP restriction: the AppID's list must have the public IPv4 address of this machine's egress".to_owned();
@@ -284,10 +308,10 @@ fn shortened(text: &str) -> String {
     }
 }
 
-fn with_cause(failure: &respond::Failure) -> anyhow::Error {
+fn with_cause(failure: &respond::Failure) -> String {
     match failure.cause() {
-        Some(cause) => anyhow!("{failure}: {cause}"),
-        None => anyhow!("{failure}"),
+        Some(cause) => format!("{failure}: {cause}"),
+        None => failure.to_string(),
     }
 }
 

@@ -1,0 +1,71 @@
+//! `POST /rotate/NAME`: has a credential switched to its next unit, if Wonder accepts that.
+//!
+//! It exists only when `admin.rotate` is set, and even then only a program on this machine (in this pod) may ask; see `local`.
+
+use std::{collections::BTreeMap, net::SocketAddr};
+
+use axum::{
+    Router,
+    extract::{ConnectInfo, Path, State},
+    http::{HeaderMap, StatusCode},
+    routing::post,
+};
+use tokio::sync::{mpsc, oneshot};
+
+use super::local;
+use crate::net::hosts::Hosts;
+
+/// Must be in the request, with the value `yes`.
+pub const HEADER: &str = "x-wonder-signer-rotate";
+
+/// Asks for a switch; the answer is what a person reads.
+pub type Request = oneshot::Sender<Result<String, String>>;
+
+/// The rotations under way, by credential.
+#[derive(Debug, Clone, Default)]
+pub struct Rotators(BTreeMap<String, mpsc::Sender<Request>>);
+
+impl Rotators {
+    /// Each takes one request after the other.
+    #[must_use]
+    pub fn new(by_credential: BTreeMap<String, mpsc::Sender<Request>>) -> Self {
+        Self(by_credential)
+    }
+
+    async fn rotate(&self, credential: &str) -> (StatusCode, String) {
+        let Some(rotator) = self.0.get(credential) else {
+            let text = "there is no such credential, or it has no next unit; set credentials.NAME.next\n";
+            return (StatusCode::NOT_FOUND, text.to_owned());
+        };
+        let (ask, answer) = oneshot::channel();
+        if rotator.send(ask).await.is_ok()
+            && let Ok(outcome) = answer.await
+        {
+            return match outcome {
+                Ok(how) => (StatusCode::OK, format!("{how}\n")),
+                Err(why) => (StatusCode::CONFLICT, format!("{why}\n")),
+            };
+        }
+        (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n".to_owned())
+    }
+}
+
+/// The route. It is to be served with the peer's address as [`ConnectInfo`].
+pub fn router(rotators: Rotators, hosts: Hosts) -> Router {
+    Router::new().route("/rotate/{credential}", post(rotate)).with_state((rotators, hosts))
+}
+
+async fn rotate(
+    State((rotators, hosts)): State<(Rotators, Hosts)>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Path(credential): Path<String>,
+    headers: HeaderMap,
+) -> (StatusCode, String) {
+    let header = (HEADER, "needs the header x-wonder-signer-rotate: yes\n");
+    if let Some(reason) = local::refusal(peer, &headers, &hosts, header) {
+        tracing::warn!(%peer, reason = reason.trim_end(), "rotation refused");
+        return (StatusCode::FORBIDDEN, reason.to_owned());
+    }
+    tracing::info!(%peer, "rotation requested");
+    rotators.rotate(&credential).await
+}
