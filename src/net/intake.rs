@@ -346,7 +346,8 @@ impl<S: AsyncRead + AsyncWrite + Socket + Unpin> AsyncWrite for Guard<S> {
             ready!(this.written(shut, cx))?;
         }
         let unfinished = !matches!(this.position, Position::Head) || !this.inbox.is_empty();
-        this.linger.get_or_insert_default().poll(&mut this.stream, unfinished, cx).map(Ok)
+        let evicted = this.line.is_evicted();
+        this.linger.get_or_insert_default().poll(&mut this.stream, unfinished, evicted, cx).map(Ok)
     }
 
     fn is_write_vectored(&self) -> bool {

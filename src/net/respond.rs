@@ -24,12 +24,17 @@ pub struct Failure {
     message: Cow<'static, str>,
     cause: Option<String>,
     closes: bool,
+    evicts: bool,
 }
+
+/// In the extensions of an answer whose connection is closed soon, because its place and its buffers are needed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Evicts;
 
 impl Failure {
     /// A failure with the `sent` that the code has by default; `message` is one sentence for the caller, without anything secret.
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, sent: code.rows()[0].sent, message: message.into(), cause: None, closes: false }
+        Self { code, sent: code.rows()[0].sent, message: message.into(), cause: None, closes: false, evicts: false }
     }
 
     /// The failure of a request that the end of a drain cuts. Nothing more is read from its connection.
@@ -63,6 +68,13 @@ impl Failure {
         self
     }
 
+    /// Closes the connection soon after the answer, because its place is needed.
+    #[must_use]
+    pub(super) fn evicting(mut self) -> Self {
+        (self.closes, self.evicts) = (true, true);
+        self
+    }
+
     /// How the code is answered.
     #[must_use]
     pub fn row(&self) -> Row {
@@ -92,6 +104,9 @@ impl Failure {
         }
         if self.closes {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        if self.evicts {
+            response.extensions_mut().insert(Evicts);
         }
         response
     }

@@ -36,7 +36,7 @@ use super::{
     intake::{self, Active, Guard, Line},
     listen::{Listener, Stream},
     places::{Place, Places},
-    respond::Failure,
+    respond::{Evicts, Failure},
     shutdown::{Shutdown, Stage},
     tls_server::TlsServer,
 };
@@ -276,6 +276,9 @@ where
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Ok(mut response) = ready!(Pin::new(&mut self.answer).poll(cx));
         let active = self.active.take();
+        if let Some(active) = active.as_ref().filter(|_| response.extensions().get::<Evicts>().is_some()) {
+            active.evict();
+        }
         if outgoing::ends_with_the_connection(&response, self.version) {
             // With version 1.1 hyper would announce that the connection is kept.
             *response.version_mut() = Version::HTTP_10;

@@ -185,7 +185,7 @@ impl Drop for Listed<'_> {
 fn evicted() -> Failure {
     let message = "the request body arrives too slowly, and another request needs its place (limits.connections, \
                    limits.requests_in_flight, limits.buffered)";
-    Failure::new(Code::Overloaded, message)
+    Failure::new(Code::Overloaded, message).evicting()
 }
 
 #[cfg(test)]

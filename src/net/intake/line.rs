@@ -155,6 +155,11 @@ impl Active {
             && self.0.calls.load(Ordering::Relaxed) >= self.0.heads.load(Ordering::Relaxed)
     }
 
+    /// Ends the connection after the answer, because its place is needed.
+    pub(in crate::net) fn evict(&self) {
+        self.0.evict();
+    }
+
     /// Whether upstream has answered a request of this connection before.
     pub(in crate::net) fn is_served(&self) -> bool {
         self.0.is_served()

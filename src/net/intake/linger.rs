@@ -14,6 +14,8 @@ use tokio::{
 
 /// How long a peer may go on sending the rest of a request that was answered, and how much.
 const LONGEST: Duration = Duration::from_secs(2);
+/// The same where the connection is evicted: its buffers are needed.
+const EVICTED: Duration = Duration::from_millis(100);
 const MOST: usize = 64 << 20;
 /// How much is discarded where a request has not begun.
 const BETWEEN: usize = 256 << 10;
@@ -31,6 +33,7 @@ impl Linger {
         &mut self,
         stream: &mut S,
         unfinished: bool,
+        evicted: bool,
         cx: &mut Context<'_>,
     ) -> Poll<()> {
         let mut scrap = [0; 8192];
@@ -40,7 +43,12 @@ impl Linger {
             match Pin::new(&mut *stream).poll_read(cx, &mut buffer) {
                 Poll::Ready(Ok(())) if !buffer.filled().is_empty() => self.discarded += buffer.filled().len(),
                 Poll::Pending if unfinished => {
-                    ready!(self.timer.get_or_insert_with(|| Box::pin(sleep(LONGEST))).as_mut().poll(cx));
+                    ready!(
+                        self.timer
+                            .get_or_insert_with(|| Box::pin(sleep(if evicted { EVICTED } else { LONGEST })))
+                            .as_mut()
+                            .poll(cx)
+                    );
                     break;
                 }
                 // Its end or an error: there is nobody to read the answer, or nothing to destroy it.
