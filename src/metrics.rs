@@ -44,6 +44,9 @@ use crate::{contract::Sent, operations::Operation};
 /// The `Content-Type` of the text that [`Metrics::encode`] returns.
 pub const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+/// What a proof of a unit can come to.
+const PROOFS: [&str; 3] = ["accepted", "rejected", "unknown"];
+
 /// The label of all callers that the configuration does not list.
 const OTHER_CALLER: &str = "other";
 
@@ -224,6 +227,9 @@ impl Metrics {
             for result in ["accepted", "rejected"] {
                 self.0.credential_responses.with_label_values(&[name, result]);
             }
+            for (unit, result) in ["main", "next"].iter().flat_map(|unit| PROOFS.map(|result| (*unit, result))) {
+                self.0.credential_proofs.with_label_values(&[name, unit, result]);
+            }
             self.0.credential_usable.with_label_values(&[name]).set(0);
             self.credential_outdated(name, false);
         }
@@ -245,15 +251,6 @@ impl Metrics {
     /// Whether the files of a credential, as they are now, cannot be used.
     pub fn credential_outdated(&self, credential: &str, outdated: bool) {
         self.0.credential_outdated.with_label_values(&[credential]).set(outdated.into());
-    }
-
-    /// This credential has a next unit, whose proofs are counted from now on.
-    pub fn set_rotation(&self, credential: &str) {
-        for unit in ["main", "next"] {
-            for result in ["accepted", "rejected", "unknown"] {
-                self.0.credential_proofs.with_label_values(&[credential, unit, result]);
-            }
-        }
     }
 
     /// Wonder was asked whether it accepts a unit of a credential.

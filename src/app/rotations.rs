@@ -39,7 +39,6 @@ impl Rotations {
                 }
                 .boxed()
             });
-            metrics.set_rotation(name);
             Rotation {
                 name: name.clone(),
                 rotate: credential.rotate,

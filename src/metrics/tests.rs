@@ -88,7 +88,7 @@ fn use_everything(metrics: &Metrics) {
     metrics.key_loaded(&LoadedKey { credential: "default", fingerprint: "0a1b2c3d", unix_seconds: 1_771_061_405 });
     metrics.credential_reloaded("default", true);
     metrics.credential_outdated("default", true);
-    metrics.set_rotation("default");
+    metrics.unit_proved("default", "next", "rejected");
     metrics.set_config("staging", "9f8e7d6c");
 }
 

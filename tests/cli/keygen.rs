@@ -73,27 +73,34 @@ fn a_passphrase_encrypts_the_private_key_and_is_in_no_output() {
     let sign =
         ["sign", "--app-id", &vector.app_id, "--private-key-file", &private, "--method", "GET", "--target", "/svc/a"];
     let signed = run(&[&sign[..], &["--passphrase-file", &passphrase]].concat(), b"");
-    let check = |passphrase: &str| {
+    let check = |passphrase: &str, more: &[&str]| {
         let config = desk.path("sidecar.toml");
         let toml = format!(
             "[credentials.default]\napp_id = \"{}\"\nprivate_key_file = \"{private}\"\nprivate_key_passphrase_file = \"{passphrase}\"\n",
             vector.app_id
         );
         fs::write(&config, toml).unwrap();
-        run(&["check", "--config", &config, "--print-config"], b"")
+        run(&[&["check", "--config", &config], more].concat(), b"")
     };
-    let said = [signed.out.clone(), signed.err.clone(), check(&passphrase).out, check(&other).err, check(&empty).err];
+    let print = ["--print-config"];
+    let said = [
+        signed.out.clone(),
+        signed.err.clone(),
+        check(&passphrase, &print).out,
+        check(&other, &print).err,
+        check(&empty, &print).err,
+    ];
     signed.done();
     assert!(said[2].contains("ok: credential default: "), "{}", said[2]);
     assert!(said.iter().all(|text| !text.contains("MARKER")), "{said:?}");
-    check(&other).failed(
+    check(&other, &[]).failed(
         64,
         &format!(
             "check: credentials.default.private_key_file {private}: is not encrypted with the passphrase that is given; the first line of \
              its file, without the line end, is the passphrase"
         ),
     );
-    check(&empty).failed(
+    check(&empty, &[]).failed(
         64,
         &format!("check: credentials.default.private_key_passphrase_file {empty}: holds no passphrase: its first line is empty"),
     );

@@ -4,9 +4,9 @@ use crate::run;
 
 #[cfg(feature = "simulator")]
 const COMMANDS: &[&str] =
-    &["run", "dev", "simulate", "check", "sign", "send-webhook", "verify", "keygen", "wait", "shutdown"];
+    &["run", "dev", "simulate", "check", "sign", "send-webhook", "verify", "keygen", "wait", "rotate", "shutdown"];
 #[cfg(not(feature = "simulator"))]
-const COMMANDS: &[&str] = &["run", "check", "sign", "send-webhook", "verify", "keygen", "wait", "shutdown"];
+const COMMANDS: &[&str] = &["run", "check", "sign", "send-webhook", "verify", "keygen", "wait", "rotate", "shutdown"];
 
 #[cfg(not(feature = "simulator"))]
 #[test]
@@ -72,7 +72,7 @@ fn bad_usage_is_one_line_and_64() {
     }
     run(&["sign", "--taget=/svc/x?card=4111"], b"")
         .failed(64, "usage: unexpected argument --taget (did you mean --target?); try --help");
-    for command in ["wait", "shutdown"] {
+    for command in ["wait", "rotate", "shutdown"] {
         run(&[command, "--timeout", "5"], b"")
             .failed(64, "usage: --timeout <DURATION>: has no unit; write for example \"5s\" or \"250ms\"; try --help");
     }

@@ -222,7 +222,7 @@ def incidents(stage):
          "[settle](#how-to-settle-an-unknown-outcome) the ids of the last line, then as [WonderSignerDrainCut](#wondersignerdraincut)"),
         ("the port is taken", cause.port_taken(), "up", "WonderSignerDown",
          "the line names the address: stop the other program, or change `listen.address`"),
-        ("the key file cannot be read", cause.unreadable_key(), 'wonder_signer_credential_usable{credential="default"}', "WonderSignerNoKey",
+        ("the key file cannot be read", cause.unreadable_key(), error("no_key"), "WonderSignerNoKey",
          "the first line names the file: in Kubernetes `defaultMode: 0440`, elsewhere change the owner. It is read again when that is done"),
         ("the path is not under `/svc/`", cause.one(("GET", "/healthz", None)), error("not_wonder"), refused,
          "correct the caller, whose address is `peer`; probes go to the admin listener, see [`not_wonder`](errors.md#not_wonder)"),
