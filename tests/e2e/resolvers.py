@@ -140,11 +140,10 @@ def main(program, number, seed):
     work = pathlib.Path(tempfile.mkdtemp())
     server = None
     try:
-        subprocess.run([program, "keygen", "--out", work / "keys"], check=True, stdout=subprocess.DEVNULL)
         (work / "t").mkdir()
         (work / "Resolve.java").write_text(JAVA)
         upstream = Upstream()
-        with Signer(program, work, upstream) as signer:
+        with Signer(program, upstream) as signer:
             host, port = signer.listen.rsplit(":", 1)
             caller = Connection(socket.AF_INET, (host, int(port)))
             answers = {target: caller.ask(target)[0] for target in dict.fromkeys(targets)}
