@@ -180,7 +180,7 @@ impl App {
         // From here on the system accepts connections, which wait in the listener's backlog until `run`.
         let readiness = Readiness::with_keys(credentials.usable());
         readiness.set_ready();
-        let watch = Watch::start(watched);
+        let watch = Watch::new(watched);
         let hurry = Box::pin(pending());
         Ok(Self {
             config,
@@ -255,7 +255,7 @@ impl App {
             webhook,
             admin,
             addresses,
-            watch: _watch,
+            watch,
             hurry,
         } = self;
         metrics.set_config(config.upstream.environment.as_str(), &fingerprint(&config));
@@ -272,6 +272,8 @@ impl App {
         let probes = Probes::serve(admin, routes, sampler).inspect_err(|error| {
             tracing::error!(%error, "no thread for the admin listener: no probes, no metrics");
         });
+        // After the admin listener, which needs its threads more.
+        let _watching = watch.start();
 
         announce(&config, &addresses, &credentials);
         let shutdown = net::shutdown::Shutdown::default();

@@ -111,11 +111,16 @@ impl Quiet {
     }
 }
 
+/// Files that are to be watched.
+pub struct Watch {
+    subjects: Vec<Subject>,
+    reload: Reload,
+    messages: Receiver<Message>,
+}
+
 /// A thread that watches, until this is dropped.
 #[derive(Debug)]
-pub struct Watch {
-    reload: Reload,
-}
+pub struct Watching(Reload);
 
 /// Has the watched files read again at once, changed or not.
 #[derive(Debug, Clone)]
@@ -137,10 +142,23 @@ enum Message {
 }
 
 impl Watch {
-    /// Watches `subjects` from now on.
-    pub fn start(subjects: Vec<Subject>) -> Self {
+    /// Nothing is looked at before [`start`](Self::start).
+    #[must_use]
+    pub fn new(subjects: Vec<Subject>) -> Self {
         let (send, messages) = mpsc::channel();
-        let events = send.clone();
+        Self { subjects, reload: Reload(send), messages }
+    }
+
+    /// Has the files read again, once the thread runs.
+    #[must_use]
+    pub fn reload(&self) -> Reload {
+        self.reload.clone()
+    }
+
+    /// Watches from now on.
+    pub fn start(self) -> Watching {
+        let Self { subjects, reload, messages } = self;
+        let events = reload.0.clone();
         let thread = thread::Builder::new().name("files".to_owned());
         if let Err(error) = thread.spawn(move || watch(subjects, &messages, events)) {
             tracing::error!(
@@ -148,19 +166,13 @@ impl Watch {
                 "no thread to watch files: a changed file needs a restart; raise the limit of processes (nproc, podPidsLimit)"
             );
         }
-        Self { reload: Reload(send) }
-    }
-
-    /// Has the files read again.
-    #[must_use]
-    pub fn reload(&self) -> Reload {
-        self.reload.clone()
+        Watching(reload)
     }
 }
 
-impl Drop for Watch {
+impl Drop for Watching {
     fn drop(&mut self) {
-        let _ = self.reload.0.send(Message::End);
+        let _ = self.0.0.send(Message::End);
     }
 }
 

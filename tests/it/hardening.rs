@@ -246,7 +246,7 @@ async fn without_a_thread_a_gateway_keeps_its_certificates_and_serves_its_caller
         assert_eq!(answer.status(), 502);
         let log = fs::read_to_string(directory.path().join("log")).unwrap();
         assert!(!log.contains("panicked"), "{log}");
-        if log.contains("no thread to read the listener's certificates again") {
+        if log.contains("no thread to watch files") {
             break;
         }
         assert!(Instant::now() < until, "{log}");
