@@ -390,9 +390,13 @@ def rolling_restart_loses_nothing(world):
     for caller in callers:
         caller.join()
     expect("failed calls", failed, [])
-    expect("customers", world.references(new, "roll-"), sorted(reference for reference, _, _, _ in taken))
+    # Each AppID has its own customers, and the old pod has ended.
+    same, same_relay = world.service("roll-same", key=world.old)
+    world.ready(same)
+    customers = sorted(world.references(new, "roll-") + world.references(same, "roll-"))
+    expect("customers", customers, sorted(reference for reference, _, _, _ in taken))
     world.arrives(before + len(taken))
-    world.drop(old_relay, old, new_relay, new)
+    world.drop(old_relay, old, new_relay, new, same_relay, same)
     return (
         f"{len(taken)} calls ({through_old} through the old pod, {late[0]} of them after its end had begun), "
         "0 failed, 0 lost, 0 twice"

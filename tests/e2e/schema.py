@@ -56,7 +56,7 @@ def check(program):
     assert len(settings) == sum(1 for _ in keys(schema)), "a key is in one of schema and default.toml alone"
     for table, key, value in settings:
         line = f"[{table}]\n{key} = {value}\n"
-        refused = key == "private_key"
+        refused = key in ("private_key", "webhook_public_key")
         assert bool(errors(line)) == refused, f"{line}: {errors(line)}"
         misspelt = f"[{table}]\n{key}x = {value}\n"
         assert any(f"'{key}x' was unexpected" in error for error in errors(misspelt)), misspelt
