@@ -263,7 +263,16 @@ impl UnitConfig {
             Some(secret) => KeySource::Inline(secret.clone()),
             None => KeySource::File(layers.read(&key("private_key_file"), values::path().parse)?),
         };
-        let passphrase_file = layers.read_optional(&key("private_key_passphrase_file"), values::path().parse)?;
+        let passphrase_file = layers.read_optional(&key("private_key_passphrase_file"), |value| {
+            let is_path = |text: &str| ["/", "./", "../"].iter().any(|start| text.starts_with(start));
+            // Errors name the file, and must not repeat a passphrase that is here by mistake.
+            match value.as_str() {
+                Some(text) if !is_path(text) => {
+                    Err("is not the path of a file that begins with \"/\" or \"./\"; put the passphrase into a file and its path here".to_owned())
+                }
+                _ => (values::path().parse)(value),
+            }
+        })?;
         not_both(layers, table, "webhook_public_key_file", "webhook_public_key")?;
         let webhook_public_key = match layers.secret(&key("webhook_public_key")) {
             Some(secret) => Some(KeySource::Inline(secret.clone())),

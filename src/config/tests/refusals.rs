@@ -390,6 +390,10 @@ fn half_a_credential_and_an_ambiguous_one_are_refused() {
         ),
         ("app_id_file = 7\nprivate_key_file = \"/x\"", "credentials.default.app_id_file (from FILE): not a path"),
         (
+            "app_id = \"APP_ID\"\nprivate_key_file = \"/x\"\nprivate_key_passphrase_file = \"MARKER\"",
+            "credentials.default.private_key_passphrase_file (from FILE): is not the path of a file that begins with \"/\" or \"./\"; put the passphrase into a file and its path here",
+        ),
+        (
             "private_key = \"x\"",
             "credentials.default.private_key (from FILE): never inline from a file; use private_key_file or the environment",
         ),
