@@ -6,7 +6,7 @@ use crate::run;
 const COMMANDS: &[&str] =
     &["run", "dev", "simulate", "check", "sign", "send-webhook", "verify", "keygen", "wait", "rotate", "shutdown"];
 #[cfg(not(feature = "simulator"))]
-const COMMANDS: &[&str] = &["run", "check", "sign", "send-webhook", "verify", "keygen", "wait", "rotate", "shutdown"];
+const COMMANDS: &[&str] = &["run", "check", "sign", "verify", "keygen", "wait", "rotate", "shutdown"];
 
 #[cfg(not(feature = "simulator"))]
 #[test]
