@@ -13,7 +13,7 @@ use std::{
 
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
-    time::{sleep, timeout, timeout_at},
+    time::{timeout, timeout_at},
 };
 
 use super::{admission::Admission, intake::Line, shutdown::Stage};
@@ -24,8 +24,8 @@ const NEW_TLS: Duration = Duration::from_millis(50);
 /// How long to wait for an evicted connection to end before another is evicted. It ends when its task runs, unless a request has
 /// arrived on it in the meantime.
 const EVICTION: Duration = Duration::from_millis(20);
-/// How long the answer to a request that was evicted takes to be written.
-const ANSWER: Duration = Duration::from_millis(1);
+/// How long the connection of an evicted request may take to close: its answer, then the lingering close of 100 ms.
+const CLOSE: Duration = Duration::from_millis(150);
 /// How often evictions are logged at most.
 const WARNING: Duration = Duration::from_secs(10);
 
@@ -97,8 +97,10 @@ impl Places {
                 if !self.admission.evict().await {
                     return None;
                 }
-                // Its connection is idle when it has been answered, and is chosen then.
-                sleep(ANSWER).await;
+                if let Ok(Ok(place)) = timeout(CLOSE, Arc::clone(&places).acquire_owned()).await {
+                    return Some(place);
+                }
+                // Its connection was kept, and is idle now.
                 continue;
             };
             let acquired = timeout_at(line.opened + self.new, Arc::clone(&places).acquire_owned());

@@ -53,7 +53,7 @@ async fn pays(transport: &Transport, sidecar: &Sidecar, upstream: &Recorder, wha
     let began = Instant::now();
     let mut stream = transport.send(sidecar.listen, &request("POST", "/svc/a", &[], b"{}")).await;
     let answer = soon(read_message(&mut stream, false)).await.expect(what);
-    assert_eq!(answer.status(), 200, "{transport}, {what}");
+    assert_eq!(answer.status(), 200, "{transport}, {what}: {:?}", answer.contract());
     assert_signed(&upstream.next().await);
     // No wait for a time-out; the bound leaves room for a busy machine.
     assert!(began.elapsed() < Duration::from_secs(20), "{transport}, {what}: {:?}", began.elapsed());

@@ -122,7 +122,8 @@ impl Arrivals {
 
     /// Evicts one body, if one is behind now or soon. Returns whether it did.
     pub(super) async fn evict_one(&self) -> bool {
-        let latest = Instant::now() + START;
+        // A body of which a part has arrived is behind a little later than one of which nothing has.
+        let latest = Instant::now() + 2 * START;
         loop {
             match self.evict(Instant::now(), None) {
                 Found::Evicted => return true,
