@@ -127,7 +127,7 @@ impl Drop for SocketFile {
     }
 }
 
-/// A downstream connection.
+/// A connection to or from downstream.
 #[derive(Debug)]
 pub enum Stream {
     /// Over TCP.

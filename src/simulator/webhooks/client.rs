@@ -18,6 +18,7 @@ use crate::{
     metrics::Metrics,
     net::{
         connect::Deadlines,
+        respond::chain,
         response_head,
         tls::TlsSettings,
         upstream::{Destination, Handover, PoolLimits, SendError, Upstream, UpstreamError},
@@ -148,9 +149,4 @@ pub fn headers(signed: &Signed, action: Option<&str>, length: usize) -> Result<H
         }
     }
     Ok(headers)
-}
-
-fn chain(error: &SendError) -> String {
-    let causes = std::iter::successors(std::error::Error::source(error), |error| error.source());
-    causes.fold(error.to_string(), |text, cause| text + ": " + &cause.to_string())
 }
