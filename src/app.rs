@@ -143,7 +143,6 @@ pub(crate) fn bind_reason(address: &str, cause: &io::Error) -> String {
 impl App {
     /// Loads keys and binds all listeners.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        let permits = Permits::new(Handle::current().metrics().num_workers(), config.timeouts.sign);
         let reasons: Vec<&'static str> = Code::ALL.iter().map(|code| code.as_str()).collect();
         let metrics = Metrics::new(&reasons);
         let credentials = Arc::new(Store::new(config.credentials.keys()));
@@ -151,7 +150,7 @@ impl App {
         let origins = config.credentials.iter().map(|(name, credential)| (name.as_str(), &credential.origin));
         let upstreams = Upstreams::new(&destination, origins, &metrics)?;
         let rotations = Rotations::new(&config, &credentials, &upstreams, &metrics);
-        let permits = Arc::new(permits);
+        let permits = Arc::new(Permits::new(Handle::current().metrics().num_workers(), config.timeouts.sign));
         let mut watched =
             credentials::load(&config.credentials, &permits, &credentials, &metrics, &rotations.notified())?;
         let tls = config.listen.tls.as_ref().map(|tls| TlsServer::load(tls, &metrics).map(Arc::new)).transpose()?;
