@@ -1,5 +1,5 @@
-//! Tells a burst from an overload: a queue that has not been empty for a while receives more than it serves, and waiting longer
-//! there helps nobody. (The rule is that of Ben Maurer, "Fail at Scale", ACM Queue 13:8, 2015: the limit on the time in a queue
+//! Distinguishes a burst from an overload: a queue that has not been empty for a while receives more than it serves, and a longer wait
+//! helps no request. (The rule is that of Ben Maurer, "Fail at Scale", ACM Queue 13:8, 2015: the limit on the time in a queue
 //! is strict only while there is a standing queue.)
 
 use std::{

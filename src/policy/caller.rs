@@ -6,7 +6,7 @@ use std::{fmt, net::SocketAddr, str::FromStr, sync::Arc};
 /// connection has it in its extensions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Caller {
-    /// No listener has decided it. Every rule denies it, so a listener that forgets to decide admits nobody.
+    /// No listener has decided it. Every rule denies it, so a listener without that decision admits no caller.
     #[default]
     Unknown,
     /// A program on this machine, over a Unix socket. The mode of the socket's file has admitted it.

@@ -70,7 +70,7 @@ fn main() {
         (0..STARTS).map(|_| Simulator::start(&options.binary, &public, directory.path()).took).collect();
     starts.sort();
     println!(
-        "start until the ready file is there, TLS: median {:.1} ms, most {:.1} ms",
+        "start until the ready file is there, plain HTTP: median {:.1} ms, most {:.1} ms",
         ms(starts[STARTS / 2]),
         ms(starts[STARTS - 1])
     );

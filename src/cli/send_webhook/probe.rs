@@ -122,7 +122,7 @@ fn accepts_repeat(reply: &Reply) -> Finding {
     }
 }
 
-/// `completed` holds after a full refund too. The answer alone shows whether the handler took it for paid where it says so.
+/// `completed` holds after a full refund too. Only a handler that writes its conclusion into the answer shows whether it took the order for paid.
 fn knows_refund(reply: &Reply) -> Finding {
     let status = reply.status.as_u16();
     let took = format!("your endpoint took a refunded order for paid (HTTP {status}, ask your own records)");

@@ -34,7 +34,7 @@ pub struct BufferedBody {
 pub struct BodyLimits {
     /// Bytes.
     pub size: usize,
-    /// The key of the configuration that says so.
+    /// The configuration key that sets `size`.
     pub size_key: &'static str,
     /// From the request head to the last byte.
     pub time: Duration,

@@ -51,7 +51,7 @@ impl Gate {
         Self { apps, clock, used: Mutex::default() }
     }
 
-    /// The time, or another one where a fault says so.
+    /// The time, shifted where a fault shifts it.
     fn now(&self, head: &Parts) -> RequestTime {
         let now = (self.clock)();
         match head.extensions.get().and_then(Picked::ahead) {

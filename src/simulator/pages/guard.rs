@@ -1,4 +1,4 @@
-//! Keeps other web pages from what is outside `/svc/`: pages and calls that nobody signs.
+//! Keeps other web pages from what is outside `/svc/`: pages and unsigned calls.
 //!
 //! A web page can point a name of its own at this machine (DNS rebinding); its requests then have that name in `Host`. It can also
 //! send a form or a simple `POST` to this origin without reading the answer; a browser then sends the page's own `Origin`.

@@ -38,7 +38,7 @@ pub(in crate::simulator) async fn show(
 }
 
 /// `POST /l/{number}` with an `outcome` (`success`, `failure`, `pending`) and perhaps a `method`. When the order cannot be paid any
-/// more, the page says so, with 409.
+/// more, the response is 409 with a page that gives the reason.
 pub(in crate::simulator) async fn decide(
     State(wonder): State<Arc<Wonder>>,
     number: Segment,

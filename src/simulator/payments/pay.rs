@@ -1,4 +1,4 @@
-//! `POST /simulator/orders/{number}/pay`: pays an order as a payer would, by a call that nobody signs. It is the simulator's own;
+//! `POST /simulator/orders/{number}/pay`: pays an order as a payer would, by an unsigned call. It is the simulator's own;
 //! Wonder has no such call.
 
 use std::sync::Arc;

@@ -167,7 +167,7 @@ impl Orders {
         }
     }
 
-    /// The order with this number, whoever created it.
+    /// The order with this number, of any AppID.
     pub(in super::super) fn by_number(&self, number: &str) -> Result<&Order, Refusal> {
         let canonical = number.parse().ok().filter(|parsed: &u64| parsed.to_string() == number);
         canonical.and_then(|number| self.rows.get(&number)).map(|order| &**order).ok_or(Refusal::NoOrder)

@@ -1,7 +1,7 @@
 //! What public client code sends, and every field that it reads: a row each, named as the field is.
 //!
 //! The first table is sent and must be accepted. The second holds the JSON type and the condition that must hold where a client reads
-//! the field. A change that breaks a row breaks somebody's shop.
+//! the field. A change that breaks a row breaks a shop.
 
 use std::collections::BTreeMap;
 
@@ -73,7 +73,7 @@ fn created() -> Vec<(&'static str, Value, Value)> {
             json!(88.5),
         ),
         ("order.payment_method_option", json!({ "payment_method_option": { "online": { "x": [1] } } }), json!(120)),
-        ("a field that nobody knows", json!({ "surprise": { "a": [null, 1.5, "x"] } }), json!(120)),
+        ("an unknown field", json!({ "surprise": { "a": [null, 1.5, "x"] } }), json!(120)),
     ]
 }
 
