@@ -27,7 +27,7 @@ use crate::{
     support::{patience::soon, wire::read_message},
 };
 
-/// A running admin listener, and the handles that a program would hold.
+/// A running admin listener, and the handles that the program holds.
 struct Admin {
     address: SocketAddr,
     metrics: Metrics,
@@ -103,7 +103,7 @@ impl Answer {
 }
 
 #[tokio::test]
-async fn is_live_whatever_its_readiness() {
+async fn livez_is_ok_whether_ready_or_not() {
     let admin = admin().await;
     assert_eq!(admin.get("/livez").await.status_and_body(), (200, "ok\n"));
     admin.readiness.set_draining();
@@ -111,7 +111,7 @@ async fn is_live_whatever_its_readiness() {
 }
 
 #[tokio::test]
-async fn is_ready_between_starting_and_draining() {
+async fn readyz_is_ok_between_start_and_drain() {
     let admin = admin().await;
     assert_eq!(admin.get("/readyz").await.status_and_body(), (503, "starting\n"));
     admin.readiness.set_ready();
@@ -121,7 +121,7 @@ async fn is_ready_between_starting_and_draining() {
 }
 
 #[tokio::test]
-async fn gives_the_metrics_in_the_text_format() {
+async fn metrics_are_served_in_the_text_format() {
     let admin = admin().await;
     admin.metrics.proxy_error("overloaded", Sent::No);
     let answer = admin.get("/metrics").await;
@@ -138,7 +138,7 @@ async fn gives_the_metrics_in_the_text_format() {
 }
 
 #[tokio::test]
-async fn gives_the_configuration_it_was_handed() {
+async fn the_configuration_page_shows_the_given_text() {
     let answer = admin().await.get("/config").await;
     assert_eq!((answer.status, answer.header("content-type")), (200, "application/json"));
     let config: Value = serde_json::from_str(&answer.body).unwrap();
@@ -146,7 +146,7 @@ async fn gives_the_configuration_it_was_handed() {
 }
 
 #[tokio::test]
-async fn shows_a_page_and_the_same_as_json() {
+async fn the_status_page_and_its_json_show_the_same() {
     let admin = admin().await;
     admin.readiness.set_ready();
     admin.metrics.proxy_error("overloaded", Sent::Maybe);
@@ -173,7 +173,7 @@ async fn shows_a_page_and_the_same_as_json() {
 }
 
 #[tokio::test]
-async fn serves_the_runbook_of_its_version_whole_and_by_entry() {
+async fn the_runbook_is_served_whole_and_by_entry() {
     let admin = admin().await;
     let whole = admin.get("/runbook").await;
     assert_eq!((whole.status, whole.header("content-type")), (200, "text/plain; charset=utf-8"));
@@ -189,9 +189,9 @@ async fn serves_the_runbook_of_its_version_whole_and_by_entry() {
     }
 }
 
-/// Nobody looks while it happens, and the page is opened afterwards.
+/// The page is opened only after the errors, so the sampler alone records them.
 #[tokio::test(start_paused = true)]
-async fn the_history_is_kept_whether_or_not_anybody_looks() {
+async fn the_history_is_recorded_while_no_page_is_open() {
     let (metrics, readiness) = (Metrics::new(&["upstream_dns"]), Readiness::new());
     let (router, sampler) = admin::router(metrics.clone(), readiness.clone(), facts("staging"));
     readiness.set_ready();
@@ -214,7 +214,7 @@ async fn the_history_is_kept_whether_or_not_anybody_looks() {
         assert!(page().await.contains("2 requests found no connection to gateway-stg.wonder.today in the last 5 min"));
         tokio::time::sleep(Duration::from_secs(3)).await;
     }
-    // Five minutes later the figures no longer have it, the chart and the totals do.
+    // Five minutes later the figures no longer show the errors; the chart and the totals do.
     pass(Duration::from_mins(5)).await;
     let later = page().await;
     assert!(!later.contains("found no connection"), "{later}");
@@ -225,14 +225,14 @@ async fn the_history_is_kept_whether_or_not_anybody_looks() {
 }
 
 #[tokio::test]
-async fn escapes_what_it_shows() {
+async fn the_status_page_escapes_html() {
     let admin = admin_of("<img src=x onerror=alert(1)>").await;
     let page = admin.get("/").await;
     assert!(page.body.contains("&lt;img src=x onerror=alert(1)&gt;") && !page.body.contains("<img"));
 }
 
 #[tokio::test]
-async fn answers_head_without_a_body() {
+async fn a_head_request_gets_no_body() {
     let admin = admin().await;
     for target in ["/", "/livez", "/metrics", "/config", "/status.json", "/runbook"] {
         let answer = admin.send("HEAD", target, "admin.example").await;
@@ -241,7 +241,7 @@ async fn answers_head_without_a_body() {
 }
 
 #[tokio::test]
-async fn refuses_other_paths_and_methods() {
+async fn other_paths_and_methods_are_rejected() {
     let admin = admin().await;
     for target in ["/nothing", "/livez/", "/Livez", "//", "/metrics/x"] {
         assert_eq!(admin.get(target).await.status_and_body(), (404, "not found\n"), "{target}");
@@ -253,7 +253,7 @@ async fn refuses_other_paths_and_methods() {
 }
 
 #[tokio::test]
-async fn hardens_every_answer() {
+async fn every_response_has_the_hardening_headers() {
     let admin = admin().await;
     for (target, host) in
         [("/", "10.1.2.3:9090"), ("/", "evil.example"), ("/livez", ""), ("/nothing", "x"), ("/metrics", "x")]
@@ -265,9 +265,9 @@ async fn hardens_every_answer() {
     }
 }
 
-/// A web page can point a name of its own at this machine; its requests have that name in `Host`.
+/// A web page can point a name of its own at this machine (DNS rebinding); its requests have that name in `Host`.
 #[tokio::test]
-async fn the_pages_for_people_check_the_host_and_probes_and_metrics_do_not() {
+async fn html_pages_check_the_host_and_probes_and_metrics_do_not() {
     let admin = admin().await;
     admin.readiness.set_ready();
     for host in ["admin.example", "LOCALHOST:9090", "127.0.0.1", "10.1.2.3:9090", "[fd00::1]:9090", "[::1]"] {
@@ -287,9 +287,9 @@ async fn the_pages_for_people_check_the_host_and_probes_and_metrics_do_not() {
     }
 }
 
-/// Whoever can reach the pod can connect here, and holds a descriptor of the process by it.
+/// Any program that can reach the pod can connect here, and each connection costs the process a descriptor.
 #[tokio::test]
-async fn those_who_hold_connections_open_drive_out_their_own() {
+async fn a_client_that_hoards_connections_evicts_its_own() {
     let admin = admin().await;
     let mut held = Vec::new();
     for number in 0..500 {
@@ -301,7 +301,7 @@ async fn those_who_hold_connections_open_drive_out_their_own() {
         held.push(stream);
     }
     assert_eq!(admin.get("/livez").await.status_and_body(), (200, "ok\n"));
-    // The one that has just been answered is the last of 64.
+    // The connection of the probe was the last of 64.
     let kept = held.split_off(500 - 63);
     for mut stream in held {
         let ended = soon(stream.read(&mut [0])).await;
@@ -315,7 +315,7 @@ async fn those_who_hold_connections_open_drive_out_their_own() {
 }
 
 #[tokio::test]
-async fn whose_request_is_there_has_its_answer_before_anyone_makes_room() {
+async fn a_request_that_has_arrived_is_answered_before_its_connection_is_evicted() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut waiting = Vec::new();
     for _ in 0..120 {
@@ -338,9 +338,9 @@ async fn refuses_a_head_that_is_too_large() {
     assert_eq!(admin.get("/livez").await.status_and_body(), (200, "ok\n"));
 }
 
-/// What floods ask for, each with one connection's worth of pipelined requests.
+/// Each connection of the flood sends 200 pipelined requests for one target.
 #[tokio::test]
-async fn a_probe_is_answered_whatever_else_is_asked_for() {
+async fn a_probe_is_answered_during_a_flood() {
     let admin = admin().await;
     admin.readiness.set_ready();
     let mut flood = JoinSet::new();
@@ -353,7 +353,7 @@ async fn a_probe_is_answered_whatever_else_is_asked_for() {
                     let mut stream = TcpStream::connect(address).await.unwrap();
                     let _ = stream.write_all(bytes.as_bytes()).await;
                     let mut answers = Vec::new();
-                    // It may be evicted, or reset with what it still had to ask.
+                    // The listener may evict the connection, or reset it with requests unread.
                     let _ = stream.read_to_end(&mut answers).await;
                     let answers = answers.windows(9).filter(|nine| nine == b"HTTP/1.1 ").count();
                     assert!(answers <= 1, "{answers} answers on one connection");
@@ -371,7 +371,7 @@ async fn a_probe_is_answered_whatever_else_is_asked_for() {
 }
 
 #[tokio::test]
-async fn answers_one_request_and_closes() {
+async fn each_connection_gets_one_answer_and_is_closed() {
     let admin = admin().await;
     for target in ["/livez", "/metrics"] {
         let bytes = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: keep-alive\r\n\r\n");
@@ -384,7 +384,7 @@ async fn answers_one_request_and_closes() {
 }
 
 #[tokio::test]
-async fn answers_hostile_heads_in_the_contract() {
+async fn malformed_heads_get_the_error_contract() {
     let admin = admin().await;
     let long = [&b"GET /livez HTTP/1.1\r\nX-A: "[..], &vec![b'a'; 20_000]].concat();
     for (bytes, status, code) in [
@@ -402,7 +402,7 @@ async fn answers_hostile_heads_in_the_contract() {
 }
 
 #[tokio::test]
-async fn writes_the_metrics_at_most_once_a_second() {
+async fn metrics_are_encoded_at_most_once_a_second() {
     let admin = admin().await;
     let count = async || {
         let text = admin.get("/metrics").await.body;

@@ -1,4 +1,5 @@
-//! Who may have a request signed: programs may, web pages may not, and what a caller says about the way stays with us.
+//! Which callers may have a request signed: programs may, web pages may not. Headers about the connection (hop-by-hop headers and
+//! the headers for the sidecar itself) are not forwarded.
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -16,7 +17,7 @@ use crate::support::{
 const BROWSER: &str = r#"wonder_signer_proxy_errors_total{reason="browser_denied",sent="no"}"#;
 
 #[tokio::test]
-async fn a_web_page_is_refused_whatever_it_asks_for() {
+async fn a_web_page_is_refused_for_every_method_and_target() {
     let upstream = Recorder::start().await;
     let sidecar = Sidecar::before(&upstream.origin()).await;
     let marks = [
@@ -38,7 +39,7 @@ async fn a_web_page_is_refused_whatever_it_asks_for() {
             ("GET", "/", b""),
             ("TRACE", "/svc/a", b""),
         ] {
-            // What takes a header off the way does not take it from the guard.
+            // `Connection` removes the header from the forwarded request, and the guard still sees it.
             let nominated = ("Connection", mark.0);
             let got = exchange(sidecar.listen, &request(method, target, &[mark, nominated], body)).await;
             assert_eq!(got.contract(), (403, "browser_denied".to_owned(), "no".to_owned()), "{method} {mark:?}");
@@ -76,7 +77,7 @@ async fn a_web_page_is_refused_before_its_body_is_read() {
     ] {
         let mut stream = TcpStream::connect(sidecar.listen).await.unwrap();
         stream.write_all(&request("POST", "/svc/a", headers, b"")).await.unwrap();
-        // All that comes is the refusal: no 100 that asks for the body, and then the end.
+        // The rejection is the only answer: no `100 Continue`, and the connection closes.
         let mut seen = String::new();
         soon(stream.read_to_string(&mut seen)).await.unwrap();
         assert!(seen.starts_with("HTTP/1.1 403 ") && seen.matches("HTTP/1.1 ").count() == 1, "{seen}");
@@ -85,7 +86,7 @@ async fn a_web_page_is_refused_before_its_body_is_read() {
 }
 
 #[tokio::test]
-async fn a_program_is_no_web_page() {
+async fn programs_are_not_mistaken_for_web_pages() {
     let upstream = Recorder::start().await;
     let sidecar = Sidecar::before(&upstream.origin()).await;
     for headers in [
@@ -101,7 +102,7 @@ async fn a_program_is_no_web_page() {
 }
 
 #[tokio::test]
-async fn without_the_guard_a_web_page_is_a_caller() {
+async fn a_web_page_is_served_when_the_guard_is_off() {
     let upstream = Recorder::start().await;
     let sidecar = Sidecar::with(&upstream.origin(), "listen.browser_guard = false").await;
     let got = exchange(sidecar.listen, &request("POST", "/svc/a", &[("Origin", "null")], b"{}")).await;
@@ -110,7 +111,7 @@ async fn without_the_guard_a_web_page_is_a_caller() {
 }
 
 #[tokio::test]
-async fn a_required_header_is_required_and_stays_here() {
+async fn a_required_header_is_checked_and_not_forwarded() {
     let upstream = Recorder::start().await;
     let sidecar = Sidecar::with(&upstream.origin(), "listen.required_header = \"X-Shop-Request: yes\"").await;
     let ask =
@@ -139,7 +140,7 @@ async fn a_required_header_is_required_and_stays_here() {
 }
 
 #[tokio::test]
-async fn names_that_others_read_as_another_name_stay_here() {
+async fn header_names_that_some_servers_read_as_another_are_not_forwarded() {
     let upstream = Recorder::start().await;
     let sidecar = Sidecar::before(&upstream.origin()).await;
     let look_alikes = [
@@ -188,7 +189,7 @@ async fn names_that_others_read_as_another_name_stay_here() {
     assert_signed(&message);
     assert!(!message.head.contains("marker"), "{}", message.head);
     assert_eq!((message.value("x-shop-2"), message.value("accept")), (Some("kept"), Some("kept")));
-    // Counted by name, however often one stands there.
+    // Each header is counted once by name, even if it is repeated.
     for (kind, count) in [("look_alike", look_alikes.len()), ("override", 8)] {
         let series = format!("wonder_signer_stripped_headers_total{{kind=\"{kind}\"}}");
         assert!(
@@ -199,7 +200,7 @@ async fn names_that_others_read_as_another_name_stay_here() {
 }
 
 #[tokio::test]
-async fn no_nomination_takes_our_headers_from_a_request() {
+async fn connection_cannot_remove_the_sidecars_own_headers() {
     let upstream = Recorder::start().await;
     let sidecar = Sidecar::with(&upstream.origin(), "log.make_traceparent = true").await;
     let all = "close, x-request-id, content-type, content-length, content-encoding, host, transfer-encoding, credential, nonce, \
@@ -229,7 +230,7 @@ async fn no_nomination_takes_our_headers_from_a_request() {
             assert!(traceparent.is_none_or(|(_, given)| given == sent), "{sent}");
         }
     }
-    // One that we made is on the way too.
+    // A request id that the sidecar made is forwarded too.
     let got = exchange(sidecar.listen, &request("POST", "/svc/a", &[("Connection", "x-request-id")], b"{}")).await;
     assert_eq!(upstream.next().await.value("x-request-id"), got.value("x-request-id"));
 }

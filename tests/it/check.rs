@@ -1,4 +1,4 @@
-//! `check --echo`, run as a process against the simulator and against what else answers on the way to Wonder.
+//! `check --echo`, run as a process against the simulator, and against other servers that may answer in Wonder's place.
 
 use std::{process::Command, sync::Arc, time::SystemTime};
 
@@ -28,7 +28,7 @@ async fn fails(origin: &str) -> String {
     ended.err.trim_end().strip_prefix(&start).unwrap_or_else(|| panic!("{ended:?}")).to_owned()
 }
 
-/// What answers everything with these bytes.
+/// A server that answers every request with these bytes.
 async fn answering(head: &str, body: &str) -> Recorder {
     let answer = format!("HTTP/1.1 {head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
     Recorder::acting(move |_| Act::Answer(answer.clone().into_bytes())).await
@@ -46,7 +46,7 @@ fn now() -> RequestTime {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn is_ok_when_the_very_message_comes_back() {
+async fn check_succeeds_when_the_message_comes_back_unchanged() {
     let world = World::with(|options| {
         options.tls = false;
         options.clock = Arc::new(now);
@@ -61,7 +61,7 @@ async fn is_ok_when_the_very_message_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_message_is_another_each_time_and_properly_signed() {
+async fn each_echo_has_a_new_message_and_a_valid_signature() {
     let recorder = answering("200 OK\r\nContent-Type: application/json", r#"{"code":200,"data":{}}"#).await;
     let mut messages = Vec::new();
     for _ in 0..2 {
@@ -75,7 +75,7 @@ async fn the_message_is_another_each_time_and_properly_signed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn shows_wonders_own_code_and_message_and_says_what_they_are_about() {
+async fn a_rejection_shows_wonders_code_and_message_and_their_cause() {
     let world = World::with(|options| {
         options.tls = false;
         options.clock = Arc::new(now);
@@ -106,7 +106,7 @@ async fn shows_wonders_own_code_and_message_and_says_what_they_are_about() {
     );
     assert!(said.ends_with(&format!("AppID and environment: AppID {APP_ID} must be an active one of custom; each environment has AppIDs of its own, and this one may exist only in the other")), "{said}");
 
-    // Its clock is months behind ours, and its Date header does not show it.
+    // The simulator's clock is months behind the sidecar's, and its Date header does not show it.
     let world = World::with(|options| {
         options.tls = false;
         options.apps = vec![(APP_ID.parse().unwrap(), verifying_key())];
@@ -117,7 +117,7 @@ async fn shows_wonders_own_code_and_message_and_says_what_they_are_about() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tells_apart_what_the_answer_tells_apart() {
+async fn each_kind_of_answer_has_a_cause_of_its_own() {
     let json = "Content-Type: application/json";
     let even = date(0);
     for (head, body, expected) in [
@@ -145,12 +145,12 @@ async fn tells_apart_what_the_answer_tells_apart() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_clock_that_is_off_comes_first_whatever_the_answer_says() {
+async fn a_wrong_clock_is_reported_before_any_other_cause() {
     for (ahead, words) in [(7200, "7200 s behind"), (-4000, "4000 s ahead of")] {
         let head = format!("401 Unauthorized\r\nContent-Type: application/json\r\n{}", date(ahead));
         let recorder = answering(&head, r#"{"code":"E1","message":"Signature invalid"}"#).await;
         let said = fails(&recorder.origin()).await;
-        // A second may pass between this and the answer.
+        // A second may pass before the answer arrives.
         let start = |words: &str| {
             said.starts_with(&format!("the clock of this machine is {words} Wonder's, which rejects more than 1800 s"))
         };
@@ -163,7 +163,7 @@ async fn a_clock_that_is_off_comes_first_whatever_the_answer_says() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_answers_in_wonders_place_is_not_ok() {
+async fn an_answer_from_another_server_is_a_failure() {
     for (head, body, expected) in [
         (
             "200 OK\r\nContent-Type: text/html",
@@ -201,7 +201,7 @@ async fn what_answers_in_wonders_place_is_not_ok() {
     assert!(said.contains("cannot be read to its end"), "{said}");
 }
 
-/// The line that the help and the message give, run by a shell over the file that goes to the portal.
+/// A shell runs the `openssl` line of the help over the file that the user uploads to the portal.
 #[test]
 fn the_fingerprint_is_what_the_openssl_line_computes() {
     let directory = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Every failure is answered in the contract: which error, and whether the request may have reached Wonder.
+//! Every failure gets an answer of the contract: an error code, and whether the request may have reached Wonder.
 
 mod documents;
 mod unread;
@@ -22,7 +22,7 @@ fn answer(status: u16, code: &str, sent: &str) -> (u16, String, String) {
 }
 
 #[tokio::test]
-async fn refuses_what_it_will_not_forward_and_sends_nothing() {
+async fn requests_that_cannot_be_forwarded_are_rejected_and_not_sent() {
     let upstream = Recorder::start().await;
     let sidecar = Sidecar::before(&upstream.origin()).await;
     for (bytes, expected) in [
@@ -48,7 +48,7 @@ async fn refuses_what_it_will_not_forward_and_sends_nothing() {
 }
 
 #[tokio::test]
-async fn refuses_a_declared_body_over_the_limit_before_it_is_sent() {
+async fn a_declared_body_over_the_limit_is_rejected_before_it_arrives() {
     let upstream = Recorder::start().await;
     let sidecar = Sidecar::with(&upstream.origin(), "[limits]\nbody = \"1KiB\"").await;
     let mut stream = TcpStream::connect(sidecar.listen).await.unwrap();
@@ -60,7 +60,7 @@ async fn refuses_a_declared_body_over_the_limit_before_it_is_sent() {
 }
 
 #[tokio::test]
-async fn does_not_ask_for_a_body_that_it_will_refuse() {
+async fn a_body_over_the_limit_gets_no_100_continue() {
     let upstream = Recorder::start().await;
     let sidecar = Sidecar::before(&upstream.origin()).await;
     let head = request("POST", "/svc/a", &[("Content-Length", "9999999"), ("Expect", "100-continue")], b"");
@@ -69,7 +69,7 @@ async fn does_not_ask_for_a_body_that_it_will_refuse() {
 }
 
 #[tokio::test]
-async fn refuses_a_chunked_body_at_the_limit_and_takes_one_just_below() {
+async fn a_chunked_body_over_the_limit_is_rejected_and_one_below_is_forwarded() {
     let upstream = Recorder::start().await;
     let sidecar = Sidecar::with(&upstream.origin(), "[limits]\nbody = \"1KiB\"").await;
     let chunked = |size: usize| {
@@ -85,7 +85,7 @@ async fn refuses_a_chunked_body_at_the_limit_and_takes_one_just_below() {
 }
 
 #[tokio::test]
-async fn lets_a_caller_who_sends_too_much_see_the_answer() {
+async fn a_caller_that_still_sends_a_rejected_body_receives_the_answer() {
     let upstream = Recorder::start().await;
     let sidecar = Sidecar::before(&upstream.origin()).await;
     let body = vec![b'x'; 2 << 20];
@@ -94,7 +94,7 @@ async fn lets_a_caller_who_sends_too_much_see_the_answer() {
 }
 
 #[tokio::test]
-async fn gives_up_on_a_body_that_does_not_come() {
+async fn a_body_that_does_not_arrive_times_out() {
     let upstream = Recorder::start().await;
     let sidecar = Sidecar::with(&upstream.origin(), "[timeouts]\nbody = \"50ms\"").await;
     let got = exchange(sidecar.listen, &request("POST", "/svc/a", &[("Content-Length", "5")], b"")).await;
@@ -103,7 +103,7 @@ async fn gives_up_on_a_body_that_does_not_come() {
 }
 
 #[tokio::test]
-async fn says_that_nothing_was_sent_when_there_is_no_connection() {
+async fn sent_is_no_when_the_connection_fails() {
     let closed = Closed::port();
     let sidecar = Sidecar::before(&closed.origin()).await;
     let got = exchange(sidecar.listen, &request("POST", "/svc/a", &[], b"{}")).await;
@@ -113,14 +113,14 @@ async fn says_that_nothing_was_sent_when_there_is_no_connection() {
 }
 
 #[tokio::test]
-async fn says_that_nothing_was_sent_when_the_name_is_unknown() {
+async fn sent_is_no_when_the_name_is_unknown() {
     let sidecar = Sidecar::before("https://no-such-host.invalid").await;
     let got = exchange(sidecar.listen, &request("POST", "/svc/a", &[], b"{}")).await;
     assert_eq!(got.contract(), answer(502, "upstream_dns", "no"));
 }
 
 #[tokio::test]
-async fn says_that_nothing_was_sent_when_tls_cannot_be_agreed_on() {
+async fn sent_is_no_when_tls_fails() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let task = tokio::spawn(async move {
@@ -136,7 +136,7 @@ async fn says_that_nothing_was_sent_when_tls_cannot_be_agreed_on() {
 }
 
 #[tokio::test]
-async fn gives_up_on_a_tls_handshake_that_does_not_end() {
+async fn a_tls_handshake_that_does_not_end_times_out() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let origin = format!("https://{}", listener.local_addr().unwrap());
     let sidecar = Sidecar::with(&origin, "[timeouts]\ntls_handshake = \"50ms\"").await;
@@ -145,7 +145,7 @@ async fn gives_up_on_a_tls_handshake_that_does_not_end() {
 }
 
 #[tokio::test]
-async fn says_maybe_when_the_connection_breaks_after_the_request() {
+async fn sent_is_maybe_when_the_connection_breaks_after_the_request() {
     let upstream = Recorder::acting(|_| Act::AnswerAndClose(Vec::new())).await;
     let sidecar = Sidecar::before(&upstream.origin()).await;
     let got = exchange(sidecar.listen, &request("POST", "/svc/a", &[], b"{}")).await;
@@ -156,7 +156,7 @@ async fn says_maybe_when_the_connection_breaks_after_the_request() {
 }
 
 #[tokio::test]
-async fn says_maybe_when_the_answer_is_not_http() {
+async fn sent_is_maybe_when_the_answer_is_not_http() {
     let upstream = Recorder::acting(|_| Act::AnswerAndClose(b"SSH-2.0-OpenSSH_9.2\r\n".to_vec())).await;
     let sidecar = Sidecar::before(&upstream.origin()).await;
     let got = exchange(sidecar.listen, &request("POST", "/svc/a", &[], b"{}")).await;
@@ -164,7 +164,7 @@ async fn says_maybe_when_the_answer_is_not_http() {
 }
 
 #[tokio::test]
-async fn says_maybe_when_no_answer_comes_in_time() {
+async fn sent_is_maybe_when_no_answer_arrives_in_time() {
     let upstream = Recorder::acting(|_| Act::Stall(Vec::new())).await;
     for limit in ["response_head", "request"] {
         let sidecar = Sidecar::with(&upstream.origin(), &format!("[timeouts]\n{limit} = \"1s\"")).await;
@@ -174,14 +174,14 @@ async fn says_maybe_when_no_answer_comes_in_time() {
 }
 
 #[tokio::test]
-async fn cuts_an_answer_that_breaks_off_so_that_the_caller_sees_it() {
+async fn a_broken_answer_reaches_the_caller_visibly_cut() {
     let head = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this";
     let upstream = Recorder::acting(|_| Act::AnswerAndClose(head.to_vec())).await;
     let sidecar = Sidecar::with(&upstream.origin(), "[limits]\nresponse_held = \"0B\"").await;
     let mut stream = TcpStream::connect(sidecar.listen).await.unwrap();
     stream.write_all(&request("POST", "/svc/a", &[], b"{}")).await.unwrap();
     let mut seen = Vec::new();
-    // A reset is as good an end as any; what matters is that the announced length does not come.
+    // The connection may end with a reset; the announced length must not arrive.
     let _ = stream.read_to_end(&mut seen).await;
     let seen = String::from_utf8(seen).unwrap();
     assert!(seen.to_lowercase().contains("content-length: 100\r\n") && !seen.contains("\r\n0\r\n"), "{seen}");
@@ -189,7 +189,7 @@ async fn cuts_an_answer_that_breaks_off_so_that_the_caller_sees_it() {
 }
 
 #[tokio::test]
-async fn cuts_an_answer_that_stops_for_too_long() {
+async fn an_answer_that_stalls_reaches_the_caller_visibly_cut() {
     let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
     let upstream = Recorder::acting(|_| Act::Stall(head.to_vec())).await;
     let settings = "[timeouts]\nresponse_idle = \"50ms\"\n[limits]\nresponse_held = \"0B\"";
@@ -203,7 +203,7 @@ async fn cuts_an_answer_that_stops_for_too_long() {
 }
 
 #[tokio::test]
-async fn leaves_other_requests_unharmed_when_one_fails() {
+async fn other_requests_are_served_when_one_fails() {
     let upstream = Recorder::acting(|number| if number == 0 { Act::Stall(Vec::new()) } else { Act::ok() }).await;
     let sidecar = Sidecar::before(&upstream.origin()).await;
     let mut stuck = TcpStream::connect(sidecar.listen).await.unwrap();
@@ -215,21 +215,21 @@ async fn leaves_other_requests_unharmed_when_one_fails() {
 }
 
 #[tokio::test]
-async fn sheds_what_is_over_the_limit_of_requests_in_flight() {
+async fn requests_over_the_limit_in_flight_are_shed() {
     let upstream = Recorder::acting(|_| Act::Stall(Vec::new())).await;
     let sidecar =
         Sidecar::with(&upstream.origin(), "[limits]\nrequests_in_flight = 1\n[timeouts]\nqueue = \"20ms\"").await;
     let mut stuck = TcpStream::connect(sidecar.listen).await.unwrap();
     stuck.write_all(&request("POST", "/svc/a", &[], b"{}")).await.unwrap();
     upstream.next().await;
-    // To open a connection costs more than to refuse a request, so it is kept where the body is soon read.
+    // A new connection costs more than a rejection, so the connection is kept where the body is soon read.
     for (body, kept) in [(&b"{}"[..], None), (&"x".repeat(100_000).into_bytes()[..], Some("close"))] {
         let got = exchange(sidecar.listen, &request("POST", "/svc/a", &[], body)).await;
         assert_eq!(got.contract(), answer(503, "overloaded", "no"));
         assert_eq!(got.value("retry-after"), Some("1"));
         assert_eq!(got.value("connection"), kept);
     }
-    // A body that is announced and does not come, and one that waits to be asked for, hold nothing up.
+    // A body that does not arrive, and one that waits for `100 Continue`, do not delay the rejection.
     let headers = [("Content-Length", "5"), ("Expect", "100-continue")];
     for headers in [&headers[..1], &headers] {
         let got = exchange(sidecar.listen, &request("POST", "/svc/a", headers, b"")).await;
@@ -239,7 +239,7 @@ async fn sheds_what_is_over_the_limit_of_requests_in_flight() {
 }
 
 #[tokio::test]
-async fn frees_the_slot_of_a_caller_who_hangs_up() {
+async fn the_slot_of_a_disconnected_caller_is_freed() {
     let upstream = Recorder::acting(|number| if number == 0 { Act::Stall(Vec::new()) } else { Act::ok() }).await;
     let sidecar = Sidecar::with(&upstream.origin(), "[limits]\nrequests_in_flight = 1").await;
     let mut stuck = TcpStream::connect(sidecar.listen).await.unwrap();
@@ -251,7 +251,7 @@ async fn frees_the_slot_of_a_caller_who_hangs_up() {
 }
 
 #[tokio::test]
-async fn lets_a_request_finish_while_draining_and_takes_no_new_connection() {
+async fn a_drain_finishes_requests_and_accepts_no_connection() {
     let (upstream, go) = Recorder::holding().await;
     let sidecar = Sidecar::before(&upstream.origin()).await;
     let mut stream = TcpStream::connect(sidecar.listen).await.unwrap();

@@ -1,4 +1,4 @@
-//! Credentials that change under a running sidecar, and credentials that cannot be used.
+//! Credentials that change while the sidecar runs, and credentials that cannot be used.
 
 mod load;
 mod reload;
@@ -28,12 +28,12 @@ async fn reached(sidecar: &Sidecar, series: &str, least: f64) {
     .await;
 }
 
-/// The unit that a recorded request names and that its signature verifies under.
+/// The unit named by a recorded request, whose key also verifies its signature.
 fn signed_by(request: &Message) -> &'static Unit {
     verified_unit(request).expect("the key of that AppID")
 }
 
-/// The same; none if the signature does not verify under it.
+/// The same, or `None` if the signature does not verify.
 fn verified_unit(request: &Message) -> Option<&'static Unit> {
     let mut words = request.start_line().split(' ');
     let (method, target) = (words.next().unwrap(), words.next().unwrap());

@@ -1,4 +1,4 @@
-//! More connections than there are places: a caller that pays gets through at once, whatever the others do with theirs.
+//! More connections than `limits.connections`: a caller with a request to sign is served at once, whatever the other connections do.
 
 mod bodies;
 
@@ -26,11 +26,11 @@ use crate::{
     },
 };
 
-/// Nothing here waits for the end of one of these.
+/// Time-outs so long that no test here can reach one.
 const PATIENT: &str = "[timeouts]\nrequest_head = \"1h\"\nidle = \"1h\"\nbody = \"1h\"\nqueue = \"1h\"\nrequest = \"1h\"\n\
                        response_head = \"1h\"\n[limits]\nconnections = 16\n";
 
-/// What a peer sends before it falls silent, and how many answers it reads first.
+/// The bytes that a peer sends before it falls silent, and how many answers it reads first.
 fn silences() -> Vec<(&'static str, Vec<u8>, usize)> {
     let elsewhere = request("GET", "/elsewhere", &[], b"");
     let old = b"GET /elsewhere HTTP/1.0\r\nConnection: keep-alive\r\n\r\n".to_vec();
@@ -61,14 +61,14 @@ async fn pays(transport: &Transport, sidecar: &Sidecar, upstream: &Recorder, wha
 }
 
 #[tokio::test]
-async fn peers_that_fall_silent_lock_nobody_out() {
+async fn silent_peers_do_not_lock_others_out() {
     for transport in Transport::all() {
         for (what, bytes, answers) in silences() {
             let upstream = Recorder::start().await;
             let sidecar = transport.sidecar(&upstream.origin(), PATIENT).await;
             let mut silent = Vec::new();
             for _ in 0..40 {
-                // Some of the earlier ones are closed by then.
+                // The sidecar may have closed some earlier connections by now.
                 let mut stream = transport.connect(sidecar.listen).await;
                 let _ = stream.write_all(&bytes).await;
                 let _ = stream.flush().await;
@@ -83,7 +83,7 @@ async fn peers_that_fall_silent_lock_nobody_out() {
 }
 
 #[tokio::test]
-async fn handshakes_that_stop_lock_nobody_out() {
+async fn stopped_handshakes_do_not_lock_others_out() {
     let transport = Transport::tls();
     let Transport::Tls { caller, .. } = &transport else { panic!("TLS") };
     let hello = hello(caller);
@@ -104,7 +104,7 @@ async fn handshakes_that_stop_lock_nobody_out() {
     }
 }
 
-/// Connects when the backlog has room: over a Unix socket a client does not wait for that by itself.
+/// Retries until the backlog has room, because `connect` on a Unix socket fails at once where TCP waits.
 async fn connected(path: &Path) -> UnixStream {
     let connecting = async {
         loop {
@@ -118,7 +118,7 @@ async fn connected(path: &Path) -> UnixStream {
 }
 
 #[tokio::test]
-async fn silent_peers_of_a_unix_socket_lock_nobody_out() {
+async fn silent_peers_of_a_unix_socket_do_not_lock_others_out() {
     let upstream = Recorder::start().await;
     let directory = tempfile::tempdir().unwrap();
     let listen = format!("unix:{}", directory.path().join("signer.sock").display());
@@ -138,7 +138,7 @@ async fn silent_peers_of_a_unix_socket_lock_nobody_out() {
 }
 
 #[tokio::test]
-async fn evicts_connections_without_a_signed_request_first_and_then_the_one_idle_longest() {
+async fn connections_without_a_signed_request_are_evicted_first_then_the_longest_idle() {
     for transport in Transport::all() {
         let upstream = Recorder::start().await;
         let sidecar = transport.sidecar(&upstream.origin(), PATIENT).await;
@@ -152,14 +152,14 @@ async fn evicts_connections_without_a_signed_request_first_and_then_the_one_idle
             assert_eq!(soon(read_message(&mut stream, false)).await.unwrap().status(), 404);
             refused.push(stream);
         }
-        // 12 and 4 are left, and each of the 12 goes on.
+        // 12 connections without a signed request and 4 with one are left; each of the 12 is still served.
         for stream in &mut paying {
             stream.write_all(&request("POST", "/svc/b", &[], b"{}")).await.unwrap();
             stream.flush().await.unwrap();
             assert_eq!(soon(read_message(stream, false)).await.expect("it is kept").status(), 200);
             upstream.next().await;
         }
-        // From now on those that paid, from the one that has been idle for longest.
+        // From here on the sidecar evicts connections with a signed request, the one idle longest first.
         for _ in 0..8 {
             paying.push(pays(&transport, &sidecar, &upstream, "one more").await);
         }
@@ -175,14 +175,14 @@ async fn evicts_connections_without_a_signed_request_first_and_then_the_one_idle
 }
 
 #[tokio::test]
-async fn never_evicts_a_request_in_flight() {
+async fn a_request_in_flight_is_never_evicted() {
     for transport in Transport::all() {
         let upstream = Recorder::acting(|number| if number < 15 { Act::Stall(Vec::new()) } else { Act::ok() }).await;
         let sidecar = transport.sidecar(&upstream.origin(), PATIENT).await;
         let hold = request("POST", "/svc/hold", &[], b"{}");
         let mut holding = Vec::new();
         for _ in 0..15 {
-            // One after another: 15 that open at a time would evict one another before their requests are in flight.
+            // In sequence: 15 connections opened together would evict one another before their requests are in flight.
             holding.push(transport.send(sidecar.listen, &hold).await);
             upstream.next().await;
         }

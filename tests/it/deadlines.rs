@@ -1,4 +1,4 @@
-//! Until when a caller has its answer: `timeouts.request`, or earlier with `X-Wonder-Signer-Timeout`.
+//! The deadline of an answer: `timeouts.request`, or earlier with `X-Wonder-Signer-Timeout`.
 
 use tokio::{
     io::AsyncWriteExt as _,
@@ -18,7 +18,7 @@ fn post(timeout: &str) -> Vec<u8> {
     request("POST", "/svc/a", &[(TIMEOUT, timeout)], b"{}")
 }
 
-/// Status, code, sent, and what of the two the message names.
+/// Status, code and `sent`, and whether the message names the header or the key.
 fn timed_out(answer: &Message) -> (u16, String, String, &'static str) {
     let text = answer.text();
     let named = match (text.contains(TIMEOUT), text.contains("timeouts.request")) {
@@ -45,7 +45,7 @@ async fn a_caller_may_shorten_its_deadline_but_not_lengthen_it() {
 }
 
 #[tokio::test]
-async fn the_deadline_of_a_caller_is_not_forwarded_and_harms_nothing_that_is_quick() {
+async fn a_callers_deadline_is_not_forwarded_and_does_not_affect_a_quick_request() {
     let upstream = Recorder::start().await;
     let sidecar = Sidecar::before(&upstream.origin()).await;
     for name in [TIMEOUT, "x-wonder-signer-timeout", "X-WONDER-SIGNER-TIMEOUT"] {
@@ -58,7 +58,7 @@ async fn the_deadline_of_a_caller_is_not_forwarded_and_harms_nothing_that_is_qui
 }
 
 #[tokio::test]
-async fn a_deadline_that_is_no_duration_is_refused_by_name_and_nothing_is_sent() {
+async fn an_invalid_deadline_is_rejected_by_name_and_nothing_is_sent() {
     let upstream = Recorder::start().await;
     let sidecar = Sidecar::before(&upstream.origin()).await;
     let wrong: &[&[&str]] =
@@ -73,7 +73,7 @@ async fn a_deadline_that_is_no_duration_is_refused_by_name_and_nothing_is_sent()
 }
 
 #[tokio::test]
-async fn every_wait_before_the_answer_counts() {
+async fn every_wait_counts_towards_the_deadline() {
     let upstream = Recorder::acting(|_| Act::Stall(Vec::new())).await;
     let toml = "[limits]\nrequests_in_flight = 1\n[timeouts]\nqueue = \"1m\"";
     let sidecar = Sidecar::with(&upstream.origin(), toml).await;
@@ -91,7 +91,7 @@ async fn every_wait_before_the_answer_counts() {
     assert_eq!(timed_out(&exchange(sidecar.listen, &post("50ms")).await), late("no", "header"), "the TLS handshake");
 }
 
-/// With a connection at hand, a request is written before any timer is looked at.
+/// On an idle pooled connection a request is written before any timer is polled.
 #[tokio::test]
 async fn a_request_whose_deadline_has_passed_is_never_sent() {
     let upstream = Recorder::start().await;
@@ -105,8 +105,8 @@ async fn a_request_whose_deadline_has_passed_is_never_sent() {
 }
 
 #[tokio::test]
-async fn a_long_body_is_not_cut_by_the_deadline_but_by_its_own_silence() {
-    // Longer than what is held, so that its head is forwarded.
+async fn a_streamed_body_is_cut_by_response_idle_and_not_by_the_deadline() {
+    // Longer than `limits.response_held`, so its head is forwarded before its end arrives.
     let begun = [b"HTTP/1.1 200 OK\r\nContent-Length: 9000000\r\n\r\n".to_vec(), vec![b'x'; 500_000]].concat();
     let upstream = Recorder::acting(move |_| Act::Stall(begun.clone())).await;
     let variables = [("WONDER_SIGNER_TIMEOUTS__REQUEST", "200ms"), ("WONDER_SIGNER_TIMEOUTS__RESPONSE_IDLE", "300ms")];

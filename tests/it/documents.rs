@@ -1,4 +1,4 @@
-//! Nothing is cited that is not there.
+//! Every page, section and configuration key that a text cites exists.
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +15,7 @@ fn texts() -> Vec<(PathBuf, String)> {
         for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap()) {
             let (path, name) = (entry.path(), entry.file_name());
             if entry.file_type().unwrap().is_dir() {
-                // What is built, what git keeps, and inputs of the fuzzers.
+                // Build output, git's own files, and fuzzing inputs.
                 if !["target", ".git", "corpus", "node_modules"].iter().any(|other| name == *other) {
                     folders.push(path);
                 }
@@ -27,7 +27,7 @@ fn texts() -> Vec<(PathBuf, String)> {
     found
 }
 
-/// The words of `text` that look like a path to a page of documentation.
+/// The words of `text` that look like a path of a documentation page.
 fn cited(text: &str) -> impl Iterator<Item = &str> {
     let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || "._/:-".contains(c)));
     words.map(|word| word.trim_end_matches(['.', ':'])).filter(|word| {
@@ -37,7 +37,7 @@ fn cited(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// As a link has it, from the page's own folder; as prose has it, from the root or by a name that the repository has.
+/// A link is relative to its page's folder. Prose cites from the root, or by a file name that exists in the repository.
 fn is_there(file: &Path, page: &str, all: &[(PathBuf, String)]) -> bool {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folders = file.ancestors().skip(1);
@@ -46,7 +46,7 @@ fn is_there(file: &Path, page: &str, all: &[(PathBuf, String)]) -> bool {
 }
 
 #[test]
-fn no_file_cites_a_page_that_is_not_in_the_repository() {
+fn every_cited_page_exists() {
     let all = texts();
     let gone: Vec<String> = all
         .iter()
@@ -57,9 +57,9 @@ fn no_file_cites_a_page_that_is_not_in_the_repository() {
     assert!(all.len() > 100 && gone.is_empty(), "{gone:#?}");
 }
 
-/// The check itself: it sees what it is for.
+/// Tests the check itself.
 #[test]
-fn a_page_that_is_not_there_is_seen() {
+fn a_missing_page_is_detected() {
     let all = texts();
     // In two parts, because this file is searched as well.
     let gone = ["gone", "md"].join(".");
@@ -69,7 +69,7 @@ fn a_page_that_is_not_there_is_seen() {
 }
 
 #[test]
-fn every_section_that_is_cited_exists() {
+fn every_cited_section_exists() {
     let (all, page) = (texts(), include_str!("../../deploy/docs/wonder.md"));
     let sections: Vec<&str> =
         page.lines().filter(|line| line.starts_with("##")).filter_map(|line| line.split(' ').nth(1)).collect();
@@ -132,7 +132,7 @@ fn spans(page: &str) -> Vec<(String, String)> {
 }
 
 #[test]
-fn every_key_that_a_page_names_exists() {
+fn every_key_named_by_a_page_exists() {
     let (keys, mut count) = (keys(), 0);
     let is_key = |word: &str| {
         word.split_once('.').is_some_and(|(section, rest)| {
@@ -155,7 +155,7 @@ fn every_key_that_a_page_names_exists() {
 }
 
 #[test]
-fn every_default_that_a_page_names_is_the_default() {
+fn every_default_named_by_a_page_is_the_default() {
     let (keys, mut count) = (keys(), 0);
     for (file, text) in pages() {
         for (key, after) in spans(&text) {

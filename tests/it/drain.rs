@@ -1,4 +1,4 @@
-//! The end: what is finished, what is cut, what each caller receives, and that the receipt tells them apart.
+//! Shutdown: which requests finish, which are cut, which answer each caller receives, and that the receipt counts each kind.
 
 mod kept;
 mod rollout;
@@ -76,7 +76,7 @@ async fn not_sent(limit: &str, [request, head]: [&[u8]; 2]) {
     upstream.next().await;
     let mut request = send(&sidecar, request).await;
     while sidecar.metric("wonder_signer_requests_in_flight").await < 2.0 {}
-    // The beginning of a head is no request yet, but its caller waits for an answer.
+    // A partial head is not a request yet, but its caller waits for an answer.
     let mut head = send(&sidecar, head).await;
     let mut receipt = sidecar.stop().await;
     for stream in [&mut request, &mut head] {
@@ -91,7 +91,7 @@ async fn not_sent(limit: &str, [request, head]: [&[u8]; 2]) {
 }
 
 #[tokio::test]
-async fn the_log_says_draining_and_not_that_the_service_hung_up() {
+async fn a_cut_request_is_logged_as_draining_and_not_as_cancelled_by_the_service() {
     let upstream = Recorder::acting(|_| Act::Stall(Vec::new())).await;
     let program = Logged::before(&upstream.origin(), &[("WONDER_SIGNER_SHUTDOWN__GRACE", "50ms")]).await;
     let mut streams = Vec::new();
@@ -101,7 +101,7 @@ async fn the_log_says_draining_and_not_that_the_service_hung_up() {
         streams.push(stream);
     }
     upstream.next().await;
-    // Both are under way, or the second would not be cut but closed before its first byte.
+    // Both requests must be in flight; otherwise the drain would close the second connection before its first byte.
     let ask = request("GET", "/metrics", &[("Connection", "close")], b"");
     while !exchange(program.admin, &ask).await.text().contains("wonder_signer_requests_in_flight 2\n") {}
     program.signal("TERM");
@@ -122,8 +122,8 @@ async fn the_log_says_draining_and_not_that_the_service_hung_up() {
 }
 
 #[tokio::test]
-async fn an_answer_that_still_streams_is_broken_off_visibly_and_its_outcome_is_unknown() {
-    // Longer than what is held, and than what the buffers of two connections take.
+async fn an_answer_still_streaming_is_visibly_cut_and_its_outcome_is_unknown() {
+    // Longer than `limits.response_held` and the buffers of two connections.
     let long = [b"HTTP/1.1 200 OK\r\nContent-Length: 90000000\r\n\r\n".to_vec(), vec![b'x'; 500_000]].concat();
     let endless = b"HTTP/1.1 200 OK\r\nContent-Length: 90000000\r\n\r\n".to_vec();
     let upstream = Recorder::acting(move |number| match number {
@@ -154,7 +154,7 @@ async fn an_answer_that_still_streams_is_broken_off_visibly_and_its_outcome_is_u
 }
 
 #[tokio::test]
-async fn goes_on_accepting_for_the_drain_delay_but_is_not_ready() {
+async fn during_the_drain_delay_connections_are_accepted_and_readyz_fails() {
     let upstream = Recorder::start().await;
     let sidecar = Sidecar::with(&upstream.origin(), "[shutdown]\ndrain_delay = \"10m\"").await;
     let ready = b"GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
@@ -166,7 +166,7 @@ async fn goes_on_accepting_for_the_drain_delay_but_is_not_ready() {
 }
 
 #[tokio::test]
-async fn ends_at_once_when_nothing_is_in_flight_and_nobody_else_sends() {
+async fn a_drain_ends_at_once_when_no_request_is_in_flight() {
     let upstream = Recorder::start().await;
     let sidecar = Sidecar::with(&upstream.origin(), "[shutdown]\ndrain_delay = \"10m\"").await;
     let mut idle = send(&sidecar, &request("POST", "/svc/a", &[], b"{}")).await;

@@ -1,4 +1,4 @@
-//! The way out: proxies, certificates, TLS versions. What goes wrong there happens before a byte of the request is sent.
+//! Egress: proxies, certificates, TLS versions. These failures happen before a byte of the request is sent.
 
 mod doubles;
 mod proxy;

@@ -1,4 +1,4 @@
-//! Many requests and much time: the built program before an upstream that keeps breaking things.
+//! Many requests over a long time: the built program in front of an upstream that keeps breaking connections.
 //!
 //! The long runs are ignored; `tests/chaos.sh` and `tests/soak.sh` run them by hand with the release build.
 

@@ -1,6 +1,6 @@
-//! What an upstream can do to a request, and what the caller is told of it.
+//! Faults of an upstream, and the answer that the caller receives for each.
 //!
-//! Whatever breaks: no request reaches the upstream twice, and when any of it has, the caller is never told `sent: no`.
+//! Two rules hold for every fault: no request reaches the upstream twice, and `sent: no` means that no byte of it arrived.
 
 mod answers;
 mod connections;
@@ -17,24 +17,24 @@ use crate::support::{
     wire::request,
 };
 
-/// One row of the table: a fault, and what has to come of it.
+/// One row of the table: a fault and its expected result.
 struct Row {
     fault: &'static str,
     upstream: Builder,
     /// More configuration, without `[upstream]`.
     settings: &'static str,
     listener: Transport,
-    /// Requests over the same connection before the one that is looked at.
+    /// Requests over the same connection before the one under test.
     before: usize,
     body: Vec<u8>,
-    /// What the caller may get, `|` between them: [`Outcome::text`].
+    /// The outcomes that the caller may see, separated by `|`: [`Outcome::text`].
     got: &'static str,
     /// How often all of the request may have reached the upstream.
     arrivals: &'static [usize],
 }
 
 impl Row {
-    /// The fault befalls the first request.
+    /// The fault happens to the first request.
     fn new(fault: &'static str, upstream: Builder, got: &'static str, arrivals: &'static [usize]) -> Self {
         let (listener, body) = (Transport::Plain, b"{\"amount\":1}".to_vec());
         Self { fault, upstream, settings: "", listener, before: 0, body, got, arrivals }
@@ -45,7 +45,7 @@ impl Row {
         self
     }
 
-    /// The fault befalls the second request.
+    /// The fault happens to the second request.
     fn second(mut self) -> Self {
         self.before = 1;
         self
@@ -63,7 +63,7 @@ impl Row {
         self
     }
 
-    /// Runs it and holds it against the two rules and its own expectation.
+    /// Runs the row, and checks the two rules and the row's own expectation.
     async fn check(self) {
         let upstream = self.upstream.start().await;
         let settings = format!("{}{}", upstream.settings(), self.settings);

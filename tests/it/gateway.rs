@@ -1,4 +1,4 @@
-//! The signing listener as a gateway for other pods: TLS, and callers that show who they are.
+//! The signing listener as a gateway for other pods: TLS, and callers with client certificates.
 
 mod breaks;
 pub(crate) mod handshakes;
@@ -57,7 +57,7 @@ pub(crate) async fn post(stream: TlsStream<TcpStream>) -> hyper::Result<Response
     sender.send_request(Request::post("/svc/a").header("host", "localhost").body(body).unwrap()).await
 }
 
-/// Whether a caller gets an answer at all. Under TLS 1.3 it may learn that it is refused only when it reads.
+/// Whether a caller gets an answer at all. Under TLS 1.3 a rejected caller may see the alert only when it reads.
 async fn is_served(address: SocketAddr, caller: &TlsConnector) -> bool {
     match dial(address, caller).await {
         Ok(stream) => match post(stream).await {
@@ -68,12 +68,12 @@ async fn is_served(address: SocketAddr, caller: &TlsConnector) -> bool {
     }
 }
 
-/// Sends bytes as they are, and gives what comes back until the end.
+/// Sends the bytes unchanged, and returns everything up to the end of the connection.
 async fn raw(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(bytes).await.unwrap();
     let mut answer = Vec::new();
-    // It may as well end with a reset.
+    // The connection may end with a reset.
     let _ = stream.read_to_end(&mut answer).await;
     answer
 }
@@ -89,11 +89,11 @@ async fn renewed(address: SocketAddr, caller: &TlsConnector, old: &Issued) -> Ce
             }
         }
     };
-    timeout(Duration::from_mins(1), another).await.expect("the renewed files are taken up")
+    timeout(Duration::from_mins(1), another).await.expect("the renewed files are used")
 }
 
 #[tokio::test]
-async fn refuses_callers_without_a_certificate_of_the_authority() {
+async fn a_caller_without_a_certificate_of_the_authority_is_rejected() {
     let ((ours, mounted), strangers) = (Mounted::by_one(), Authority::new());
     let upstream = Recorder::start().await;
     let sidecar = mounted.sidecar(&upstream.origin(), "").await;
@@ -102,7 +102,7 @@ async fn refuses_callers_without_a_certificate_of_the_authority() {
     let stranger = strangers.issue(&["shop"], "");
     assert!(!is_served(sidecar.listen, &caller(&[&ours], Some(&stranger), &[])).await);
     until(sidecar.admin, FAILED, 2.0).await;
-    // Nor does plain HTTP get anything.
+    // Plain HTTP gets no answer either.
     let plain = raw(sidecar.listen, b"GET /svc/a HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     assert!(!plain.starts_with(b"HTTP"), "{plain:?}");
     until(sidecar.admin, FAILED, 3.0).await;
@@ -110,7 +110,7 @@ async fn refuses_callers_without_a_certificate_of_the_authority() {
 }
 
 #[tokio::test]
-async fn signs_for_named_callers() {
+async fn a_caller_in_the_list_is_served() {
     let (ours, mounted) = Mounted::by_one();
     let upstream = Recorder::start().await;
     let names = "callers = [\"shop\", \"spiffe://example/refunds\"]\n";
@@ -131,7 +131,7 @@ async fn signs_for_named_callers() {
 }
 
 #[tokio::test]
-async fn a_caller_that_is_not_in_the_list_is_told_so_and_named_in_the_log() {
+async fn a_caller_outside_the_list_gets_an_error_and_is_named_in_the_log() {
     let (ours, mounted) = Mounted::by_one();
     let upstream = Recorder::start().await;
     let program = mounted.program(&upstream.origin()).await;
@@ -153,7 +153,7 @@ async fn a_caller_that_is_not_in_the_list_is_told_so_and_named_in_the_log() {
 }
 
 #[tokio::test]
-async fn a_caller_that_is_denied_is_closed_at_once_and_a_common_name_is_no_name() {
+async fn a_denied_caller_is_disconnected_at_once_and_a_common_name_does_not_count() {
     let (ours, mounted) = Mounted::by_one();
     let upstream = Recorder::start().await;
     let (all, some) = ("", "callers = [\"shop\"]\n");
@@ -165,12 +165,12 @@ async fn a_caller_that_is_denied_is_closed_at_once_and_a_common_name_is_no_name(
         (some, ours.issue(&[], "shop"), "has no DNS name and no URI"),
         (all, ours.issue(&[], "shop"), "has no DNS name and no URI"),
     ] {
-        // Nothing here waits for the end of a time-out.
+        // Longer than the test: no case may wait for a time-out.
         let patient = format!("{names}[timeouts]\nrequest_head = \"1h\"\nidle = \"1h\"\nbody = \"1h\"\n");
         let sidecar = mounted.sidecar(&upstream.origin(), &patient).await;
         for body in [&b"{}"[..], b""] {
             let mut stream = dial(sidecar.listen, &caller(&[&ours], Some(&identity), &[])).await.unwrap();
-            // The body does not have to come.
+            // The rejection does not wait for the body.
             let head = request("POST", "/svc/a", &[], b"{}");
             stream.write_all(&[&head[..head.len() - 2], body].concat()).await.unwrap();
             let answer = soon(read_message(&mut stream, false)).await.unwrap();
@@ -184,7 +184,7 @@ async fn a_caller_that_is_denied_is_closed_at_once_and_a_common_name_is_no_name(
 }
 
 #[tokio::test]
-async fn an_alert_says_why_a_handshake_is_refused() {
+async fn a_refused_handshake_ends_in_an_alert_that_names_the_cause() {
     let ((ours, mounted), strangers) = (Mounted::by_one(), Authority::new());
     let sidecar = mounted.sidecar("http://127.0.0.1:1", "").await;
     let (known, stranger) = (ours.issue(&["shop"], ""), strangers.issue(&["shop"], ""));
@@ -198,7 +198,7 @@ async fn an_alert_says_why_a_handshake_is_refused() {
         ("HTTP/2 only", show(&known), &["h2"], &TLS12, "NoApplicationProtocol"),
     ] {
         let caller = connector(&[&ours], identity, alpn, &[version]);
-        // With TLS 1.3 the request is on its way by then, and must not destroy the alert.
+        // With TLS 1.3 the caller has already sent its request, which must not destroy the alert.
         for length in [0, 100, 30_000] {
             let said = async {
                 let mut stream = dial(sidecar.listen, &caller).await?;
@@ -212,12 +212,12 @@ async fn an_alert_says_why_a_handshake_is_refused() {
 }
 
 #[tokio::test]
-async fn takes_up_renewed_files_without_a_restart() {
+async fn renewed_files_are_used_without_a_restart() {
     let (old, new) = (Authority::new(), Authority::new());
     let (first, second) = (old.issue(&["localhost"], ""), new.issue(&["localhost"], ""));
     let mounted = Mounted::new(&first, &old);
     let upstream = Recorder::start().await;
-    // The connection that is held says nothing until the files have been taken up.
+    // The held connection sends nothing until the sidecar has loaded the new files.
     let sidecar = mounted.sidecar(&upstream.origin(), "[timeouts]\nrequest_head = \"1h\"").await;
     let (before, after) = (old.issue(&["shop"], ""), new.issue(&["shop"], ""));
     let before = caller(&[&old, &new], Some(&before), &[]);
@@ -229,7 +229,7 @@ async fn takes_up_renewed_files_without_a_restart() {
     assert_eq!(renewed(sidecar.listen, &after, &first).await, *second.certificate.der());
     assert!(is_served(sidecar.listen, &after).await);
     assert!(!is_served(sidecar.listen, &before).await);
-    // Who was connected stays so.
+    // The caller that was connected before stays connected.
     let request = Request::post("/svc/a").header("host", "localhost").body(Full::new(Bytes::from("{}"))).unwrap();
     assert_eq!(held.0.send_request(request).await.unwrap().status(), 200);
 }
@@ -266,7 +266,7 @@ async fn a_broken_renewal_keeps_the_old_files_and_the_next_one_is_used() {
 }
 
 #[tokio::test]
-async fn a_handshake_that_hangs_keeps_nobody_else_and_does_not_hold_up_the_end() {
+async fn a_stalled_handshake_delays_neither_other_callers_nor_the_drain() {
     let (ours, mounted) = Mounted::by_one();
     let upstream = Recorder::start().await;
     let sidecar = mounted.sidecar(&upstream.origin(), "[timeouts]\nrequest_head = \"1h\"\n").await;
@@ -274,12 +274,14 @@ async fn a_handshake_that_hangs_keeps_nobody_else_and_does_not_hold_up_the_end()
     let shop = caller(&[&ours], Some(&ours.issue(&["shop"], "")), &[]);
     assert!(is_served(sidecar.listen, &shop).await);
     // Long before the grace period is over.
-    let receipt = timeout(Duration::from_secs(20), sidecar.stop()).await.expect("does not wait for the silent one");
+    let receipt = timeout(Duration::from_secs(20), sidecar.stop())
+        .await
+        .expect("the drain does not wait for the silent connection");
     assert!(receipt.cut.is_empty());
 }
 
 #[tokio::test]
-async fn a_handshake_has_the_time_of_a_request_head() {
+async fn a_handshake_times_out_like_a_request_head() {
     let (_, mounted) = Mounted::by_one();
     let sidecar = mounted.sidecar("http://127.0.0.1:1", "[timeouts]\nrequest_head = \"20ms\"\n").await;
     assert_eq!(raw(sidecar.listen, b"\x16").await, b"");
@@ -287,7 +289,7 @@ async fn a_handshake_has_the_time_of_a_request_head() {
 }
 
 #[tokio::test]
-async fn files_that_cannot_be_used_stop_the_start() {
+async fn unusable_certificate_files_stop_the_start() {
     let (_, mounted) = Mounted::by_one();
     std::fs::write(mounted.path("ca.crt"), "nothing").unwrap();
     let error =

@@ -1,4 +1,4 @@
-//! The process against other programs of the same machine: its memory, its files, and what it needs of the system.
+//! Protection from other programs on the same machine (memory, files), and behaviour when threads or descriptors run out.
 
 use std::{
     fs,
@@ -21,7 +21,7 @@ use crate::support::{
     sidecar::{APP_ID, KEY_PEM, metric},
 };
 
-/// A user who has no other process here.
+/// A user id without any other process on this machine.
 const USER: u32 = 61_379;
 
 fn is_root() -> bool {
@@ -37,7 +37,7 @@ fn place() -> (TempDir, PathBuf) {
     (directory, program)
 }
 
-/// `command` as another user where we are root; else as ourselves, who are no root either.
+/// Runs `command` as another user if the test is root; otherwise the test's own user is unprivileged already.
 fn unprivileged(command: &mut Command) -> &mut Command {
     if is_root() { command.uid(USER).gid(USER) } else { command }
 }
@@ -51,13 +51,13 @@ impl Drop for Killed {
     }
 }
 
-/// `run`, ready; gives its admin address.
+/// Starts `run`, waits until it is ready, and returns its admin address.
 fn sidecar(program: &Path, directory: &Path, environment: &[(&str, &str)]) -> (Killed, std::net::SocketAddr) {
     let (child, ready) = limited(&[], program, directory, environment, USER);
     (child, ready["admin"].as_str().unwrap().parse().unwrap())
 }
 
-/// The same with options of prlimit(1) and as the user `user`; returns what the ready file says. Its log is in `directory`.
+/// The same with options of prlimit(1) and as the user `user`; returns the content of the ready file. The log is in `directory`.
 fn limited(
     limits: &[&str],
     program: &Path,
@@ -100,7 +100,7 @@ fn openness(child: &Child) -> (bool, String) {
     let process = PathBuf::from(format!("/proc/{}", child.id()));
     let limits = fs::read_to_string(process.join("limits")).unwrap();
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
-    // The files of a process that may not be dumped are root's (proc_pid(5)).
+    // The `/proc` files of a process that is not dumpable belong to root (proc_pid(5)).
     let status = fs::read_to_string(process.join("status")).unwrap();
     let user: u32 =
         status.lines().find(|line| line.starts_with("Uid:")).unwrap().split('\t').nth(1).unwrap().parse().unwrap();
@@ -111,7 +111,7 @@ fn openness(child: &Child) -> (bool, String) {
 }
 
 #[tokio::test]
-async fn no_other_program_of_the_user_reads_the_memory_of_the_sidecar_and_the_metrics_still_do() {
+async fn another_process_of_the_user_cannot_read_the_memory_and_the_metrics_can() {
     let (directory, program) = place();
     let (child, admin) = sidecar(&program, directory.path(), &[]);
     assert_eq!(openness(&child.0), (false, "0".to_owned()));
@@ -131,7 +131,7 @@ async fn no_other_program_of_the_user_reads_the_memory_of_the_sidecar_and_the_me
 }
 
 #[test]
-fn perf_and_gdb_may_if_the_configuration_says_so() {
+fn perf_and_gdb_may_attach_if_the_configuration_allows_it() {
     let (directory, program) = place();
     let (child, _) = sidecar(&program, directory.path(), &[("WONDER_SIGNER_PROCESS__DUMPABLE", "true")]);
     let ours = fs::read_to_string("/proc/self/limits").unwrap();
@@ -142,12 +142,12 @@ fn perf_and_gdb_may_if_the_configuration_says_so() {
 }
 
 #[test]
-fn every_command_that_holds_a_key_is_closed() {
+fn every_command_with_a_key_protects_its_memory() {
     let (directory, program) = place();
     let key = directory.path().join("key.pem");
     fs::write(&key, &*KEY_PEM).unwrap();
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
-    // Each of these waits: for its body, for its end, for an answer.
+    // Each command is still running when it is examined: it waits for a body, for its end, or for an answer.
     let stalling = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let origin = format!("http://{}", stalling.local_addr().unwrap());
     let key = key.to_str().unwrap();
@@ -182,7 +182,7 @@ fn every_command_that_holds_a_key_is_closed() {
         let mut command = Command::new(&program);
         command.args(arguments).env_clear().stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = Killed(unprivileged(&mut command).spawn().unwrap());
-        // It is the first thing that a command does.
+        // Every command closes its memory before anything else.
         let until = Instant::now() + HANG;
         while openness(&child.0) != (false, "0".to_owned()) {
             assert!(Instant::now() < until && child.0.try_wait().unwrap().is_none(), "{arguments:?}");
@@ -193,11 +193,11 @@ fn every_command_that_holds_a_key_is_closed() {
 }
 
 #[test]
-fn without_threads_the_start_ends_with_a_remedy() {
+fn without_threads_the_start_fails_with_a_remedy() {
     let (_directory, program) = place();
     let key = ("WONDER_SIGNER_CREDENTIALS__DEFAULT__PRIVATE_KEY", &**KEY_PEM);
     for workers in ["1", "2", "8"] {
-        // One for the process itself, and one less than it needs.
+        // One thread for the process itself, and one fewer than the sidecar needs.
         for allowed in [1, workers.parse::<u32>().unwrap() + 3] {
             let mut command = Command::new("prlimit");
             command
@@ -218,8 +218,8 @@ fn without_threads_the_start_ends_with_a_remedy() {
 }
 
 #[tokio::test]
-async fn without_a_thread_a_gateway_keeps_its_certificates_and_serves_its_callers() {
-    // The limit counts all processes of a user, and does not hold for root.
+async fn without_a_watcher_thread_a_gateway_serves_with_its_first_certificates() {
+    // The limit counts all processes of a user and does not apply to root.
     if !is_root() {
         return;
     }
@@ -235,14 +235,14 @@ async fn without_a_thread_a_gateway_keeps_its_certificates_and_serves_its_caller
         ("WONDER_SIGNER_UPSTREAM__ENVIRONMENT", "custom"),
         ("WONDER_SIGNER_UPSTREAM__ORIGIN", "http://127.0.0.1:1"),
     ];
-    // The process, the log, two workers and the two threads of the admin listener, and not one more.
+    // Exactly enough for the process, the log, two workers and the two threads of the admin listener.
     let (_child, ready) = limited(&["--nproc=6"], &program, directory.path(), &environment, USER + 1);
     let listen = ready["listen"].as_str().unwrap().parse().unwrap();
     let caller = caller(&[&authority], Some(&authority.issue(&["shop"], "")), &[]);
     let until = Instant::now() + HANG;
     loop {
         let answer = post(dial(listen, &caller).await.unwrap()).await.unwrap();
-        // Nothing answers at the origin.
+        // No server listens at the origin.
         assert_eq!(answer.status(), 502);
         let log = fs::read_to_string(directory.path().join("log")).unwrap();
         assert!(!log.contains("panicked"), "{log}");
@@ -255,7 +255,7 @@ async fn without_a_thread_a_gateway_keeps_its_certificates_and_serves_its_caller
 }
 
 #[test]
-fn a_drain_without_descriptors_ends_in_its_time() {
+fn a_drain_without_free_descriptors_ends_in_time() {
     let (directory, program) = place();
     let environment = [
         ("WONDER_SIGNER_SHUTDOWN__DRAIN_DELAY", "0s"),
@@ -292,7 +292,7 @@ fn a_planted_link_is_not_followed() {
     for name in ["ready.json.unfinished", "ca.pem.unfinished", "ready.json.tmp", "ready.json.new"] {
         symlink(&victim, shared.join(name)).unwrap();
     }
-    // The names that a process may be expected to choose by its id.
+    // Temporary names that an attacker could predict from the process id.
     let own = std::process::id();
     for id in own..own + 3000 {
         symlink(&victim, shared.join(format!("ready.json.{id}"))).unwrap();
@@ -345,7 +345,7 @@ fn a_planted_link_is_not_followed() {
     assert!(fs::read_to_string(&ca).unwrap().starts_with("-----BEGIN CERTIFICATE"));
     assert_eq!(fs::read(&victim).unwrap(), b"precious");
     assert_eq!(fs::read_dir(&shared).unwrap().count(), planted + 2);
-    // A link in the very place is an error, and stays.
+    // A link at the target path itself is an error, and is not replaced.
     fs::remove_file(&ready).unwrap();
     symlink(&victim, &ready).unwrap();
     let ended = Command::new(&program).args(run).env_clear().output().unwrap();

@@ -1,4 +1,4 @@
-//! The listeners speak HTTP/1.1. A client that starts with HTTP/2 gets an answer of the contract, and nothing of it is signed.
+//! The listeners serve HTTP/1.1 only. A client that starts with HTTP/2 gets an error of the contract, and nothing is signed.
 
 use http::Version;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -22,10 +22,10 @@ fn assert_refused(answer: &Message, what: &str) {
 }
 
 #[tokio::test]
-async fn answers_the_preface_and_every_part_of_it_and_closes() {
+async fn the_http2_preface_and_every_part_of_it_get_an_error_and_a_close() {
     for transport in Transport::all() {
         let upstream = Recorder::start().await;
-        // Nothing here waits for the end of a time-out.
+        // Longer than the test: no case may wait for a time-out.
         let sidecar = transport.sidecar(&upstream.origin(), "[timeouts]\nrequest_head = \"1h\"\nidle = \"1h\"").await;
         for length in b"PRI *".len()..=PREFACE.len() {
             for ends in [false, true] {
@@ -43,7 +43,7 @@ async fn answers_the_preface_and_every_part_of_it_and_closes() {
 }
 
 #[tokio::test]
-async fn answers_the_preface_however_it_is_cut_and_after_a_request_too() {
+async fn the_http2_preface_gets_an_error_in_pieces_and_after_a_request() {
     for transport in Transport::all() {
         let upstream = Recorder::start().await;
         let sidecar = transport.sidecar(&upstream.origin(), "").await;
@@ -55,7 +55,7 @@ async fn answers_the_preface_however_it_is_cut_and_after_a_request_too() {
                     assert_eq!(soon(read_message(&mut stream, false)).await.unwrap().status(), 200);
                 }
                 for piece in frames.chunks(size).take(24) {
-                    // It may have been answered and closed by then.
+                    // The listener may have answered and closed by now.
                     if stream.write_all(piece).await.is_err() || stream.flush().await.is_err() {
                         break;
                     }
@@ -68,7 +68,7 @@ async fn answers_the_preface_however_it_is_cut_and_after_a_request_too() {
 }
 
 #[tokio::test]
-async fn refuses_other_versions_by_name() {
+async fn other_http_versions_are_rejected_by_name() {
     let sidecar = Sidecar::before("http://127.0.0.1:1").await;
     for version in ["HTTP/2.0", "HTTP/2", "HTTP/3.0", "HTTP/1.2", "HTTP/0.9"] {
         let head = format!("GET /svc/a {version}\r\nHost: localhost\r\n\r\n");
@@ -77,7 +77,7 @@ async fn refuses_other_versions_by_name() {
 }
 
 #[tokio::test]
-async fn ignores_an_offer_to_upgrade() {
+async fn an_upgrade_header_is_ignored() {
     let upstream = Recorder::start().await;
     let sidecar = Sidecar::before(&upstream.origin()).await;
     let offer = [("Connection", "Upgrade, HTTP2-Settings"), ("Upgrade", "h2c"), ("HTTP2-Settings", "AAMAAABkAAQAoAAA")];
@@ -88,7 +88,7 @@ async fn ignores_an_offer_to_upgrade() {
 }
 
 #[tokio::test]
-async fn tls_agrees_on_http_1_1_or_not_at_all() {
+async fn alpn_selects_http_1_1_or_the_handshake_fails() {
     let (ours, mounted) = Mounted::by_one();
     let upstream = Recorder::start().await;
     let sidecar = Sidecar::with(&upstream.origin(), &mounted.toml("")).await;

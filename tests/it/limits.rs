@@ -1,5 +1,5 @@
-//! What is too much, too large or too slow is answered in the contract, and nothing of it reaches Wonder; where it hangs on how
-//! bytes arrive, over each transport.
+//! Requests that are too many, too large or too slow get an error of the contract, and nothing of them reaches Wonder. Tests that
+//! depend on how bytes arrive run over each transport.
 
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
@@ -20,7 +20,7 @@ async fn counted(sidecar: &Sidecar, reason: &str) -> f64 {
 }
 
 #[tokio::test]
-async fn refuses_a_head_that_is_too_large_or_has_too_many_lines() {
+async fn a_head_with_too_many_bytes_or_lines_is_rejected() {
     let lines: Vec<(String, &str)> = (0..10).map(|number| (format!("X-{number}"), "1")).collect();
     let lines: Vec<(&str, &str)> = lines.iter().map(|(name, value)| (name.as_str(), *value)).collect();
     let long = "x".repeat(9000);
@@ -41,7 +41,7 @@ async fn refuses_a_head_that_is_too_large_or_has_too_many_lines() {
 }
 
 #[tokio::test]
-async fn answers_a_head_that_does_not_end() {
+async fn an_unfinished_head_gets_a_time_out_answer() {
     for transport in Transport::all() {
         let upstream = Recorder::start().await;
         let sidecar = transport.sidecar(&upstream.origin(), "[timeouts]\nrequest_head = \"2s\"").await;
@@ -52,7 +52,7 @@ async fn answers_a_head_that_does_not_end() {
 }
 
 #[tokio::test]
-async fn ends_a_connection_that_says_nothing() {
+async fn an_idle_connection_is_closed() {
     for transport in Transport::all() {
         let sidecar = transport.sidecar("http://127.0.0.1:1", "[timeouts]\nrequest_head = \"2s\"").await;
         for silent in [&b""[..], b"\r\n", b"\r\n\r\n"] {
@@ -63,8 +63,8 @@ async fn ends_a_connection_that_says_nothing() {
 }
 
 #[tokio::test]
-async fn gives_up_on_a_caller_who_takes_nothing_of_an_answer() {
-    // More than the system holds for the two of them.
+async fn a_caller_that_does_not_read_its_answer_is_disconnected() {
+    // More than the socket buffers of both sides hold.
     let body = vec![b'a'; 32 << 20];
     let large = [format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).into_bytes(), body].concat();
     for transport in Transport::all() {
@@ -84,7 +84,7 @@ async fn gives_up_on_a_caller_who_takes_nothing_of_an_answer() {
 }
 
 #[tokio::test]
-async fn turns_connections_away_that_are_too_many() {
+async fn connections_over_the_limit_are_rejected() {
     let upstream = Recorder::acting(|_| Act::Stall(Vec::new())).await;
     let sidecar = Sidecar::with(&upstream.origin(), "[limits]\nconnections = 1").await;
     let mut first = TcpStream::connect(sidecar.listen).await.unwrap();
@@ -97,7 +97,7 @@ async fn turns_connections_away_that_are_too_many() {
 }
 
 #[tokio::test]
-async fn sheds_bodies_that_would_take_too_much_memory_together() {
+async fn bodies_over_the_shared_memory_limit_are_shed() {
     let upstream = Recorder::acting(|number| if number == 0 { Act::Stall(Vec::new()) } else { Act::ok() }).await;
     let sidecar = Sidecar::with(&upstream.origin(), "[limits]\nbuffered = \"1MiB\"").await;
     let body = vec![b'x'; 700_000];
@@ -114,7 +114,7 @@ async fn sheds_bodies_that_would_take_too_much_memory_together() {
     assert_eq!(exchange(sidecar.listen, &request("POST", "/svc/a", &[], &body[..300_000])).await.status(), 200);
     drop(first);
     let mut last: Option<Message> = None;
-    // Until the first caller's hanging up has been noticed.
+    // Until the sidecar has noticed that the first caller disconnected.
     while last.as_ref().is_none_or(|answer| answer.status() == 503) {
         last = Some(exchange(sidecar.listen, &request("POST", "/svc/a", &[], &body)).await);
     }
@@ -122,7 +122,7 @@ async fn sheds_bodies_that_would_take_too_much_memory_together() {
 }
 
 #[tokio::test]
-async fn serves_others_while_many_send_slowly() {
+async fn slow_senders_do_not_delay_others() {
     for transport in Transport::all() {
         let upstream = Recorder::start().await;
         let sidecar = transport.sidecar(&upstream.origin(), "").await;
@@ -142,7 +142,7 @@ async fn serves_others_while_many_send_slowly() {
 }
 
 #[tokio::test]
-async fn takes_requests_sent_ahead_one_after_the_other() {
+async fn pipelined_requests_are_served_in_order() {
     let ahead: Vec<u8> = (0..5).flat_map(|number| request("POST", &format!("/svc/{number}"), &[], b"{}")).collect();
     for transport in Transport::all() {
         let upstream = Recorder::start().await;
@@ -156,7 +156,7 @@ async fn takes_requests_sent_ahead_one_after_the_other() {
 }
 
 #[tokio::test]
-async fn refuses_what_cannot_be_signed_in_time_and_keeps_the_connection() {
+async fn a_request_not_signed_in_time_is_rejected_and_its_connection_is_kept() {
     let upstream = Recorder::start().await;
     let sidecar = Sidecar::with(&upstream.origin(), "[timeouts]\nsign = \"10ms\"").await;
     let mut callers = tokio::task::JoinSet::new();
@@ -168,7 +168,7 @@ async fn refuses_what_cannot_be_signed_in_time_and_keeps_the_connection() {
                 stream.write_all(&request("POST", "/svc/a", &[], b"{}")).await.unwrap();
                 let got = read_message(&mut stream, false).await.unwrap();
                 if got.status() != 200 {
-                    // The same connection serves on, and sooner or later it is its turn again.
+                    // The same connection stays open, and its next request is answered.
                     stream.write_all(&request("GET", "/elsewhere", &[], b"")).await.unwrap();
                     return (got, read_message(&mut stream, false).await.unwrap());
                 }

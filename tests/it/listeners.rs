@@ -1,4 +1,4 @@
-//! Where plain requests are taken: IPv4, IPv6, Unix sockets, several at once.
+//! The addresses of plain listeners: IPv4, IPv6, Unix sockets, several at once.
 
 use std::{
     collections::BTreeSet,
@@ -22,7 +22,7 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn takes_requests_on_every_address() {
+async fn requests_are_served_on_every_address() {
     let upstream = Recorder::start().await;
     let directory = tempfile::tempdir().unwrap();
     let socket = directory.path().join("signer.sock");
@@ -40,11 +40,11 @@ async fn takes_requests_on_every_address() {
         assert_signed(&upstream.next().await);
     }
     sidecar.stop().await;
-    assert!(!socket.exists(), "the file goes with the listener");
+    assert!(!socket.exists(), "the listener removes its socket file");
 }
 
 #[tokio::test]
-async fn gives_a_socket_the_mode_that_was_asked_for() {
+async fn a_socket_has_the_configured_mode() {
     let directory = tempfile::tempdir().unwrap();
     for mode in ["0600", "0660", "666"] {
         let socket = directory.path().join(mode);
@@ -57,9 +57,9 @@ async fn gives_a_socket_the_mode_that_was_asked_for() {
     }
 }
 
-/// Whatever the umask: it is that of the process, 022 as a rule, with which the file would be readable for all at first.
+/// Not even at first: the process's umask, usually 022, would leave a new file readable for all until a later `chmod`.
 #[tokio::test]
-async fn a_sockets_file_never_has_more_bits_than_were_asked_for() {
+async fn a_socket_file_never_has_more_permissions_than_configured() {
     let directory = tempfile::tempdir().unwrap();
     let (place, done) = (directory.path().to_owned(), Arc::new(AtomicBool::new(false)));
     let watching = std::thread::spawn({
@@ -83,7 +83,7 @@ async fn a_sockets_file_never_has_more_bits_than_were_asked_for() {
 }
 
 #[tokio::test]
-async fn any_host_will_do_over_a_unix_socket_and_only_there() {
+async fn every_host_is_accepted_over_a_unix_socket_and_only_there() {
     let upstream = Recorder::start().await;
     let directory = tempfile::tempdir().unwrap();
     let socket = directory.path().join("signer.sock");
@@ -106,7 +106,7 @@ async fn any_host_will_do_over_a_unix_socket_and_only_there() {
 }
 
 #[tokio::test]
-async fn replaces_a_socket_on_which_nobody_answers() {
+async fn a_stale_socket_file_is_replaced() {
     let upstream = Recorder::start().await;
     let directory = tempfile::tempdir().unwrap();
     let socket = directory.path().join("signer.sock");
@@ -117,9 +117,9 @@ async fn replaces_a_socket_on_which_nobody_answers() {
     sidecar.stop().await;
 }
 
-/// Also while it is being made under another name.
+/// The limit includes the temporary name under which the socket is made.
 #[tokio::test]
-async fn a_sockets_path_may_be_as_long_as_the_system_allows_and_as_short() {
+async fn a_socket_path_may_have_any_length_that_the_system_allows() {
     let directory = tempfile::tempdir().unwrap();
     let longest = 107 - directory.path().as_os_str().len() - 1;
     for length in [longest, longest - 1, 1] {
@@ -133,9 +133,9 @@ async fn a_sockets_path_may_be_as_long_as_the_system_allows_and_as_short() {
     }
 }
 
-/// As in a restart, where the new process is waiting for the old one to end.
+/// As in a restart, where the new process has bound its socket before the old one ends.
 #[tokio::test]
-async fn a_listener_that_ends_leaves_the_socket_of_its_successor() {
+async fn a_listener_that_ends_keeps_the_socket_of_its_successor() {
     let directory = tempfile::tempdir().unwrap();
     let (socket, aside) = (directory.path().join("signer.sock"), directory.path().join("aside"));
     let address = ListenAddress::Unix(socket.clone());
@@ -147,7 +147,7 @@ async fn a_listener_that_ends_leaves_the_socket_of_its_successor() {
 }
 
 #[tokio::test]
-async fn leaves_alone_what_is_in_use_or_no_socket() {
+async fn a_socket_in_use_and_other_files_are_not_replaced() {
     let directory = tempfile::tempdir().unwrap();
     let socket = directory.path().join("signer.sock");
     let _answering = UnixListener::bind(&socket).unwrap();

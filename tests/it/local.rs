@@ -1,4 +1,4 @@
-//! `dev` and `simulate` as processes: their configuration, their files, and the command that they print.
+//! `dev` and `simulate` as processes: their configuration, their files, and the command that each prints.
 
 use std::{
     fs,
@@ -22,7 +22,7 @@ const CUSTOMER: &[u8] = br#"{"customer":{"name":"n","phone":"5","reference_numbe
 const FREE: [(&str, &str); 2] =
     [("WONDER_SIGNER_LISTEN__ADDRESS", "127.0.0.1:0"), ("WONDER_SIGNER_ADMIN__ADDRESS", "127.0.0.1:0")];
 
-/// What is in a ready file.
+/// The content of a ready file.
 fn ready(path: &str) -> Value {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
@@ -81,7 +81,7 @@ async fn dev_is_configured_as_run_is_and_writes_its_files() {
 }
 
 #[test]
-fn dev_refuses_settings_of_what_it_makes_itself() {
+fn dev_rejects_settings_of_its_own_key_and_simulator() {
     let directory = TempDir::new().unwrap();
     let config = directory.path().join("dev.toml");
     fs::write(&config, "[upstream]\npool_idle = \"1s\"\n").unwrap();
@@ -108,7 +108,7 @@ fn dev_refuses_settings_of_what_it_makes_itself() {
 }
 
 #[test]
-fn other_machines_are_let_in_only_when_that_is_allowed() {
+fn other_machines_are_served_only_when_the_configuration_allows_it() {
     let remedy = "is not a loopback address, and every program that reaches it can have requests signed; to allow it set \
                   listen.dangerous_allow_non_loopback = true (flag --allow-non-loopback)";
     for command in [
@@ -158,7 +158,7 @@ fn simulate_takes_configuration_from_the_environment() {
 }
 
 #[test]
-fn simulate_names_what_is_wrong_with_its_options_for_merchants() {
+fn simulate_names_the_fault_in_a_merchant_option() {
     let simulate = ["simulate", "--app-id", APP_ID, "--public-key-file", "/none/public_key.pem"];
     for (option, value, reason) in [
         ("--capacity", "0", "not a whole number from 1 to 100000000"),
@@ -179,8 +179,8 @@ fn simulate_names_what_is_wrong_with_its_options_for_merchants() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_run_command_that_simulate_prints_works_as_it_is() {
-    // A name that a shell would take apart.
+async fn the_run_command_that_simulate_prints_works_unchanged() {
+    // A name with a space, which a shell splits unless it is quoted.
     let directory = tempfile::Builder::new().prefix("it's a $HOME; ").tempdir().unwrap();
     let program = env!("CARGO_BIN_EXE_wonder-signer");
     let keygen = Command::new(program).args(["keygen", "--out", "my keys"]).current_dir(&directory).output().unwrap();
@@ -220,7 +220,7 @@ async fn the_run_command_that_simulate_prints_works_as_it_is() {
         });
         let line: Value = serde_json::from_str(&line.unwrap_or_else(|| panic!("{command}\n{seen:?}"))).unwrap();
         assert_eq!(status(address(&line, "listen"), "localhost", CUSTOMER).await, 200, "{command}");
-        // Else writing the log would end in an error when the pipe is closed.
+        // The pipe stays open, or writing the log would fail.
         let reading = std::thread::spawn(move || log.for_each(drop));
         assert_eq!(sidecar.terminate().await, Some(0));
         reading.join().unwrap();
@@ -259,7 +259,7 @@ async fn dev_sends_webhooks_to_a_handler_in_one_step() {
     let body: Value = serde_json::from_slice(&webhook.body).unwrap();
     assert_eq!(body["number"], created["number"]);
 
-    // What has not the key's signature does not reach the handler by way of the listener.
+    // The listener does not forward a delivery without the key's signature to the handler.
     let listener = address(&ready, "webhook");
     let forged = Program::run(&["send-webhook", "--to", &format!("http://{listener}/hook?src=w"), "--probe"], &[], b"");
     assert!(!forged.out.contains("accepted a forged webhook"), "{forged:?}");
@@ -270,7 +270,7 @@ async fn dev_sends_webhooks_to_a_handler_in_one_step() {
 }
 
 #[test]
-fn webhook_options_that_cannot_be_right_stop_the_start() {
+fn invalid_webhook_options_stop_the_start() {
     let directory = TempDir::new().unwrap();
     let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
     let (out, twice) = (path("a.pem"), path("b.pem"));
@@ -306,9 +306,9 @@ fn webhook_options_that_cannot_be_right_stop_the_start() {
     assert!(!fs::exists(&out).unwrap());
 }
 
-/// The simulator's own TLS makes it an https endpoint like any other, one that has no handler.
+/// The simulator with TLS serves as an https endpoint that has no webhook handler.
 #[test]
-fn send_webhook_speaks_https_and_trusts_the_authority_it_is_given() {
+fn send_webhook_uses_https_and_trusts_the_given_authority() {
     let directory = TempDir::new().unwrap();
     let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
     let (ready_file, ca, keys) = (path("ready.json"), path("ca.pem"), path("keys"));

@@ -1,4 +1,4 @@
-//! What is written of a request: enough to find it, and nothing of what it carries.
+//! The log lines of a request: enough to find the request, and nothing of its content.
 
 use serde_json::json;
 
@@ -16,7 +16,7 @@ const CUSTOMERS: &str = "/svc/payment/api/v1/openapi/customers";
 const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 #[tokio::test]
-async fn a_line_says_what_became_of_a_request() {
+async fn a_request_line_has_the_outcome() {
     let upstream = Recorder::start().await;
     let program = Logged::before(&upstream.origin(), &[]).await;
     let headers = [("X-Request-ID", "order-7781"), ("traceparent", TRACEPARENT), ("tracestate", "a=b")];
@@ -40,9 +40,9 @@ async fn a_line_says_what_became_of_a_request() {
     );
 }
 
-/// A caller in a loop whose requests are refused. The flood costs it next to nothing, and must not fill a disk.
+/// A caller that sends rejected requests in a loop spends almost nothing, and must not fill a disk with log lines.
 #[tokio::test]
-async fn lines_of_refused_requests_are_short_and_few_and_none_is_uncounted() {
+async fn lines_of_rejected_requests_are_limited_and_the_rest_is_counted() {
     const FLOOD: u64 = 1000;
     let upstream = Recorder::start().await;
     let program = Logged::before(&upstream.origin(), &[]).await;
@@ -76,13 +76,13 @@ async fn lines_of_refused_requests_are_short_and_few_and_none_is_uncounted() {
     eprintln!("| {FLOOD} refusals, {lines} lines, {bytes} bytes |");
     let counted = r#"wonder_signer_proxy_errors_total{reason="not_wonder",sent="no"}"#;
     assert!((metric(program.admin, counted).await - 1000.0).abs() < f64::EPSILON);
-    // Requests that are signed have their lines all the same.
+    // Signed requests still get their lines.
     exchange(program.listen, &request("GET", "/svc/a", &[], b"")).await;
     assert_eq!(program.line("request").await["sent"], "yes");
 }
 
 #[tokio::test]
-async fn no_traceparent_is_made_unless_asked_for() {
+async fn no_traceparent_is_made_by_default() {
     let upstream = Recorder::start().await;
     let program = Logged::before(&upstream.origin(), &[]).await;
     for headers in [&[][..], &[("traceparent", "00-1-2-01"), ("tracestate", "a=b")]] {
@@ -95,7 +95,7 @@ async fn no_traceparent_is_made_unless_asked_for() {
 }
 
 #[tokio::test]
-async fn a_traceparent_is_made_where_there_is_no_valid_one() {
+async fn a_traceparent_is_made_in_place_of_a_missing_or_invalid_one() {
     let upstream = Recorder::start().await;
     let program = Logged::before(&upstream.origin(), &[("WONDER_SIGNER_LOG__MAKE_TRACEPARENT", "true")]).await;
     for headers in [&[][..], &[("traceparent", "00-1-2-01"), ("tracestate", "a=b")]] {
@@ -112,7 +112,7 @@ async fn a_traceparent_is_made_where_there_is_no_valid_one() {
 }
 
 #[tokio::test]
-async fn of_successes_only_the_share_asked_for_is_written() {
+async fn successes_are_logged_at_the_configured_share() {
     let upstream = Recorder::acting(|number| match number {
         0 => Act::ok(),
         _ => Act::Answer(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_vec()),
@@ -134,7 +134,7 @@ async fn of_successes_only_the_share_asked_for_is_written() {
 
 #[tokio::test]
 async fn failed_payments_stay_in_the_log_at_warn_and_unknown_outcomes_at_error() {
-    // So long that its head is forwarded before it breaks off.
+    // So long that its head is forwarded before it breaks.
     let broken = [b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n".to_vec(), vec![b'x'; 500_000]].concat();
     let upstream = Recorder::acting(move |number| match number {
         0 => Act::ok(),
@@ -148,7 +148,7 @@ async fn failed_payments_stay_in_the_log_at_warn_and_unknown_outcomes_at_error()
     let program = Logged::before(&upstream.origin(), &sample).await;
     let unreachable = Logged::before(&closed.origin(), &sample).await;
     let errors = Logged::before(&closed.origin(), &sample).await;
-    // They start at info, because their ready line is what tells where they listen.
+    // The program starts at info, because its ready line has the addresses.
     for (program, levels) in [(&program, 1), (&unreachable, 1), (&errors, 2)] {
         for _ in 0..levels {
             program.signal("USR2");
@@ -158,7 +158,7 @@ async fn failed_payments_stay_in_the_log_at_warn_and_unknown_outcomes_at_error()
     for target in ["/svc/answered", "/svc/refused-by-wonder", "/svc/broken", "/svc/reset", "/other"] {
         let mut stream = tokio::net::TcpStream::connect(program.listen).await.unwrap();
         stream.write_all(&request("POST", target, &[("X-Request-ID", &target[5..])], b"{}")).await.unwrap();
-        // A message that breaks off is none.
+        // An answer that breaks off is no HTTP message.
         read_message(&mut stream, false).await;
     }
     for program in [&unreachable, &errors] {
@@ -184,7 +184,7 @@ async fn failed_payments_stay_in_the_log_at_warn_and_unknown_outcomes_at_error()
 }
 
 #[tokio::test]
-async fn a_request_that_the_service_gave_up_in_the_middle_of_its_answer_has_an_unknown_outcome() {
+async fn a_request_cancelled_during_its_answer_has_an_unknown_outcome() {
     let begun = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n".to_vec();
     let upstream = Recorder::acting(move |_| Act::Stall([begun.clone(), vec![b'x'; 500_000]].concat())).await;
     let program = Logged::before(&upstream.origin(), &[]).await;
@@ -211,7 +211,7 @@ async fn a_slow_request_is_a_warning_and_an_unknown_outcome_stays_an_error() {
 }
 
 #[tokio::test]
-async fn signals_change_the_level_and_it_says_so_once() {
+async fn a_signal_changes_the_log_level_and_is_logged_once() {
     let upstream = Recorder::start().await;
     let program = Logged::before(&upstream.origin(), &[]).await;
     for (signal, level) in [
@@ -236,7 +236,7 @@ async fn signals_change_the_level_and_it_says_so_once() {
 }
 
 #[tokio::test]
-async fn nothing_that_a_request_carries_is_written_at_any_level() {
+async fn no_content_of_a_request_is_logged_at_any_level() {
     let answer = b"HTTP/1.1 400 MARKER-reason\r\nX-MARKER: MARKER\r\nContent-Length: 6\r\n\r\nMARKER";
     let upstream = Recorder::acting(|number| match number {
         0 => Act::Answer(answer.to_vec()),
@@ -273,7 +273,7 @@ async fn nothing_that_a_request_carries_is_written_at_any_level() {
     }
     let log = program.stop().await;
     assert!(log.lines().count() >= 8, "{log}");
-    // So many digits of the card that no time of day, port or id has them by chance.
+    // Enough digits of the card that no time of day, port or id contains them by chance.
     for secret in ["marker", "41111111", "bearer"] {
         assert!(!log.to_lowercase().contains(secret), "{secret} in\n{log}");
     }
@@ -283,7 +283,7 @@ async fn nothing_that_a_request_carries_is_written_at_any_level() {
 }
 
 #[tokio::test]
-async fn counts_the_answers_size_and_what_we_added_ourselves() {
+async fn a_request_line_has_the_response_size_and_the_sidecars_own_time() {
     let upstream = Recorder::start().await;
     let program = Logged::before(&upstream.origin(), &[]).await;
     for bytes in [request("POST", "/svc/echo", &[], b"{}"), request("GET", "/other", &[], b"")] {
@@ -297,7 +297,7 @@ async fn counts_the_answers_size_and_what_we_added_ourselves() {
 }
 
 #[tokio::test]
-async fn the_cause_of_a_failure_on_the_way_to_wonder_names_origin_and_address() {
+async fn the_cause_of_an_upstream_failure_names_origin_and_address() {
     let broken = [b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n".to_vec(), vec![b'x'; 500_000]].concat();
     let upstream = Recorder::acting(move |number| match number {
         0 => Act::AnswerAndClose(Vec::new()),
@@ -320,7 +320,7 @@ async fn the_cause_of_a_failure_on_the_way_to_wonder_names_origin_and_address() 
         let headers = [("X-Wonder-Signer-Timeout", timeout)];
         let mut stream = tokio::net::TcpStream::connect(program.listen).await.unwrap();
         stream.write_all(&request("POST", "/svc/a", &headers, b"{}")).await.unwrap();
-        // A message that breaks off is none.
+        // An answer that breaks off is no HTTP message.
         read_message(&mut stream, false).await;
         let line = program.line("request").await;
         assert_eq!(line["error"], error, "{line}");
@@ -342,7 +342,7 @@ async fn the_cause_of_a_failure_on_the_way_to_wonder_names_origin_and_address() 
 }
 
 #[tokio::test]
-async fn an_unknown_path_is_written_as_its_template_with_its_sender() {
+async fn an_unknown_path_is_logged_as_a_template_with_its_sender() {
     let upstream = Recorder::start().await;
     let directory = tempfile::tempdir().unwrap();
     let socket = directory.path().join("signer.sock");
@@ -357,7 +357,7 @@ async fn an_unknown_path_is_written_as_its_template_with_its_sender() {
             true,
         ),
         (request("GET", &format!("{CUSTOMERS}/KTR-42"), &[], b""), None, false),
-        // What the service got wrong has its sender too; a head that was refused has no path.
+        // A line about the service's mistake names the sender too. A rejected head has no path.
         (request("POST", CUSTOMERS, &[], b" "), None, true),
         (b"GET /MARKER HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n".to_vec(), None, true),
     ] {
@@ -376,7 +376,7 @@ async fn an_unknown_path_is_written_as_its_template_with_its_sender() {
     assert!(!program.stop().await.contains("MARKER"));
 }
 
-/// An answer, or the end of a connection that is cut.
+/// An answer, or `None` if the connection is cut.
 async fn exchange_or_end(program: &Logged, bytes: &[u8]) {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let mut stream = tokio::net::TcpStream::connect(program.listen).await.unwrap();

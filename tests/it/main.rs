@@ -1,11 +1,11 @@
-//! The program from the outside: real sockets, real keys, doubles only for what stands at the other end.
+//! The program from the outside: real sockets and real keys, with doubles only for the peers.
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::print_stderr,
-    reason = "a double that breaks is a failed test, which is what a panic says"
+    reason = "a broken double is a failed test"
 )]
 
 mod admin;

@@ -1,5 +1,5 @@
-//! Whatever the listener accepts: what the upstream receives verifies with the public key, and target and body are the
-//! caller's, byte for byte. What it does not accept reaches nobody.
+//! Random requests: each one that the listener accepts arrives with a valid signature and with the caller's target and body, byte
+//! for byte. A request that the listener rejects does not reach the upstream.
 //!
 //! `PROPTEST_CASES` sets how many requests are tried.
 
@@ -15,7 +15,7 @@ use crate::support::{
     sidecar::{Sidecar, assert_signed},
 };
 
-/// A request as its caller means it, and how it is put on the wire.
+/// A request as its caller means it, and its form on the wire.
 #[derive(Debug, Clone)]
 struct Sent {
     method: String,
@@ -56,7 +56,7 @@ fn sent() -> impl Strategy<Value = Sent> {
         6 => proptest::sample::select(vec!["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]).prop_map(str::to_owned),
         1 => "[A-Za-z!#$%&'*+.^_`|~-]{1,12}",
     ];
-    // No space: what follows one is no longer the target. No `#`: see the tests of fragments.
+    // No space, because it ends the target. No `#`: fragments have tests of their own.
     let usual = proptest::sample::select(b"abcXYZ019-._~/%:@!$&'()*+,;=?[]".to_vec());
     let odd = (0x21..=0xff_u8).prop_filter("a fragment", |byte| *byte != b'#');
     let target = prop_oneof![
@@ -72,7 +72,7 @@ fn sent() -> impl Strategy<Value = Sent> {
             "Trailer", "Keep-Alive", "Proxy-Authorization", "HTTP2-Settings",
         ]).prop_map(str::to_owned),
     ]
-    .prop_filter("framing is not for here", |name| {
+    .prop_filter("framing headers have tests of their own", |name| {
         !["host", "content-length", "transfer-encoding"].contains(&&*name.to_lowercase())
     });
     let value = prop_oneof![
@@ -99,7 +99,7 @@ fn sent() -> impl Strategy<Value = Sent> {
 }
 
 #[test]
-fn what_is_accepted_is_what_is_signed_is_what_is_sent() {
+fn accepted_requests_are_signed_and_sent_byte_for_byte() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (upstream, sidecar) = runtime.block_on(async {
         let upstream = Upstream::builder().start().await;
@@ -114,7 +114,7 @@ fn what_is_accepted_is_what_is_signed_is_what_is_sent() {
         tried.set(tried.get() + 1);
         prop_assert_eq!(upstream.ambiguous(), [""; 0]);
         match (&outcome, &reached[..]) {
-            // An answer from upstream: exactly this request has reached it.
+            // The answer is the upstream's, so exactly this request has reached it.
             (Outcome::Passed { status: 200, whole: true, .. }, [message]) => {
                 assert_signed(message);
                 let line = [sent.method.as_bytes(), b" ", &sent.target, b" HTTP/1.1"].concat();
@@ -122,7 +122,7 @@ fn what_is_accepted_is_what_is_signed_is_what_is_sent() {
                 prop_assert_eq!(&message.body, &sent.body);
                 accepted.set(accepted.get() + 1);
             }
-            // A refusal: nothing has.
+            // A rejection, so nothing has reached the upstream.
             (Outcome::Refused { sent, .. }, []) if sent == "no" => {}
             (Outcome::Bare { status: 400..=499 } | Outcome::Closed, []) => {}
             _ => prop_assert!(false, "{} and {} arrivals", outcome.text(), reached.len()),
@@ -133,5 +133,5 @@ fn what_is_accepted_is_what_is_signed_is_what_is_sent() {
         panic!("{error}");
     }
     eprintln!("{} requests, {} of them accepted", tried.get(), accepted.get());
-    assert!(accepted.get() * 4 > tried.get(), "too few are accepted for this to say anything");
+    assert!(accepted.get() * 4 > tried.get(), "too few requests are accepted for a meaningful test");
 }

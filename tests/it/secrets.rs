@@ -1,7 +1,7 @@
-//! Markers stand where secrets do, on every path through the built binary, at the finest level of logging, and are then
-//! looked for in everything that it says: standard output, standard error, and each page of the admin listener.
+//! Each test puts markers in the place of secrets, runs the built binary at log level `trace`, and searches for the markers in
+//! standard output, standard error, and each page of the admin listener.
 //!
-//! That a line was written for each request is asserted too; else the search would find nothing in nothing.
+//! The tests also assert that each request has a log line, because a search in an empty log proves nothing.
 
 mod commands;
 mod key_files;
@@ -32,7 +32,7 @@ const HOST: &str = "host-marker-7a37";
 const ANSWER: &str = "answer-marker-7a38";
 const FORGED: &str = "forged-marker-7a39";
 
-/// Texts that may stand in no output.
+/// Texts that must not appear in any output.
 struct Markers(Vec<String>);
 
 impl Markers {
@@ -42,14 +42,14 @@ impl Markers {
         for text in fixed {
             all.add(text);
         }
-        // Each line of the key but the first, which is the same for every key of its size, and the short last one.
+        // Every line of the key except the first, which is the same for every key of its size, and the short last one.
         for line in KEY_PEM.lines().filter(|line| line.len() == 64).skip(1) {
             all.add(line);
         }
         all
     }
 
-    /// Adds a text in every form that it could take on the way out.
+    /// Adds a text in every encoding in which it could appear in the output.
     fn add(&mut self, text: &str) {
         let bytes = |form: fn(u8) -> String| text.bytes().map(form).collect::<String>();
         let percent = bytes(|byte| format!("%{byte:02X}"));
@@ -78,7 +78,7 @@ impl Markers {
     }
 }
 
-/// A running sidecar whose every word is searched at the end.
+/// A running sidecar whose whole output is searched at the end.
 struct Watched {
     running: Running,
     markers: Markers,
@@ -102,7 +102,7 @@ impl Watched {
         format!("request-{}", self.requests)
     }
 
-    /// Sends a request that is full of markers, and waits for its line in the log. Gives the code of our own answer.
+    /// Sends a request full of markers, waits for its log line, and returns the code of the sidecar's own answer.
     async fn send(&mut self, head: &str, headers: &[(&str, &str)], body: &[u8]) -> Option<String> {
         let id = self.id();
         let message = full_of_markers(head, &id, headers, body);
@@ -111,7 +111,7 @@ impl Watched {
         answer.value("x-wonder-signer-error").map(str::to_owned)
     }
 
-    /// Sends bytes that are not answered with one whole message, and reads to the end.
+    /// Sends bytes whose answer is not one whole message, and reads to the end.
     async fn send_and_read_to_the_end(&mut self, message: &[u8]) {
         let mut stream = TcpStream::connect(self.running.listen).await.unwrap();
         stream.write_all(message).await.unwrap();
@@ -119,7 +119,7 @@ impl Watched {
         let _ = stream.read_to_end(&mut answer).await;
     }
 
-    /// Searches the admin pages, drains, and searches what was written.
+    /// Searches the admin pages, drains the sidecar, and searches its output.
     async fn search(self) -> Ended {
         for page in ["/metrics", "/config", "/status.json", "/", "/readyz", &format!("/{QUERY}?{QUERY}")] {
             let answer = exchange(self.running.admin, &request("GET", page, &[("X-Marker", HEADER)], b"")).await;
@@ -160,7 +160,7 @@ fn body() -> Vec<u8> {
     format!("{{\"card\":{{\"number\":\"{CARD}\",\"holder_name\":\"{NAME}\"}}}}").into_bytes()
 }
 
-/// An answer of Wonder's that gives back what it was sent, in status line, headers and body.
+/// An answer that echoes the request in its status line, headers and body.
 fn echoing(status: &str) -> Act {
     let body = String::from_utf8(body()).unwrap() + ANSWER;
     let head = format!(
@@ -172,7 +172,7 @@ fn echoing(status: &str) -> Act {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_secret_shows_when_wonder_answers() {
+async fn no_secret_is_printed_when_wonder_answers() {
     for format in ["json", "text"] {
         let upstream =
             Recorder::acting(|number| echoing(["200", "401", "403", "404", "500", "503", "302"][number])).await;
@@ -190,7 +190,7 @@ async fn no_secret_shows_when_wonder_answers() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_secret_shows_when_a_request_is_refused() {
+async fn no_secret_is_printed_when_a_request_is_rejected() {
     for format in ["json", "text"] {
         let upstream = Recorder::start().await;
         let limits = [("WONDER_SIGNER_LIMITS__BODY", "1KiB"), ("WONDER_SIGNER_TIMEOUTS__BODY", "100ms")];
@@ -217,7 +217,7 @@ async fn no_secret_shows_when_a_request_is_refused() {
         assert_eq!(answer.contract().1, "bad_host");
         watched.running.program.line_with(&id);
 
-        // What is no request at all, and so has no id.
+        // Bytes that are no HTTP request, and so have no id.
         for bytes in [
             format!("{HEADER} {PATH}\r\n\r\n"),
             format!("GET /svc/{PATH}?{QUERY} {HEADER}/1.1\r\n\r\n"),
@@ -239,7 +239,7 @@ async fn no_secret_shows_when_a_request_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_secret_shows_when_wonder_breaks_off() {
+async fn no_secret_is_printed_when_an_answer_breaks() {
     let answers = [
         (Act::AnswerAndClose(Vec::new()), Some("upstream_reset")),
         (Act::AnswerAndClose(format!("{ANSWER}-2.0 {CARD}\r\n\r\n").into_bytes()), Some("upstream_bad_response")),
@@ -262,7 +262,7 @@ async fn no_secret_shows_when_wonder_breaks_off() {
         Act::Stall(format!("HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n{ANSWER}{CARD}").into_bytes()),
     ];
     for format in ["json", "text"] {
-        // Each twice: streamed and held.
+        // Each case twice: streamed and held.
         let script: Vec<Act> = answers.iter().map(|(act, _)| act.clone()).chain(cut.clone()).collect();
         let script = [&script[..], &script].concat();
         let upstream = Recorder::acting(move |number| script[number].clone()).await;
@@ -299,7 +299,7 @@ async fn no_secret_shows_when_wonder_breaks_off() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_secret_shows_when_there_is_no_connection() {
+async fn no_secret_is_printed_when_the_connection_fails() {
     let garbage = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let garbage_origin = format!("https://{}", garbage.local_addr().unwrap());
     let garbage = tokio::spawn(async move {
@@ -316,7 +316,7 @@ async fn no_secret_shows_when_there_is_no_connection() {
             (closed_origin.as_str(), &[][..], "upstream_connect"),
             (&garbage_origin, &[("NO_PROXY", "127.0.0.1")], "upstream_tls"),
             ("https://no-such-host.invalid", &[("NO_PROXY", "no-such-host.invalid")], "upstream_dns"),
-            // Through a proxy that is not there, and through one that refuses.
+            // Through a proxy that does not listen, and through one that rejects CONNECT.
             ("https://no-such-host.invalid", &[], "upstream_connect"),
             ("https://no-such-host.invalid", &[("HTTPS_PROXY", proxy.as_str())], "upstream_connect"),
         ] {
@@ -329,7 +329,7 @@ async fn no_secret_shows_when_there_is_no_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_secret_shows_when_requests_are_shed_cancelled_or_cut() {
+async fn no_secret_is_printed_when_requests_are_shed_cancelled_or_cut() {
     for format in ["json", "text"] {
         let upstream = Recorder::acting(|_| Act::Stall(Vec::new())).await;
         let limits = [
@@ -347,7 +347,7 @@ async fn no_secret_shows_when_requests_are_shed_cancelled_or_cut() {
         let line = watched.running.program.line_with(&cancelled);
         assert!(line.contains("cancelled"), "{line}");
 
-        // Half a body, and then nothing more.
+        // Half a body, then silence.
         let id = watched.id();
         let half = full_of_markers(&target(), &id, &[("Content-Length", "500")], b"");
         let mut stream = TcpStream::connect(watched.running.listen).await.unwrap();
@@ -355,7 +355,7 @@ async fn no_secret_shows_when_requests_are_shed_cancelled_or_cut() {
         drop(stream);
         watched.running.program.line_with(&id);
 
-        // Still at work when the grace period ends.
+        // Still in flight when the grace period ends.
         let mut stream = TcpStream::connect(watched.running.listen).await.unwrap();
         let id = watched.id();
         stream.write_all(&full_of_markers(&target(), &id, &[], &body())).await.unwrap();

@@ -1,4 +1,4 @@
-//! The simulator, asked over real sockets.
+//! The simulator, called over real sockets.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a broken double is a failed test")]
 

@@ -1,5 +1,6 @@
-//! Requests that are made so that two readers read them in two ways. Each is refused, or forwarded as the one request that
-//! any reader sees in it; nothing else ever reaches the upstream, and nothing hangs. All of it is played over each transport.
+//! Request smuggling: bytes that two HTTP parsers may read as different requests. The sidecar either rejects them or forwards the
+//! one request that every parser reads. Nothing else reaches the upstream, and no connection hangs. Every case runs over each
+//! transport.
 
 mod framing;
 mod heads;
@@ -22,18 +23,18 @@ use crate::support::{
     wire::{Message, read_message},
 };
 
-/// What has to come of hostile bytes.
+/// Hostile bytes and the expected result.
 struct Case {
     name: &'static str,
     bytes: Vec<u8>,
-    /// The answers, or `closed` for none: `400 bad_request`, `200`.
+    /// The expected answers (`400 bad_request`, `200`), or `closed` for none.
     got: &'static [&'static str],
-    /// What reaches the upstream, at most: method, target, body.
+    /// The requests that may reach the upstream: method, target, body.
     reached: Vec<(&'static str, &'static str, &'static [u8])>,
 }
 
 impl Case {
-    /// Refused with this code (`400 bad_request`), and nothing reaches the upstream.
+    /// Rejected with this code (`400 bad_request`), and nothing reaches the upstream.
     fn refused(name: &'static str, bytes: impl Into<Vec<u8>>, got: &'static [&'static str]) -> Self {
         Self { name, bytes: bytes.into(), got, reached: Vec::new() }
     }
@@ -52,20 +53,20 @@ impl Case {
 
 const REFUSED: &[&str] = &["400 bad_request"];
 
-/// Whether a refusal may be the HTTP library's own: the right status, but no body and none of the contract's headers.
+/// Whether the HTTP library may answer by itself: with the right status, but without a body and the contract's headers.
 const BARE_WILL_DO: bool = false;
 
-/// Whether `got` is what was wanted: status and code, or the status alone where no code is given.
+/// Compares status and code, or the status alone if `wanted` has no code.
 fn is(got: &str, wanted: &str) -> bool {
     let bare = got.strip_suffix(" bare");
     let status = wanted.split(' ').next();
     got == wanted || bare.is_some() && BARE_WILL_DO && bare == status || got.split(' ').next() == Some(wanted)
 }
 
-/// How long [`Range::play`] gives a head. A handshake has to be done in it too, on a busy machine as well.
+/// The head time-out in [`Range::play`]. A TLS handshake must fit into it, even on a busy machine.
 const HEAD: &str = "1h";
 
-/// A listener that gives up soon on what does not come, before an upstream that records.
+/// A sidecar with short time-outs in front of a recording upstream.
 struct Range {
     upstream: Upstream,
     sidecar: Sidecar,
@@ -79,20 +80,20 @@ impl Range {
         Self { upstream, sidecar, transport }
     }
 
-    /// One for every transport; heads may take so long.
+    /// One for every transport, with this head time-out.
     async fn all(head: &str) -> Vec<Self> {
         let timeouts = format!("request_head = \"{head}\"\nidle = \"200ms\"\nbody = \"200ms\"");
         join_all(Transport::all().into_iter().map(|transport| Self::open(transport, &timeouts))).await
     }
 
-    /// Plays all cases over every transport and shows what came of them; fails at the end, so that all are shown.
+    /// Plays all cases over every transport and prints the results; fails only at the end, so that all results are printed.
     async fn play(cases: Vec<Case>) {
         Self::play_within(HEAD, cases).await;
     }
 
     async fn play_within(head: &str, cases: Vec<Case>) {
         let ranges = Self::all(head).await;
-        // Side by side: most of the time goes by waiting for time-outs.
+        // Concurrently, because most of the time is spent waiting for time-outs.
         let wrong = join_all(ranges.iter().map(|range| range.play_here(&cases))).await.concat();
         assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
     }
@@ -102,7 +103,7 @@ impl Range {
         let mut table =
             format!("\n| hostile framing, {transport} | what came of it | reached the upstream |\n|---|---|---|\n");
         for case in cases {
-            // The connection has been closed by then, so that nothing of this case can come later.
+            // `answers` returns when the connection has closed, so nothing of this case can arrive later.
             let got = self.answers(&case.bytes).await;
             let reached = self.upstream.take();
             for message in &reached {
@@ -125,7 +126,7 @@ impl Range {
         wrong
     }
 
-    /// Sends `bytes` and reads answers until the connection is closed, which it has to be: the time-outs see to that.
+    /// Sends `bytes` and reads answers until the sidecar closes the connection; its time-outs make sure that it does.
     async fn answers(&self, bytes: &[u8]) -> Vec<String> {
         let (mut reading, mut writing) = tokio::io::split(self.transport.connect(self.sidecar.listen).await);
         let mut seen = Vec::new();
@@ -150,7 +151,7 @@ impl Range {
                     assert_eq!(sent, "no", "{message:?}");
                     format!("{status} {code}")
                 }
-                // In the contract or from upstream, or else from the library underneath.
+                // An answer of the contract or of the upstream; otherwise it is the HTTP library's own.
                 None if message.value("x-request-id").is_none() => format!("{} bare", message.status()),
                 None => message.status().to_string(),
             });

@@ -1,4 +1,4 @@
-//! Standard error with a reader that is closed or stuck. No request waits for it.
+//! Standard error with a closed or stuck reader. No request waits for it.
 
 use std::{
     io::{BufRead as _, BufReader, PipeReader, Read as _, pipe},
@@ -28,7 +28,7 @@ fn started(origin: &str) -> (Alive, PipeReader, SocketAddr, SocketAddr) {
         .spawn()
         .unwrap();
     let ready = loop {
-        // Not a byte more than the line.
+        // Reads not one byte beyond the line.
         let (mut line, mut byte) = (Vec::new(), [0]);
         while !line.ends_with(b"\n") {
             reader.read_exact(&mut byte).unwrap();
@@ -44,7 +44,7 @@ fn started(origin: &str) -> (Alive, PipeReader, SocketAddr, SocketAddr) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_closed_standard_error_stops_no_request() {
+async fn a_closed_standard_error_does_not_stop_requests() {
     let upstream = Recorder::start().await;
     let (child, reader, listen, _) = started(&upstream.origin());
     drop(reader);
@@ -54,10 +54,10 @@ async fn a_closed_standard_error_stops_no_request() {
     assert_eq!(child.terminate().await, Some(0));
 }
 
-/// More requests than a pipe has room for lines.
+/// More requests than the pipe can hold lines.
 const MANY: u64 = 300;
 
-/// Reads the lines of the program until it has ended.
+/// Reads the program's lines until it ends.
 fn read(reader: PipeReader) -> thread::JoinHandle<Vec<serde_json::Value>> {
     let parsed = |line: String| serde_json::from_str(&line).expect(&line);
     thread::spawn(move || BufReader::new(reader).lines().map_while(Result::ok).map(parsed).collect())
@@ -68,7 +68,7 @@ fn with<'a>(lines: &'a [serde_json::Value], message: &'a str) -> impl Iterator<I
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reader_that_is_stuck_for_a_while_delays_no_request_and_gets_every_line() {
+async fn a_briefly_stuck_log_reader_delays_no_request_and_gets_every_line() {
     let upstream = Recorder::start().await;
     let (child, reader, listen, _) = started(&upstream.origin());
     for _ in 0..MANY {
@@ -82,7 +82,7 @@ async fn a_reader_that_is_stuck_for_a_while_delays_no_request_and_gets_every_lin
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reader_that_stays_stuck_does_not_keep_the_program_from_ending() {
+async fn a_stuck_log_reader_does_not_stop_the_program_from_ending() {
     let upstream = Recorder::start().await;
     let (child, _reader, listen, _) = started(&upstream.origin());
     for _ in 0..MANY {
@@ -93,7 +93,7 @@ async fn a_reader_that_stays_stuck_does_not_keep_the_program_from_ending() {
 
 /// For example a container runtime whose disk is full.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn lines_that_a_stuck_reader_leaves_no_room_for_are_counted_and_reported() {
+async fn log_lines_lost_to_a_stuck_reader_are_counted_and_reported() {
     let upstream = Recorder::start().await;
     let (child, reader, listen, admin) = started(&upstream.origin());
     let mut requests = 0;
@@ -106,7 +106,7 @@ async fn lines_that_a_stuck_reader_leaves_no_room_for_are_counted_and_reported()
         futures_util::future::join_all(posts).await;
         requests += 16 * 20;
     }
-    // The end of the program waits a second for its last lines, and a busy machine may need more for all of them.
+    // The program waits a second at its end for the last lines to be written; a busy machine may need longer.
     let (sender, read) = channel();
     thread::spawn(move || BufReader::new(reader).lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
     let mut lines: Vec<String> = read.iter().take(4096).collect();

@@ -1,4 +1,4 @@
-//! Traces as a collector gets them: over a socket, from the program as it is deployed.
+//! Traces as a collector receives them from the built program, over a socket.
 
 use serde_json::Value;
 
@@ -10,7 +10,7 @@ use crate::support::{
 };
 
 const CUSTOMERS: &str = "/svc/payment/api/v1/openapi/customers";
-/// Long enough that only a stop exports.
+/// So long that only the stop of the program exports.
 const NEVER: (&str, &str) = ("OTEL_BSP_SCHEDULE_DELAY", "3600000");
 const AT_ONCE: (&str, &str) = ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "1");
 
@@ -75,7 +75,7 @@ async fn a_request_is_a_span_in_the_callers_trace_with_spans_below_it() {
 }
 
 #[tokio::test]
-async fn what_is_queued_at_the_end_is_exported_and_what_the_caller_did_not_sample_is_not() {
+async fn queued_spans_are_exported_at_the_end_and_unsampled_ones_are_not() {
     let (upstream, collector) = (Recorder::start().await, Recorder::start().await);
     let program =
         Logged::before(&upstream.origin(), &[("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.origin()), NEVER]).await;
@@ -95,7 +95,7 @@ async fn what_is_queued_at_the_end_is_exported_and_what_the_caller_did_not_sampl
 }
 
 #[tokio::test]
-async fn a_collector_in_trouble_costs_traces_and_one_warning() {
+async fn a_failing_collector_costs_traces_and_one_warning() {
     let upstream = Recorder::start().await;
     let collector = Recorder::acting(|_| {
         Act::AnswerAndClose(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n".to_vec())
@@ -114,7 +114,7 @@ async fn a_collector_in_trouble_costs_traces_and_one_warning() {
 }
 
 #[tokio::test]
-async fn a_collector_that_is_not_there_costs_requests_nothing() {
+async fn an_unreachable_collector_does_not_affect_requests() {
     let upstream = Recorder::start().await;
     let closed = Closed::port();
     let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", &*closed.origin());
@@ -126,7 +126,7 @@ async fn a_collector_that_is_not_there_costs_requests_nothing() {
 }
 
 #[tokio::test]
-async fn a_wrong_variable_costs_the_traces_not_the_start() {
+async fn an_invalid_otel_variable_disables_traces_and_the_sidecar_starts() {
     let upstream = Recorder::start().await;
     let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1"), ("OTEL_EXPORTER_OTLP_HEADERS", "s3cret")];
     let program = Logged::before(&upstream.origin(), &variables).await;

@@ -1,4 +1,4 @@
-//! The pooled client: what a connection's end means for the request on it, and for the next one.
+//! The pooled client: the effect of a closed connection on the request in flight and on the next one.
 
 mod ages;
 mod closed;

@@ -1,4 +1,4 @@
-//! The webhook listener: what the application receives, and what Wonder is answered.
+//! The webhook listener: the requests that the application receives, and the answers that Wonder receives.
 
 mod duplicates;
 mod ends;
@@ -13,7 +13,7 @@ use crate::support::{
     wire::Message,
 };
 
-/// The series of one outcome.
+/// The metric series of one outcome.
 pub(crate) fn outcome(action: &str, outcome: &str) -> String {
     format!("wonder_signer_webhooks_total{{action=\"{action}\",credential=\"default\",outcome=\"{outcome}\"}}")
 }
@@ -24,7 +24,7 @@ fn answer(status: &str) -> Act {
     )
 }
 
-/// What an application that answers with `status` makes of a delivery for Wonder.
+/// The answer to Wonder if the application answers a delivery with `status`.
 async fn answered(status: &'static str) -> (Message, String) {
     let application = Recorder::acting(move |_| answer(status)).await;
     let (sidecar, address) = receiver_of(&application, "").await;
@@ -43,7 +43,7 @@ async fn answered(status: &'static str) -> (Message, String) {
 }
 
 #[tokio::test]
-async fn the_application_receives_the_body_byte_for_byte_and_who_verified_it() {
+async fn the_application_receives_the_body_byte_for_byte_and_the_verifying_credential() {
     let application = Recorder::start().await;
     let (sidecar, address) = receiver_of(&application, "").await;
     let body = "{ \"number\" : \"1\", \"note\":\"\\u00e9\\/ \", \"correspondence_state\":\"partial_paid\"}\r\n";
@@ -99,7 +99,7 @@ async fn the_application_receives_the_body_byte_for_byte_and_who_verified_it() {
 }
 
 #[tokio::test]
-async fn every_answer_of_the_application_becomes_one_that_fits_wonders_retry_rules() {
+async fn each_application_status_becomes_an_answer_that_fits_wonders_retry_rules() {
     for (status, wonders, counted, body) in [
         ("200", 200, "acknowledged", ""),
         ("201", 200, "acknowledged", ""),
@@ -132,7 +132,7 @@ async fn every_answer_of_the_application_becomes_one_that_fits_wonders_retry_rul
 }
 
 #[tokio::test]
-async fn an_application_that_is_away_or_breaks_off_gets_the_webhook_again() {
+async fn a_webhook_is_delivered_again_if_the_application_is_unreachable_or_disconnects() {
     for act in [
         Act::AnswerAndClose(Vec::new()),
         Act::AnswerAndClose(b"HTTP/1.1 2".to_vec()),
@@ -152,7 +152,7 @@ async fn an_application_that_is_away_or_breaks_off_gets_the_webhook_again() {
 }
 
 #[tokio::test]
-async fn an_application_that_is_slower_than_the_time_out_gets_the_webhook_again() {
+async fn a_webhook_is_delivered_again_if_the_application_times_out() {
     let application = Recorder::acting(|_| Act::Stall(Vec::new())).await;
     let (sidecar, address) = receiver_of(&application, "webhook.forward_timeout = \"30ms\"").await;
     assert_eq!(Delivery::paid().send(address).await.contract().0, 503);
@@ -160,7 +160,7 @@ async fn an_application_that_is_slower_than_the_time_out_gets_the_webhook_again(
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_off_after_the_status_is_still_an_acknowledgement() {
+async fn a_2xx_status_acknowledges_even_if_the_body_breaks() {
     let application =
         Recorder::acting(|_| Act::AnswerAndClose(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf".to_vec())).await;
     let (_sidecar, address) = receiver_of(&application, "").await;
@@ -168,7 +168,7 @@ async fn a_body_that_breaks_off_after_the_status_is_still_an_acknowledgement() {
 }
 
 #[tokio::test]
-async fn webhooks_that_are_no_orders_have_no_hint_and_unknown_actions_are_accepted() {
+async fn webhooks_without_an_order_have_no_hint_and_unknown_actions_are_accepted() {
     let application = Recorder::start().await;
     let (sidecar, address) = receiver_of(&application, "").await;
     let secret = Delivery::of("/", r#"{"otp":"123456"}"#).with("X-Action", "card.3ds_otp");

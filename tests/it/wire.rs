@@ -1,4 +1,4 @@
-//! What a service sends is what Wonder gets, byte for byte, and signed.
+//! Wonder receives the service's request byte for byte, and signed.
 
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
@@ -9,7 +9,7 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn forwards_every_spelling_of_a_target_unchanged_and_signed() {
+async fn every_spelling_of_a_target_is_signed_and_forwarded_unchanged() {
     let upstream = Recorder::start().await;
     let sidecar = Sidecar::before(&upstream.origin()).await;
     for target in [
@@ -36,7 +36,7 @@ async fn forwards_every_spelling_of_a_target_unchanged_and_signed() {
 }
 
 #[tokio::test]
-async fn forwards_every_body_unchanged_and_signed() {
+async fn every_body_is_signed_and_forwarded_unchanged() {
     let upstream = Recorder::start().await;
     let sidecar = Sidecar::before(&upstream.origin()).await;
     let big = vec![b'x'; 300_000];
@@ -58,7 +58,7 @@ async fn forwards_every_body_unchanged_and_signed() {
 }
 
 #[tokio::test]
-async fn signs_a_chunked_body_as_one_body() {
+async fn a_chunked_body_is_signed_as_one_body() {
     let upstream = Recorder::start().await;
     let sidecar = Sidecar::before(&upstream.origin()).await;
     let head = b"POST /svc/echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -72,7 +72,7 @@ async fn signs_a_chunked_body_as_one_body() {
 }
 
 #[tokio::test]
-async fn asks_for_the_body_of_a_caller_who_expects_100_continue() {
+async fn a_caller_that_expects_100_continue_receives_it() {
     let upstream = Recorder::start().await;
     let sidecar = Sidecar::before(&upstream.origin()).await;
     let mut stream = TcpStream::connect(sidecar.listen).await.unwrap();
@@ -87,7 +87,7 @@ async fn asks_for_the_body_of_a_caller_who_expects_100_continue() {
 }
 
 #[tokio::test]
-async fn takes_the_absolute_form_for_itself_as_path_and_query() {
+async fn an_absolute_form_for_the_sidecar_is_forwarded_as_path_and_query() {
     let upstream = Recorder::start().await;
     let sidecar = Sidecar::before(&upstream.origin()).await;
     let target = format!("http://{}/svc/a?b=%2f", sidecar.listen);
@@ -98,7 +98,7 @@ async fn takes_the_absolute_form_for_itself_as_path_and_query() {
 }
 
 #[tokio::test]
-async fn ignores_an_offer_to_upgrade() {
+async fn an_upgrade_header_is_ignored() {
     let upstream = Recorder::start().await;
     let sidecar = Sidecar::before(&upstream.origin()).await;
     let offer = [
@@ -116,7 +116,7 @@ async fn ignores_an_offer_to_upgrade() {
 }
 
 #[tokio::test]
-async fn sets_the_headers_that_are_its_own_and_drops_the_callers() {
+async fn the_sidecars_headers_replace_the_callers() {
     let upstream = Recorder::start().await;
     let sidecar = Sidecar::before(&upstream.origin()).await;
     let headers = [
@@ -149,7 +149,7 @@ async fn sets_the_headers_that_are_its_own_and_drops_the_callers() {
 }
 
 #[tokio::test]
-async fn makes_a_request_id_where_the_caller_has_no_good_one() {
+async fn a_missing_or_invalid_request_id_is_replaced() {
     let upstream = Recorder::start().await;
     let sidecar = Sidecar::before(&upstream.origin()).await;
     let long = "x".repeat(129);
@@ -163,7 +163,7 @@ async fn makes_a_request_id_where_the_caller_has_no_good_one() {
 }
 
 #[tokio::test]
-async fn stamps_every_request_anew() {
+async fn every_request_has_a_new_nonce_and_time() {
     let upstream = Recorder::start().await;
     let sidecar = Sidecar::before(&upstream.origin()).await;
     let mut nonces = std::collections::BTreeSet::new();
@@ -175,7 +175,7 @@ async fn stamps_every_request_anew() {
 }
 
 #[tokio::test]
-async fn passes_the_answer_on_as_it_is_without_its_hop_by_hop_headers() {
+async fn an_answer_is_forwarded_unchanged_without_hop_by_hop_headers() {
     let answer =
         b"HTTP/1.1 418 Teapot\r\nX-Total-Entries: 7\r\nConnection: x-hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\n\
         X-Wonder-Signer-Error: forged\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n{\"a\"\r\n3\r\n:1}\r\n0\r\n\r\n";
@@ -190,7 +190,7 @@ async fn passes_the_answer_on_as_it_is_without_its_hop_by_hop_headers() {
 }
 
 #[tokio::test]
-async fn keeps_connections_on_both_sides() {
+async fn connections_on_both_sides_are_kept_alive() {
     let upstream = Recorder::start().await;
     let sidecar = Sidecar::before(&upstream.origin()).await;
     let mut stream = TcpStream::connect(sidecar.listen).await.unwrap();
@@ -203,7 +203,7 @@ async fn keeps_connections_on_both_sides() {
 }
 
 #[tokio::test]
-async fn answers_http_1_0_and_head() {
+async fn http_1_0_and_head_requests_are_answered() {
     let upstream = Recorder::start().await;
     let sidecar = Sidecar::before(&upstream.origin()).await;
     let old = exchange(sidecar.listen, b"POST /svc/echo HTTP/1.0\r\nContent-Length: 2\r\n\r\n{}").await;

@@ -103,7 +103,7 @@ async fn gives_a_head_its_time_and_then_refuses_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ends_a_connection_that_says_nothing() {
+async fn an_idle_connection_is_closed() {
     let (mut peer, stream) = duplex(64);
     let line = Arc::new(Line::default());
     let mut guard = Guard::new(stream, Arc::clone(&line), LIMITS);
