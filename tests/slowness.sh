@@ -5,4 +5,4 @@ cd "$(dirname "$0")/.."
 cargo build --release --locked
 export SIGNER_BINARY="$PWD/target/release/wonder-signer"
 exec cargo test --locked --test it -- --ignored --exact --nocapture \
-  endurance::slowness::delays_nobody_for_those_who_are_stuck
+  endurance::slowness::stuck_callers_do_not_delay_others

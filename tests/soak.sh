@@ -7,4 +7,4 @@ cd "$(dirname "$0")/.."
 cargo build --release --locked
 export SIGNER_BINARY="$PWD/target/release/wonder-signer" SOAK_SECONDS="${1:-1800}" SOAK_RATE="${2:-100}"
 exec cargo test --locked --test it -- --ignored --exact --nocapture \
-  endurance::soak::holds_no_more_after_a_long_time_than_after_a_minute
+  endurance::soak::memory_descriptors_and_threads_do_not_grow_over_time

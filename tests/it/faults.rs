@@ -87,7 +87,7 @@ impl Row {
         for message in upstream.take() {
             assert_signed(&message);
         }
-        if let Outcome::Refused { code, sent, .. } = &outcome {
+        if let Outcome::Rejected { code, sent, .. } = &outcome {
             let series = format!("wonder_signer_proxy_errors_total{{reason=\"{code}\",sent=\"{sent}\"}}");
             let counted = sidecar.metric(&series).await;
             assert!((counted - 1.0).abs() < f64::EPSILON, "{}: {series} is {counted}", self.fault);

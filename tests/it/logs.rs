@@ -158,7 +158,7 @@ async fn failed_payments_stay_in_the_log_at_warn_and_unknown_outcomes_at_error()
     for target in ["/svc/answered", "/svc/refused-by-wonder", "/svc/broken", "/svc/reset", "/other"] {
         let mut stream = tokio::net::TcpStream::connect(program.listen).await.unwrap();
         stream.write_all(&request("POST", target, &[("X-Request-ID", &target[5..])], b"{}")).await.unwrap();
-        // An answer that breaks off is no HTTP message.
+        // `None` if the answer breaks off.
         read_message(&mut stream, false).await;
     }
     for program in [&unreachable, &errors] {
@@ -320,7 +320,7 @@ async fn the_cause_of_an_upstream_failure_names_origin_and_address() {
         let headers = [("X-Wonder-Signer-Timeout", timeout)];
         let mut stream = tokio::net::TcpStream::connect(program.listen).await.unwrap();
         stream.write_all(&request("POST", "/svc/a", &headers, b"{}")).await.unwrap();
-        // An answer that breaks off is no HTTP message.
+        // `None` if the answer breaks off.
         read_message(&mut stream, false).await;
         let line = program.line("request").await;
         assert_eq!(line["error"], error, "{line}");

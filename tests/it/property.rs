@@ -115,7 +115,7 @@ fn accepted_requests_are_signed_and_sent_byte_for_byte() {
         prop_assert_eq!(upstream.ambiguous(), [""; 0]);
         match (&outcome, &reached[..]) {
             // The answer is the upstream's, so exactly this request has reached it.
-            (Outcome::Passed { status: 200, whole: true, .. }, [message]) => {
+            (Outcome::Forwarded { status: 200, whole: true, .. }, [message]) => {
                 assert_signed(message);
                 let line = [sent.method.as_bytes(), b" ", &sent.target, b" HTTP/1.1"].concat();
                 prop_assert_eq!(message.start_line().as_bytes(), line);
@@ -123,7 +123,7 @@ fn accepted_requests_are_signed_and_sent_byte_for_byte() {
                 accepted.set(accepted.get() + 1);
             }
             // A rejection, so nothing has reached the upstream.
-            (Outcome::Refused { sent, .. }, []) if sent == "no" => {}
+            (Outcome::Rejected { sent, .. }, []) if sent == "no" => {}
             (Outcome::Bare { status: 400..=499 } | Outcome::Closed, []) => {}
             _ => prop_assert!(false, "{} and {} arrivals", outcome.text(), reached.len()),
         }

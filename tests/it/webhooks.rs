@@ -2,8 +2,8 @@
 
 mod duplicates;
 mod ends;
+mod routes;
 mod threats;
-mod ways;
 
 use crate::support::{
     closed::Closed,

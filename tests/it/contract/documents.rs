@@ -1,4 +1,4 @@
-//! The contract's table in the code, and what is written about it for people and counted for machines.
+//! The contract's table in the code agrees with the documents and the metrics.
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
@@ -36,14 +36,14 @@ fn the_error_page_has_the_table_of_the_code() {
 }
 
 #[test]
-fn each_entry_of_the_error_page_begins_with_its_rows() {
+fn each_entry_of_the_error_page_begins_with_its_table_rows() {
     for code in Code::ALL {
         let rows = code.rows().iter().map(|row| {
             let retry_after = if row.retry_after() { " with `Retry-After`" } else { "" };
             format!("{}{retry_after}, `sent` `{}`", row.status.as_u16(), row.sent.as_str())
         });
         let expected = format!("{}. **What it means.**", rows.collect::<Vec<_>>().join("; "));
-        // Lines are broken where they are long.
+        // The page wraps long lines.
         let text = section(ERRORS, code.as_str()).split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(text.starts_with(&expected), "{}: {expected}", code.as_str());
     }
@@ -60,7 +60,7 @@ fn the_runbook_names_the_codes_that_may_come_with_an_unknown_outcome() {
 }
 
 #[test]
-fn the_log_page_says_which_outcome_has_which_level() {
+fn the_log_page_lists_the_level_of_each_outcome() {
     let text = section(LOGS, "The request line").split_whitespace().collect::<Vec<_>>().join(" ");
     for (severity, outcome) in [
         (Severity::Error, "`sent` is `maybe`"),
@@ -73,7 +73,7 @@ fn the_log_page_says_which_outcome_has_which_level() {
 }
 
 #[test]
-fn every_row_has_its_series_from_the_start() {
+fn every_error_has_a_metric_series_from_the_start() {
     let reasons: Vec<&'static str> = Code::ALL.iter().map(|code| code.as_str()).collect();
     let text = Metrics::new(&reasons).encode().unwrap();
     for (code, row) in rows() {

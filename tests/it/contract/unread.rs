@@ -1,5 +1,5 @@
-//! Answers of our own that are given before the request body was read. The rest of the body cannot be told from a next request, so
-//! the connection ends; the answer says so, and arrives although the caller is still sending.
+//! The sidecar's own answers before the request body was read. The rest of the body could be taken for a next request, so the
+//! connection ends. The answer has `Connection: close`, and arrives although the caller is still sending.
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, split};
 
@@ -11,7 +11,7 @@ use crate::support::{
     wire::{Message, read_message, request},
 };
 
-/// More than the sockets' buffers hold.
+/// More than the socket buffers hold.
 const LARGE: usize = 8 << 20;
 const SETTINGS: &str = "[limits]\nbody = \"1KiB\"\n";
 
@@ -44,7 +44,7 @@ fn bodies() -> Vec<(&'static str, Vec<u8>)> {
 /// When the body is sent.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum When {
-    /// With the head, and the answer is read after all of it was sent.
+    /// With the head; the answer is read after the whole body was sent.
     AtOnce,
     /// After the answer was read.
     Late,
@@ -57,7 +57,7 @@ async fn answer(stream: &mut (impl AsyncRead + Unpin), what: &str) -> Message {
 }
 
 #[tokio::test]
-async fn an_answer_before_the_body_says_that_the_connection_ends_and_arrives() {
+async fn an_answer_before_the_body_arrives_and_closes_the_connection() {
     let upstream = Recorder::start().await;
     for transport in Transport::all() {
         let sidecar = transport.sidecar(&upstream.origin(), SETTINGS).await;
@@ -84,7 +84,7 @@ async fn an_answer_before_the_body_says_that_the_connection_ends_and_arrives() {
                             soon(send()).await;
                         }
                         let mut answer = answer(&mut reading, &what).await;
-                        // That a body of unknown length is too large shows only when it is read.
+                        // A chunked body is found too large only while it is read.
                         if answer.status() == 100 && code == "body_too_large" && !declared {
                             answer = self::answer(&mut reading, &what).await;
                         }

@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// As long and as fast as the environment has it: `CREDENTIAL_SECONDS=60 CREDENTIAL_RATE=500` is a minute at 500 requests a second.
+/// `CREDENTIAL_SECONDS=60 CREDENTIAL_RATE=500` sets a minute at 500 requests a second.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_request_fails_while_units_are_swapped_one_of_them_bad() {
     const CALLERS: u64 = 10;
@@ -35,7 +35,7 @@ async fn no_request_fails_while_units_are_swapped_one_of_them_bad() {
         while !over.load(Ordering::Relaxed) {
             ticks.tick().await;
             let outcome = caller.ask(&request("POST", "/svc/a", &[], b"{}")).await;
-            assert!(matches!(outcome, Outcome::Passed { status: 200, whole: true, .. }), "{outcome:?}");
+            assert!(matches!(outcome, Outcome::Forwarded { status: 200, whole: true, .. }), "{outcome:?}");
             sent.fetch_add(1, Ordering::Relaxed);
         }
     };
@@ -46,7 +46,7 @@ async fn no_request_fails_while_units_are_swapped_one_of_them_bad() {
         volume.swap_to(&UNITS[1]);
         until(sidecar.admin, RELOADED, 1.0).await;
         sleep_until(at(2)).await;
-        // Its AppID has come, its key has not.
+        // A bad unit: its AppID has been replaced, its key has not.
         volume.swap(&UNITS[2].app_id, &UNITS[2].pem[..900]);
         until(sidecar.admin, FAILED, 1.0).await;
         sleep_until(at(3)).await;

@@ -14,7 +14,7 @@ async fn sidecar(origin: &str, volume: &Volume) -> Sidecar {
     Sidecar::with_credentials(origin, &toml).await.unwrap()
 }
 
-/// The AppID that a request of now is signed for.
+/// The AppID for which a request is signed now.
 async fn app_id(sidecar: &Sidecar, upstream: &Recorder) -> String {
     assert_eq!(exchange(sidecar.listen, &request("POST", "/svc/a", &[], b"{}")).await.status(), 200);
     signed_by(&upstream.next().await).app_id.clone()
@@ -35,7 +35,7 @@ async fn a_swapped_volume_is_used_without_a_restart_or_a_signal() {
 }
 
 #[tokio::test]
-async fn files_that_are_replaced_or_written_in_place_are_read_too() {
+async fn replaced_and_overwritten_files_are_read_again() {
     let upstream = Recorder::start().await;
     let directory = tempfile::tempdir().unwrap();
     let [app_id_file, key_file] = ["app_id", "key.pem"].map(|name| directory.path().join(name));
@@ -61,7 +61,7 @@ async fn files_that_are_replaced_or_written_in_place_are_read_too() {
     }
     reached(&sidecar, RELOADED, 2.0).await;
     assert_eq!(app_id(&sidecar, &upstream).await, UNITS[2].app_id);
-    // The whole directory goes and comes back, and a new watch finds it.
+    // The whole directory is removed and made again, and a new watch finds it.
     fs::remove_dir_all(directory.path()).unwrap();
     reached(&sidecar, FAILED, 1.0).await;
     fs::create_dir(directory.path()).unwrap();
@@ -71,7 +71,7 @@ async fn files_that_are_replaced_or_written_in_place_are_read_too() {
 }
 
 #[tokio::test]
-async fn a_bad_unit_changes_nothing_and_the_next_good_one_is_used() {
+async fn a_bad_unit_is_ignored_and_the_next_good_one_is_used() {
     let (upstream, volume) = (Recorder::start().await, Volume::of(&UNITS[0]));
     let sidecar = sidecar(&upstream.origin(), &volume).await;
     let (app, key) = (UNITS[1].app_id.as_str(), UNITS[1].pem.as_str());
@@ -101,7 +101,7 @@ async fn a_bad_unit_changes_nothing_and_the_next_good_one_is_used() {
 }
 
 #[tokio::test]
-async fn a_request_under_way_ends_with_the_unit_that_it_began_with() {
+async fn a_request_in_flight_keeps_the_unit_that_it_began_with() {
     let ((upstream, permits), volume) = (Recorder::holding().await, Volume::of(&UNITS[0]));
     let sidecar = sidecar(&upstream.origin(), &volume).await;
     let call = async || exchange(sidecar.listen, &request("POST", "/svc/a", &[], b"{}")).await;
@@ -119,7 +119,7 @@ async fn a_request_under_way_ends_with_the_unit_that_it_began_with() {
 }
 
 #[tokio::test]
-async fn without_a_key_it_answers_no_key_and_is_not_ready_until_the_files_can_be_read() {
+async fn without_a_key_requests_get_no_key_and_readyz_fails_until_the_files_are_readable() {
     let (upstream, missing, shop) = (Recorder::start().await, Volume::empty(), Volume::of(&UNITS[1]));
     let toml = format!("[credentials.default]\n{}[credentials.shop]\n{}", missing.toml(), shop.toml());
     let sidecar = Sidecar::with_credentials(&upstream.origin(), &toml).await.unwrap();
@@ -129,7 +129,7 @@ async fn without_a_key_it_answers_no_key_and_is_not_ready_until_the_files_can_be
     let got = exchange(sidecar.listen, &request("POST", "/svc/a", &[], b"{}")).await;
     assert_eq!(got.contract(), (503, "no_key".to_owned(), "no".to_owned()));
     assert!(got.value("retry-after").is_some());
-    // The other business goes on.
+    // The other business is still served.
     let other = [("X-Wonder-Signer-Credential", "shop")];
     assert_eq!(exchange(sidecar.listen, &request("POST", "/svc/a", &other, b"{}")).await.status(), 200);
     assert_eq!(signed_by(&upstream.next().await).app_id, UNITS[1].app_id);
@@ -143,7 +143,7 @@ async fn without_a_key_it_answers_no_key_and_is_not_ready_until_the_files_can_be
 }
 
 #[tokio::test]
-async fn sighup_reads_at_once_and_the_log_names_file_and_remedy() {
+async fn sighup_reloads_at_once_and_the_log_names_file_and_remedy() {
     let (upstream, volume) = (Recorder::start().await, Volume::of(&UNITS[0]));
     let [app_id, key] = ["app_id", "key.pem"].map(|name| volume.path(name));
     let (app_id, key) = (app_id.to_str().unwrap(), key.to_str().unwrap());

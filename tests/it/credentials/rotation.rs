@@ -14,16 +14,16 @@ use crate::support::{
 
 const REJECTED: &str = r#"wonder_signer_credential_proofs_total{credential="default",result="rejected",unit="next"}"#;
 
-/// A Wonder that accepts the units it has learnt, and answers an echo with what it was sent.
+/// A Wonder that accepts only the registered units, and echoes the message of an echo call.
 #[derive(Clone, Default)]
 struct Wonder(Arc<Mutex<BTreeSet<&'static str>>>);
 
 impl Wonder {
-    fn learns(&self, unit: &'static Unit) {
+    fn registers(&self, unit: &'static Unit) {
         self.0.lock().unwrap().insert(&unit.app_id);
     }
 
-    fn forgets(&self, unit: &'static Unit) {
+    fn removes(&self, unit: &'static Unit) {
         self.0.lock().unwrap().remove(unit.app_id.as_str());
     }
 
@@ -65,29 +65,29 @@ async fn call(sidecar: &Sidecar, wonder: &Recorder) -> (u16, String) {
 }
 
 #[tokio::test]
-async fn switches_when_wonder_has_learnt_the_new_key_and_not_before() {
+async fn the_next_key_signs_once_wonder_accepts_it_and_not_before() {
     let wonder = Wonder::default();
-    wonder.learns(&UNITS[0]);
+    wonder.registers(&UNITS[0]);
     let upstream = wonder.start().await;
     let (main, next) = (Volume::of(&UNITS[0]), Volume::of(&UNITS[1]));
     let toml = toml(&main, &next, "rotate = \"when_proven\"\nkeep_old = \"1h\"");
     let sidecar = Sidecar::with_credentials(&upstream.origin(), &toml).await.unwrap();
     reached(&sidecar, REJECTED, 1.0).await;
     assert_eq!(call(&sidecar, &upstream).await, (200, UNITS[0].app_id.clone()));
-    wonder.learns(&UNITS[1]);
-    // Has it proved at once.
+    wonder.registers(&UNITS[1]);
+    // Proves the next unit at once.
     sidecar.reload.now();
     signs_with(&sidecar, &UNITS[1]).await;
     assert_eq!(call(&sidecar, &upstream).await, (200, UNITS[1].app_id.clone()));
 }
 
 #[tokio::test]
-async fn a_unit_whose_parts_are_of_different_moments_is_not_switched_to() {
+async fn a_half_replaced_unit_is_never_used() {
     let wonder = Wonder::default();
-    UNITS.iter().for_each(|unit| wonder.learns(unit));
+    UNITS.iter().for_each(|unit| wonder.registers(unit));
     let upstream = wonder.start().await;
     let (main, next) = (Volume::of(&UNITS[0]), Volume::empty());
-    // The AppID has come, its key has not.
+    // The AppID has been replaced, its key has not.
     next.swap(&UNITS[1].app_id, &UNITS[2].pem);
     let toml = toml(&main, &next, "rotate = \"when_proven\"");
     let sidecar = Sidecar::with_credentials(&upstream.origin(), &toml).await.unwrap();
@@ -100,17 +100,17 @@ async fn a_unit_whose_parts_are_of_different_moments_is_not_switched_to() {
 }
 
 #[tokio::test]
-async fn a_rejection_after_the_switch_has_both_proved_and_the_one_that_works_signs() {
+async fn after_a_rejected_signature_both_units_are_proved_and_the_accepted_one_signs() {
     let wonder = Wonder::default();
-    wonder.learns(&UNITS[0]);
-    wonder.learns(&UNITS[1]);
+    wonder.registers(&UNITS[0]);
+    wonder.registers(&UNITS[1]);
     let upstream = wonder.start().await;
     let (main, next) = (Volume::of(&UNITS[0]), Volume::of(&UNITS[1]));
     let toml = toml(&main, &next, "rotate = \"when_proven\"\nkeep_old = \"1h\"");
     let sidecar = Sidecar::with_credentials(&upstream.origin(), &toml).await.unwrap();
     signs_with(&sidecar, &UNITS[1]).await;
     assert_eq!(call(&sidecar, &upstream).await, (200, UNITS[1].app_id.clone()));
-    wonder.forgets(&UNITS[1]);
+    wonder.removes(&UNITS[1]);
     // It reaches Wonder once, and its answer is the caller's.
     assert_eq!(call(&sidecar, &upstream).await, (401, UNITS[1].app_id.clone()));
     signs_with(&sidecar, &UNITS[0]).await;
@@ -122,9 +122,9 @@ async fn a_rejection_after_the_switch_has_both_proved_and_the_one_that_works_sig
 }
 
 #[tokio::test]
-async fn by_hand_it_switches_when_asked_and_only_to_a_unit_that_wonder_accepts() {
+async fn rotate_by_hand_switches_only_to_a_unit_that_wonder_accepts() {
     let wonder = Wonder::default();
-    wonder.learns(&UNITS[0]);
+    wonder.registers(&UNITS[0]);
     let upstream = wonder.start().await;
     let (main, next) = (Volume::of(&UNITS[0]), Volume::of(&UNITS[1]));
     let toml = format!("{}\n[admin]\nrotate = true", toml(&main, &next, ""));
@@ -141,7 +141,7 @@ async fn by_hand_it_switches_when_asked_and_only_to_a_unit_that_wonder_accepts()
     assert_eq!(status, 409, "{text}");
     assert!(text.contains(&UNITS[1].app_id) && text.contains("401 Unauthorized"), "{text}");
     assert_eq!(call(&sidecar, &upstream).await, (200, UNITS[0].app_id.clone()));
-    wonder.learns(&UNITS[1]);
+    wonder.registers(&UNITS[1]);
     let (status, text) = rotate(&yes, "default").await;
     assert_eq!(status, 200, "{text}");
     assert_eq!(call(&sidecar, &upstream).await, (200, UNITS[1].app_id.clone()));
@@ -149,7 +149,7 @@ async fn by_hand_it_switches_when_asked_and_only_to_a_unit_that_wonder_accepts()
 }
 
 #[tokio::test]
-async fn without_the_key_it_cannot_be_rotated_from_outside() {
+async fn rotation_over_the_admin_listener_is_off_by_default() {
     let wonder = Wonder::default();
     let upstream = wonder.start().await;
     let (main, next) = (Volume::of(&UNITS[0]), Volume::of(&UNITS[1]));

@@ -73,7 +73,7 @@ async fn a_credential_with_callers_serves_no_other_caller() {
     );
     let sidecar = Sidecar::with_credentials(&upstream.origin(), &toml).await.unwrap();
     let payouts = [("X-Wonder-Signer-Credential", "payouts")];
-    // A caller without a certificate is none of those that are listed.
+    // A caller without a certificate matches no entry of the list.
     let got = exchange(sidecar.listen, &request("POST", "/svc/a", &payouts, b"{}")).await;
     assert_eq!(got.contract(), (403, "policy_denied".to_owned(), "no".to_owned()));
     assert_eq!(exchange(sidecar.listen, &request("POST", "/svc/a", &[], b"{}")).await.status(), 200);

@@ -1,4 +1,4 @@
-//! Request bodies that do not end. Each holds a connection, a slot and memory; none of these may be withheld from others.
+//! Request bodies that do not end. Each holds a connection, a slot and memory, and must not withhold them from other callers.
 
 use std::time::{Duration, Instant};
 
@@ -13,11 +13,11 @@ use crate::support::{
     wire::{Message, read_message, request},
 };
 
-/// With these, no request below ends by itself.
+/// Time-outs so long that no request below ends by itself.
 const TIMEOUTS: &str =
     "[timeouts]\nrequest_head = \"1h\"\nidle = \"1h\"\nbody = \"1h\"\nrequest = \"1h\"\nresponse_head = \"1h\"\n";
 
-/// What is short in each case: a limit that 24 unfinished bodies use up.
+/// The scarce resource of each case: a limit that 24 unfinished bodies exhaust.
 fn shortages() -> [(&'static str, String); 3] {
     [
         ("connections", "[limits]\nconnections = 16\n".to_owned()),
@@ -56,7 +56,7 @@ async fn stalled(transport: &Transport, sidecar: &Sidecar, bytes: &[u8], count: 
 }
 
 #[tokio::test]
-async fn bodies_that_stop_arriving_lock_nobody_out() {
+async fn stalled_bodies_do_not_lock_others_out() {
     for transport in Transport::all() {
         for (short, toml) in shortages() {
             for (what, bytes) in unfinished() {
@@ -71,7 +71,7 @@ async fn bodies_that_stop_arriving_lock_nobody_out() {
 }
 
 #[tokio::test]
-async fn bodies_that_arrive_byte_by_byte_lock_nobody_out() {
+async fn slow_bodies_do_not_lock_others_out() {
     for (short, toml) in shortages() {
         let transport = Transport::Plain;
         let upstream = Recorder::start().await;
@@ -92,7 +92,7 @@ async fn bodies_that_arrive_byte_by_byte_lock_nobody_out() {
 }
 
 #[tokio::test]
-async fn a_body_that_stops_arriving_is_answered_in_the_contract_when_its_place_is_needed() {
+async fn a_stalled_body_is_rejected_when_its_place_is_needed() {
     for transport in Transport::all() {
         let upstream = Recorder::start().await;
         let toml = format!("{TIMEOUTS}queue = \"1h\"\n[limits]\nrequests_in_flight = 1\n");
@@ -109,7 +109,7 @@ async fn a_body_that_stops_arriving_is_answered_in_the_contract_when_its_place_i
 }
 
 #[tokio::test]
-async fn a_slow_body_is_waited_for_while_there_is_room() {
+async fn a_slow_body_may_continue_while_there_is_room() {
     for transport in Transport::all() {
         let upstream = Recorder::start().await;
         let toml = format!("{TIMEOUTS}[limits]\nrequests_in_flight = 9\nconnections = 64\n");
@@ -131,7 +131,7 @@ async fn a_slow_body_is_waited_for_while_there_is_room() {
 }
 
 #[tokio::test]
-async fn a_request_whose_body_is_whole_keeps_its_slot_and_its_memory() {
+async fn a_request_with_a_whole_body_keeps_its_slot_and_memory() {
     let upstream = Recorder::acting(|_| Act::Stall(Vec::new())).await;
     for toml in ["requests_in_flight = 2", "buffered = \"1MiB\""] {
         let sidecar =
@@ -142,7 +142,7 @@ async fn a_request_whose_body_is_whole_keeps_its_slot_and_its_memory() {
         for _ in 0..2 {
             upstream.next().await;
         }
-        // One that must wait, and is not served instead of those that are in flight.
+        // One more request has to wait; it must not displace those in flight.
         let answer = transport.exchange(sidecar.listen, &whole).await;
         assert_eq!(answer.contract(), (503, "overloaded".to_owned(), "no".to_owned()), "{toml}");
         assert_eq!(upstream.waiting(), 0);

@@ -1,4 +1,4 @@
-//! What becomes of kept connections: each learns of the end from its next answer, and none loses a request that it sent in time.
+//! Kept connections in a drain: the next answer on each has `Connection: close`, and no request sent in time is lost.
 
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
@@ -14,7 +14,7 @@ const SHORT_DELAY: &str = "[shutdown]\ndrain_delay = \"50ms\"";
 const DRAINING: &str = "wonder_signer_draining";
 
 #[tokio::test]
-async fn the_next_answer_on_each_connection_is_its_last_from_the_start_of_a_drain() {
+async fn from_the_start_of_a_drain_the_next_answer_closes_its_connection() {
     let upstream = Recorder::acting(|number| match number % 2 {
         0 => Act::ok(),
         _ => Act::Answer(b"HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\n{}".to_vec()),
@@ -33,7 +33,7 @@ async fn the_next_answer_on_each_connection_is_its_last_from_the_start_of_a_drai
     let before = [&request("POST", "/svc/a", &[], b"{}")[..], &refused].concat();
     for (stream, bytes) in kept.iter_mut().zip([&request("POST", "/svc/a", &[], b"{}"), &before, &refused, &before]) {
         stream.write_all(bytes).await.unwrap();
-        // What was sent without waiting is served too, and only the last answer says that it is the last.
+        // Pipelined requests are served too, and only the last answer has `Connection: close`.
         let answers = if bytes.len() > 100 { 2 } else { 1 };
         for left in (0..answers).rev() {
             let answer = read_message(stream, false).await.unwrap();
@@ -41,13 +41,13 @@ async fn the_next_answer_on_each_connection_is_its_last_from_the_start_of_a_drai
         }
         assert!(read_message(stream, false).await.is_none(), "the connection is closed");
     }
-    // New ones are served, and told at once.
+    // New connections are served, and their first answer has `Connection: close`.
     let answer = exchange(sidecar.listen, &request("POST", "/svc/a", &[], b"{}")).await;
     assert_eq!((answer.status(), answer.value("connection")), (200, Some("close")));
 }
 
 #[tokio::test]
-async fn a_caller_of_http_1_0_is_not_told_to_keep_its_connection() {
+async fn an_http_1_0_caller_gets_no_keep_alive_during_a_drain() {
     let upstream = Recorder::start().await;
     let sidecar = Sidecar::with(&upstream.origin(), LONG_DELAY).await;
     let old = b"GET /svc/a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n";
@@ -61,7 +61,7 @@ async fn a_caller_of_http_1_0_is_not_told_to_keep_its_connection() {
 }
 
 #[tokio::test]
-async fn an_answer_whose_head_was_forwarded_before_the_drain_ends_whole_and_its_connection_serves_on() {
+async fn an_answer_begun_before_the_drain_is_whole_and_its_connection_serves_the_next_request() {
     let (upstream, go) = Recorder::holding().await;
     let sidecar = Sidecar::with(&upstream.origin(), LONG_DELAY).await;
     let mut stream = send(&sidecar, &named("slow", &[], b"{}")).await;

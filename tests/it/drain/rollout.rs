@@ -19,7 +19,7 @@ use crate::support::{
 
 const CALLERS: usize = 16;
 const REQUESTS: usize = 10_000;
-/// So many requests are answered after SIGTERM before callers learn of the new address.
+/// How many requests are answered after SIGTERM before callers get the new address.
 const LAG: usize = 50;
 
 #[derive(Default)]
@@ -29,7 +29,7 @@ struct Tally {
     lost: AtomicUsize,
 }
 
-/// Sends one request after the other, and opens a new connection when an answer says `Connection: close` or the old one is gone.
+/// Sends requests in sequence, and opens a new connection after an answer with `Connection: close` or when the old one has closed.
 async fn call(endpoint: watch::Receiver<SocketAddr>, tally: Arc<Tally>) {
     let bytes = request("POST", "/svc/payment/api/v1/openapi/customers", &[], b"{}");
     let mut kept = None;
@@ -38,7 +38,7 @@ async fn call(endpoint: watch::Receiver<SocketAddr>, tally: Arc<Tally>) {
             stream
         } else {
             let address = *endpoint.borrow();
-            // Where nobody listens no request is sent, so none is lost.
+            // A refused connection carries no request, so none is lost.
             let Ok(stream) = TcpStream::connect(address).await else { continue };
             stream
         };

@@ -21,11 +21,11 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::support::wire::read_message;
 
-/// An authority that is made for one test.
+/// An authority for one test.
 pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    /// Of that name: two of the same name are taken for one with a wrong signature.
+    /// With that name: two authorities of the same name look like one with a wrong signature.
     pub(super) fn named(name: &str) -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(rcgen::DnType::CommonName, name);
@@ -53,7 +53,7 @@ pub(super) struct Issued {
 }
 
 impl Issued {
-    /// A certificate for `names` that signs itself, changed by `change`.
+    /// A self-signed certificate for `names`, changed by `change`.
     pub(super) fn self_signed(names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Self {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
@@ -79,7 +79,7 @@ impl Issued {
 pub(super) struct Manner<'a> {
     pub(super) versions: &'static [&'static SupportedProtocolVersion],
     pub(super) alpn: &'static [&'static [u8]],
-    /// Asks clients for a certificate of this authority.
+    /// Requests a client certificate of this authority.
     pub(super) clients: Option<&'a Authority>,
 }
 
@@ -89,7 +89,7 @@ impl Default for Manner<'_> {
     }
 }
 
-/// A TLS server that answers every HTTP/1.1 request with 200 and counts the bytes that came through TLS.
+/// A TLS server that answers every HTTP/1.1 request with 200 and counts the decrypted bytes.
 pub(super) struct TlsServer {
     address: SocketAddr,
     arrived: Arc<Mutex<Vec<String>>>,
@@ -117,8 +117,8 @@ impl Manner<'_> {
     }
 }
 
-/// An origin that reads nothing after the client's first flight until the request has arrived, and then ends the handshake. Returns
-/// why it failed.
+/// An origin that reads nothing after the client's first flight until the request has arrived, and then ends the handshake.
+/// Returns its handshake error.
 pub(super) async fn reject_after_the_request(
     listener: TcpListener,
     issued: Issued,
@@ -206,18 +206,18 @@ impl Drop for TlsServer {
     }
 }
 
-/// What a proxy does with CONNECT.
+/// How a proxy answers CONNECT.
 #[derive(Clone, Copy)]
 pub(super) enum Gate {
-    /// Connects to what was asked for.
+    /// Connects to the requested target.
     Open,
     /// Answers with these bytes and closes.
     Says(&'static str),
-    /// Says nothing.
+    /// Sends nothing.
     Silent,
 }
 
-/// An egress proxy that records the heads of what it was asked.
+/// An egress proxy that records the head of each CONNECT request.
 pub(super) struct ProxyServer {
     pub(super) address: SocketAddr,
     heads: Mutex<mpsc::UnboundedReceiver<String>>,
@@ -238,7 +238,7 @@ impl ProxyServer {
         Self { address, heads: Mutex::new(heads), task }
     }
 
-    /// The heads that were recorded and not yet given out.
+    /// Removes and returns the recorded heads.
     pub(super) fn heads(&self) -> Vec<String> {
         let mut heads = self.heads.lock().unwrap();
         std::iter::from_fn(|| heads.try_recv().ok()).collect()

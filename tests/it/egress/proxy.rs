@@ -1,4 +1,4 @@
-//! Through an egress proxy: a tunnel, TLS with the origin within it, and what the proxy may say instead.
+//! Egress proxy: a tunnel, TLS with the origin inside it, and rejections by the proxy.
 
 use wonder_signer::{
     contract::{Code, Sent},
@@ -26,7 +26,7 @@ async fn refused(origin: &str, toml: &str) -> (Failure, bool) {
 }
 
 #[tokio::test]
-async fn a_tunnel_is_asked_for_with_credentials_and_the_rest_is_between_us_and_the_origin() {
+async fn connect_carries_the_proxy_credentials_and_the_origin_never_sees_them() {
     let directory = tempfile::tempdir().unwrap();
     let authority = Authority::named("ours");
     let ca = directory.path().join("ca.pem");
@@ -49,7 +49,7 @@ async fn a_tunnel_is_asked_for_with_credentials_and_the_rest_is_between_us_and_t
 }
 
 #[tokio::test]
-async fn a_proxy_that_refuses_is_named_with_its_status() {
+async fn a_rejection_by_the_proxy_is_reported_with_its_status() {
     for (answer, message) in [
         (
             "HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\n\r\n",
@@ -73,7 +73,7 @@ async fn a_proxy_that_refuses_is_named_with_its_status() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_is_not_there_is_told_from_an_origin_that_is_not() {
+async fn an_unreachable_proxy_is_distinguished_from_an_unreachable_origin() {
     let closed = Closed::port();
     let (failure, again) =
         refused("https://gateway.invalid", &format!("upstream.proxy = \"{}\"", closed.origin())).await;
@@ -85,7 +85,7 @@ async fn a_proxy_that_is_not_there_is_told_from_an_origin_that_is_not() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_says_nothing_is_given_up_on_with_the_connect_deadline() {
+async fn a_silent_proxy_times_out_with_timeouts_connect() {
     let proxy = ProxyServer::start(Gate::Silent).await;
     let toml = through(&proxy, "[timeouts]\nconnect = \"50ms\"");
     let (failure, _) = refused("https://gateway.invalid", &toml).await;

@@ -1,4 +1,4 @@
-//! Which certificates the client trusts and shows, and which TLS and HTTP it speaks.
+//! The certificates that the client trusts and presents, and its TLS and HTTP versions.
 
 use std::{fs, path::Path};
 
@@ -51,7 +51,7 @@ fn dated(from: (i32, u8, u8), until: (i32, u8, u8)) -> impl FnOnce(&mut Certific
 }
 
 #[tokio::test]
-async fn a_certificate_that_does_not_hold_is_refused_with_what_is_wrong_and_what_to_set() {
+async fn an_invalid_certificate_is_rejected_with_its_fault_and_the_key_to_set() {
     let directory = tempfile::tempdir().unwrap();
     let (ours, other, older) = (Authority::named("ours"), Authority::named("Corp Proxy"), Authority::named("ours"));
     let trust = format!("[upstream]\nca_file = \"{}\"\n", file(directory.path(), "ca.pem", &ours.pem()));
@@ -119,9 +119,9 @@ async fn a_certificate_that_does_not_hold_is_refused_with_what_is_wrong_and_what
     }
 }
 
-/// An authority that serves as its own server, and is trusted: what `openssl req -x509` makes.
+/// A trusted authority's certificate used as a server certificate, as `openssl req -x509` makes it.
 #[tokio::test]
-async fn the_trusted_authority_itself_is_no_servers_certificate_and_one_that_is_none_is() {
+async fn a_trusted_authoritys_own_certificate_is_rejected_unless_it_is_a_servers() {
     let directory = tempfile::tempdir().unwrap();
     let authority = |is_ca| {
         Issued::self_signed(&["127.0.0.1"], move |params| {
@@ -144,7 +144,7 @@ async fn the_trusted_authority_itself_is_no_servers_certificate_and_one_that_is_
 }
 
 #[tokio::test]
-async fn a_port_without_tls_is_named_as_such() {
+async fn a_port_without_tls_is_reported_as_such() {
     for (answer, detail, advice) in [
         (
             &b"HTTP/1.1 400 Bad Request\r\n\r\n"[..],
@@ -174,7 +174,7 @@ async fn a_port_without_tls_is_named_as_such() {
 }
 
 #[tokio::test]
-async fn a_certificate_of_an_added_or_replacing_authority_is_taken() {
+async fn a_certificate_of_an_added_or_replacing_authority_is_accepted() {
     let directory = tempfile::tempdir().unwrap();
     let authority = Authority::named("ours");
     let ca = file(directory.path(), "ca.pem", &authority.pem());
@@ -189,7 +189,7 @@ async fn a_certificate_of_an_added_or_replacing_authority_is_taken() {
 }
 
 #[tokio::test]
-async fn a_client_certificate_is_shown_to_an_origin_that_asks_for_one() {
+async fn a_client_certificate_is_presented_to_an_origin_that_requests_one() {
     let directory = tempfile::tempdir().unwrap();
     let (servers, clients) = (Authority::named("servers"), Authority::named("clients"));
     let ca = file(directory.path(), "ca.pem", &servers.pem());
@@ -262,9 +262,9 @@ async fn a_rejection_after_the_request_was_written_is_upstream_tls_and_maybe() {
     assert!((sidecar.metric(series).await - 1.0).abs() < f64::EPSILON);
 }
 
-/// RFC 8446 §6.1: without `close_notify` the close may be somebody else's, and the answer cut.
+/// RFC 8446 §6.1: without `close_notify` an attacker may have closed the connection and cut the answer.
 #[tokio::test]
-async fn a_close_that_ends_an_answer_needs_close_notify() {
+async fn an_answer_that_ends_with_the_connection_needs_close_notify() {
     let directory = tempfile::tempdir().unwrap();
     let servers = Authority::named("servers");
     let ca = file(directory.path(), "ca.pem", &servers.pem());
@@ -287,7 +287,7 @@ async fn a_close_that_ends_an_answer_needs_close_notify() {
             let answering = answer_and_close(listener, issued, answer.as_bytes(), notify);
             let ((), got) = soon(async { tokio::join!(answering, ask(sidecar.listen, &asked)) }).await;
             assert_eq!(got.text(), expected, "{head:?} {} bytes, close_notify: {notify}", body.len());
-            if let Outcome::Passed { body: read, whole: true, .. } = got {
+            if let Outcome::Forwarded { body: read, whole: true, .. } = got {
                 assert_eq!(read, body.as_bytes());
             }
         }
@@ -295,7 +295,7 @@ async fn a_close_that_ends_an_answer_needs_close_notify() {
 }
 
 #[tokio::test]
-async fn settings_of_tls_that_cannot_be_used_stop_the_start_and_name_the_key() {
+async fn unusable_tls_settings_stop_the_start_and_name_the_key() {
     let directory = tempfile::tempdir().unwrap();
     let authority = Authority::named("ours");
     let [one, other] = ["one", "other"].map(|name| authority.issue(&[name], |_| ()));
@@ -334,7 +334,7 @@ async fn settings_of_tls_that_cannot_be_used_stop_the_start_and_name_the_key() {
 }
 
 #[tokio::test]
-async fn an_origin_with_too_old_a_tls_is_refused() {
+async fn an_origin_with_an_old_tls_version_is_rejected() {
     let directory = tempfile::tempdir().unwrap();
     let authority = Authority::named("ours");
     let ca = file(directory.path(), "ca.pem", &authority.pem());
@@ -352,7 +352,7 @@ async fn an_origin_with_too_old_a_tls_is_refused() {
 }
 
 #[tokio::test]
-async fn http2_only_is_not_content_with_less() {
+async fn http2_only_rejects_an_origin_without_http2() {
     let directory = tempfile::tempdir().unwrap();
     let authority = Authority::named("ours");
     let ca = file(directory.path(), "ca.pem", &authority.pem());

@@ -1,4 +1,4 @@
-//! An upstream that keeps killing connections at random points.
+//! An upstream that closes and resets connections at random points.
 
 use std::{
     collections::BTreeMap,
@@ -20,18 +20,18 @@ pub(super) const SETTINGS: &str =
     "[upstream]\npool_idle = \"1s\"\n[timeouts]\nresponse_head = \"250ms\"\nresponse_idle = \"250ms\"\n";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tells_the_truth_of_every_request_in_a_short_storm() {
+async fn every_answer_and_its_sent_are_true_in_a_short_storm() {
     storm(setting("CHAOS_REQUESTS", 500)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes minutes; tests/chaos.sh runs it"]
-async fn tells_the_truth_of_every_request_in_a_long_storm() {
+async fn every_answer_and_its_sent_are_true_in_a_long_storm() {
     storm(setting("CHAOS_REQUESTS", 100_000)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn says_in_the_log_what_it_said_to_the_caller() {
+async fn the_log_agrees_with_the_answers() {
     assert_eq!(storm(setting("CHAOS_REQUESTS", 500)).await, [""; 0]);
 }
 
@@ -59,7 +59,7 @@ async fn storm(requests: u64) -> Vec<String> {
         }
         workers.join_all().await;
         callers.count.store(usize::try_from(limit).unwrap(), Ordering::SeqCst);
-        // Idle connections go with pool_idle, those of callers with the callers.
+        // Idle upstream connections close after pool_idle, those of callers with the callers.
         upstream.until_open_at_most(0).await;
         settled(&program).await;
         early.get_or_insert(program.held());
@@ -75,7 +75,7 @@ async fn storm(requests: u64) -> Vec<String> {
     assert_eq!(upstream.ambiguous(), [""; 0]);
     assert_eq!(code, Some(0));
     for (id, entry) in &entries {
-        assert!(outcomes.contains_key(id), "{id} was never asked for");
+        assert!(outcomes.contains_key(id), "{id} was never sent");
         assert!(entry.whole <= 1 && entry.begun <= 1, "{id}: {entry:?}");
     }
     for (id, outcome) in &outcomes {
@@ -86,14 +86,14 @@ async fn storm(requests: u64) -> Vec<String> {
         row[1] += entry.begun;
         row[2] += entry.whole;
         match outcome {
-            Some(Outcome::Refused { code, sent, .. }) => {
+            Some(Outcome::Rejected { code, sent, .. }) => {
                 assert!(sent != "no" || entry.begun == 0, "{id}: {text}, but {entry:?}");
                 let line = log.get(id).unwrap_or_else(|| panic!("{id} is not in the log"));
                 if (line.error.as_deref(), &line.sent) != (Some(&**code), sent) {
                     contradictions.push(format!("{id}: {text}, but in the log {line:?}"));
                 }
             }
-            Some(Outcome::Passed { .. }) => assert_eq!(entry.begun, 1, "{id}: {text}"),
+            Some(Outcome::Forwarded { .. }) => assert_eq!(entry.begun, 1, "{id}: {text}"),
             Some(Outcome::Closed) => {
                 let line = log.get(id).unwrap_or_else(|| panic!("{id} is not in the log"));
                 assert!(line.sent != "no" || entry.begun == 0, "{id}: {line:?}, but {entry:?}");
@@ -119,15 +119,15 @@ async fn storm(requests: u64) -> Vec<String> {
     for (when, held) in [("after a tenth", early), ("at the end", late)] {
         eprintln!("| {when} | {} | {} | {} |", held.memory, held.descriptors, held.threads);
     }
-    // One or two may be of the connection that asked for the metrics just before.
+    // One or two may belong to the connection of the last metrics request.
     assert!(late.descriptors <= early.descriptors + 2, "descriptors leak: {early:?}, then {late:?}");
     assert!(late.memory < early.memory + 8 * 1024, "memory leaks: {early:?}, then {late:?}");
     contradictions
 }
 
-/// Waits until every request is over and every connection of a caller is seen to be closed.
+/// Waits until every request is over and the sidecar has closed every caller's connection.
 async fn settled(program: &Process) {
-    // There is no event for this at the outside; the number of descriptors is read until it stays.
+    // No event is visible from outside, so this reads the number of descriptors until it stays the same.
     let (mut last, mut same) = (0, 0);
     let mut tick = tokio::time::interval(Duration::from_millis(20));
     while same < 5 {

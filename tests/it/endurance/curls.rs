@@ -1,4 +1,4 @@
-//! The storm with callers that may send a request again by themselves: `curl` processes, each with many calls on kept connections.
+//! The same faults with callers that may retry by themselves: `curl` processes, each with many calls on kept connections.
 
 use std::{
     collections::BTreeMap,
@@ -23,7 +23,7 @@ use crate::support::process::Process;
 const PROCESSES: usize = 8;
 const CALLS: u64 = 25;
 
-/// What curl reports of each call: status, code, `sent`, its own exit code, and how many connections it opened for it.
+/// curl's report of each call: status, code, `sent`, its own exit code, and how many connections it opened.
 const REPORT: &str =
     "%{http_code} %header{x-wonder-signer-error} %header{x-wonder-signer-sent} exit %{exitcode} %{num_connects}\\n";
 

@@ -1,4 +1,4 @@
-//! Callers that do not finish what they began, and what they do to those who do.
+//! Callers that leave requests unfinished, and the latency of other callers meanwhile.
 
 use std::time::{Duration, Instant};
 
@@ -16,8 +16,8 @@ const ROUNDS: usize = 1000;
 const BOUND: Duration = Duration::from_millis(50);
 
 #[tokio::test]
-#[ignore = "measures time, so it wants a quiet machine and the release build: tests/slowness.sh"]
-async fn delays_nobody_for_those_who_are_stuck() {
+#[ignore = "measures time, so it needs a quiet machine and the release build: tests/slowness.sh"]
+async fn stuck_callers_do_not_delay_others() {
     let upstream = Upstream::builder().forgetful().start().await;
     let program = Process::start(&upstream.origin(), "[timeouts]\nrequest_head = \"1h\"\nbody = \"1h\"\n").await;
     let mut stuck = Vec::new();
@@ -29,7 +29,7 @@ async fn delays_nobody_for_those_who_are_stuck() {
         upload.write_all(&[&head[..], b"{"].concat()).await.unwrap();
         stuck.push((slow, upload));
     }
-    // The stuck uploads are at work; a slow head is not a request yet.
+    // The stuck uploads count as in flight; an unfinished head is not a request yet.
     while program.metric("wonder_signer_requests_in_flight").await < 64.0 {
         tokio::task::yield_now().await;
     }

@@ -1,4 +1,4 @@
-//! Services that call, and an upstream that breaks, both drawn from a seed.
+//! Calling services and a faulty upstream, both driven by a seed.
 
 use std::{
     collections::BTreeMap,
@@ -28,7 +28,7 @@ pub(super) struct Trouble {
     pub(super) hang_ups: u32,
 }
 
-/// An upstream whose every fate follows from `seed` and from which request on which connection it is.
+/// An upstream whose faults follow from `seed`, the connection's number and the request's number.
 pub(super) fn upstream(seed: u64, trouble: Trouble) -> Builder {
     Upstream::builder()
         .forgetful()
@@ -78,7 +78,7 @@ fn fault(random: &mut StdRng) -> Fault {
     }
 }
 
-/// Where an answer breaks: before it, in its head, right after its head, soon after, or anywhere.
+/// The point at which an answer breaks: before it, in its head, right after its head, soon after, or anywhere.
 fn place(random: &mut StdRng, whole: &[u8]) -> usize {
     let head = find(whole, b"\r\n\r\n").unwrap() + 4;
     match random.gen_range(0..5) {
@@ -103,7 +103,7 @@ fn answer(random: &mut StdRng) -> Vec<u8> {
     }
 }
 
-/// What became of each request, by id; `None` for those that were hung up on.
+/// The outcome of each request, by id; `None` if the caller disconnected.
 pub(super) type Outcomes = BTreeMap<String, Option<Outcome>>;
 
 /// Services that call one sidecar.
@@ -113,13 +113,13 @@ pub(super) struct Callers {
     pub(super) trouble: Trouble,
     /// Requests so far.
     pub(super) count: AtomicUsize,
-    /// What became of them, when that is to be kept.
+    /// Their outcomes, if the run keeps them.
     pub(super) outcomes: Option<Mutex<Outcomes>>,
 }
 
 impl Callers {
-    /// Opens a connection, sends some requests over it and closes it, for as long as `go_on` says, which is asked before
-    /// each request and given its number.
+    /// Repeatedly opens a connection, sends some requests and closes it, while `go_on` returns true; `go_on` is called before each
+    /// request with its number.
     pub(super) async fn work(self: Arc<Self>, worker: usize, go_on: impl Fn(usize) -> BoxFuture<'static, bool>) {
         let mut random = random(self.seed, worker, usize::MAX - 1);
         'connections: loop {
@@ -141,7 +141,7 @@ impl Callers {
                     continue 'connections;
                 }
                 let outcome = caller.ask(&bytes).await;
-                let usable = matches!(outcome, Outcome::Passed { whole: true, .. } | Outcome::Refused { .. });
+                let usable = matches!(outcome, Outcome::Forwarded { whole: true, .. } | Outcome::Rejected { .. });
                 self.enter(id, Some(outcome));
                 if !usable {
                     continue 'connections;
@@ -152,9 +152,9 @@ impl Callers {
 
     fn enter(&self, id: String, outcome: Option<Outcome>) {
         if let Some(outcomes) = &self.outcomes {
-            // The bytes of an answer are not looked at again.
+            // The body of an answer is not used again.
             let outcome = outcome.map(|outcome| match outcome {
-                Outcome::Passed { status, whole, .. } => Outcome::Passed { status, whole, body: Vec::new() },
+                Outcome::Forwarded { status, whole, .. } => Outcome::Forwarded { status, whole, body: Vec::new() },
                 other => other,
             });
             outcomes.lock().unwrap().insert(id, outcome);

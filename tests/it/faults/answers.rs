@@ -22,7 +22,7 @@ fn row(fault: &'static str, what: Fault, got: &'static str) -> Row {
     Row::new(fault, upstream().plan(move |_| what.clone()), got, &[1])
 }
 
-/// Answers small enough to be held: whatever breaks, the caller gets an answer of the contract.
+/// Answers small enough to be held: after any fault, the caller gets an answer of the contract.
 fn short() -> Vec<Row> {
     let (lost, late) = ("502 upstream_reset maybe", "504 upstream_timeout maybe");
     let reset = |bytes: &[u8]| Fault::AnswerThenReset(bytes.to_vec());
@@ -48,7 +48,7 @@ fn short() -> Vec<Row> {
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_while_it_is_held_is_an_error_of_the_contract() {
+async fn a_held_answer_that_breaks_becomes_an_error_of_the_contract() {
     title("small answers that break off, plain");
     for row in short() {
         row.check().await;
@@ -59,7 +59,7 @@ async fn an_answer_that_breaks_while_it_is_held_is_an_error_of_the_contract() {
     }
 }
 
-/// Answers too large to be held: whatever breaks, the caller gets the head, and sees that the rest is missing.
+/// Answers too large to be held: after any fault, the caller gets the head and sees that the rest is missing.
 fn long() -> Vec<Row> {
     let (length, size) = (b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n".to_vec(), 90_000);
     let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
@@ -85,7 +85,7 @@ fn long() -> Vec<Row> {
 }
 
 #[tokio::test]
-async fn a_streamed_answer_that_breaks_has_its_head_and_shows_that_it_is_cut() {
+async fn a_streamed_answer_that_breaks_keeps_its_head_and_is_visibly_cut() {
     title("large answers that break off, plain");
     for row in long() {
         row.check().await;
@@ -143,16 +143,16 @@ fn garbage() -> Vec<Row> {
 }
 
 #[tokio::test]
-async fn passes_nothing_on_that_is_not_http() {
+async fn an_answer_that_is_not_http_is_not_forwarded() {
     title("answers that are not HTTP");
     for row in garbage() {
         row.check().await;
     }
 }
 
-/// RFC 9112 §6.3: such an answer ought to be handled as an error.
+/// RFC 9112 §6.3: such an answer ought to be treated as an error.
 #[tokio::test]
-async fn passes_on_no_answer_that_is_framed_in_two_ways() {
+async fn an_answer_framed_in_two_ways_is_not_forwarded() {
     title("answers in two framings");
     for length in ["5", "2", "100"] {
         let answer = format!(
@@ -165,7 +165,7 @@ async fn passes_on_no_answer_that_is_framed_in_two_ways() {
 }
 
 #[tokio::test]
-async fn takes_an_answer_that_comes_early() {
+async fn an_early_answer_is_forwarded() {
     title("answers before the end of the request");
     let refusal = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\n{}";
     let row = |fault, answer: &[u8], early, got, arrivals| {
@@ -176,19 +176,19 @@ async fn takes_an_answer_that_comes_early() {
     };
     row("answered before the body, which is then read", OK, Early::Keep, "200 whole", &[0, 1]).check().await;
     row("refused before the body, which is never read", refusal, Early::Hold, "413 whole", &[0]).check().await;
-    // The reset may overtake the answer.
+    // The reset may arrive before the answer.
     let either = "413 whole | 502 upstream_reset maybe";
     row("refused before the body, then reset", refusal, Early::Close, either, &[0]).check().await;
 }
 
-/// The second request goes to a connection that has more to say than one answer.
+/// The second request meets a connection on which the origin sent more than one answer.
 fn extra() -> Vec<Row> {
     let forged = b"HTTP/1.1 418 Forged\r\nContent-Length: 2\r\n\r\n{}";
     let first = |bytes: &[u8]| {
         let answer = Fault::Answer(bytes.to_vec());
         upstream().plan(move |turn| if turn.connection == 0 { answer.clone() } else { Fault::none() })
     };
-    // The first answer ends where it says; what follows belongs to nobody, least of all to the next request.
+    // The first answer ends at its announced length. The bytes after it belong to no request.
     let own = "200 whole | 502 upstream_reset maybe | 502 upstream_bad_response maybe | 502 upstream_connect no";
     let row = |fault, bytes: Vec<u8>| Row::new(fault, first(&bytes), own, &[0, 1]).second();
     vec![
@@ -199,7 +199,7 @@ fn extra() -> Vec<Row> {
 }
 
 #[tokio::test]
-async fn gives_no_request_the_answer_to_another() {
+async fn no_request_gets_the_answer_of_another() {
     title("answers too many");
     for row in extra() {
         row.check().await;
@@ -207,7 +207,7 @@ async fn gives_no_request_the_answer_to_another() {
 }
 
 #[tokio::test]
-async fn waits_through_interim_answers_and_no_longer() {
+async fn interim_answers_do_not_extend_the_deadline() {
     title("interim answers");
     let interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n".repeat(3);
     row("interim answers, then the answer", Fault::Answer([&interim, OK].concat()), "200 whole").check().await;
@@ -218,15 +218,15 @@ async fn waits_through_interim_answers_and_no_longer() {
 }
 
 #[tokio::test]
-async fn takes_101_for_no_answer() {
+async fn an_answer_101_is_an_error() {
     title("101");
-    // Nobody asked for another protocol, so there is none to switch to.
+    // No request asked for an upgrade, so there is no protocol to switch to.
     let switched = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: chat\r\n\r\n";
     row("101 unasked", Fault::Stall(switched.to_vec()), "502 upstream_bad_response maybe").check().await;
 }
 
 #[tokio::test]
-async fn passes_an_answer_on_byte_by_byte_as_it_comes() {
+async fn a_streamed_answer_is_forwarded_byte_by_byte() {
     let permits = Arc::new(Semaphore::new(0));
     let trickle = Fault::Trickle(OK.to_vec(), Arc::clone(&permits));
     let upstream = upstream().plan(move |_| trickle.clone()).start().await;
@@ -235,7 +235,7 @@ async fn passes_an_answer_on_byte_by_byte_as_it_comes() {
     caller.stream().write_all(&numbered(0, b"{}")).await.unwrap();
     let head = OK.len() - 12;
     permits.add_permits(head + 1);
-    // The first byte of the body passes while the others have not been sent.
+    // The first byte of the body is forwarded before the origin has sent the others.
     let mut seen = Vec::new();
     while !seen.ends_with(b"\r\n\r\n{") {
         let mut byte = [0];
@@ -249,14 +249,14 @@ async fn passes_an_answer_on_byte_by_byte_as_it_comes() {
 }
 
 #[tokio::test]
-async fn streams_an_answer_that_is_larger_than_any_buffer() {
+async fn an_answer_larger_than_any_buffer_is_streamed() {
     let size = 64 << 20;
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n").into_bytes();
     let flood = Fault::Flood(head, size);
     let upstream = upstream().plan(move |_| flood.clone()).start().await;
     let sidecar = Sidecar::before(&upstream.origin()).await;
     match Caller::connect(sidecar.listen).await.ask(&numbered(0, b"{}")).await {
-        Outcome::Passed { status: 200, whole: true, body } => assert_eq!(body.len(), size),
+        Outcome::Forwarded { status: 200, whole: true, body } => assert_eq!(body.len(), size),
         other => panic!("{}", other.text()),
     }
 }

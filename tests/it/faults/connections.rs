@@ -1,4 +1,4 @@
-//! Faults of the connection: before there is one, at the worst moment of a kept one, and within a request.
+//! Connection faults: while connecting, on a kept connection at the next request, and during a request.
 
 use super::{Row, numbered, title, upstream};
 use crate::support::{
@@ -11,7 +11,7 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn refuses_every_wrong_certificate_and_sends_nothing() {
+async fn a_wrong_certificate_is_rejected_and_nothing_is_sent() {
     title("certificates");
     for (certificate, got) in [
         (Certificate::Right, "200 whole"),
@@ -27,7 +27,7 @@ async fn refuses_every_wrong_certificate_and_sends_nothing() {
 }
 
 #[tokio::test]
-async fn says_that_nothing_was_sent_where_nobody_listens() {
+async fn sent_is_no_when_no_server_listens() {
     let closed = Closed::port();
     let sidecar = Sidecar::before(&closed.origin()).await;
     assert_eq!(ask(sidecar.listen, &numbered(0, b"{}")).await.text(), "502 upstream_connect no");
@@ -44,10 +44,10 @@ fn doors() -> Vec<(&'static str, Welcome)> {
 }
 
 #[tokio::test]
-async fn tells_the_truth_when_a_plain_connection_is_not_served() {
+async fn sent_is_true_when_a_plain_connection_is_not_served() {
     title("connections that are not served, plain");
-    // Whether the end of the connection is seen before the request is written is a race that either may win. So it is
-    // with an answer to nothing: by the time it is read the request has been written, and nothing tells the two apart.
+    // The sidecar may see the end of the connection before or after it writes the request. An answer sent before the request
+    // is the same race: once the request has been written, the sidecar cannot distinguish it from a real answer.
     let lost = "502 upstream_reset maybe | 502 upstream_connect no";
     let spoken = "502 upstream_bad_response maybe | 502 upstream_reset maybe | 502 upstream_connect no";
     let early = "200 whole | 502 upstream_bad_response maybe | 502 upstream_reset maybe | 502 upstream_connect no";
@@ -58,7 +58,7 @@ async fn tells_the_truth_when_a_plain_connection_is_not_served() {
 }
 
 #[tokio::test]
-async fn says_that_nothing_was_sent_when_a_tls_connection_is_not_served() {
+async fn sent_is_no_when_a_tls_connection_is_not_served() {
     title("connections that are not served, TLS");
     for (name, welcome) in doors() {
         let upstream = upstream().door(move |_| welcome.clone());
@@ -90,7 +90,7 @@ fn breaks() -> Vec<Row> {
 }
 
 #[tokio::test]
-async fn says_maybe_when_a_request_breaks_off() {
+async fn sent_is_maybe_when_a_request_breaks_off() {
     title("requests that break off, plain");
     for row in breaks() {
         row.check().await;
@@ -133,7 +133,7 @@ fn kept() -> Vec<Row> {
 }
 
 #[tokio::test]
-async fn never_sends_again_what_a_kept_connection_may_have_taken() {
+async fn a_request_that_a_kept_connection_may_have_delivered_is_never_sent_again() {
     title("kept connections that end under a request, plain");
     for row in kept() {
         row.check().await;

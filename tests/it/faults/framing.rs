@@ -1,4 +1,4 @@
-//! How answers are framed, from the origin to the caller.
+//! The framing of answers, from the origin to the caller.
 
 use super::{numbered, upstream};
 use crate::support::{
@@ -8,7 +8,7 @@ use crate::support::{
     wire::{Message, exchange},
 };
 
-/// An upstream that gives this answer to every request, and a sidecar before it.
+/// An upstream that gives this answer to every request, and a sidecar in front of it.
 async fn answering(answer: &[u8], settings: &str) -> (Upstream, Sidecar) {
     let fault = Fault::AnswerThenClose(answer.to_vec());
     let upstream = upstream().plan(move |_| fault.clone()).start().await;
@@ -16,7 +16,7 @@ async fn answering(answer: &[u8], settings: &str) -> (Upstream, Sidecar) {
     (upstream, sidecar)
 }
 
-/// What a caller gets for this answer.
+/// The answer that a caller gets for this one.
 async fn forwarded(answer: &[u8]) -> Message {
     let (_upstream, sidecar) = answering(answer, "").await;
     exchange(sidecar.listen, &numbered(0, b"{}")).await
@@ -28,7 +28,7 @@ async fn with(lines: &str) -> Message {
 }
 
 #[tokio::test]
-async fn a_caller_gets_one_length_that_is_a_number_or_an_error() {
+async fn an_answer_has_one_numeric_length_or_is_an_error() {
     for lines in
         ["Content-Length: 8, 8", "Content-Length: 8\r\nContent-Length: 8", "Content-Length: 8,8\r\nContent-Length: 08"]
     {
@@ -77,7 +77,7 @@ async fn an_answer_without_a_body_has_no_framing() {
     }
 }
 
-/// RFC 9110 §2.5: what an HTTP/1.0 origin sends is for this hop alone.
+/// RFC 9110 §2.5: the HTTP version applies to one hop only.
 #[tokio::test]
 async fn a_held_answer_has_its_length_whatever_the_versions() {
     let chunked = "Transfer-Encoding: chunked\r\n\r\n4\r\n1234\r\n4\r\n5678\r\n0\r\n\r\n";
@@ -109,11 +109,11 @@ async fn a_space_before_the_colon_is_removed() {
 }
 
 #[tokio::test]
-async fn nobody_but_the_sidecar_says_what_the_sidecar_says() {
+async fn the_sidecars_own_headers_are_removed_from_upstream_answers() {
     let lines = "X-Wonder-Signer-Error: a\r\nX_Wonder_Signer_Sent: no\r\nx.wonder.signer.error: b\r\nContent-Length: 8";
     let head = with(lines).await.head.to_ascii_lowercase();
     assert!(!head.contains("wonder"), "{head}");
-    // Nor in trailers, even for a caller that reads them.
+    // The same holds for trailers, even if the caller accepts them.
     let trailers = "X-Wonder-Signer-Sent: no\r\nX_Wonder_Signer_Error: a\r\nX-Sum: 1\r\n";
     let answer = format!(
         "HTTP/1.1 200 OK\r\nTrailer: X-Sum, X-Wonder-Signer-Sent\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{{}}\r\n0\r\n{trailers}\r\n"
@@ -154,7 +154,7 @@ async fn a_response_head_may_be_as_large_as_the_limits_that_the_error_names() {
     assert_eq!(exchange(sidecar.listen, &numbered(0, b"{}")).await.status(), 200);
 }
 
-/// An HTTP/1.0 caller reads an answer without a length to the end of the connection, so the end has to say whether it is whole.
+/// An HTTP/1.0 caller reads an answer without a length to the end of the connection, so only a reset can show that it is cut.
 #[tokio::test]
 async fn an_http_1_0_caller_of_a_streamed_answer_gets_a_reset_where_it_breaks() {
     let chunks = format!("{:x}\r\n{}\r\n", 90_000, "x".repeat(90_000));
@@ -178,7 +178,7 @@ async fn an_http_1_0_caller_of_a_streamed_answer_gets_a_reset_where_it_breaks() 
     }
 }
 
-/// Some clients take the bytes before a FIN for the whole answer, even where `Content-Length` or the chunks say otherwise.
+/// Some clients accept the bytes before a FIN as the whole answer, against `Content-Length` and the missing last chunk.
 #[tokio::test]
 async fn a_streamed_answer_that_breaks_ends_in_a_reset_whatever_its_framing() {
     let (length, body) = ("HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", "x".repeat(90_000));
@@ -190,12 +190,12 @@ async fn a_streamed_answer_that_breaks_ends_in_a_reset_whatever_its_framing() {
         let mut bytes = Vec::new();
         let end = soon(tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut bytes)).await;
         assert_eq!(end.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
-        // The head and what came of the body are read before the reset.
+        // The caller reads the head and the part of the body before the reset.
         assert!(bytes.starts_with(b"HTTP/1.1 200 OK\r\n") && bytes.len() > read, "{} bytes", bytes.len());
     }
 }
 
-/// HTTP/1.1 has chunks, whatever the origin speaks: the last one is missing where the answer is cut.
+/// An HTTP/1.1 caller gets chunks for any version of the origin; the last chunk is missing if the answer is cut.
 #[tokio::test]
 async fn an_answer_that_ends_with_its_connection_is_chunked_for_http_1_1() {
     for version in ["1.0", "1.1"] {

@@ -1,4 +1,4 @@
-//! What else happens on a connection whose answer breaks while it is held.
+//! Other requests on a connection whose held answer breaks.
 
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
@@ -14,7 +14,7 @@ use crate::support::{
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 42\r\n\r\n";
 const LOST: &str = "502 upstream_reset maybe";
 
-/// An upstream that answers the first request with this and closes, and every later one whole; and a sidecar before it.
+/// An upstream that answers the first request with these bytes and closes, and every later one in full; and a sidecar in front of it.
 async fn breaking(answer: &[u8]) -> (Upstream, Sidecar) {
     let first = Fault::AnswerThenClose(answer.to_vec());
     let plan = move |turn: crate::support::faults::Turn| {
@@ -64,7 +64,7 @@ async fn a_caller_that_expects_100_gets_it_and_then_the_error() {
 }
 
 #[tokio::test]
-async fn a_request_to_upgrade_is_no_exception() {
+async fn an_upgrade_request_gets_the_same_error() {
     let switched = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
     for (answer, got) in [(HEAD, LOST), (&switched[..], "502 upstream_bad_response maybe")] {
         let (upstream, sidecar) = breaking(answer).await;

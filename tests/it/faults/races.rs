@@ -1,4 +1,4 @@
-//! Connections that close while the next request is on its way, again and again.
+//! Connections that close while the next request is being sent, repeated many times.
 
 use super::{id, numbered, upstream};
 use crate::support::{caller::Caller, faults::Fault, identity::Certificate, sidecar::Sidecar, wire::OK};
@@ -7,21 +7,21 @@ use crate::support::{caller::Caller, faults::Fault, identity::Certificate, sidec
 const ROUNDS: usize = 300;
 
 #[tokio::test]
-async fn uses_a_fresh_connection_when_the_kept_one_was_seen_to_close() {
+async fn a_connection_seen_to_close_is_not_used_again() {
     let upstream = upstream().plan(|_| Fault::AnswerThenClose(OK.to_vec())).start().await;
     let sidecar = Sidecar::before(&upstream.origin()).await;
     let mut caller = Caller::connect(sidecar.listen).await;
     for round in 0..20 {
         assert_eq!(caller.ask(&numbered(round, b"{}")).await.text(), "200 whole");
         assert_eq!(upstream.entry(&id(round)).whole, 1);
-        // It ends here only when the sidecar has closed its side too, so it has seen the end.
+        // The connection ends here only after the sidecar has closed its side, so the sidecar has seen the end.
         upstream.until_open_at_most(0).await;
     }
     assert_eq!(upstream.connections(), 20);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tells_the_truth_when_the_kept_connection_closes_meanwhile() {
+async fn sent_is_true_when_a_kept_connection_closes_during_the_request() {
     for tls in [false, true] {
         let builder = upstream().plan(|turn| match turn.connection % 3 {
             0 => Fault::AnswerThenClose(OK.to_vec()),

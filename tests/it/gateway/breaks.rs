@@ -1,7 +1,7 @@
-//! Connections that end, or turn to rubbish, in the middle of a request. What has not come whole is never signed.
+//! Connections that end, or carry garbage, in the middle of a request. A request that has not arrived whole is never signed.
 //!
-//! TLS tells an end that was meant, `close_notify`, from one that somebody on the way made (RFC 8446 §6.1). Neither makes a whole
-//! request out of half of one: no framing that is let through takes the end of the connection for the end of a body.
+//! TLS distinguishes an intended end, `close_notify`, from one that an attacker on the path made (RFC 8446 §6.1). Neither completes
+//! half a request, because no accepted framing treats the end of the connection as the end of a body.
 
 use rustls::version::{TLS12, TLS13};
 use tokio::{
@@ -19,17 +19,17 @@ use crate::support::{
     wire::{exchange, read_message, request},
 };
 
-/// How it ends.
+/// How the connection ends.
 enum End {
-    /// With `close_notify`, as it should.
+    /// With `close_notify`.
     Notify,
-    /// With a FIN and without `close_notify`: cut off by somebody who holds no keys.
+    /// With a FIN and without `close_notify`, as an attacker without the keys can cause.
     Fin,
     /// With a reset.
     Reset,
-    /// With a fatal alert, encrypted as all is.
+    /// With an encrypted fatal alert.
     Alert,
-    /// Not at all, but these bytes come past TLS.
+    /// Not at all: these bytes are sent on the socket outside TLS.
     Raw(Vec<u8>),
 }
 
@@ -44,7 +44,7 @@ fn ends() -> Vec<(&'static str, End)> {
         ("a FIN alone", End::Fin),
         ("a reset", End::Reset),
         ("a fatal alert", End::Alert),
-        raw("a record that nobody with the keys made", &[&record(23, 64)]),
+        raw("a record made without the keys", &[&record(23, 64)]),
         raw("a record cut down to its head", &[&record(23, 0)]),
         raw("a record over the limit", &[&record(23, 20_000)]),
         raw("a record of no known type", &[&record(99, 64)]),
@@ -62,7 +62,7 @@ impl End {
             Self::Reset => return stream.get_mut().0.set_zero_linger().unwrap(),
             Self::Alert => {
                 let (socket, session) = stream.get_mut();
-                // Something came that the server cannot have sent, so the client says so and gives up.
+                // The client receives bytes that the server cannot have sent, so it sends an alert and closes.
                 session.read_tls(&mut &b"\x17\x03\x03\0\x20rubbish rubbish rubbish rubbish "[..]).unwrap();
                 session.process_new_packets().unwrap_err();
                 let mut alert = Vec::new();
@@ -71,7 +71,7 @@ impl End {
             }
             Self::Raw(bytes) => stream.get_mut().0.write_all(bytes).await.unwrap(),
         }
-        // Until the other side has ended it too, which it has to of its own accord.
+        // Until the sidecar has closed its side, which it must do by itself.
         let _ = stream.get_mut().0.read_to_end(&mut Vec::new()).await;
     }
 }
@@ -91,12 +91,12 @@ fn halves() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 #[tokio::test]
-async fn half_a_request_is_never_signed_however_it_ends() {
+async fn half_a_request_is_never_signed() {
     let (ours, mounted) = Mounted::by_one();
     let shop = ours.issue(&["shop"], "");
     for version in [&TLS12, &TLS13] {
         let upstream = Recorder::start().await;
-        // What ends, ends of its own accord.
+        // Each connection must end by itself.
         let patient = "[timeouts]\nrequest_head = \"1h\"\nbody = \"1h\"\nidle = \"1h\"\n";
         let sidecar = mounted.sidecar(&upstream.origin(), patient).await;
         let identity = shown(&[&shop.certificate], &shop.key);
@@ -115,7 +115,7 @@ async fn half_a_request_is_never_signed_however_it_ends() {
         let told = text.lines().filter(|line| line.starts_with("wonder_signer_proxy_errors_total"));
         let wrong: Vec<_> = told.filter(|line| line.contains("sent=\"maybe\"") && !line.ends_with(" 0")).collect();
         assert_eq!(wrong, [""; 0]);
-        // The next one has nothing of any of them.
+        // The next request contains no byte of any of them.
         let mut stream = dial(sidecar.listen, &caller).await.unwrap();
         stream.write_all(&request("POST", "/svc/next", &[], b"{}")).await.unwrap();
         assert_eq!(read_message(&mut stream, false).await.unwrap().status(), 200);
@@ -127,8 +127,8 @@ async fn half_a_request_is_never_signed_however_it_ends() {
 }
 
 #[tokio::test]
-async fn new_keys_without_end_cost_others_nothing() {
-    // RFC 8446 §4.6.3: each side may ask for new keys at any time, and the other has to answer.
+async fn endless_key_updates_do_not_delay_others() {
+    // RFC 8446 §4.6.3: each side may request a key update at any time, and the other must answer.
     let (ours, mounted) = Mounted::by_one();
     let upstream = Recorder::start().await;
     let sidecar = mounted.sidecar(&upstream.origin(), "").await;

@@ -1,4 +1,4 @@
-//! Handshakes of somebody who is up to no good. Each comes to nothing, is counted once, and costs nobody else anything.
+//! Hostile TLS handshakes. Each fails, is counted once, and does not affect other callers.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ use crate::{
     },
 };
 
-/// A leaf of `authority` for `shop` that is not as it should be.
+/// An invalid certificate of `authority` for `shop`.
 fn leaf(authority: &Authority, spoil: impl FnOnce(&mut CertificateParams)) -> Issued {
     let mut leaf = CertificateParams::new(vec!["shop".to_owned()]).unwrap();
     spoil(&mut leaf);
@@ -36,7 +36,7 @@ fn leaf(authority: &Authority, spoil: impl FnOnce(&mut CertificateParams)) -> Is
 }
 
 #[tokio::test]
-async fn refuses_every_wrong_certificate() {
+async fn every_invalid_certificate_is_rejected() {
     let ((ours, mounted), strangers) = (Mounted::by_one(), Authority::new());
     let upstream = Recorder::start().await;
     let sidecar = mounted.sidecar(&upstream.origin(), "callers = [\"shop\"]\n").await;
@@ -47,7 +47,7 @@ async fn refuses_every_wrong_certificate() {
     let foreign = strangers.issue(&["shop"], "");
     let own_key = KeyPair::generate().unwrap();
     let own = CertificateParams::new(vec!["shop".to_owned()]).unwrap().self_signed(&own_key).unwrap();
-    // A caller plays authority.
+    // A caller's certificate acts as an authority.
     let by_good = Issuer::new(CertificateParams::new(vec!["shop".to_owned()]).unwrap(), &good.key);
     let key = KeyPair::generate().unwrap();
     let from_leaf = CertificateParams::new(vec!["shop".to_owned()]).unwrap().signed_by(&key, &by_good).unwrap();
@@ -59,7 +59,7 @@ async fn refuses_every_wrong_certificate() {
         ("another authority's, and ours beside it", shown(&[&foreign.certificate, &ours.certificate], &foreign.key)),
         ("signed by itself", shown(&[&own], &own_key)),
         ("signed by a caller's", shown(&[&from_leaf, &good.certificate], &key)),
-        ("somebody else's, without the key", shown(&[&good.certificate], &foreign.key)),
+        ("another caller's, without the key", shown(&[&good.certificate], &foreign.key)),
         ("the authority's own, without the key", shown(&[&ours.certificate], &good.key)),
     ];
     let mut failed = 0.0;
@@ -75,7 +75,7 @@ async fn refuses_every_wrong_certificate() {
     assert!(is_served(sidecar.listen, &caller(&[&ours], Some(&good), &[])).await);
 }
 
-/// What a client says first.
+/// A ClientHello record.
 pub(crate) fn hello(caller: &TlsConnector) -> Vec<u8> {
     let name = ServerName::try_from("localhost").unwrap();
     let mut bytes = Vec::new();
@@ -89,8 +89,8 @@ fn in_records_of(bytes: usize, hello: &[u8]) -> Vec<u8> {
     hello[5..].chunks(bytes).flat_map(record).collect()
 }
 
-/// What goes wrong in the first words, by name.
-fn first_words(hello: &[u8]) -> Vec<(String, Vec<u8>)> {
+/// Faulty first bytes, by name.
+fn first_bytes(hello: &[u8]) -> Vec<(String, Vec<u8>)> {
     let but = |place: usize, byte: u8| {
         let mut bytes = hello.to_vec();
         bytes[place] = byte;
@@ -128,15 +128,15 @@ fn first_words(hello: &[u8]) -> Vec<(String, Vec<u8>)> {
 }
 
 #[tokio::test]
-async fn first_words_that_lead_nowhere_end_there() {
+async fn faulty_first_bytes_end_the_connection() {
     let (ours, mounted) = Mounted::by_one();
     let upstream = Recorder::start().await;
     let sidecar = mounted.sidecar(&upstream.origin(), "").await;
     let shop = caller(&[&ours], Some(&ours.issue(&["shop"], "")), &["http/1.1"]);
     let mut failed = 0.0;
-    for (name, bytes) in first_words(&hello(&shop)) {
+    for (name, bytes) in first_bytes(&hello(&shop)) {
         let mut stream = TcpStream::connect(sidecar.listen).await.unwrap();
-        // It may be hung up on while it still talks.
+        // The listener may close while the client is still sending.
         let _ = stream.write_all(&bytes).await;
         let _ = stream.shutdown().await;
         let mut answer = Vec::new();
@@ -150,25 +150,25 @@ async fn first_words_that_lead_nowhere_end_there() {
 }
 
 #[tokio::test]
-async fn takes_a_hello_that_comes_byte_by_byte() {
+async fn a_hello_in_single_bytes_is_accepted() {
     let (ours, mounted) = Mounted::by_one();
     let sidecar = mounted.sidecar("http://127.0.0.1:1", "").await;
     let mut stream = TcpStream::connect(sidecar.listen).await.unwrap();
     let shop = caller(&[&ours], Some(&ours.issue(&["shop"], "")), &[]);
     stream.write_all(&in_records_of(1, &hello(&shop))).await.unwrap();
-    // A ServerHello, where the test above sees that nothing comes of it unless it is followed up.
+    // A ServerHello. The test above shows that the handshake fails unless the client continues it.
     let mut head = [0; 6];
     stream.read_exact(&mut head).await.unwrap();
     assert_eq!((head[0], head[5]), (22, 2));
 }
 
 #[tokio::test]
-async fn a_handshake_that_stops_anywhere_runs_out_of_time() {
+async fn a_stalled_handshake_times_out() {
     let (ours, mounted) = Mounted::by_one();
     let sidecar = mounted.sidecar("http://127.0.0.1:1", "[timeouts]\nrequest_head = \"500ms\"\n").await;
     let hello = hello(&caller(&[&ours], Some(&ours.issue(&["shop"], "")), &[]));
     let mut silent = Vec::new();
-    // After the whole of it the server has had its say, and waits for the certificate.
+    // After the whole hello the server has answered, and waits for the certificate.
     for bytes in [0, 1, 5, 6, hello.len() / 2, hello.len() - 1, hello.len()] {
         let mut stream = TcpStream::connect(sidecar.listen).await.unwrap();
         stream.write_all(&hello[..bytes]).await.unwrap();
@@ -183,7 +183,7 @@ async fn a_handshake_that_stops_anywhere_runs_out_of_time() {
 }
 
 #[tokio::test]
-async fn agrees_on_no_protocol_but_http_1_1() {
+async fn alpn_accepts_http_1_1_only() {
     let (ours, mounted) = Mounted::by_one();
     let sidecar = mounted.sidecar("http://127.0.0.1:1", "").await;
     let shop = ours.issue(&["shop"], "");
@@ -194,7 +194,7 @@ async fn agrees_on_no_protocol_but_http_1_1() {
 }
 
 #[tokio::test]
-async fn the_log_says_what_is_wrong_with_a_handshake_and_what_to_do() {
+async fn the_log_names_a_handshakes_fault_and_the_remedy() {
     let ((ours, mounted), strangers) = (Mounted::by_one(), Authority::new());
     let upstream = Recorder::start().await;
     let [certificate, key, ca] = ["tls.crt", "tls.key", "ca.crt"].map(|name| mounted.path(name).display().to_string());

@@ -1,4 +1,4 @@
-//! The commands with bad input: what was given is not repeated where it may be a secret.
+//! Commands with bad input: an error does not repeat an input that may be a secret.
 
 use std::{fs, path::Path};
 
@@ -12,7 +12,7 @@ use crate::support::{
 
 const ORIGIN: &str = "http://127.0.0.1:1";
 
-/// Runs a command that must fail; no marker may show.
+/// Runs a command that must fail; its output must not contain a marker.
 #[track_caller]
 fn fails(arguments: &[&str], environment: &[(&str, &str)], input: &[u8]) {
     let ended = Program::run(arguments, environment, input);
@@ -48,7 +48,7 @@ fn a_secret_in_place_of_any_setting_is_not_repeated() {
     for key in keys() {
         let variable = format!("WONDER_SIGNER_{}", key.replace('.', "__").to_uppercase());
         for secret in [KEY_PEM.as_str(), &one_line, &url] {
-            // A URL can be a path, and an error names the path of a file that it cannot read. A URI can name a caller.
+            // A URL may be taken for a path, and an error names the path of an unreadable file. A URI may be the name of a caller.
             if (key.ends_with("_file") || key.ends_with(".callers")) && secret == url {
                 continue;
             }
@@ -56,7 +56,7 @@ fn a_secret_in_place_of_any_setting_is_not_repeated() {
                 environment(ORIGIN).into_iter().filter(|(name, _)| *name != variable).collect();
             let (table, last) = key.rsplit_once('.').unwrap();
             fs::write(&file, format!("[{table}]\n{last} = {}\n", serde_json::to_string(secret).unwrap())).unwrap();
-            // An inline key in its place is right.
+            // An inline key is valid there.
             if !key.ends_with(".private_key") || secret == url {
                 environment.push((&variable, secret));
                 fails(&["check"], &environment, b"");
@@ -93,7 +93,7 @@ fn a_secret_in_place_of_any_option_is_not_repeated() {
                 environment.pop();
             }
             if secret == url && matches!(option, "--private-key-file" | "--ca-file") {
-                // A URL may be a path, and a path is named.
+                // A URL may be taken for a path, and an error names the path.
                 continue;
             }
             fails(&["run", &format!("{option}={secret}")], &environment, b"");
@@ -103,7 +103,7 @@ fn a_secret_in_place_of_any_option_is_not_repeated() {
     fails(&["run", CARD], &environment(ORIGIN), b"");
 }
 
-/// A directory with a key pair, a damaged key, and what is no key.
+/// A directory with a key pair, a damaged key, and a file that is no key.
 fn files(directory: &Path) -> [String; 4] {
     let write = |name: &str, text: &str| {
         let path = directory.join(name);
@@ -119,7 +119,7 @@ fn files(directory: &Path) -> [String; 4] {
 }
 
 #[test]
-fn sign_and_verify_do_not_repeat_what_they_refuse() {
+fn sign_and_verify_do_not_repeat_bad_input() {
     let directory = TempDir::new().unwrap();
     let [private, public, damaged, note] = &files(directory.path());
     let target = format!("/svc/a?{QUERY}");
@@ -179,7 +179,7 @@ fn sign_and_verify_do_not_repeat_what_they_refuse() {
 }
 
 #[test]
-fn the_other_commands_do_not_repeat_what_they_refuse() {
+fn the_other_commands_do_not_repeat_bad_input() {
     let directory = TempDir::new().unwrap();
     let [_, public, damaged, note] = &files(directory.path());
     for arguments in [
@@ -215,7 +215,7 @@ fn a_key_after_an_option_is_not_repeated() {
 }
 
 #[test]
-fn a_secret_that_clap_refuses_by_itself_is_not_repeated() {
+fn a_secret_rejected_by_clap_is_not_repeated() {
     for arguments in [
         &["sign", "--format", FORGED][..],
         &["sign", &format!("--explain={FORGED}")],
@@ -252,6 +252,6 @@ fn a_key_in_place_of_a_path_is_not_repeated() {
 }
 
 #[test]
-fn echo_to_a_wonder_that_is_not_there_says_nothing_of_the_key() {
+fn echo_to_an_unreachable_wonder_prints_nothing_of_the_key() {
     fails(&["check", "--echo"], &environment(ORIGIN), b"");
 }

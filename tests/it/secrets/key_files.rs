@@ -1,4 +1,4 @@
-//! Broken key files, with a marker in every line, in every place where a command reads a file.
+//! Broken key files with a marker in every line, given to every option and key that reads a file.
 
 use std::fs;
 
@@ -9,10 +9,10 @@ use crate::support::{
     sidecar::{APP_ID, KEY_PEM},
 };
 
-/// Characters of base64 alone, so that it can be in any line of a key.
+/// Only base64 characters, so that it can be part of any line of a key.
 const MARKER: &str = "mArKeR7a40kEyFiLe";
 
-/// Key files that are broken in every way that has been seen, and some more.
+/// Key files broken in many ways.
 fn broken() -> Vec<Vec<u8>> {
     let whole = KEY_PEM.trim_end().replace('\n', &format!("{MARKER}\n{MARKER}"));
     let body: String = whole.lines().filter(|line| !line.contains("-----")).collect::<Vec<_>>().join("\n");
@@ -93,7 +93,7 @@ fn no_line_of_a_broken_key_file_is_repeated() {
             let shown = String::from_utf8_lossy(&content);
             assert_eq!(ended.code(), Some(64), "{arguments:?} {shown}: {ended:?}");
             let said = format!("{}{}", ended.out, ended.err);
-            // As text, and as the numbers that `Debug` makes of bytes.
+            // As text, and as the numbers that `Debug` prints for bytes.
             let part = &MARKER.as_bytes()[..4];
             let numbers = format!("{part:?}");
             for part in [&MARKER[..4], &MARKER[6..10], "MIIE", numbers.trim_matches(['[', ']'])] {

@@ -1,9 +1,8 @@
-//! Where a body ends, and so where the next request begins.
+//! The end of a body, which is the start of the next request.
 
 use super::{Case, REFUSED, Range};
 
-/// `lines` and the rest after `POST /svc/a` and `Host`. What follows the body would be a request of its own if the body
-/// were shorter than it is said to be.
+/// `lines` and the rest after `POST /svc/a` and `Host`. A parser that ends the body early would read a second request.
 fn post(lines: &str, rest: &str) -> String {
     format!("POST /svc/a HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n{rest}")
 }
@@ -11,7 +10,7 @@ fn post(lines: &str, rest: &str) -> String {
 const INNER: &str = "GET /svc/smuggled HTTP/1.1\r\nHost: localhost\r\nX: ";
 
 #[tokio::test]
-async fn refuses_lengths_that_are_no_numbers() {
+async fn a_length_that_is_no_number_is_rejected() {
     let one = |name, length: &str| Case::refused(name, post(&format!("Content-Length: {length}\r\n"), "{}"), REFUSED);
     Range::play(vec![
         one("Content-Length: -1", "-1"),
@@ -22,7 +21,7 @@ async fn refuses_lengths_that_are_no_numbers() {
         one("Content-Length: 2 2", "2 2"),
         one("Content-Length: 2.0", "2.0"),
         one("Content-Length:", ""),
-        // The HTTP library answers the first two of these without the contract.
+        // The HTTP library answers the first two by itself, without the contract.
         one("Content-Length: 18446744073709551614", "18446744073709551614"),
         one("Content-Length: 18446744073709551615", "18446744073709551615"),
         one("Content-Length: 18446744073709551616", "18446744073709551616"),
@@ -32,7 +31,7 @@ async fn refuses_lengths_that_are_no_numbers() {
 }
 
 #[tokio::test]
-async fn refuses_two_lengths() {
+async fn two_different_lengths_are_rejected() {
     Range::play(vec![
         Case::refused("Content-Length 2 and 3", post("Content-Length: 2\r\nContent-Length: 3\r\n", "{}x"), REFUSED),
         Case::refused("Content-Length 0 and 40", post("Content-Length: 0\r\nContent-Length: 40\r\n", INNER), REFUSED),
@@ -41,13 +40,13 @@ async fn refuses_two_lengths() {
 }
 
 #[tokio::test]
-async fn refuses_two_lengths_that_agree() {
+async fn two_equal_lengths_are_rejected() {
     let two = post("Content-Length: 2\r\nContent-Length: 2\r\n", "{}");
     Range::play(vec![Case::refused("Content-Length 2 twice", two, REFUSED)]).await;
 }
 
 #[tokio::test]
-async fn refuses_two_framings() {
+async fn a_length_with_a_transfer_encoding_is_rejected() {
     let chunked = "0\r\n\r\n";
     Range::play(vec![
         Case::refused(
@@ -70,7 +69,7 @@ async fn refuses_two_framings() {
 }
 
 #[tokio::test]
-async fn refuses_encodings_other_than_chunked() {
+async fn a_transfer_encoding_other_than_chunked_is_rejected() {
     let one = |name, lines: &str| Case::refused(name, post(lines, "0\r\n\r\n"), REFUSED);
     Range::play(vec![
         one("Transfer-Encoding: identity", "Transfer-Encoding: identity\r\n"),
@@ -96,7 +95,7 @@ async fn refuses_encodings_other_than_chunked() {
 }
 
 #[tokio::test]
-async fn refuses_more_codings_than_one() {
+async fn more_than_one_transfer_coding_is_rejected() {
     let one = |name, lines: &str| Case::refused(name, post(lines, "0\r\n\r\n"), REFUSED);
     Range::play(vec![
         one("Transfer-Encoding: chunked, chunked", "Transfer-Encoding: chunked, chunked\r\n"),
@@ -113,7 +112,7 @@ fn chunked(name: &'static str, rest: &str) -> Case {
 }
 
 #[tokio::test]
-async fn refuses_chunks_that_are_none() {
+async fn malformed_chunks_are_rejected() {
     let long = format!("2;{}\r\n{{}}\r\n0\r\n\r\n", "x".repeat(100_000));
     Range::play(vec![
         chunked("chunk size over 64 bits", "10000000000000000\r\n{}\r\n0\r\n\r\n"),
@@ -148,7 +147,7 @@ async fn refuses_chunks_that_are_none() {
 }
 
 #[tokio::test]
-async fn gives_up_on_bodies_without_end() {
+async fn an_endless_body_times_out() {
     let late = &["408 body_timeout"];
     Range::play(vec![
         Case::refused("body shorter than announced", post("Content-Length: 10\r\n", "{}"), late),
@@ -159,7 +158,7 @@ async fn gives_up_on_bodies_without_end() {
 }
 
 #[tokio::test]
-async fn takes_what_follows_a_body_for_the_next_request_and_nothing_else() {
+async fn the_bytes_after_a_body_are_the_next_request() {
     let next = "GET /svc/next HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let taken = |name, bytes: String, got, reached| Case { name, bytes: bytes.into_bytes(), got, reached };
     let first: (_, _, &[u8]) = ("POST", "/svc/a", b"{}");

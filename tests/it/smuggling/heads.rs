@@ -1,4 +1,4 @@
-//! Heads that end, fold or name in ways that only some readers know.
+//! Request heads with line ends, folding or names that only some parsers accept.
 
 use super::{Case, REFUSED, Range};
 use crate::support::sidecar::assert_signed;
@@ -12,7 +12,7 @@ fn bad(name: &'static str, lines: &[u8]) -> Case {
 }
 
 #[tokio::test]
-async fn refuses_lines_that_are_no_headers() {
+async fn malformed_header_lines_are_rejected() {
     Range::play(vec![
         bad("space before the colon", b"X-A : b\r\n"),
         bad("tab before the colon", b"X-A\t: b\r\n"),
@@ -35,7 +35,7 @@ async fn refuses_lines_that_are_no_headers() {
 }
 
 #[tokio::test]
-async fn refuses_bare_line_feeds() {
+async fn bare_line_feeds_are_rejected() {
     Range::play(vec![
         bad("bare LF ends a header", b"X-A: b\nX-B: c\r\n"),
         bad("bare LF, then a length", b"X-A: b\nContent-Length: 2\r\n"),
@@ -46,7 +46,7 @@ async fn refuses_bare_line_feeds() {
 }
 
 #[tokio::test]
-async fn refuses_folded_headers() {
+async fn folded_headers_are_rejected() {
     Range::play(vec![
         bad("folded with a space", b"X-A: b\r\n c\r\n"),
         bad("folded with a tab", b"X-A: b\r\n\tc\r\n"),
@@ -56,7 +56,7 @@ async fn refuses_folded_headers() {
 }
 
 #[tokio::test]
-async fn refuses_hosts_that_are_not_one_of_its_own() {
+async fn foreign_hosts_are_rejected() {
     let host = |name, lines: &str, got| Case::refused(name, format!("GET /svc/a HTTP/1.1\r\n{lines}\r\n"), got);
     let misdirected: &[&str] = &["421 bad_host"];
     Range::play(vec![
@@ -74,14 +74,14 @@ async fn refuses_hosts_that_are_not_one_of_its_own() {
 }
 
 #[tokio::test]
-async fn does_not_let_a_nomination_weaken_the_request() {
+async fn connection_cannot_weaken_the_request() {
     let nominated = "POST /svc/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\nConnection: close, signature, nonce, \
         credential, host, content-length, content-type, x-request-id\r\n\r\n{}";
     Range::play(vec![Case::taken("Connection nominates our headers", nominated, "POST", "/svc/a", b"{}")]).await;
 }
 
 #[tokio::test]
-async fn refuses_request_lines_that_are_none() {
+async fn malformed_request_lines_are_rejected() {
     let line = |name, line: &str| Case::refused(name, format!("{line}\r\nHost: localhost\r\n\r\n"), REFUSED);
     Range::play(vec![
         line("HTTP/1.2", "GET /svc/a HTTP/1.2"),
@@ -105,7 +105,7 @@ async fn refuses_request_lines_that_are_none() {
 }
 
 #[tokio::test]
-async fn refuses_heads_over_the_limits() {
+async fn heads_over_the_limits_are_rejected() {
     let many = "X-A: b\r\n".repeat(101);
     let large = format!("X-A: {}\r\n", "b".repeat(70_000));
     let too_large: &[&str] = &["431"];
@@ -117,7 +117,7 @@ async fn refuses_heads_over_the_limits() {
 }
 
 #[tokio::test]
-async fn gives_up_on_heads_without_end() {
+async fn an_endless_head_times_out() {
     Range::play_within(
         "500ms",
         vec![
@@ -130,13 +130,13 @@ async fn gives_up_on_heads_without_end() {
 }
 
 #[tokio::test]
-async fn gives_up_on_connections_that_send_nothing() {
+async fn a_silent_connection_is_closed() {
     Range::play_within("500ms", vec![Case::refused("nothing", "", &["closed"])]).await;
 }
 
 #[tokio::test]
-async fn forwards_nothing_of_a_head_that_no_two_readers_read_alike() {
-    // Whatever the answer is: not one of these reaches the upstream in a form that is open to reading.
+async fn an_ambiguous_head_is_not_forwarded() {
+    // The answers do not matter: none of these may reach the upstream in an ambiguous form.
     for range in Range::all(super::HEAD).await {
         for lines in [
             &b"X-A : b\r\n"[..],

@@ -1,4 +1,4 @@
-//! Request targets that name one thing to one reader and another to the next.
+//! Request targets that two parsers may resolve to different resources.
 
 use super::{Case, REFUSED, Range};
 use crate::support::{
@@ -20,7 +20,7 @@ fn refused(name: &'static str, target: &[u8], got: &'static [&'static str]) -> C
 }
 
 #[tokio::test]
-async fn refuses_fragments() {
+async fn fragments_are_rejected() {
     Range::play(vec![
         refused("a fragment", b"/svc/a#b", BAD_TARGET),
         refused("an empty fragment", b"/svc/a#", BAD_TARGET),
@@ -31,7 +31,7 @@ async fn refuses_fragments() {
 }
 
 #[tokio::test]
-async fn refuses_bytes_that_no_target_has() {
+async fn invalid_bytes_in_a_target_are_rejected() {
     Range::play(vec![
         refused("NUL", b"/svc/a\0b", BAD_TARGET),
         refused("DEL", b"/svc/a\x7fb", BAD_TARGET),
@@ -48,7 +48,7 @@ async fn refuses_bytes_that_no_target_has() {
 }
 
 #[tokio::test]
-async fn refuses_targets_that_lead_elsewhere() {
+async fn targets_that_lead_out_of_svc_are_rejected() {
     Range::play(vec![
         refused("dot segments", b"/svc/../admin", NOT_WONDER),
         refused("encoded dot segments", b"/svc/%2e%2e/admin", NOT_WONDER),
@@ -80,7 +80,7 @@ async fn refuses_targets_that_lead_elsewhere() {
 }
 
 #[tokio::test]
-async fn refuses_the_family_that_takes_no_signature() {
+async fn public_targets_without_a_signature_are_rejected() {
     let public = |name, target: &[u8]| refused(name, target, NOT_WONDER);
     Range::play(vec![
         public("as documented", b"/svc/payment/public/api/v1/openapi/orders"),
@@ -96,7 +96,7 @@ async fn refuses_the_family_that_takes_no_signature() {
 
 /// The bytes that a target may have, as in the table of `deploy/errors.md`: in the path, in the query.
 #[tokio::test]
-async fn every_byte_of_a_target_is_taken_or_refused_as_documented() {
+async fn every_byte_of_a_target_is_accepted_or_rejected_as_documented() {
     let upstream = Upstream::builder().start().await;
     let sidecar = Sidecar::before(&upstream.origin()).await;
     let lines = include_str!("../../../deploy/errors.md").lines();
@@ -113,7 +113,7 @@ async fn every_byte_of_a_target_is_taken_or_refused_as_documented() {
             seen[usize::from(byte)] += 1;
             for (place, cell) in [("/svc/x", cells[1]), ("/svc/x?y", cells[2])] {
                 let target = |bytes: &[u8]| [place.as_bytes(), bytes, b"z"].concat();
-                // A byte of a longer character is nothing by itself.
+                // A byte of a multi-byte character is no character by itself.
                 let (targets, wanted) = match cell {
                     "taken" => (vec![target(&[byte])], "200 whole".to_owned()),
                     "taken in UTF-8" => {
@@ -141,7 +141,7 @@ async fn every_byte_of_a_target_is_taken_or_refused_as_documented() {
 }
 
 #[tokio::test]
-async fn a_target_longer_than_any_is_refused_in_the_contract() {
+async fn an_overlong_target_gets_the_error_contract() {
     let upstream = Upstream::builder().start().await;
     let sidecar = Sidecar::with(&upstream.origin(), "[limits]\nheader_bytes = \"1MiB\"").await;
     for (length, wanted) in
@@ -153,8 +153,8 @@ async fn a_target_longer_than_any_is_refused_in_the_contract() {
 }
 
 #[tokio::test]
-async fn forwards_odd_targets_byte_for_byte_or_not_at_all() {
-    // Signed and sent alike, whatever they mean: the strict reader compares the bytes.
+async fn odd_targets_are_forwarded_byte_for_byte() {
+    // Signed and sent unchanged: the strict parser compares the bytes.
     let taken = |name, target: &'static str| Case::taken(name, line(target.as_bytes()), "GET", target, b"");
     Range::play(vec![
         taken("an absolute form inside the query", "/svc/a?http://evil.example/"),
@@ -170,7 +170,7 @@ async fn forwards_odd_targets_byte_for_byte_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn signs_or_refuses_angle_brackets_and_raw_bytes() {
+async fn angle_brackets_and_raw_bytes_are_signed_or_rejected() {
     for range in Range::all(super::HEAD).await {
         for target in [
             &b"/svc/a?b=<c>"[..],

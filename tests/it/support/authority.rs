@@ -1,4 +1,4 @@
-//! An authority of the tests' own for the listener's TLS: what a gateway has mounted, and what its callers show.
+//! A test certificate authority for the listener's TLS: the files of a gateway, and the certificates of its callers.
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
 
@@ -52,11 +52,11 @@ impl Authority {
     }
 }
 
-/// What a gateway has mounted.
+/// The TLS files that a gateway mounts.
 pub(crate) struct Mounted(tempfile::TempDir);
 
 impl Mounted {
-    /// Where one authority has signed for the server and signs for its callers.
+    /// With one authority for the server's certificate and for those of the callers.
     pub(crate) fn by_one() -> (Authority, Self) {
         let ours = Authority::new();
         let mounted = Self::new(&ours.issue(&["localhost"], ""), &ours);
@@ -79,7 +79,7 @@ impl Mounted {
         self.0.path().join(name)
     }
 
-    /// The configuration, with more of it.
+    /// The configuration, with more TOML.
     pub(crate) fn toml(&self, more: &str) -> String {
         let [certificate, key, ca] = ["tls.crt", "tls.key", "ca.crt"].map(|name| self.path(name).display().to_string());
         format!(
@@ -88,20 +88,20 @@ impl Mounted {
     }
 }
 
-/// A caller that trusts `authorities`, shows `identity`, and speaks `alpn`.
+/// A caller that trusts `authorities`, presents `identity`, and offers `alpn`.
 pub(crate) fn caller(authorities: &[&Authority], identity: Option<&Issued>, alpn: &[&str]) -> TlsConnector {
     let shown = identity.map(|Issued { certificate, key }| shown(&[certificate], key));
     connector(authorities, shown, alpn, rustls::ALL_VERSIONS)
 }
 
-/// A chain and a key, whether they belong together or not.
+/// A chain and a key, which need not belong together.
 pub(crate) fn shown(chain: &[&rcgen::Certificate], key: &KeyPair) -> CertifiedKey {
     let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
     let key = aws_lc_rs::default_provider().key_provider.load_private_key(key).unwrap();
     CertifiedKey::new(chain.iter().map(|one| one.der().clone()).collect(), key)
 }
 
-/// A caller that shows `identity` and speaks `versions` of TLS.
+/// A caller that presents `identity` and supports `versions` of TLS.
 pub(crate) fn connector(
     authorities: &[&Authority],
     identity: Option<CertifiedKey>,

@@ -1,4 +1,4 @@
-//! A service that calls the sidecar and looks closely at what it gets.
+//! A service that calls the sidecar and classifies every answer.
 
 use std::net::SocketAddr;
 
@@ -9,38 +9,38 @@ use tokio::{
 
 use super::{patience::HANG, strict::find, wire::Message};
 
-/// What a caller got for one request.
+/// The answer of one request, as the caller sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// One of the sidecar's own answers, in the contract.
-    Refused { status: u16, code: String, sent: String },
-    /// An answer that was passed on; `whole` if it came to the end it announced.
-    Passed { status: u16, whole: bool, body: Vec<u8> },
-    /// An answer that is neither in the contract nor from upstream: an empty one of the HTTP library.
+    /// The sidecar's own answer, in the error contract.
+    Rejected { status: u16, code: String, sent: String },
+    /// The upstream's answer; `whole` if it reached its announced end.
+    Forwarded { status: u16, whole: bool, body: Vec<u8> },
+    /// An empty answer of the HTTP library: neither in the contract nor from the upstream.
     Bare { status: u16 },
-    /// Not one whole head.
+    /// The connection closed before a whole head.
     Closed,
-    /// Nothing at all for as long as anyone would wait.
+    /// No answer within [`HANG`].
     Hung,
 }
 
 impl Outcome {
-    /// As it stands in the tables.
+    /// The form in the tables.
     pub(crate) fn text(&self) -> String {
         match self {
-            Self::Refused { status, code, sent } => format!("{status} {code} {sent}"),
-            Self::Passed { status, whole: true, .. } => format!("{status} whole"),
-            Self::Passed { status, whole: false, .. } => format!("{status} cut"),
+            Self::Rejected { status, code, sent } => format!("{status} {code} {sent}"),
+            Self::Forwarded { status, whole: true, .. } => format!("{status} whole"),
+            Self::Forwarded { status, whole: false, .. } => format!("{status} cut"),
             Self::Bare { status } => format!("{status} bare"),
             Self::Closed => "closed".to_owned(),
             Self::Hung => "HUNG".to_owned(),
         }
     }
 
-    /// What the sidecar said of the request's bytes, if it said anything.
+    /// `X-Wonder-Signer-Sent`, if the answer is the sidecar's own.
     pub(crate) fn sent(&self) -> Option<&str> {
         match self {
-            Self::Refused { sent, .. } => Some(sent),
+            Self::Rejected { sent, .. } => Some(sent),
             _ => None,
         }
     }
@@ -67,10 +67,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Caller<S> {
         &mut self.stream
     }
 
-    /// Sends a request and reads its answer. That the sidecar may stop reading is part of the game.
+    /// Sends a request and reads its answer. The sidecar may stop reading at any point.
     pub(crate) async fn ask(&mut self, request: &[u8]) -> Outcome {
         let head_only = request.starts_with(b"HEAD ");
-        // Both at once: an answer may come before the request has been read.
+        // Concurrently, because an answer may arrive before the sidecar has read the whole request.
         let (mut reading, mut writing) = tokio::io::split(&mut self.stream);
         let unread = &mut self.unread;
         let answer = tokio::time::timeout(HANG, async {
@@ -99,7 +99,7 @@ pub(crate) async fn ask(address: SocketAddr, request: &[u8]) -> Outcome {
     Caller::connect(address).await.ask(request).await
 }
 
-/// All of it: what goes through TLS may stay there until it is flushed.
+/// Writes and flushes, because TLS may buffer bytes until a flush.
 async fn send(stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> std::io::Result<()> {
     stream.write_all(bytes).await?;
     stream.flush().await
@@ -161,16 +161,16 @@ fn classify(message: &Message, whole: bool) -> Outcome {
         if message.body.is_empty() {
             // The answer to HEAD has the contract in its headers alone.
             let value = |name: &str| message.value(name).unwrap().to_owned();
-            return Outcome::Refused {
+            return Outcome::Rejected {
                 status,
                 code: value("x-wonder-signer-error"),
                 sent: value("x-wonder-signer-sent"),
             };
         }
         let (status, code, sent) = message.contract();
-        Outcome::Refused { status, code, sent }
+        Outcome::Rejected { status, code, sent }
     } else if message.value("x-request-id").is_some() {
-        Outcome::Passed { status, whole, body: message.body.clone() }
+        Outcome::Forwarded { status, whole, body: message.body.clone() }
     } else {
         Outcome::Bare { status }
     }

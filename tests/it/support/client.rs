@@ -1,4 +1,4 @@
-//! The client alone, without a sidecar around it.
+//! The upstream client without a sidecar.
 
 use std::io::Write as _;
 
@@ -12,14 +12,14 @@ use wonder_signer::{
 
 use super::patience::{HANG, soon};
 
-/// A client of one origin and its metrics.
+/// A client for one origin, with its metrics.
 pub(crate) struct Client {
     pub(crate) upstream: Upstream,
     metrics: Metrics,
 }
 
 impl Client {
-    /// Of `origin`, with more configuration (TOML).
+    /// For `origin`, with more configuration (TOML).
     pub(crate) fn of(origin: &str, toml: &str) -> Self {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(toml.as_bytes()).unwrap();
@@ -63,7 +63,7 @@ impl Client {
         line.unwrap_or_else(|| panic!("no {series} in\n{text}")).parse().unwrap()
     }
 
-    /// Waits until a series has a value, letting everything else run.
+    /// Waits until a series has a value, and yields to other tasks meanwhile.
     pub(crate) async fn until(&self, series: &str, value: f64) {
         soon(async {
             while (self.metric(series) - value).abs() > f64::EPSILON {

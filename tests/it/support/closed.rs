@@ -1,10 +1,10 @@
-//! A port where nobody listens, and where nobody will while a test needs it to be so.
+//! A port that refuses connections for as long as a test needs it.
 
 use std::net::SocketAddr;
 
 use tokio::net::{TcpListener, TcpSocket};
 
-/// A port that refuses connections. It is held, for else another test might be given it meanwhile.
+/// A bound port that does not listen. Being bound, it cannot be given to another test.
 pub(crate) struct Closed(TcpSocket);
 
 impl Closed {
@@ -18,7 +18,7 @@ impl Closed {
         format!("http://{}", self.0.local_addr().unwrap())
     }
 
-    /// From now on somebody does listen.
+    /// Starts listening on the port.
     pub(crate) fn open(self) -> TcpListener {
         self.0.listen(128).unwrap()
     }

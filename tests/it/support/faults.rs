@@ -1,4 +1,4 @@
-//! An upstream that misbehaves on demand, over plain TCP or TLS, and keeps a ledger of what reached it.
+//! An upstream that misbehaves on demand, over plain TCP or TLS, and keeps a ledger of the requests that reached it.
 //!
 //! A [`Welcome`] is chosen for each connection and a [`Fault`] for each request on it, before any byte of it is read.
 
@@ -33,7 +33,7 @@ pub(crate) struct Builder {
     keep_messages: bool,
 }
 
-/// The upstream; gone when dropped, its connections too.
+/// The upstream. Dropping it closes its listener and its connections.
 pub(crate) struct Upstream {
     address: SocketAddr,
     ledger: Arc<Ledger>,
@@ -43,7 +43,7 @@ pub(crate) struct Upstream {
 }
 
 impl Upstream {
-    /// Answers everything with 200 until told otherwise.
+    /// Answers every request with 200, unless the builder plans a fault.
     pub(crate) fn builder() -> Builder {
         Builder {
             plan: Box::new(|_| Fault::none()),
@@ -57,7 +57,7 @@ impl Upstream {
         format!("{}://{}", if self.identity.is_some() { "https" } else { "http" }, self.address)
     }
 
-    /// The `[upstream]` table that a sidecar before it needs.
+    /// The `[upstream]` table for a sidecar in front of it.
     pub(crate) fn settings(&self) -> String {
         let trust = self.identity.as_ref().map(Identity::trust).unwrap_or_default();
         format!("[upstream]\n{trust}")
@@ -68,7 +68,7 @@ impl Upstream {
         *self.open.borrow()
     }
 
-    /// Waits until as few connections are open.
+    /// Waits until at most `count` connections are open.
     pub(crate) async fn until_open_at_most(&self, count: usize) {
         soon(self.open.clone().wait_for(|open| *open <= count)).await.unwrap();
     }
@@ -81,25 +81,25 @@ impl Drop for Upstream {
 }
 
 impl Builder {
-    /// What becomes of each request.
+    /// Sets the fault of each request.
     pub(crate) fn plan(mut self, plan: impl Fn(Turn) -> Fault + Send + Sync + 'static) -> Self {
         self.plan = Box::new(plan);
         self
     }
 
-    /// What becomes of each connection, counted from 0.
+    /// Sets the fault of each connection, counted from 0.
     pub(crate) fn door(mut self, door: impl Fn(usize) -> Welcome + Send + Sync + 'static) -> Self {
         self.door = Box::new(door);
         self
     }
 
-    /// Speaks TLS and HTTP/1.1.
+    /// Serves HTTP/1.1 over TLS.
     pub(crate) fn tls(mut self, certificate: Certificate) -> Self {
         self.identity = Some(Identity::new(certificate, &["http/1.1"]));
         self
     }
 
-    /// Counts requests and does not keep them, for long runs.
+    /// Counts requests without keeping them, for long runs.
     pub(crate) fn forgetful(mut self) -> Self {
         self.keep_messages = false;
         self
@@ -113,7 +113,7 @@ impl Builder {
         let acceptor = self.identity.as_ref().map(|identity| TlsAcceptor::from(Arc::clone(&identity.server)));
         let (plan, door, kept) = (Arc::new(self.plan), self.door, Arc::clone(&ledger));
         let task = tokio::spawn(async move {
-            // Owned here, so that aborting this task ends the connections too.
+            // Owned by this task, so that aborting it ends the connections too.
             let mut connections = tokio::task::JoinSet::new();
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
@@ -133,7 +133,7 @@ impl Builder {
     }
 }
 
-/// One more open connection for as long as it lives.
+/// Counts one open connection until it is dropped.
 struct Counted(watch::Sender<usize>);
 
 impl Counted {

@@ -1,4 +1,4 @@
-//! HTTP/2 as bytes, for origins that a test drives frame by frame (RFC 9113 §4.1, §6).
+//! HTTP/2 frames as bytes, for origins that a test drives frame by frame (RFC 9113 §4.1, §6).
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
@@ -8,7 +8,7 @@ pub(crate) const RST_STREAM: u8 = 3;
 pub(crate) const SETTINGS: u8 = 4;
 pub(crate) const GOAWAY: u8 = 7;
 pub(crate) const END_STREAM: u8 = 1;
-/// Of SETTINGS and PING.
+/// The ACK flag of SETTINGS and PING.
 pub(crate) const ACK: u8 = 1;
 pub(crate) const END_HEADERS: u8 = 4;
 
@@ -24,7 +24,7 @@ pub(crate) struct Frame {
     pub(crate) stream: u32,
 }
 
-/// The next whole frame; none at the end of the connection, however it comes.
+/// The next whole frame, or `None` when the connection has ended in any way.
 pub(crate) async fn read_frame(reading: &mut (impl AsyncRead + Unpin)) -> Option<Frame> {
     let mut head = [0; 9];
     reading.read_exact(&mut head).await.ok()?;

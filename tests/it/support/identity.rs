@@ -1,26 +1,26 @@
-//! Certificates, right and wrong, from an authority of the tests' own.
+//! Valid and invalid certificates from a test authority.
 
 use std::{io::Write as _, sync::Arc};
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::{ServerConfig, pki_types::PrivateKeyDer};
 
-/// What is wrong with a certificate.
+/// The fault of a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Certificate {
-    /// Nothing.
+    /// None.
     Right,
-    /// Its time is over.
+    /// It has expired.
     Expired,
-    /// It is for another server.
+    /// It is for another server name.
     WrongName,
-    /// It is from an authority that the sidecar is not told of.
+    /// It is from an authority that the sidecar does not trust.
     UnknownAuthority,
-    /// It signs itself.
+    /// It is self-signed.
     SelfSigned,
 }
 
-/// What a server presents, and what the sidecar is told to trust.
+/// The certificate of a server, and the authority that the sidecar trusts.
 pub(crate) struct Identity {
     pub(crate) server: Arc<ServerConfig>,
     ca_file: tempfile::NamedTempFile,

@@ -1,4 +1,4 @@
-//! The built program, run as it is deployed, its log read line by line while the doubles around it work on the same thread.
+//! The built program, run as it is deployed. The test reads its log line by line while its doubles run on the same thread.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -15,7 +15,7 @@ use super::{
     sidecar::{APP_ID, KEY_PEM},
 };
 
-/// `wonder-signer run`. Dropping it kills it; [`stop`](Self::stop) has it drain.
+/// `wonder-signer run`. Dropping it kills it; [`stop`](Self::stop) drains it.
 pub(crate) struct Logged {
     pub(crate) listen: SocketAddr,
     pub(crate) admin: SocketAddr,
@@ -23,11 +23,11 @@ pub(crate) struct Logged {
     pub(crate) webhook: Option<SocketAddr>,
     child: Child,
     lines: Mutex<mpsc::UnboundedReceiver<String>>,
-    heard: Mutex<String>,
+    log_so_far: Mutex<String>,
 }
 
 impl Logged {
-    /// Before `origin`, with more variables; ready.
+    /// Starts it in front of `origin`, with more variables, and waits until it is ready.
     pub(crate) async fn before(origin: &str, variables: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_wonder-signer"))
             .arg("run")
@@ -55,53 +55,53 @@ impl Logged {
             webhook: None,
             child,
             lines: Mutex::new(lines),
-            heard: Mutex::default(),
+            log_so_far: Mutex::default(),
         };
         let ready = program.line("ready").await;
-        // Of several addresses the first.
+        // The first of several addresses.
         let address = |name: &str| ready[name].as_str().unwrap().split(',').next().unwrap().parse().unwrap();
         (program.listen, program.admin) = (address("listen"), address("admin"));
         program.webhook = ready["webhook"].as_str().map(|address| address.parse().unwrap());
         program
     }
 
-    /// The next line with this message, waiting for it.
+    /// Waits for the next line with this message.
     pub(crate) async fn line(&self, message: &str) -> Value {
         while let Some(line) = self.next().await {
             if line["message"] == message {
                 return line;
             }
         }
-        panic!("no {message:?} in\n{}", self.heard());
+        panic!("no {message:?} in\n{}", self.log_so_far());
     }
 
     pub(crate) async fn next(&self) -> Option<Value> {
         let line = soon(std::future::poll_fn(|cx| self.lines.lock().unwrap().poll_recv(cx))).await?;
         let value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not JSON: {line}"));
-        let mut heard = self.heard.lock().unwrap();
-        heard.push_str(&line);
-        heard.push('\n');
+        let mut log_so_far = self.log_so_far.lock().unwrap();
+        log_so_far.push_str(&line);
+        log_so_far.push('\n');
         Some(value)
     }
 
-    /// Everything that was read so far.
-    pub(crate) fn heard(&self) -> String {
-        self.heard.lock().unwrap().clone()
+    /// Every line read so far.
+    pub(crate) fn log_so_far(&self) -> String {
+        self.log_so_far.lock().unwrap().clone()
     }
 
     /// Sends it a signal, such as `USR1`.
     pub(crate) fn signal(&self, name: &str) {
-        // The shell's own, which is there where the program of that name is not.
+        // `kill` of the shell, because some images have no program of that name.
         let kill = format!("kill -{name} {}", self.child.id());
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
     }
 
-    /// Has it drain and gives its whole log.
+    /// Drains it and returns its whole log.
     pub(crate) async fn stop(mut self) -> String {
         self.signal("TERM");
         while self.next().await.is_some() {}
         assert!(self.child.wait().unwrap().success());
-        self.heard()
+        self.log_so_far()
     }
 }
 

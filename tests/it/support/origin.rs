@@ -20,7 +20,7 @@ pub(crate) const ALL: u32 = 0x7fff_ffff;
 
 const MAX_CONCURRENT_STREAMS: u16 = 3;
 
-/// Takes connections.
+/// Accepts connections.
 pub(crate) struct Origin(TcpListener);
 
 /// One connection.
@@ -35,7 +35,7 @@ impl Origin {
         format!("http://{}", self.0.local_addr().unwrap())
     }
 
-    /// The next connection, whose preface has been read; SETTINGS are not sent.
+    /// The next connection, after its preface has been read; sends no SETTINGS.
     pub(crate) async fn silent(&self) -> Peer {
         let (mut stream, _) = soon(self.0.accept()).await.unwrap();
         let mut preface = [0; 24];
@@ -44,7 +44,7 @@ impl Origin {
         Peer(stream)
     }
 
-    /// The next connection, with so many streams allowed at once, or any number.
+    /// The next connection, with a limit of concurrent streams, or none.
     pub(crate) async fn accept(&self, streams: Option<u32>) -> Peer {
         let mut peer = self.silent().await;
         peer.allow(streams).await;
@@ -63,7 +63,7 @@ impl Peer {
         self.write(&frame(SETTINGS, 0, 0, &setting.unwrap_or_default())).await;
     }
 
-    /// The id of the next whole request; none at the connection's end.
+    /// The id of the next whole request, or `None` at the connection's end.
     pub(crate) async fn request(&mut self) -> Option<u32> {
         loop {
             let frame = soon(read_frame(&mut self.0)).await?;
@@ -83,7 +83,7 @@ impl Peer {
         ids
     }
 
-    /// Waits for the acknowledgement of our SETTINGS, and whatever came before it; no request may.
+    /// Reads up to the acknowledgement of our SETTINGS; no request may arrive before it.
     pub(crate) async fn acknowledged(&mut self) {
         loop {
             let frame = soon(read_frame(&mut self.0)).await.unwrap();

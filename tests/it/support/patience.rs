@@ -1,13 +1,13 @@
-//! How long a test waits for what must come. Nothing is waited for without an end: a test that hangs says nothing.
+//! How long a test waits for an event. Every wait has a limit, because a test that hangs reports nothing.
 
 use std::{panic::Location, time::Duration};
 
 use tokio::time::timeout;
 
-/// Longer than anything may take that a test waits for, on a busy machine too; reaching it is a hang.
+/// Longer than any event takes, even on a busy machine. A test that reaches it hangs.
 pub(crate) const HANG: Duration = Duration::from_mins(1);
 
-/// What `event` gives; the test has failed if nothing comes of it, and says where it waited.
+/// Waits for `event`. After [`HANG`] the test fails and names the place of the wait.
 #[track_caller]
 pub(crate) fn soon<T>(event: impl Future<Output = T>) -> impl Future<Output = T> {
     let here = Location::caller();

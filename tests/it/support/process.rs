@@ -1,4 +1,4 @@
-//! The built program in a process of its own, for what only a process can show: memory, descriptors, exit code, log.
+//! The built program in a process of its own, for tests of memory, descriptors, exit code and log.
 
 use std::{collections::BTreeMap, net::SocketAddr, process::Stdio};
 
@@ -29,19 +29,19 @@ pub(crate) struct Process {
     log: JoinHandle<BTreeMap<String, Line>>,
 }
 
-/// What a process holds.
+/// The resources of a process.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Held {
     /// Resident memory in KiB.
     pub(crate) memory: usize,
-    /// The most that there has been, in KiB.
+    /// Peak resident memory in KiB.
     pub(crate) peak: usize,
     pub(crate) descriptors: usize,
     pub(crate) threads: usize,
 }
 
 impl Process {
-    /// Starts it before `origin` and waits until it is ready. `SIGNER_BINARY` names another build than the
+    /// Starts it in front of `origin` and waits until it is ready. `SIGNER_BINARY` names another build than the
     /// tests' own, such as the release.
     pub(crate) async fn start(origin: &str, toml: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
@@ -62,9 +62,9 @@ impl Process {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let (tell, told) = oneshot::channel();
+        let (announce, ready_seen) = oneshot::channel();
         let log = tokio::spawn(async move {
-            let (mut tell, mut requests) = (Some(tell), BTreeMap::new());
+            let (mut announce, mut requests) = (Some(announce), BTreeMap::new());
             while let Ok(Some(line)) = lines.next_line().await {
                 let Ok(fields) = serde_json::from_str::<serde_json::Value>(&line) else {
                     eprintln!("{line}");
@@ -72,7 +72,7 @@ impl Process {
                 };
                 let text = |name: &str| fields[name].as_str().map(str::to_owned);
                 match text("message").as_deref() {
-                    Some("ready") => drop(tell.take().map(|tell| tell.send(()))),
+                    Some("ready") => drop(announce.take().map(|announce| announce.send(()))),
                     Some("request") => {
                         let line = Line { error: text("error"), sent: text("sent").unwrap_or_default() };
                         requests.insert(text("request_id").unwrap_or_default(), line);
@@ -82,7 +82,7 @@ impl Process {
             }
             requests
         });
-        soon(told).await.expect("the program starts");
+        soon(ready_seen).await.expect("the program starts");
         let addresses: BTreeMap<String, SocketAddr> = serde_json::from_slice(&std::fs::read(&ready).unwrap()).unwrap();
         Self { listen: addresses["listen"], admin: addresses["admin"], child, log }
     }
@@ -103,12 +103,12 @@ impl Process {
         super::sidecar::metric(self.admin, series).await
     }
 
-    /// Has it drain without its delay; returns its exit code and the log's line of each request.
+    /// Drains it without its delay; returns its exit code and the log line of each request.
     pub(crate) async fn stop(self) -> (Option<i32>, BTreeMap<String, Line>) {
         self.end("INT").await
     }
 
-    /// Has it drain, its delay included.
+    /// Drains it, including its delay.
     pub(crate) async fn terminate(self) -> (Option<i32>, BTreeMap<String, Line>) {
         self.end("TERM").await
     }

@@ -1,6 +1,6 @@
-//! The built binary as a process: what it is given, what it says, how it ends.
+//! The built binary as a process: its input, its output and its exit.
 //!
-//! Its environment is empty but for what a test gives. Every wait has a deadline, after which the test fails.
+//! Its environment has only the variables that a test sets. Every wait has a deadline, after which the test fails.
 
 use std::{
     fs,
@@ -33,7 +33,7 @@ impl Ended {
         self.status.code()
     }
 
-    /// Asserts exit code, silence on standard output and one line on standard error; gives the line after our name.
+    /// Asserts the exit code, an empty standard output and one line on standard error; returns the line without the program's name.
     #[track_caller]
     pub(crate) fn refused(&self, code: i32) -> &str {
         assert_eq!((self.code(), self.out.as_str(), self.err.lines().count()), (Some(code), "", 1), "{self:?}");
@@ -44,7 +44,7 @@ impl Ended {
 /// A process of the built binary. Dropping it kills it.
 pub(crate) struct Program {
     child: Child,
-    /// Standard error, as it comes.
+    /// Standard error, line by line.
     lines: Receiver<String>,
     seen: Vec<String>,
     out: Option<JoinHandle<String>>,
@@ -61,7 +61,7 @@ impl Program {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        // It may end without reading.
+        // The program may end without reading its input.
         let _ = child.stdin.take().unwrap().write_all(input);
         let (sender, lines) = channel();
         let mut err = BufReader::new(child.stderr.take().unwrap());
@@ -88,7 +88,7 @@ impl Program {
         Self::start(arguments, environment, input).end()
     }
 
-    /// The next line of standard error that holds `text`, waiting for it.
+    /// Waits for the next line of standard error that contains `text`.
     pub(crate) fn line_with(&mut self, text: &str) -> String {
         self.line_that(text, |line| line.contains(text))
     }
@@ -113,7 +113,7 @@ impl Program {
         signal(&self.child, name);
     }
 
-    /// Waits for its end, which a test brings about in some other way.
+    /// Waits until it ends; the test causes the end by other means.
     pub(crate) fn end(mut self) -> Ended {
         let until = Instant::now() + HANG;
         loop {
@@ -123,7 +123,7 @@ impl Program {
                 Err(RecvTimeoutError::Timeout) => panic!("still running; said\n{}", self.seen.concat()),
             }
         }
-        // Standard error was closed, so it has ended or is about to.
+        // Standard error is closed, so the process has ended or is about to.
         let status = self.child.wait().unwrap();
         let out = self.out.take().unwrap().join().unwrap();
         Ended { status, out, err: self.seen.concat() }
@@ -137,11 +137,11 @@ impl Drop for Program {
     }
 }
 
-/// A process that a test has started in its own way. Dropping it kills it.
+/// A process started without [`Program`]. Dropping it kills it.
 pub(crate) struct Alive(pub(crate) Child);
 
 impl Alive {
-    /// Asks it to drain, waits for its end and gives its exit code.
+    /// Drains it, waits for its end and returns its exit code.
     pub(crate) async fn terminate(mut self) -> Option<i32> {
         signal(&self.0, "TERM");
         let ended = soon(async {
@@ -163,7 +163,7 @@ impl Drop for Alive {
     }
 }
 
-/// Sends a signal by its name: `TERM`. The standard library knows none.
+/// Sends a signal by its name: `TERM`. The standard library cannot send signals.
 fn signal(child: &Child, name: &str) {
     let command = format!("kill -{name} {}", child.id());
     assert!(Command::new("sh").args(["-c", &command]).status().unwrap().success(), "{command}");
@@ -179,14 +179,14 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Before `origin`, with more environment.
+    /// In front of `origin`, with more variables.
     pub(crate) fn before(origin: &str, more: &[(&str, &str)]) -> Self {
         let directory = TempDir::new().unwrap();
         let ready_file = directory.path().join("ready.json");
         let environment = [&environment(origin)[..], more].concat();
         let arguments = ["run", "--ready-file", ready_file.to_str().unwrap()];
         let mut program = Program::start(&arguments, &environment, b"");
-        // The line comes after the file.
+        // The program writes the file before the line.
         program
             .line_that("ready line", |line| line.contains("\"message\":\"ready\"") || line.contains(" ready listen="));
         let ready: serde_json::Value = serde_json::from_str(&fs::read_to_string(&ready_file).unwrap()).unwrap();
@@ -194,7 +194,7 @@ impl Running {
         Self { program, listen: address("listen"), admin: address("admin"), ready_file, directory }
     }
 
-    /// Asks it to drain and waits for its end.
+    /// Drains it and waits for its end.
     pub(crate) fn terminate(self) -> Ended {
         self.program.signal("TERM");
         let Self { program, directory, .. } = self;
@@ -204,7 +204,7 @@ impl Running {
     }
 }
 
-/// What `run` needs to start before `origin` on free ports; it drains without a delay.
+/// The environment in which `run` starts in front of `origin` on free ports, and drains without a delay.
 pub(crate) fn environment(origin: &str) -> [(&str, &str); 7] {
     [
         ("WONDER_SIGNER_SHUTDOWN__DRAIN_DELAY", "0s"),

@@ -40,11 +40,11 @@ pub(crate) struct Sidecar {
     /// Every address.
     pub(crate) all: Vec<ListenAddress>,
     pub(crate) admin: SocketAddr,
-    /// What SIGHUP does.
+    /// Reloads as SIGHUP does.
     pub(crate) reload: Reload,
     /// The webhook listener, if there is one on TCP.
     pub(crate) webhook: Option<SocketAddr>,
-    /// The same on a Unix socket too.
+    /// The same, or on a Unix socket.
     pub(crate) webhook_at: Option<ListenAddress>,
     _known: Known,
     shutdown: Mutex<Option<oneshot::Sender<Stop>>>,
@@ -52,22 +52,22 @@ pub(crate) struct Sidecar {
 }
 
 impl Sidecar {
-    /// Before `origin`, with every default.
+    /// In front of `origin`, with every default.
     pub(crate) async fn before(origin: &str) -> Self {
         Self::with(origin, "").await
     }
 
-    /// Before `origin`, with more configuration (TOML).
+    /// In front of `origin`, with more configuration (TOML).
     pub(crate) async fn with(origin: &str, toml: &str) -> Self {
         Self::listening("127.0.0.1:0", origin, toml).await.unwrap()
     }
 
-    /// Before `origin`, with credentials of its own (TOML).
+    /// In front of `origin`, with these credentials (TOML).
     pub(crate) async fn with_credentials(origin: &str, toml: &str) -> Result<Self, StartError> {
         Self::configured("127.0.0.1:0", origin, toml, &[]).await
     }
 
-    /// On `listen`, one address or several separated by commas, before `origin`, with more configuration (TOML).
+    /// On `listen` (one address, or several separated by commas), in front of `origin`, with more configuration (TOML).
     pub(crate) async fn listening(listen: &str, origin: &str, toml: &str) -> Result<Self, StartError> {
         let credential = [
             ("WONDER_SIGNER_CREDENTIALS__DEFAULT__APP_ID", APP_ID),
@@ -144,7 +144,7 @@ impl Sidecar {
     }
 }
 
-/// The metrics of the sidecars in this process, by their admin listener: what that answers may be a second old.
+/// The metrics of the sidecars in this process, by the address of their admin listener, whose own answer may be a second old.
 static METRICS: LazyLock<Mutex<HashMap<SocketAddr, Metrics>>> = LazyLock::new(Mutex::default);
 
 /// Keeps a sidecar in [`METRICS`].
@@ -163,11 +163,12 @@ impl Drop for Known {
     }
 }
 
-/// The value of one series, by its full text in the `/metrics` of this admin listener; that of another process may be a second old.
+/// The value of one series, by its full text in the `/metrics` of this admin listener; the value of another process may be a
+/// second old.
 pub(crate) async fn metric(admin: SocketAddr, series: &str) -> f64 {
     let here = METRICS.lock().unwrap().get(&admin).cloned();
     if let Some(metrics) = here {
-        // Callers wait for a value in a loop.
+        // Tests poll this in a loop.
         tokio::task::yield_now().await;
         return value(&metrics.encode().unwrap(), series);
     }
@@ -180,7 +181,7 @@ fn value(text: &str, series: &str) -> f64 {
     line.unwrap_or_else(|| panic!("no {series} in\n{text}")).parse().unwrap()
 }
 
-/// Waits until a series of this admin listener has a value, letting everything else run.
+/// Waits until a series of this admin listener has a value, and yields to other tasks meanwhile.
 pub(crate) async fn until(admin: SocketAddr, series: &str, value: f64) {
     soon(async {
         while (metric(admin, series).await - value).abs() > f64::EPSILON {

@@ -1,19 +1,19 @@
-//! A reader of requests that forgives nothing: what two readers could cut in two ways is an error, not a request.
+//! A strict request parser: bytes that two parsers could split in two ways are an error.
 
 use super::wire::Message;
 
-/// What the bytes so far amount to.
+/// The result of parsing the bytes so far.
 #[derive(Debug)]
 pub(crate) enum Reading {
     /// The beginning of a request.
     More,
     /// A whole request, and how many bytes it took.
     Whole(Message, usize),
-    /// No request that every reader would read alike, and why.
+    /// Not a request that every parser reads alike; the reason.
     Ambiguous(String),
 }
 
-/// Reads one request from the start of `bytes`. Only `Content-Length` delimits a body: it is all that is ever sent.
+/// Reads one request from the start of `bytes`. Only `Content-Length` delimits a body, because the sidecar sends no chunks.
 pub(crate) fn read(bytes: &[u8]) -> Reading {
     let Some(end) = find(bytes, b"\r\n\r\n") else {
         return if bytes.len() > 1 << 20 { Reading::Ambiguous("a head without end".to_owned()) } else { Reading::More };
@@ -30,7 +30,7 @@ pub(crate) fn read(bytes: &[u8]) -> Reading {
     Reading::Whole(Message { head, body: bytes[end + 4..used].to_vec() }, used)
 }
 
-/// The `X-Request-ID` of a request of which perhaps not all has come.
+/// The `X-Request-ID` of a request that may be incomplete.
 pub(crate) fn request_id(bytes: &[u8]) -> Option<String> {
     let head = &bytes[..find(bytes, b"\r\n\r\n").unwrap_or(bytes.len())];
     let name = b"\r\nx-request-id: ";
@@ -89,7 +89,7 @@ fn check_request_line(line: &[u8]) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Cut at CRLF and nowhere else; a CR or LF by itself is what other readers may cut at too.
+/// Splits at CRLF only. A lone CR or LF is an error, because other parsers may split there.
 fn lines(head: &[u8]) -> Result<Vec<&[u8]>, &'static str> {
     let mut lines = Vec::new();
     let mut rest = head;
@@ -112,7 +112,7 @@ pub(crate) fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
 }
 
 #[test]
-fn reads_a_request_and_nothing_that_could_be_two() {
+fn the_strict_parser_accepts_only_unambiguous_requests() {
     let plain = b"POST /svc/a HTTP/1.1\r\nhost: h\r\ncontent-length: 2\r\n\r\n{}GET";
     assert!(matches!(read(plain), Reading::Whole(message, 54) if message.body == b"{}"));
     assert!(matches!(read(&plain[..53]), Reading::More));
@@ -134,7 +134,7 @@ fn reads_a_request_and_nothing_that_could_be_two() {
 }
 
 #[test]
-fn knows_the_id_of_half_a_request() {
+fn the_id_of_an_unfinished_request_is_found() {
     let whole = b"GET /svc/a HTTP/1.1\r\nX-Request-ID: r-1\r\nhost: h\r\n\r\n";
     assert_eq!(request_id(whole).as_deref(), Some("r-1"));
     assert_eq!(request_id(&whole[..40]).as_deref(), Some("r-1"));

@@ -1,4 +1,4 @@
-//! The ways from a caller to the signing listener. What is promised holds on each, so hostile tables are played over all.
+//! The transports from a caller to the signing listener. Every promise holds on each of them, so hostile cases run over all.
 
 use std::{fmt, net::SocketAddr};
 
@@ -15,33 +15,33 @@ use super::{
     wire::{Message, read_message},
 };
 
-/// A connection, whatever it goes through.
+/// A connection over any transport.
 pub(crate) trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Connection for S {}
 
-/// One way.
+/// One transport.
 pub(crate) enum Transport {
-    /// Over TCP as it is.
+    /// Plain TCP.
     Plain,
-    /// Through TLS, with a certificate that is let in.
+    /// TLS, with an accepted client certificate.
     Tls { mounted: Mounted, caller: TlsConnector },
 }
 
 impl Transport {
-    /// Every way.
+    /// Every transport.
     pub(crate) fn all() -> Vec<Self> {
         vec![Self::Plain, Self::tls()]
     }
 
-    /// Through TLS, by a caller whose certificate is accepted.
+    /// TLS, for a caller whose certificate is accepted.
     pub(crate) fn tls() -> Self {
         let (ours, mounted) = Mounted::by_one();
         let caller = caller(&[&ours], Some(&ours.issue(&["shop"], "")), &["http/1.1"]);
         Self::Tls { mounted, caller }
     }
 
-    /// A sidecar that is reached this way, before `origin`, with more configuration (TOML).
+    /// A sidecar with this transport in front of `origin`, with more configuration (TOML).
     pub(crate) async fn sidecar(&self, origin: &str, toml: &str) -> Sidecar {
         let toml = match self {
             Self::Plain => toml.to_owned(),

@@ -1,4 +1,4 @@
-//! An upstream that records what reaches it, byte for byte, and answers from a script.
+//! An upstream that records each request byte for byte, and answers from a script.
 
 use std::{
     net::SocketAddr,
@@ -17,16 +17,16 @@ use super::{
     wire::{Message, OK, read_message},
 };
 
-/// What to do with one request.
+/// The answer to one request.
 #[derive(Debug, Clone)]
 pub(crate) enum Act {
     /// Write these bytes and keep the connection.
     Answer(Vec<u8>),
-    /// As [`ok`](Self::ok), once there is a permit for it.
+    /// As [`ok`](Self::ok), after a permit.
     Hold(Arc<Semaphore>),
     /// Write these bytes, which may be none, and close.
     AnswerAndClose(Vec<u8>),
-    /// Write these bytes, which may be none, and never another.
+    /// Write these bytes, which may be none, and nothing more.
     Stall(Vec<u8>),
 }
 
@@ -51,14 +51,14 @@ impl Recorder {
         Self::acting(|_| Act::ok()).await
     }
 
-    /// Answers every request with 200, each for a permit.
+    /// Answers every request with 200 after a permit for it.
     pub(crate) async fn holding() -> (Self, Arc<Semaphore>) {
         let permits = Arc::new(Semaphore::new(0));
         let held = Arc::clone(&permits);
         (Self::acting(move |_| Act::Hold(Arc::clone(&held))).await, permits)
     }
 
-    /// Answers each request as `act` says, which is given the number of requests before it.
+    /// Answers each request with the result of `act`, which is called with the number of earlier requests.
     pub(crate) async fn acting(act: impl Fn(usize) -> Act + Send + Sync + 'static) -> Self {
         Self::on(TcpListener::bind("127.0.0.1:0").await.unwrap(), act)
     }
@@ -68,7 +68,7 @@ impl Recorder {
         Self::with(listener, move |number, _| act(number))
     }
 
-    /// Answers each request as `act` says, which is given the request.
+    /// Answers each request with the result of `act`, which is called with the request.
     pub(crate) async fn judging(act: impl Fn(&Message) -> Act + Send + Sync + 'static) -> Self {
         Self::with(TcpListener::bind("127.0.0.1:0").await.unwrap(), move |_, request| act(request))
     }
@@ -96,14 +96,14 @@ impl Recorder {
         self.address
     }
 
-    /// The next request that arrived, waiting for it.
+    /// Waits for the next request.
     #[track_caller]
     pub(crate) fn next(&self) -> impl Future<Output = Message> {
         let next = soon(std::future::poll_fn(|cx| self.requests.lock().unwrap().poll_recv(cx)));
         async { next.await.unwrap() }
     }
 
-    /// How many requests have arrived that [`next`](Self::next) has not given out.
+    /// How many requests have arrived that [`next`](Self::next) has not returned yet.
     pub(crate) fn waiting(&self) -> usize {
         self.requests.lock().unwrap().len()
     }

@@ -1,4 +1,4 @@
-//! A directory as the kubelet mounts a Secret: links to files behind the link `..data`, which is swapped as a whole.
+//! A directory in the form of a Kubernetes Secret volume: links to files behind the link `..data`, which is swapped as a whole.
 
 use std::{
     fs,
@@ -11,7 +11,7 @@ use std::{
 use tempfile::TempDir;
 use wonder_signer::signing::{SigningKey, VerifyingKey};
 
-/// A business at Wonder: its AppID and its key.
+/// A unit: the AppID and the key of one business at Wonder.
 pub(crate) struct Unit {
     pub(crate) app_id: String,
     pub(crate) pem: String,
@@ -29,7 +29,7 @@ impl Unit {
     }
 }
 
-/// Units to choose from, made once.
+/// The units that tests choose from, made once.
 pub(crate) static UNITS: LazyLock<[Unit; 3]> = LazyLock::new(|| [1, 2, 3].map(Unit::new));
 
 /// The files of one unit.
@@ -55,13 +55,13 @@ impl Volume {
         self.directory.path().join(name)
     }
 
-    /// The keys of a credential that is in these files.
+    /// The configuration keys of a credential in these files.
     pub(crate) fn toml(&self) -> String {
         let [app_id, key] = ["app_id", "key.pem"].map(|name| self.path(name).display().to_string());
         format!("app_id_file = \"{app_id}\"\nprivate_key_file = \"{key}\"\n")
     }
 
-    /// Replaces both files at once, in the way of the kubelet.
+    /// Replaces both files at once, as the kubelet does.
     pub(crate) fn swap(&self, app_id: &str, key: &str) {
         let number = self.swaps.fetch_add(1, Ordering::Relaxed);
         let directory = self.path(&format!("..{number}"));

@@ -1,4 +1,4 @@
-//! Wonder's side of webhooks: a key of its own, and deliveries signed with it.
+//! Wonder's side of webhooks: a webhook key, and deliveries signed with it.
 
 use std::{io::Write as _, net::SocketAddr, sync::LazyLock, time::SystemTime};
 
@@ -63,7 +63,7 @@ pub(crate) struct Delivery {
 }
 
 impl Delivery {
-    /// Signed by Wonder, now.
+    /// Signed by Wonder at the current time.
     pub(crate) fn of(target: &str, body: &str) -> Self {
         Self::at(now(), target, body)
     }
@@ -73,7 +73,7 @@ impl Delivery {
         Self::of("/hooks/wonder?src=w", PAID)
     }
 
-    /// Signed by Wonder at that second.
+    /// Signed by Wonder at the given time.
     pub(crate) fn at(unix_seconds: u64, target: &str, body: &str) -> Self {
         Self::signed(&WONDER, APP_ID, unix_seconds, target, body)
     }
@@ -100,7 +100,7 @@ impl Delivery {
         }
     }
 
-    /// With this header more.
+    /// With one more header.
     pub(crate) fn and(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self

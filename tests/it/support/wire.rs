@@ -1,4 +1,4 @@
-//! Bytes on a socket, and the little HTTP that is needed to talk about them.
+//! Bytes on a socket, and a minimal HTTP/1 reader for them.
 
 use std::fmt::Write as _;
 
@@ -13,7 +13,7 @@ use super::patience::soon;
 pub(crate) const OK: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n{\"code\":200}";
 
-/// One HTTP/1 message, cut at its empty line. The head keeps its line ends.
+/// One HTTP/1 message, split at its empty line. The head keeps its line ends.
 #[derive(Debug, Clone)]
 pub(crate) struct Message {
     pub(crate) head: String,
@@ -52,7 +52,7 @@ impl Message {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// The error code and whether it was sent, of an answer in the contract; both agree with the body.
+    /// Status, error code and `sent` of an answer in the contract. Asserts that headers and body agree.
     pub(crate) fn contract(&self) -> (u16, String, String) {
         let code = self.value("x-wonder-signer-error").unwrap_or_else(|| panic!("no contract: {self:?}"));
         let sent = self.value("x-wonder-signer-sent").unwrap();
@@ -113,7 +113,7 @@ async fn read_line(stream: &mut (impl AsyncRead + Unpin)) -> Option<String> {
 /// Sends `bytes` over a new connection and reads one answer.
 pub(crate) async fn exchange(address: std::net::SocketAddr, bytes: &[u8]) -> Message {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    // The answer may come before all was read, and may be there when writing fails.
+    // An early answer may have arrived although the write fails.
     let _ = stream.write_all(bytes).await;
     let head_only = bytes.starts_with(b"HEAD ");
     soon(read_message(&mut stream, head_only)).await.expect("an answer")

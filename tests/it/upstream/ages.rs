@@ -1,4 +1,4 @@
-//! Connections that are too old or idle for too long. Time passes only where a test says so.
+//! Connections that are too old or idle for too long. The tests advance tokio's paused clock.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ fn is(client: &Client, series: &str, value: f64) {
     assert!((client.metric(series) - value).abs() < f64::EPSILON, "{series} is {}", client.metric(series));
 }
 
-/// Sends two requests, 3 minutes apart: the first still gets the first connection, for the second it is too old.
+/// Sends two requests 3 minutes apart: the first still uses the first connection, which is too old for the second.
 async fn outgrow(client: &Client) {
     for opened in [1.0, 2.0] {
         pass(3).await;
@@ -65,7 +65,7 @@ async fn a_request_in_flight_outlives_the_age_of_its_connection() {
 }
 
 #[tokio::test]
-async fn an_idle_connection_is_let_go() {
+async fn an_idle_connection_is_closed() {
     let upstream = Recorder::start().await;
     let client = Client::of(&upstream.origin(), "");
     whole(&client).await;
@@ -76,7 +76,7 @@ async fn an_idle_connection_is_let_go() {
 }
 
 #[tokio::test]
-async fn an_idle_http2_connection_is_let_go_and_not_used_again() {
+async fn an_idle_http2_connection_is_closed_and_not_used_again() {
     let server = Server::start(|_| false).await;
     let client = Client::of(&server.origin(), "upstream.http_version = \"http2\"");
     whole(&client).await;

@@ -1,4 +1,4 @@
-//! A connection that ends at the worst moments, and what is counted of it.
+//! A connection that ends between or during requests, and its metrics.
 
 use std::{
     io::{Read as _, Write as _},
@@ -24,7 +24,7 @@ fn closed(reason: &str) -> String {
     format!("wonder_signer_upstream_connections_closed_total{{reason=\"{reason}\"}}")
 }
 
-/// One request with a body of two bytes, read without the runtime's help.
+/// Reads one request with a body of two bytes, with blocking I/O.
 fn read_blocking(stream: &mut std::net::TcpStream) -> Message {
     let mut bytes = Vec::new();
     while !bytes.ends_with(b"\r\n\r\n{}") {
@@ -36,9 +36,9 @@ fn read_blocking(stream: &mut std::net::TcpStream) -> Message {
     Message { head, body: b"{}".to_vec() }
 }
 
-/// Everything runs on one thread, and upstream on another, so that the moment can be chosen: while this thread waits for
-/// upstream the sidecar cannot run. It learns of the rest of the request and of the closed connection at once, in this order.
-/// Whether it notices before it hands the request over, or has it handed back and makes a second attempt, is all the same.
+/// The sidecar runs on this thread and the upstream on another, so the test controls the order: while this thread waits for the
+/// upstream, the sidecar cannot run. Then the sidecar receives the rest of the request and the close of the connection together.
+/// It may notice the close before it writes the request, or make a second attempt; both are correct.
 #[tokio::test]
 async fn a_connection_closed_between_requests_is_replaced() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -118,7 +118,7 @@ async fn a_connection_that_is_reset_is_counted_as_an_error() {
 }
 
 #[tokio::test]
-async fn the_clock_is_held_against_upstreams() {
+async fn the_clock_is_compared_with_the_upstreams_date() {
     let hour = std::time::Duration::from_hours(1);
     let date = httpdate::fmt_http_date(std::time::SystemTime::now() - hour);
     let upstream = Recorder::acting(move |_| {

@@ -1,4 +1,4 @@
-//! HTTP/2 without TLS, which is spoken only by choice: flow control and graceful closes.
+//! HTTP/2 without TLS, which needs `upstream.http_version`: flow control and graceful closes.
 
 use std::{
     collections::BTreeMap,
@@ -25,12 +25,12 @@ use crate::support::{
     wire::{exchange, request},
 };
 
-/// A request that waits for a signature on a busy machine gets it.
+/// Time-outs long enough for a request that waits for a signature on a busy machine.
 const HTTP2: &str = "upstream.http_version = \"http2\"\ntimeouts.sign = \"1m\"";
 /// More than the window of one stream.
 const BIG: usize = 256 * 1024;
 
-/// An HTTP/2 upstream. `…/hold` is answered when it is released, `/svc/big` with a big body, all else with what came.
+/// An HTTP/2 upstream. It answers `…/hold` when released, `/svc/big` with a big body, and all else with the request's body.
 pub(super) struct Server {
     address: SocketAddr,
     seen: Arc<Seen>,
@@ -45,12 +45,12 @@ struct Seen {
 }
 
 impl Server {
-    /// Closes a connection gracefully after each request for whose number `leaves` is true.
+    /// Closes a connection gracefully after each request whose number satisfies `leaves`.
     pub(super) async fn start(leaves: impl Fn(usize) -> bool + Send + Sync + 'static) -> Self {
         Self::with_streams(200, leaves).await
     }
 
-    /// The same with so many streams at once on a connection.
+    /// The same with a limit of concurrent streams on a connection.
     async fn with_streams(streams: u32, leaves: impl Fn(usize) -> bool + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -127,7 +127,7 @@ async fn answer(request: Request<Incoming>, seen: Arc<Seen>) -> Result<Response<
 }
 
 #[tokio::test]
-async fn answers_that_nobody_reads_do_not_stop_the_others() {
+async fn unread_answers_do_not_block_others() {
     let server = Server::start(|_| false).await;
     let client = Client::of(&server.origin(), HTTP2);
     let mut unread = Vec::new();
@@ -190,7 +190,7 @@ async fn load(server: &Server, sidecar: Sidecar) -> usize {
 }
 
 #[tokio::test]
-async fn a_graceful_close_in_the_middle_of_load_loses_nothing() {
+async fn a_graceful_close_under_load_loses_nothing() {
     let server = Server::start(|number| number % 20 == 0).await;
     assert_eq!(load(&server, Sidecar::with(&server.origin(), HTTP2).await).await, 400);
 }

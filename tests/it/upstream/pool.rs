@@ -1,4 +1,4 @@
-//! Which connection a request goes over, and which are kept.
+//! The connection pool: which connection carries a request, and which connections are kept.
 
 use http_body_util::BodyExt as _;
 use tokio::{
@@ -30,14 +30,14 @@ async fn listen() -> (TcpListener, String) {
     (listener, origin)
 }
 
-/// Takes the next connection and the request on it.
+/// Accepts the next connection and reads the request on it.
 async fn take(listener: &TcpListener) -> TcpStream {
     let (mut stream, _) = listener.accept().await.unwrap();
     read_message(&mut stream, false).await.unwrap();
     stream
 }
 
-/// Another request, which is to come over another connection and to get its own answer.
+/// Sends another request, which must use another connection and get its own answer.
 async fn another_over_a_new_connection(client: &Client, listener: &TcpListener) {
     let answer = tokio::spawn(client.start("/svc/b", b"{}"));
     let mut stream = take(listener).await;
@@ -50,7 +50,7 @@ async fn another_over_a_new_connection(client: &Client, listener: &TcpListener) 
 }
 
 #[tokio::test]
-async fn no_more_connections_are_kept_than_allowed() {
+async fn idle_connections_over_the_limit_are_closed() {
     for (kept, count) in [(2, 2.0), (0, 0.0)] {
         let (listener, origin) = listen().await;
         let client = Client::of(&origin, &format!("upstream.pool_max_idle = {kept}"));
@@ -70,7 +70,7 @@ async fn no_more_connections_are_kept_than_allowed() {
 }
 
 #[tokio::test]
-async fn an_answer_that_nobody_asked_for_is_given_to_nobody() {
+async fn an_unsolicited_answer_is_discarded() {
     let (listener, origin) = listen().await;
     let client = Client::of(&origin, "");
     let first = tokio::spawn(client.start("/svc/a", b"{}"));
@@ -82,9 +82,9 @@ async fn an_answer_that_nobody_asked_for_is_given_to_nobody() {
     client.until(OPENED, 2.0).await;
 }
 
-/// RFC 9112 §6.3: these have no body. An origin that sends one nevertheless would answer the next request with it.
+/// RFC 9112 §6.3: these answers have no body. If an origin sends one, it must not become the answer of the next request.
 #[tokio::test]
-async fn the_connection_of_an_answer_that_can_have_no_body_is_not_used_again() {
+async fn a_connection_after_204_or_304_is_not_used_again() {
     let evil = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil";
     for status in ["204 No Content", "304 Not Modified"] {
         for line in ["", "Content-Length: 42\r\n", "Transfer-Encoding: chunked\r\n"] {
@@ -110,9 +110,9 @@ async fn the_connection_of_an_answer_that_can_have_no_body_is_not_used_again() {
     }
 }
 
-/// The answer is whole, the request is not: what follows on that connection would be taken for more of it.
+/// The answer is whole, the request is not: the origin would read the next request as the rest of this body.
 #[tokio::test]
-async fn a_connection_whose_request_is_not_written_to_the_end_takes_no_other() {
+async fn a_connection_with_an_unfinished_request_is_not_used_again() {
     let (listener, origin) = listen().await;
     let client = Client::of(&origin, "");
     let first = tokio::spawn(client.start("/svc/a", &vec![b'x'; 64 << 20]));
@@ -125,7 +125,7 @@ async fn a_connection_whose_request_is_not_written_to_the_end_takes_no_other() {
 }
 
 #[tokio::test]
-async fn the_connection_of_an_answer_that_is_not_read_to_the_end_is_not_used_again() {
+async fn a_connection_with_an_unread_answer_is_not_used_again() {
     let (listener, origin) = listen().await;
     let client = Client::of(&origin, "");
     let first = tokio::spawn(client.start("/svc/a", b"{}"));
@@ -137,7 +137,7 @@ async fn the_connection_of_an_answer_that_is_not_read_to_the_end_is_not_used_aga
 }
 
 #[tokio::test]
-async fn who_asks_for_http2_at_once_shares_one_connection() {
+async fn concurrent_http2_requests_share_one_connection() {
     let server = Server::start(|_| false).await;
     let client = Client::of(&server.origin(), HTTP2);
     let mut answers = JoinSet::new();
@@ -151,7 +151,7 @@ async fn who_asks_for_http2_at_once_shares_one_connection() {
 }
 
 #[tokio::test]
-async fn who_waits_for_an_http2_connection_that_fails_is_told_so_and_the_next_tries_anew() {
+async fn requests_waiting_for_a_failed_http2_connection_fail_and_the_next_one_connects_again() {
     let closed = Closed::port();
     let client = Client::of(&closed.origin(), HTTP2);
     let mut answers = JoinSet::new();
@@ -170,7 +170,7 @@ async fn who_waits_for_an_http2_connection_that_fails_is_told_so_and_the_next_tr
     next.abort();
 }
 
-/// A connection that was kept may be about to end in the same way as the first attempt's.
+/// Another kept connection may be about to end like that of the first attempt.
 #[tokio::test]
 async fn a_second_attempt_gets_a_new_connection_although_another_is_kept() {
     let server = Server::start(|_| false).await;

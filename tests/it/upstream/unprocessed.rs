@@ -48,7 +48,7 @@ impl Calls {
         (calls, peer)
     }
 
-    /// Accepts the next connection, on which the one call that the first connection did not process arrives, and answers it.
+    /// Accepts the next connection and answers the one call on it: the call that the first connection did not process.
     async fn answer_elsewhere(&mut self) {
         let mut peer = self.origin.accept(None).await;
         let [id] = peer.requests().await;
@@ -61,7 +61,7 @@ impl Calls {
         soon(self.under_way.join_next()).await.unwrap().unwrap()
     }
 
-    /// The same in words: `200`, or the sidecar's own error.
+    /// The same as text: `200`, or the sidecar's own error.
     async fn outcome(&mut self) -> String {
         let answer = self.answer().await;
         if answer.status() == 200 {
@@ -71,13 +71,13 @@ impl Calls {
         format!("{status} {code} {sent}")
     }
 
-    /// How often a request was signed, and how often for a second attempt.
+    /// How many signatures were made, and how many of them for a second attempt.
     async fn attempts(&self) -> (f64, f64) {
         (self.sidecar.metric(SIGNED).await, self.sidecar.metric(RETRIES).await)
     }
 }
 
-/// A call of which the origin has sent the response head, on the stream of this id.
+/// A call whose response head the origin has sent, on the stream of this id.
 async fn answering() -> (JoinHandle<Result<Response<Streamed>, SendError>>, Peer, u32) {
     let origin = Origin::start().await;
     let client = Client::of(&origin.url(), HTTP2);
@@ -116,7 +116,7 @@ async fn a_stream_that_goaway_covers_is_never_sent_again() {
 }
 
 #[tokio::test]
-async fn the_second_goaway_of_a_graceful_close_gives_back_what_the_first_still_covered() {
+async fn streams_above_the_second_goaway_are_sent_again() {
     let (mut calls, mut first) = Calls::arrived::<2>().await;
     first.goaway(ALL, NO_ERROR).await;
     first.goaway(1, NO_ERROR).await;
@@ -127,7 +127,7 @@ async fn the_second_goaway_of_a_graceful_close_gives_back_what_the_first_still_c
 }
 
 #[tokio::test]
-async fn a_connection_that_ends_without_goaway_gives_nothing_back() {
+async fn streams_of_a_connection_that_ends_without_goaway_are_not_sent_again() {
     let (mut calls, first) = Calls::arrived::<2>().await;
     drop(first);
     for _ in 0..2 {
@@ -157,7 +157,7 @@ async fn a_stream_that_is_reset_with_any_other_code_may_have_been_processed() {
 }
 
 #[tokio::test]
-async fn an_origin_that_had_begun_to_answer_did_process_the_request_whatever_it_says_later() {
+async fn a_request_whose_answer_began_counts_as_processed() {
     for refuses in [true, false] {
         let (mut calls, mut first) = Calls::arrived::<1>().await;
         first.early_hints(1).await;
@@ -172,7 +172,7 @@ async fn an_origin_that_had_begun_to_answer_did_process_the_request_whatever_it_
 }
 
 #[tokio::test]
-async fn a_second_connection_that_gives_the_request_back_too_ends_it_unsent_and_it_is_not_sent_a_third_time() {
+async fn a_request_refused_by_two_connections_is_unsent_and_not_tried_again() {
     let (mut calls, mut first) = Calls::arrived::<1>().await;
     first.goaway(0, NO_ERROR).await;
     let mut second = calls.origin.accept(None).await;
@@ -197,7 +197,7 @@ async fn a_reset_after_the_head_is_an_answer_that_broke_off_whatever_its_code() 
     }
 }
 
-/// Both frames are there when the first is read. The head shows that the origin had begun, whatever the code says.
+/// Both frames have arrived when the first is read. The head shows that the origin had begun to process the request.
 #[tokio::test]
 async fn a_head_and_a_reset_in_one_write_are_an_answer_that_broke_off_and_nothing_is_sent_again() {
     for code in [NO_ERROR, REFUSED_STREAM, CANCEL, INTERNAL_ERROR] {
@@ -210,7 +210,7 @@ async fn a_head_and_a_reset_in_one_write_are_an_answer_that_broke_off_and_nothin
 }
 
 #[tokio::test]
-async fn a_reset_after_the_end_of_an_answer_takes_nothing_from_it() {
+async fn a_reset_after_the_end_of_an_answer_is_ignored() {
     let (answer, mut peer, id) = answering().await;
     peer.write(&frame(DATA, END_STREAM, id, b"{}")).await;
     peer.reset(id, NO_ERROR).await;
@@ -219,14 +219,14 @@ async fn a_reset_after_the_end_of_an_answer_takes_nothing_from_it() {
 }
 
 #[tokio::test]
-async fn an_answer_that_can_have_no_body_is_whole_whatever_follows_its_head() {
+async fn a_204_answer_is_whole_even_if_a_body_follows() {
     let origin = Origin::start().await;
     let program = Logged::before(&origin.url(), &[("WONDER_SIGNER_UPSTREAM__HTTP_VERSION", "http2")]).await;
     let listen = program.listen;
     let call = tokio::spawn(async move { exchange(listen, &request("POST", "/svc/a", &[], b"{}")).await });
     let mut peer = origin.accept(None).await;
     let [id] = peer.requests().await;
-    // Status 204 by its place in HPACK's table, and a body that must not be.
+    // Status 204 by its index in HPACK's table, and a body that must not exist.
     peer.write(&[frame(HEADERS, END_HEADERS, id, &[0x89]), frame(DATA, END_STREAM, id, b"{}")].concat()).await;
     assert_eq!(soon(call).await.unwrap().status(), 204);
     let line = program.line("request").await;
@@ -235,7 +235,7 @@ async fn an_answer_that_can_have_no_body_is_whole_whatever_follows_its_head() {
 }
 
 #[tokio::test]
-async fn what_an_origin_without_streams_never_got_is_unsent_and_the_error_says_so() {
+async fn a_request_to_an_origin_without_streams_is_unsent_and_the_error_names_it() {
     let mut calls = Calls::begun(1, &format!("{HTTP2}\ntimeouts.connect = \"200ms\"")).await;
     let mut peer = calls.origin.accept(Some(0)).await;
     peer.acknowledged().await;
@@ -285,7 +285,7 @@ async fn requests_above_the_streams_of_a_connection_go_over_another() {
 }
 
 #[tokio::test]
-async fn an_origin_that_does_not_begin_http2_got_nothing() {
+async fn an_origin_that_does_not_start_http2_receives_nothing() {
     for speaks in [None, Some(&b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"[..])] {
         let mut calls = Calls::begun(1, &format!("{HTTP2}\ntimeouts.connect = \"200ms\"")).await;
         let mut peer = calls.origin.silent().await;
@@ -303,7 +303,7 @@ async fn an_origin_that_does_not_begin_http2_got_nothing() {
 }
 
 #[tokio::test]
-async fn an_origin_that_breaks_the_rules_of_http2_gave_a_bad_answer() {
+async fn an_http2_protocol_error_is_a_bad_answer() {
     let (mut calls, mut first) = Calls::arrived::<1>().await;
     // DATA before HEADERS (RFC 9113 §8.1).
     first.write(&frame(DATA, END_STREAM, 1, b"{}")).await;
@@ -311,7 +311,7 @@ async fn an_origin_that_breaks_the_rules_of_http2_gave_a_bad_answer() {
     assert_eq!(calls.attempts().await, (1.0, 0.0));
 }
 
-/// A real server, which decodes the fields: what is sent again is another request.
+/// A real server, which decodes the fields: the second attempt is a new request.
 #[tokio::test]
 async fn the_second_attempt_has_a_stamp_and_a_signature_of_its_own() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -1,4 +1,4 @@
-//! Limits, floods and the end: as on the signing listener.
+//! Limits, floods and drain of the webhook listener, as on the signing listener.
 
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
@@ -18,7 +18,7 @@ fn refused(answer: &Message) -> (u16, String) {
 }
 
 #[tokio::test]
-async fn what_is_too_large_too_slow_or_no_http_is_refused_as_on_the_signing_listener() {
+async fn oversized_slow_and_malformed_webhooks_are_rejected_as_on_the_signing_listener() {
     let application = Recorder::start().await;
     let toml = "limits.webhook_body = \"100B\"\ntimeouts.body = \"30ms\"\ntimeouts.request_head = \"30ms\"";
     let (sidecar, address) = receiver_of(&application, toml).await;
@@ -38,7 +38,7 @@ async fn what_is_too_large_too_slow_or_no_http_is_refused_as_on_the_signing_list
         let series = format!("wonder_signer_webhook_errors_total{{reason=\"{reason}\"}}");
         assert!(sidecar.metric(&series).await >= 1.0, "{reason}");
     }
-    // A failure of a webhook is none of a request to Wonder.
+    // A failed webhook is not counted as a failed request to Wonder.
     let series = "wonder_signer_proxy_errors_total{reason=\"body_too_large\",sent=\"no\"}";
     assert!(sidecar.metric(series).await.abs() < f64::EPSILON);
     assert_eq!(application.connections(), 0);
@@ -59,7 +59,7 @@ async fn a_chunked_delivery_is_verified_like_any_other() {
 }
 
 #[tokio::test]
-async fn a_flood_that_an_application_cannot_take_is_told_to_come_back_and_requests_to_wonder_are_not_in_its_way() {
+async fn a_flood_of_webhooks_is_rejected_with_retry_after_and_does_not_delay_signing() {
     let (application, permits) = Recorder::holding().await;
     let toml = "limits.requests_in_flight = 2\ntimeouts.queue = \"0s\"";
     let (sidecar, address) = receiver_of(&application, toml).await;
@@ -68,7 +68,7 @@ async fn a_flood_that_an_application_cannot_take_is_told_to_come_back_and_reques
     application.next().await;
     application.next().await;
     assert_eq!(refused(&Delivery::paid().send(address).await), (503, "overloaded".to_owned()));
-    // The signing listener still has its own places: this answer comes from behind them.
+    // The signing listener has slots of its own, and this answer is from behind them.
     let answer = exchange(sidecar.listen, &request("POST", "/svc/a", &[], b"{}")).await;
     assert_eq!(answer.contract().1, "upstream_connect");
     permits.add_permits(2);

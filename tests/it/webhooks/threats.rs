@@ -1,4 +1,4 @@
-//! The threat table: each way to cheat, sent to the socket, with its exact name in metric and log. The sender gets one answer for all.
+//! The threat table: each attack, sent to the socket, with its exact name in metric and log. The sender gets the same answer for all.
 
 use proptest::prelude::*;
 use wonder_signer::signing::SigningKey;
@@ -78,7 +78,7 @@ fn threats() -> Vec<(&'static str, Delivery)> {
     all
 }
 
-/// What the sender gets, but for the request id.
+/// The answer without its request id.
 fn seen(answer: &Message) -> (u16, String, Vec<String>) {
     let id = answer.value("x-request-id").unwrap();
     let head = answer.head.lines().filter(|line| !line.starts_with("date:")).map(|line| line.replace(id, "ID"));
@@ -86,7 +86,7 @@ fn seen(answer: &Message) -> (u16, String, Vec<String>) {
 }
 
 #[tokio::test]
-async fn each_way_to_cheat_has_its_name_and_all_have_the_same_answer() {
+async fn each_attack_has_a_name_and_all_get_the_same_answer() {
     let application = Recorder::start().await;
     let (sidecar, address) = receiver_of(&application, "").await;
     let mut counts = std::collections::BTreeMap::new();
@@ -103,12 +103,12 @@ async fn each_way_to_cheat_has_its_name_and_all_have_the_same_answer() {
     assert_eq!(answers.len(), 1, "{answers:#?}");
     assert_eq!(application.waiting(), 0);
     assert_eq!(application.connections(), 0);
-    // The one that they were all made from is accepted.
+    // The delivery from which all of them were made is accepted.
     assert_eq!(Delivery::paid().send(address).await.status(), 200);
 }
 
 #[tokio::test]
-async fn the_log_names_the_reason_and_no_value_of_the_sender() {
+async fn the_log_names_the_reason_and_repeats_no_value_of_the_sender() {
     let application = Recorder::start().await;
     let file = key_file();
     let variables = [
@@ -144,7 +144,7 @@ async fn the_log_names_the_reason_and_no_value_of_the_sender() {
 }
 
 #[tokio::test]
-async fn no_byte_of_a_delivery_can_be_changed() {
+async fn a_delivery_with_one_changed_byte_is_rejected() {
     let application = Recorder::start().await;
     let (_sidecar, address) = receiver_of(&application, "").await;
     let good = Delivery::paid();

@@ -1,4 +1,4 @@
-//! How a connection is received, before a request is read.
+//! Faults of a connection before a request is read.
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
@@ -6,18 +6,18 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-/// What becomes of a connection before it has said anything.
+/// What the upstream does with a connection before it reads from it.
 #[derive(Debug, Clone)]
 pub(crate) enum Welcome {
-    /// It is served.
+    /// Serve it.
     Serve,
-    /// It is reset.
+    /// Reset it.
     Reset,
-    /// It is closed.
+    /// Close it.
     Close,
-    /// It is held open, and neither read nor written; TLS does not begin.
+    /// Hold it open without reading, writing or starting TLS.
     Silence,
-    /// These bytes are sent in place of TLS or unasked, then it is closed.
+    /// Send these bytes at once, without TLS, then close it.
     Say(Vec<u8>),
 }
 
@@ -25,7 +25,7 @@ pub(crate) enum Welcome {
 pub(super) type Door = Box<dyn Fn(usize) -> Welcome + Send + Sync>;
 
 impl Welcome {
-    /// Does so to `stream`, and gives the connection if it is to be served: over TLS where there is an acceptor.
+    /// Applies it to `stream`. Returns the connection if it is to be served: over TLS if there is an acceptor.
     pub(super) async fn receive(self, mut stream: TcpStream, tls: Option<TlsAcceptor>) -> Option<Box<dyn Line>> {
         let _ = stream.set_nodelay(true);
         match self {
@@ -67,12 +67,12 @@ impl Line for TlsStream<TcpStream> {
     }
 }
 
-/// Makes the coming close a reset.
+/// Makes the next close a reset.
 pub(super) fn reset(socket: &TcpStream) {
     socket.set_zero_linger().unwrap();
 }
 
-/// Reads on, for nothing, until the other side gives up.
+/// Reads and discards until the other side closes.
 pub(super) async fn until_closed(line: &mut (impl AsyncRead + Unpin + ?Sized)) {
     let mut rest = [0; 1024];
     while line.read(&mut rest).await.is_ok_and(|read| read > 0) {}

@@ -1,4 +1,4 @@
-//! What reached the upstream, request by request.
+//! The ledger of the requests that reached the upstream.
 
 use std::{
     collections::BTreeMap,
@@ -17,13 +17,13 @@ use crate::support::{
 /// How much of one request reached the upstream.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Entry {
-    /// How often a part of it came that shows its id.
+    /// How often at least a part of it, with its id, arrived.
     pub(crate) begun: usize,
-    /// How often all of it came.
+    /// How often all of it arrived.
     pub(crate) whole: usize,
 }
 
-/// Written by the connections, read by the test.
+/// The connections write it; the test reads it.
 #[derive(Default)]
 pub(super) struct Ledger {
     entries: Mutex<BTreeMap<String, Entry>>,
@@ -35,17 +35,17 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// For long runs, requests are counted and not kept.
+    /// With `keep_messages` false, requests are only counted, for long runs.
     pub(super) fn new(keep_messages: bool) -> Self {
         Self { keep_messages, ..Self::default() }
     }
 
-    /// One more connection; gives its number, counted from 0.
+    /// Counts a connection and returns its number, from 0.
     pub(super) fn connection(&self) -> usize {
         self.connections.fetch_add(1, Ordering::SeqCst)
     }
 
-    /// So many more bytes.
+    /// Counts bytes.
     pub(super) fn count(&self, bytes: usize) {
         self.bytes.fetch_add(bytes, Ordering::SeqCst);
     }
@@ -63,7 +63,7 @@ impl Ledger {
         }
     }
 
-    /// Enters a request of which not all has come; if all has come without being waited for, that too.
+    /// Enters an unfinished request, or a whole one if all of it is in `unread` already.
     pub(super) fn note(&self, unread: &[u8]) {
         let Some(id) = strict::request_id(unread) else { return };
         let mut entries = self.entries.lock().unwrap();
@@ -74,24 +74,24 @@ impl Ledger {
         }
     }
 
-    /// Enters what two readers could read in two ways.
+    /// Enters bytes that two parsers could read as different requests.
     pub(super) fn doubt(&self, why: String) {
         self.ambiguous.lock().unwrap().push(why);
     }
 }
 
 impl Upstream {
-    /// How much of the request of that id came.
+    /// How much of the request with that id arrived.
     pub(crate) fn entry(&self, id: &str) -> Entry {
         self.ledger.entries.lock().unwrap().get(id).cloned().unwrap_or_default()
     }
 
-    /// All ids that came, with how much of them.
+    /// All ids that arrived, each with how much of it arrived.
     pub(crate) fn entries(&self) -> BTreeMap<String, Entry> {
         self.ledger.entries.lock().unwrap().clone()
     }
 
-    /// Every whole request so far, taken out.
+    /// Removes and returns every whole request so far.
     pub(crate) fn take(&self) -> Vec<Message> {
         std::mem::take(&mut self.ledger.messages.lock().unwrap())
     }
@@ -106,7 +106,7 @@ impl Upstream {
         self.ledger.connections.load(Ordering::SeqCst)
     }
 
-    /// What came that two readers could read in two ways.
+    /// The ambiguous requests, which two parsers could read as different requests.
     pub(crate) fn ambiguous(&self) -> Vec<String> {
         self.ledger.ambiguous.lock().unwrap().clone()
     }

@@ -1,4 +1,4 @@
-//! What becomes of each request, and the host that carries it out.
+//! The fault of each request, and the server that carries it out.
 
 use std::sync::Arc;
 
@@ -16,27 +16,27 @@ use crate::support::{
     wire::OK,
 };
 
-/// What becomes of one request.
+/// What the upstream does with one request.
 #[derive(Debug, Clone)]
 pub(crate) enum Fault {
-    /// No fault: it is answered and the connection kept.
+    /// No fault: answer and keep the connection.
     Answer(Vec<u8>),
-    /// Answered in full, then the connection is closed without a word of warning.
+    /// Answer in full, then close the connection without announcing it.
     AnswerThenClose(Vec<u8>),
-    /// Answered with this, which may be nothing or half, then reset.
+    /// Send these bytes, which may be none or half an answer, then reset.
     AnswerThenReset(Vec<u8>),
-    /// Answered, and the connection closed when the first byte of the next request comes: read, so that it ends in FIN,
-    /// or unread, so that it ends in a reset.
+    /// Answer, and close the connection when the first byte of the next request arrives: after reading it, so that the
+    /// connection ends in a FIN, or without reading it, so that it ends in a reset.
     AnswerThenCloseOnNextByte { answer: Vec<u8>, read: bool },
-    /// Answered one byte at a time, each for a permit.
+    /// Answer one byte at a time, each for a permit.
     Trickle(Vec<u8>, Arc<Semaphore>),
-    /// This much is answered, which may be nothing, and never more.
+    /// Send these bytes, which may be none, and nothing more.
     Stall(Vec<u8>),
-    /// Reset after so many bytes of the request; the rest stays unread.
+    /// Reset after reading so many bytes of the request.
     ResetAfterRequest(usize),
-    /// Answered when the head has come and before the body is read; then the connection is kept, closed or reset.
+    /// Answer after the request head and before the body; then keep, hold or reset the connection.
     AnswerEarly(Vec<u8>, Early),
-    /// The head, then as many bytes of body as given.
+    /// Send the head, then a body of so many bytes.
     Flood(Vec<u8>, usize),
 }
 
@@ -46,14 +46,14 @@ impl Fault {
     }
 }
 
-/// What follows an answer that came early.
+/// What follows an early answer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Early {
-    /// The body is read.
+    /// Read the body.
     Keep,
-    /// The body stays unread, the connection open.
+    /// Leave the body unread and the connection open.
     Hold,
-    /// The body stays unread, which makes closing a reset.
+    /// Leave the body unread and close, which makes the close a reset.
     Close,
 }
 
@@ -85,7 +85,7 @@ impl Host {
         }
     }
 
-    /// One request and its fate. `None` when the connection is over.
+    /// Serves one request. Returns `None` when the connection is over.
     async fn turn(&self, line: &mut dyn Line, unread: &mut Vec<u8>, fault: Fault) -> Option<()> {
         match fault {
             Fault::ResetAfterRequest(bytes) => {
@@ -156,7 +156,7 @@ impl Host {
     }
 }
 
-/// Answers a request that has been read. `None` when the connection is over.
+/// Answers a request that has been read. Returns `None` when the connection is over.
 async fn answer(line: &mut dyn Line, fault: Fault) -> Option<()> {
     match fault {
         Fault::Answer(bytes) => line.write_all(&bytes).await.ok(),

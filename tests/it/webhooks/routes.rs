@@ -1,4 +1,4 @@
-//! The ways to the listener and from it: TLS, Unix sockets, reverse proxies that rewrite, source addresses, several applications.
+//! Routes to the webhook listener and from it: TLS, Unix sockets, rewriting reverse proxies, source addresses, several applications.
 
 use std::io::Write as _;
 
@@ -18,7 +18,7 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn webhooks_come_and_go_over_unix_sockets() {
+async fn webhooks_arrive_and_are_forwarded_over_unix_sockets() {
     let directory = tempfile::tempdir().unwrap();
     let (inbound, outbound) = (directory.path().join("in"), directory.path().join("out"));
     let application = UnixListener::bind(&outbound).unwrap();
@@ -47,7 +47,7 @@ async fn webhooks_come_and_go_over_unix_sockets() {
 }
 
 #[tokio::test]
-async fn webhooks_come_over_tls_without_a_client_certificate() {
+async fn webhooks_arrive_over_tls_without_a_client_certificate() {
     let authority = Authority::new();
     let issued = authority.issue(&["localhost"], "");
     let directory = tempfile::tempdir().unwrap();
