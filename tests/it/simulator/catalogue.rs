@@ -1,8 +1,8 @@
-//! What the simulator serves, held against the table that says so.
+//! The operations that the simulator serves agree with the table in its documentation.
 
 use super::world::{Call, P, World};
 
-/// Method, path with its places filled, operation, whether the table says that the simulator serves it.
+/// Method, path with its parameters filled in, operation, and whether the table lists it as served.
 fn documented() -> Vec<(String, String, String, bool)> {
     let page = include_str!("../../../deploy/docs/wonder.md");
     let rows = page.lines().filter(|line| line.contains("| `/svc/"));
@@ -18,14 +18,14 @@ fn documented() -> Vec<(String, String, String, bool)> {
 }
 
 #[tokio::test]
-async fn serves_what_its_table_says_and_names_the_rest() {
+async fn the_operations_of_the_table_are_served_and_the_others_named() {
     let world = World::plain().await;
     let rows = documented();
     assert!(rows.len() > 30 && rows.iter().any(|row| row.3) && rows.iter().any(|row| !row.3));
     for (method, path, operation, served) in rows {
         let reply = world.send(&Call::signed(&method, &path, "")).await;
         let code = reply.json()["code"].as_str().unwrap_or("200").to_owned();
-        // What is served answers a missing body or customer in its own words.
+        // A served operation rejects a missing body or customer with a text of its own.
         assert_eq!(!["E000032", "E000034", "E000040"].contains(&&code[..]), served, "{method} {path}: {code}");
         if !served {
             let said = reply.refused(404, "E000034");
@@ -35,7 +35,7 @@ async fn serves_what_its_table_says_and_names_the_rest() {
 }
 
 #[tokio::test]
-async fn a_path_that_nobody_knows_has_another_text_than_one_that_wonder_has() {
+async fn an_unknown_path_is_distinguished_from_an_operation_of_wonder() {
     let world = World::plain().await;
     for path in [
         format!("{P}/ordres"),
@@ -46,7 +46,7 @@ async fn a_path_that_nobody_knows_has_another_text_than_one_that_wonder_has() {
         let said = world.send(&Call::signed("POST", &path, "{}")).await.refused(404, "E000032");
         assert!(said.contains("no operation of Wonder is known at this path"), "{path}: {said}");
     }
-    // Known for another method, and the mobile SDK's.
+    // A path that exists for another method, and one of the mobile SDK.
     let said = world.send(&Call::signed("GET", &format!("{P}/orders/close"), "")).await.refused(404, "E000034");
     assert!(said.contains("orders.close"), "{said}");
     let said = world.send(&Call::signed("GET", "/svc/payment/public/api/v1/openapi/payment_methods", "")).await;
@@ -64,7 +64,7 @@ async fn every_call_of_the_openapi_document_is_served() {
         for method in methods.as_object().unwrap().keys().filter(|name| *name != "parameters") {
             let target = path.replace(['{', '}'], "");
             let reply = world.call(&method.to_uppercase(), &target, "{}").await;
-            // 32 to 34 say that there is no such route.
+            // E000032 to E000034 mean that there is no such route.
             let routeless = ["E000032", "E000033", "E000034", "E000040"].iter().any(|code| reply.body.contains(code));
             assert!(!routeless && reply.status < 500, "{method} {path}: {reply:?}");
             calls += 1;

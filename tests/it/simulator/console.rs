@@ -1,4 +1,4 @@
-//! The console: every call as a person sees it.
+//! The console pages: calls, orders, customers, webhooks and the buttons of an order.
 
 use std::time::Instant;
 
@@ -17,7 +17,7 @@ async fn open(world: &World, path: &str) -> Reply {
 }
 
 #[tokio::test]
-async fn a_browser_finds_the_console_at_the_origin_and_a_program_is_refused_there() {
+async fn the_origin_redirects_a_browser_to_the_console_and_rejects_a_program() {
     let world = World::plain().await;
     let accept = "text/html,application/xhtml+xml,*/*;q=0.8";
     let reply = world.send(&Call::unsigned("GET", "/", "").header("Accept", accept)).await;
@@ -26,7 +26,7 @@ async fn a_browser_finds_the_console_at_the_origin_and_a_program_is_refused_ther
 }
 
 #[tokio::test]
-async fn lists_each_call_with_its_verdict_and_shows_it_in_full() {
+async fn each_call_is_listed_with_its_verdict_and_shown_in_full() {
     let world = World::plain().await;
     assert!(open(&world, "/console").await.body.contains("No call yet."));
     let uuid = world.customer("KTR-0042").await;
@@ -57,7 +57,7 @@ async fn lists_each_call_with_its_verdict_and_shows_it_in_full() {
 }
 
 #[tokio::test]
-async fn says_why_a_signature_is_wrong_and_where_the_messages_part() {
+async fn a_wrong_signature_is_explained_with_the_first_difference() {
     let world = World::plain().await;
     let target = format!("{P}/customers?limit=1");
     let mut call = Call::signed("GET", &format!("{P}/customers"), "");
@@ -90,14 +90,14 @@ async fn says_why_a_signature_is_wrong_and_where_the_messages_part() {
 }
 
 #[tokio::test]
-async fn keeps_no_card_number_no_signature_and_no_key() {
+async fn no_card_number_signature_or_key_is_kept() {
     let world = World::plain().await;
     let uuid = world.customer("r").await;
     let target = format!("{P}/customers/{uuid}/payment_tokens");
     let call = Call::signed("POST", &target, CARD).header("Authorization", "Bearer s3cret").header("X-API-Key", "k3y");
     let signature = call.get("Signature");
     world.send(&call).await.data();
-    // A card number where none belongs, in a call that is refused.
+    // A card number in the wrong field of a rejected call.
     let call = Call::unsigned("POST", &format!("{P}/echo?n=5555555555554444"), r#"{"note":"5555 5555 5555 4444"}"#);
     world.send(&call).await.refused(401, "E000001");
     for page in ["/console", "/console/calls/2", "/console/calls/3"] {
@@ -110,7 +110,7 @@ async fn keeps_no_card_number_no_signature_and_no_key() {
 }
 
 #[tokio::test]
-async fn escapes_what_a_caller_sent() {
+async fn the_console_escapes_html_of_callers() {
     let world = World::plain().await;
     let evil = "</pre><script>alert(1)</script>";
     let body = json!({ "message": evil }).to_string();
@@ -134,7 +134,7 @@ async fn escapes_what_a_caller_sent() {
 }
 
 #[tokio::test]
-async fn a_page_is_quick_with_ten_thousand_calls() {
+async fn the_console_is_quick_with_ten_thousand_calls() {
     let world = World::plain().await;
     let call = Call::unsigned("POST", &format!("{P}/echo"), &json!({ "message": "x".repeat(500) }).to_string());
     let (read, mut write) = TcpStream::connect(world.address).await.unwrap().into_split();
@@ -156,14 +156,14 @@ async fn a_page_is_quick_with_ten_thousand_calls() {
     let took = since.elapsed();
     assert!(page.contains("10050 calls so far, the newest 10000 kept"), "{}", &page[page.len() - 3000..]);
     assert_eq!(page.matches("/console/calls/").count(), 100);
-    // The promise is 100 ms; this machine may be busy, and the program may be a debug build.
+    // The goal is 100 ms; the bound leaves room for a busy machine and a debug build.
     assert!(took.as_millis() < 2000, "{took:?}");
     assert!(open(&world, "/console?before=60").await.body.contains("/console/calls/51\""));
     assert!(!open(&world, "/console?before=60").await.body.contains("/console/calls/50\""), "it is not kept");
 }
 
 #[tokio::test]
-async fn an_open_page_is_notified_and_does_not_delay_the_end() {
+async fn an_open_page_receives_updates_and_does_not_delay_the_shutdown() {
     let world = World::plain().await;
     let mut stream = TcpStream::connect(world.address).await.unwrap();
     stream.write_all(b"GET /simulator/events HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
@@ -182,7 +182,7 @@ async fn an_open_page_is_notified_and_does_not_delay_the_end() {
     assert!(since.elapsed().as_secs() < 4, "{:?}", since.elapsed());
 }
 
-/// Creates an order and gives its number.
+/// Creates an order and returns its number.
 async fn order(world: &World, reference: &str) -> String {
     let body =
         json!({ "order": { "reference_number": reference, "charge_fee": "120.00", "currency": "HKD" } }).to_string();
@@ -232,7 +232,7 @@ async fn buttons_pay_refund_void_and_expire_an_order() {
     let page = world.send(&Call::unsigned("GET", &format!("/l/{expired}"), "")).await.body;
     assert!(page.contains("Order expired"), "{page}");
 
-    // What cannot be done changes nothing and says why.
+    // A rejected action changes nothing and names the reason.
     let before = check(&world, &paid).await;
     for (form, says) in [
         ("action=success", "order.state must be"),
@@ -256,7 +256,7 @@ async fn buttons_pay_refund_void_and_expire_an_order() {
 }
 
 #[tokio::test]
-async fn lists_customers_with_their_masked_tokens() {
+async fn customers_are_listed_with_their_masked_tokens() {
     let world = World::plain().await;
     let uuid = world.customer("KTR-0042").await;
     let token = world.card(&uuid).await;
@@ -269,7 +269,7 @@ async fn lists_customers_with_their_masked_tokens() {
 }
 
 #[tokio::test]
-async fn a_reset_forgets_everything_and_gives_no_number_again() {
+async fn a_reset_deletes_everything_and_reuses_no_order_number() {
     let world = World::plain().await;
     world.customer("r").await;
     let first = order(&world, "A").await;
@@ -282,12 +282,12 @@ async fn a_reset_forgets_everything_and_gives_no_number_again() {
     assert!(second > first, "{second} {first}");
     assert_eq!(press(&world, "/console/reset", "").await.get("location"), Some("/console?did=reset"));
     assert!(open(&world, "/console?did=reset").await.body.contains("are forgotten"));
-    // Another web page cannot do it.
+    // A page of another origin cannot reset.
     let foreign = Call::unsigned("POST", "/simulator/reset", "").header("Origin", "https://evil.example");
     world.send(&foreign).await.refused(403, "E000049");
 }
 
-/// Accepts webhooks and answers 200; gives the action of each.
+/// Accepts webhooks, answers 200, and returns the action of each.
 async fn receiver() -> (String, tokio::sync::mpsc::UnboundedReceiver<String>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/hook", listener.local_addr().unwrap());
@@ -315,14 +315,14 @@ async fn receiver() -> (String, tokio::sync::mpsc::UnboundedReceiver<String>) {
 }
 
 #[tokio::test]
-async fn lists_webhooks_with_their_answers_and_sends_one_again() {
+async fn webhooks_are_listed_with_their_answers_and_can_be_sent_again() {
     let world = World::plain().await;
     let (url, mut actions) = receiver().await;
     let body =
         json!({ "order": { "reference_number": "r", "charge_fee": "1.00", "currency": "HKD", "callback_url": url } });
     world.call("POST", &format!("{P}/orders"), &body.to_string()).await.data();
     assert_eq!(actions.recv().await.unwrap(), "order.created");
-    // The answer is noted a moment after it was sent.
+    // The console records the answer a moment after it was sent.
     let mut shown = String::new();
     while !shown.contains("acknowledged") {
         shown = open(&world, "/console/webhooks").await.body;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::world::{Call, NOW, P, World, new_key};
 
 #[tokio::test]
-async fn echoes_any_message_on_both_paths() {
+async fn echo_returns_any_message_on_both_paths() {
     let world = World::plain().await;
     for path in ["/svc/payment/api/v1/echo", "/svc/payment/api/v1/openapi/echo"] {
         assert_eq!(world.call("POST", path, r#"{"message":"hi"}"#).await.data(), json!({ "message": "hi" }));
@@ -17,7 +17,7 @@ async fn echoes_any_message_on_both_paths() {
 }
 
 #[tokio::test]
-async fn creates_a_customer_and_updates_it_under_the_same_uuid() {
+async fn a_customer_keeps_its_uuid_when_created_again() {
     let world = World::plain().await;
     let target = format!("{P}/customers");
     let body = r#"{"customer":{"name":"Kestrel Tea Room","email":"books@kestrel.example","dial_code":"+852","phone":"55501234","company_name":"Kestrel Ltd","reference_number":"KTR-0042"}}"#;
@@ -40,7 +40,7 @@ async fn creates_a_customer_and_updates_it_under_the_same_uuid() {
 }
 
 #[tokio::test]
-async fn names_the_field_that_is_missing_too_long_or_of_another_type() {
+async fn a_missing_long_or_mistyped_field_is_named() {
     let world = World::plain().await;
     let whole = json!({ "name": "n", "phone": "p", "reference_number": "r" });
     let long = "é".repeat(256);
@@ -71,7 +71,7 @@ async fn names_the_field_that_is_missing_too_long_or_of_another_type() {
 }
 
 #[tokio::test]
-async fn refuses_an_unknown_default_method_or_token() {
+async fn an_unknown_default_method_or_token_is_rejected() {
     let world = World::plain().await;
     let target = format!("{P}/customers/{}", world.customer("r").await);
     let message = world.call("PUT", &target, r#"{"default_payment_method":"Cheque"}"#).await.refused(400, "E000024");
@@ -84,7 +84,7 @@ async fn refuses_an_unknown_default_method_or_token() {
 }
 
 #[tokio::test]
-async fn edits_only_what_a_flat_body_fills_in() {
+async fn an_edit_changes_only_the_given_fields() {
     let world = World::plain().await;
     let uuid = world.customer("KTR-0042").await;
     let target = format!("{P}/customers/{uuid}");
@@ -104,7 +104,7 @@ async fn edits_only_what_a_flat_body_fills_in() {
 }
 
 #[tokio::test]
-async fn finds_a_customer_by_uuid_and_by_any_reference_number() {
+async fn a_customer_is_found_by_uuid_and_by_any_reference_number() {
     let world = World::plain().await;
     for (reference_number, encoded) in [
         ("KTR-0042", "KTR-0042"),
@@ -126,7 +126,7 @@ async fn finds_a_customer_by_uuid_and_by_any_reference_number() {
 }
 
 #[tokio::test]
-async fn finds_a_customer_by_token() {
+async fn a_customer_is_found_by_token() {
     let world = World::plain().await;
     let uuid = world.customer("r").await;
     let token = world.card(&uuid).await["token"].clone();
@@ -138,7 +138,7 @@ async fn finds_a_customer_by_token() {
 }
 
 #[tokio::test]
-async fn lists_pages_and_says_how_many_there_are() {
+async fn a_list_has_pages_and_a_total_count() {
     let world = World::plain().await;
     for number in 0..22 {
         world.customer(&format!("r{number}")).await;
@@ -166,7 +166,7 @@ async fn lists_pages_and_says_how_many_there_are() {
 }
 
 #[tokio::test]
-async fn deletes_a_customer_with_its_tokens() {
+async fn a_deleted_customer_loses_its_tokens() {
     let world = World::plain().await;
     let uuid = world.customer("r").await;
     let token = world.card(&uuid).await;
@@ -183,7 +183,7 @@ async fn deletes_a_customer_with_its_tokens() {
 }
 
 #[tokio::test]
-async fn says_success_in_the_language_of_the_header_and_refuses_in_english() {
+async fn success_messages_follow_x_i18n_lang_and_errors_are_in_english() {
     let world = World::plain().await;
     let target = format!("{P}/customers");
     for (language, success) in [("en", "success"), ("zh-HK", "成功"), ("zh-CN", "成功"), ("fr", "success")] {

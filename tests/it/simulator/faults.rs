@@ -1,4 +1,4 @@
-//! Faults on purpose.
+//! Faults that a test requests by header, call or console.
 
 use std::time::Instant;
 
@@ -26,7 +26,7 @@ fn order() -> Call {
 }
 
 #[tokio::test]
-async fn a_status_is_answered_and_nothing_is_carried_out() {
+async fn a_status_fault_answers_and_carries_nothing_out() {
     let world = World::plain().await;
     for status in [401, 403, 500] {
         let said = world
@@ -44,7 +44,7 @@ async fn a_status_is_answered_and_nothing_is_carried_out() {
 }
 
 #[tokio::test]
-async fn an_answer_is_late_slow_or_breaks_off_after_the_call_was_carried_out() {
+async fn a_late_slow_or_broken_answer_follows_a_call_that_was_carried_out() {
     let world = World::plain().await;
     for (fault, at_least) in [("delay=300ms", 300), ("slow=300ms", 300)] {
         let since = Instant::now();
@@ -62,7 +62,7 @@ async fn an_answer_is_late_slow_or_breaks_off_after_the_call_was_carried_out() {
 
     let mut stream = TcpStream::connect(world.address).await.unwrap();
     stream.write_all(&order().header("X-Simulator-Fault", "no-answer").bytes()).await.unwrap();
-    // The console has it as soon as it is carried out.
+    // The console shows the call as soon as it has been carried out.
     let seen = async || world.send(&Call::unsigned("GET", "/console", "")).await.body.contains("fault: no-answer");
     while !seen().await {}
     assert_eq!(orders(&world).await, 4, "each was carried out");
@@ -72,7 +72,7 @@ async fn an_answer_is_late_slow_or_breaks_off_after_the_call_was_carried_out() {
 }
 
 #[tokio::test]
-async fn another_clock_refuses_a_time_that_is_right() {
+async fn a_clock_fault_rejects_a_correct_request_time() {
     let world = World::plain().await;
     world.send(&echo().header("X-Simulator-Fault", "clock=+45m")).await.refused(401, "E000004");
     world.send(&echo().header("X-Simulator-Fault", "clock=-45m")).await.refused(401, "E000004");
@@ -85,7 +85,7 @@ async fn another_clock_refuses_a_time_that_is_right() {
 }
 
 #[tokio::test]
-async fn a_switch_holds_for_its_operation_its_app_and_its_calls() {
+async fn a_fault_switch_applies_to_its_operation_app_id_and_number_of_calls() {
     let world = World::plain().await;
     let on =
         faults(&world, "POST", "", &json!({ "fault": "status=500", "operation": "echo", "calls": 2 })).await.data();
@@ -129,7 +129,7 @@ async fn a_switch_holds_for_its_operation_its_app_and_its_calls() {
 }
 
 #[tokio::test]
-async fn the_console_switches_on_and_off() {
+async fn the_console_switches_faults_on_and_off() {
     let world = World::plain().await;
     let press = async |form: &str| {
         let call = Call::unsigned("POST", "/console/faults", form);

@@ -1,7 +1,7 @@
-//! What public client code sends, and every field that it reads: a row each, named as the field is.
+//! The requests that public client code sends, and every field that it reads. Each row is named after its field.
 //!
-//! The first table is sent and must be accepted. The second holds the JSON type and the condition that must hold where a client reads
-//! the field. A change that breaks a row breaks a shop.
+//! The first table is sent and must be accepted. The second has the JSON type of each field that a client reads, and its conditions. A
+//! change that breaks a row breaks a shop.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ fn order(change: &Value) -> Value {
     order
 }
 
-/// Rows of the creation: field, what is sent in `order`, the total that follows.
+/// Rows of the creation: field, members of `order`, expected total.
 fn created() -> Vec<(&'static str, Value, Value)> {
     let items = json!([
         { "label": "Tea", "purchasable_type": "Listing", "purchase_id": "42", "price": "50.00", "quantity": "2", "total": "100.00" },
@@ -78,7 +78,7 @@ fn created() -> Vec<(&'static str, Value, Value)> {
 }
 
 #[tokio::test]
-async fn accepts_every_order_that_client_code_creates() {
+async fn every_order_that_client_code_creates_is_accepted() {
     let world = World::plain().await;
     for (row, change, total) in created() {
         let sent = order(&change);
@@ -92,7 +92,7 @@ async fn accepts_every_order_that_client_code_creates() {
 }
 
 #[tokio::test]
-async fn accepts_what_is_beside_the_order() {
+async fn members_next_to_order_are_accepted() {
     let world = World::plain().await;
     let customer = world.customer("KTR-0042").await;
     for (row, extra) in [
@@ -114,7 +114,7 @@ async fn accepts_what_is_beside_the_order() {
 }
 
 #[tokio::test]
-async fn accepts_bodies_byte_for_byte_as_php_writes_them() {
+async fn bodies_written_by_php_are_accepted_byte_for_byte() {
     let world = World::plain().await;
     let body = r#"{"order":{"reference_number":"test_ref_1771061405_4711","charge_fee":100,"due_date":"2026-02-21","currency":"HKD","note":"Test order","callback_url":"https:\/\/shop.example\/hook?src=w","redirect_url":"https:\/\/shop.example\/ok?a=1","customer":[]}}"#;
     let call = Call::signed("POST", &format!("{P}/orders?with_payment_link=true"), body)
@@ -132,7 +132,7 @@ async fn accepts_bodies_byte_for_byte_as_php_writes_them() {
 }
 
 #[tokio::test]
-async fn accepts_every_way_to_check_void_and_refund() {
+async fn every_form_of_check_void_and_refund_is_accepted() {
     let world = World::plain().await;
     let sale = async |reference: &str| {
         let order = world.order(reference, "120.00").await;
@@ -191,7 +191,7 @@ async fn accepts_every_way_to_check_void_and_refund() {
     assert_eq!(voided["order"]["state"], "voided", "orders/void: order only");
 }
 
-/// The type that a row demands.
+/// Whether a value has the type of a row.
 fn is(value: &Value, kind: &str) -> bool {
     match kind {
         "string" => value.is_string(),
@@ -219,7 +219,7 @@ fn at<'a>(value: &'a Value, path: &str) -> Vec<Option<&'a Value>> {
     found
 }
 
-/// Rows of the answers: path, type. They hold in every state of an order.
+/// Rows of the answers: path and type, in every state of an order.
 const READ: &str = "\
 data.order                                       object
 data.order.business.id                           filled
@@ -281,7 +281,7 @@ error_code         absent
 ";
 
 #[tokio::test]
-async fn every_field_that_client_code_reads_is_there_with_its_type_in_every_state() {
+async fn every_field_that_client_code_reads_has_its_type_in_every_state() {
     let world = World::plain().await;
     let mut answers = BTreeMap::new();
     let create = json!({ "order": order(&json!({ "line_items": [{ "label": "a", "price": "120", "quantity": 1 }], "due_date": "2026-12-31" })) });
@@ -346,7 +346,7 @@ async fn the_conditions_on_transactions_hold() {
 }
 
 #[tokio::test]
-async fn business_errors_are_http_200_with_a_code_and_a_text() {
+async fn a_business_error_is_http_200_with_a_code_and_a_text() {
     let world = World::plain().await;
     let reply =
         world.post("orders?with_payment_link=true", &json!({ "order": order(&json!({ "currency": "XYZ" })) })).await;

@@ -1,4 +1,4 @@
-//! Each way to cheat, named for it, and each honest request that a careless verifier would refuse.
+//! The signature check: each attack is rejected, and each honest request that a careless verifier would reject is accepted.
 
 use super::world::{APP_ID, Call, KEY, NOW, P, World, new_key};
 
@@ -6,7 +6,7 @@ const ECHO: &str = "/svc/payment/api/v1/openapi/echo";
 const HI: &str = r#"{"message":"hi"}"#;
 
 #[tokio::test]
-async fn refuses_a_request_without_one_of_the_three_headers() {
+async fn a_request_without_one_of_the_three_headers_is_rejected() {
     let world = World::plain().await;
     for name in ["Credential", "Nonce", "Signature"] {
         let message = world.send(&Call::signed("POST", ECHO, HI).without(name)).await.refused(401, "E000001");
@@ -15,7 +15,7 @@ async fn refuses_a_request_without_one_of_the_three_headers() {
 }
 
 #[tokio::test]
-async fn refuses_a_header_given_twice_even_with_the_same_value() {
+async fn a_repeated_header_is_rejected_even_with_the_same_value() {
     let world = World::plain().await;
     for name in ["Credential", "Nonce", "Signature"] {
         let call = Call::signed("POST", ECHO, HI);
@@ -26,7 +26,7 @@ async fn refuses_a_header_given_twice_even_with_the_same_value() {
 }
 
 #[tokio::test]
-async fn refuses_a_malformed_credential() {
+async fn a_malformed_credential_is_rejected() {
     let world = World::plain().await;
     for (credential, said) in [
         (format!("{APP_ID}/20260214093005"), "It does not have the three parts"),
@@ -45,7 +45,7 @@ async fn refuses_a_malformed_credential() {
 }
 
 #[tokio::test]
-async fn refuses_an_unknown_app_id_though_the_key_is_right() {
+async fn an_unknown_app_id_is_rejected_even_with_a_known_key() {
     let world = World::plain().await;
     let other = "1f0e5b52-6c0a-4a55-9a0e-2f6b8d0c7e12";
     let call = Call::signed_with(&KEY, other, NOW, "POST", ECHO, HI);
@@ -53,7 +53,7 @@ async fn refuses_an_unknown_app_id_though_the_key_is_right() {
 }
 
 #[tokio::test]
-async fn refuses_a_time_more_than_half_an_hour_away_and_takes_the_last_second() {
+async fn a_time_over_half_an_hour_away_is_rejected_and_the_last_second_accepted() {
     let world = World::plain().await;
     let at = |time| Call::signed_with(&KEY, APP_ID, time, "POST", ECHO, HI);
     let message = world.send(&at(NOW - 1801)).await.refused(401, "E000004");
@@ -65,7 +65,7 @@ async fn refuses_a_time_more_than_half_an_hour_away_and_takes_the_last_second() 
 }
 
 #[tokio::test]
-async fn refuses_a_malformed_nonce() {
+async fn a_malformed_nonce_is_rejected() {
     let world = World::plain().await;
     for nonce in ["", "short", "q7Zt1LmX0aRc9KpVx", "q7Zt1LmX0aRc9Kp-", "8e6a0d3a-1c9f-2b44-8e6a-0d3a1c9f2b44"] {
         world.send(&Call::signed("POST", ECHO, HI).replace("Nonce", nonce)).await.refused(401, "E000005");
@@ -73,7 +73,7 @@ async fn refuses_a_malformed_nonce() {
 }
 
 #[tokio::test]
-async fn refuses_a_replayed_request_until_its_time_has_passed() {
+async fn a_replayed_request_is_rejected_until_its_time_expires() {
     let world = World::plain().await;
     let call = Call::signed_with(&KEY, APP_ID, NOW + 1800, "POST", ECHO, HI);
     world.send(&call).await.data();
@@ -85,7 +85,7 @@ async fn refuses_a_replayed_request_until_its_time_has_passed() {
 }
 
 #[tokio::test]
-async fn lets_one_of_many_copies_sent_at_once_pass() {
+async fn one_of_many_concurrent_copies_is_accepted() {
     let world = World::plain().await;
     let call = Call::signed("POST", ECHO, HI);
     let replies = tokio::join!(world.send(&call), world.send(&call), world.send(&call), world.send(&call));
@@ -95,7 +95,7 @@ async fn lets_one_of_many_copies_sent_at_once_pass() {
 }
 
 #[tokio::test]
-async fn does_not_let_a_stranger_use_up_a_nonce() {
+async fn a_wrongly_signed_request_does_not_use_up_a_nonce() {
     let world = World::plain().await;
     let call = Call::signed("POST", ECHO, HI);
     let forged = call.clone().replace("Signature", &Call::signed("POST", ECHO, HI).get("Signature"));
@@ -104,7 +104,7 @@ async fn does_not_let_a_stranger_use_up_a_nonce() {
 }
 
 #[tokio::test]
-async fn refuses_a_signature_that_is_not_standard_base64() {
+async fn a_signature_that_is_not_standard_base64_is_rejected() {
     let world = World::plain().await;
     let signature = Call::signed("POST", ECHO, HI).get("Signature");
     for signature in ["", "not base64!", signature.trim_end_matches('='), &signature.replace(['A', 'B', 'C'], "_")] {
@@ -113,7 +113,7 @@ async fn refuses_a_signature_that_is_not_standard_base64() {
 }
 
 #[tokio::test]
-async fn refuses_another_key_and_names_the_one_it_knows() {
+async fn another_key_is_rejected_and_the_registered_one_named() {
     let world = World::plain().await;
     let call = Call::signed_with(&new_key(), APP_ID, NOW, "POST", ECHO, HI);
     let message = world.send(&call).await.refused(401, "E000008");
@@ -122,7 +122,7 @@ async fn refuses_another_key_and_names_the_one_it_knows() {
 }
 
 #[tokio::test]
-async fn names_the_mistake_that_explains_a_wrong_signature_and_the_usual_ones_otherwise() {
+async fn a_wrong_signature_gets_its_cause_or_the_usual_causes() {
     let world = World::plain().await;
     let mut call = Call::signed("GET", &format!("{P}/customers"), "");
     call.target = format!("{P}/customers?limit=5");
@@ -140,7 +140,7 @@ async fn names_the_mistake_that_explains_a_wrong_signature_and_the_usual_ones_ot
 }
 
 #[tokio::test]
-async fn refuses_a_changed_body() {
+async fn a_changed_body_is_rejected() {
     let world = World::plain().await;
     for body in [r#"{"message":"ho"}"#, "{\"message\":\"hi\"}\n", r#"{"message": "hi"}"#, ""] {
         let mut call = Call::signed("POST", ECHO, HI);
@@ -153,7 +153,7 @@ async fn refuses_a_changed_body() {
 }
 
 #[tokio::test]
-async fn refuses_a_changed_target() {
+async fn a_changed_target_is_rejected() {
     let world = World::plain().await;
     let signed = format!("{P}/customers?limit=5&offset=%2B0");
     for sent in [
@@ -172,7 +172,7 @@ async fn refuses_a_changed_target() {
 }
 
 #[tokio::test]
-async fn refuses_a_changed_method_time_or_nonce() {
+async fn a_changed_method_time_or_nonce_is_rejected() {
     let world = World::plain().await;
     let mut call = Call::signed("POST", ECHO, HI);
     call.method = "PUT".into();
@@ -185,7 +185,7 @@ async fn refuses_a_changed_method_time_or_nonce() {
 }
 
 #[tokio::test]
-async fn does_not_skip_the_signature_when_asked_to() {
+async fn x_skip_signature_does_not_skip_the_check() {
     let world = World::plain().await;
     world.send(&Call::unsigned("POST", ECHO, HI).header("X-Skip-Signature", "True")).await.refused(401, "E000001");
     let forged = Call::signed("POST", ECHO, HI).replace("Signature", "c2hhMjU2").header("X-Skip-Signature", "True");
@@ -193,7 +193,7 @@ async fn does_not_skip_the_signature_when_asked_to() {
 }
 
 #[tokio::test]
-async fn verifies_before_it_says_what_is_served() {
+async fn the_signature_is_checked_before_the_route() {
     let world = World::plain().await;
     for (method, target) in [("GET", "/svc/nothing"), ("PATCH", ECHO), ("GET", "/svc/")] {
         world.send(&Call::unsigned(method, target, "")).await.refused(401, "E000001");
@@ -201,7 +201,7 @@ async fn verifies_before_it_says_what_is_served() {
 }
 
 #[tokio::test]
-async fn takes_the_target_as_it_was_sent() {
+async fn the_target_is_verified_as_it_was_sent() {
     let world = World::plain().await;
     for query in [
         "?linked_source_type=User&x[a][_in]=b,c&t=2026-01-01T00:00:00+08:00",

@@ -1,10 +1,10 @@
-//! Bad input on orders: each is refused with the field and the rule, and changes nothing.
+//! Bad input on orders: each is rejected with the field and the rule, and changes nothing.
 
 use serde_json::{Value, json};
 
 use super::world::{Call, NOW, P, Reply, World, new_key};
 
-/// An order that is fine, but for one member.
+/// A valid order, except for one member.
 fn order(name: &str, value: Value) -> Value {
     let mut order = json!({ "reference_number": "r", "charge_fee": "120.00", "currency": "HKD" });
     order[name] = value;
@@ -133,7 +133,7 @@ async fn a_wrong_field_of_a_new_order_is_named_with_its_rule_and_creates_nothing
     assert_eq!(count(&world).await, "0");
 }
 
-/// A well-formed call that is denied: HTTP 200, an integer code, a text that names the field.
+/// Asserts that a well-formed call is denied: HTTP 200, an integer code, and a text that names the field.
 #[track_caller]
 fn denied(reply: &Reply, code: u32, says: &str) {
     let json = reply.json();
@@ -143,7 +143,7 @@ fn denied(reply: &Reply, code: u32, says: &str) {
 }
 
 #[tokio::test]
-async fn a_refund_against_the_rules_is_refused_and_changes_nothing() {
+async fn an_invalid_refund_is_rejected_and_changes_nothing() {
     let world = World::plain().await;
     let order = world.order("r", "120.00").await;
     let paid = world.pay(&order, &json!({})).await.data()["order"].clone();
@@ -205,7 +205,7 @@ async fn a_refund_against_the_rules_is_refused_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn names_that_contradict_each_other_or_name_nothing_are_refused() {
+async fn contradicting_or_missing_order_names_are_rejected() {
     let world = World::plain().await;
     let [one, two] = [world.order("r1", "1").await, world.order("r2", "2").await];
     let paid = world.pay(&one, &json!({})).await.data()["order"].clone();
@@ -239,7 +239,7 @@ async fn names_that_contradict_each_other_or_name_nothing_are_refused() {
 }
 
 #[tokio::test]
-async fn an_order_of_another_app_id_is_unknown_to_every_call() {
+async fn no_call_finds_an_order_of_another_app_id() {
     let (other_app, other_key) = ("1f0e5b52-6c0a-4a55-9a0e-2f6b8d0c7e12", new_key());
     let world = World::with(|options| {
         options.tls = false;
@@ -272,7 +272,7 @@ async fn an_order_of_another_app_id_is_unknown_to_every_call() {
 }
 
 #[tokio::test]
-async fn a_payment_by_call_against_the_rules_is_refused_and_changes_nothing() {
+async fn an_invalid_payment_call_is_rejected_and_changes_nothing() {
     let world = World::plain().await;
     let order = world.order("r", "120.00").await;
     for (body, status, says) in [

@@ -1,4 +1,4 @@
-//! What happens to orders over time: due dates, repeated reference numbers, eviction.
+//! Orders over time: due dates, repeated reference numbers, eviction.
 
 use serde_json::{Value, json};
 
@@ -35,7 +35,7 @@ async fn state(world: &World, order: &Value) -> String {
 }
 
 #[tokio::test]
-async fn a_repeated_reference_number_is_a_further_order_and_finds_the_newest() {
+async fn a_repeated_reference_number_makes_another_order_and_finds_the_newest() {
     let world = World::plain().await;
     let [first, second] = [world.order("r", "1").await, world.order("r", "2").await];
     assert_ne!(first["number"], second["number"]);
@@ -45,7 +45,7 @@ async fn a_repeated_reference_number_is_a_further_order_and_finds_the_newest() {
 }
 
 #[tokio::test]
-async fn the_oldest_finished_order_makes_room_and_unfinished_ones_stay() {
+async fn the_oldest_finished_order_is_evicted_and_unfinished_ones_stay() {
     let world = World::with(|options| {
         options.tls = false;
         options.capacity = 3;
@@ -72,7 +72,7 @@ async fn the_oldest_finished_order_makes_room_and_unfinished_ones_stay() {
     world.post("orders", &create).await.data();
     assert_eq!((check(&second).await, check(&open).await), (404, 200));
     world.post("orders", &create).await.refused(507, "E000044");
-    // A refund reopens an order, so it is not finished any more.
+    // A refund reopens an order, so the order is unfinished again.
     world.pay(&open, &json!({})).await.data();
     world.refund(&open, "0.50").await.data();
     world.post("orders", &create).await.refused(507, "E000044");

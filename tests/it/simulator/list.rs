@@ -1,4 +1,4 @@
-//! `orders/list`: filters, pages, and what is wrong with a query.
+//! `orders/list`: filters, pages and invalid queries.
 
 use serde_json::{Value, json};
 
@@ -31,7 +31,7 @@ fn references(data: &Value) -> String {
 }
 
 #[tokio::test]
-async fn every_operator_and_spelling_of_the_query_finds_its_orders() {
+async fn every_filter_operator_and_spelling_finds_its_orders() {
     let world = world().await;
     for (query, found) in [
         ("", "r1 r2 r3 r4"),
@@ -81,7 +81,7 @@ async fn every_operator_and_spelling_of_the_query_finds_its_orders() {
 }
 
 #[tokio::test]
-async fn pages_count_what_satisfies_the_filters() {
+async fn pages_count_the_filtered_orders() {
     let world = world().await;
     for (query, found, total) in [
         ("limit=2", "r1 r2", "4"),
@@ -105,7 +105,7 @@ async fn pages_count_what_satisfies_the_filters() {
 }
 
 #[tokio::test]
-async fn a_query_that_would_be_misread_is_refused() {
+async fn an_ambiguous_query_is_rejected() {
     let world = world().await;
     for (query, says) in [
         ("limit=0", "limit must be a whole number from 1 to 1000."),

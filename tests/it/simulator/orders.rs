@@ -10,7 +10,7 @@ impl World {
         self.call("POST", &format!("{P}/{path}"), &body.to_string()).await
     }
 
-    /// Creates an order over this total and gives it as answered.
+    /// Creates an order over this total and returns the answered order.
     pub(crate) async fn order(&self, reference_number: &str, total: &str) -> Value {
         let order = json!({ "reference_number": reference_number, "charge_fee": total, "currency": "HKD" });
         self.post("orders", &json!({ "order": order })).await.data()["order"].clone()
@@ -22,7 +22,7 @@ impl World {
         self.send(&Call::unsigned("POST", &target, &body.to_string())).await
     }
 
-    /// An order as it is now.
+    /// The current order.
     pub(crate) async fn check_order(&self, order: &Value) -> Value {
         self.post("orders/check", &json!({ "order": { "number": order["number"] } })).await.data()["order"].clone()
     }

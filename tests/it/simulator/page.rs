@@ -10,7 +10,7 @@ async fn open(world: &World, token: &Value) -> super::world::Reply {
 }
 
 #[tokio::test]
-async fn approving_moves_the_token_to_success_and_returns_to_the_merchant() {
+async fn an_approved_challenge_makes_the_token_success_and_returns_to_the_merchant() {
     let world = World::plain().await;
     let uuid = world.customer("r").await;
     let token = world.card(&uuid).await;
@@ -45,7 +45,7 @@ async fn approving_moves_the_token_to_success_and_returns_to_the_merchant() {
 }
 
 #[tokio::test]
-async fn declining_moves_the_token_to_failed_with_a_reason_in_the_asked_language() {
+async fn a_declined_challenge_makes_the_token_failed_with_a_localized_reason() {
     let world = World::plain().await;
     let uuid = world.customer("r").await;
     let token = world.card(&uuid).await;
@@ -62,7 +62,7 @@ async fn declining_moves_the_token_to_failed_with_a_reason_in_the_asked_language
 }
 
 #[tokio::test]
-async fn the_first_decision_stands() {
+async fn the_first_decision_is_final() {
     let world = World::plain().await;
     let uuid = world.customer("r").await;
     let token = world.card(&uuid).await;
@@ -72,7 +72,7 @@ async fn the_first_decision_stands() {
 }
 
 #[tokio::test]
-async fn escapes_what_the_merchant_gave() {
+async fn the_page_escapes_html_of_the_merchant() {
     let world = World::plain().await;
     let uuid = world.customer("r").await;
     let mut body: Value = serde_json::from_str(CARD).unwrap();
@@ -91,7 +91,7 @@ async fn escapes_what_the_merchant_gave() {
 }
 
 #[tokio::test]
-async fn says_so_when_there_is_nothing_to_verify_or_to_decide() {
+async fn a_page_without_a_challenge_reports_it() {
     let world = World::plain().await;
     for path in ["/3ds/e2b1d0c9-11aa-4d3f-9f1b-6f7e8d9c0a1b", "/3ds/x", "/3ds/%FF"] {
         let reply = world.send(&Call::unsigned("GET", path, "")).await;
@@ -104,9 +104,9 @@ async fn says_so_when_there_is_nothing_to_verify_or_to_decide() {
     assert_eq!(world.check(&uuid, &token).await["state"], "pending");
 }
 
-/// A web page can point its own name at this machine, and send forms here without a question to the person.
+/// A web page can point its own name at this machine (DNS rebinding), and can send forms here without the person's consent.
 #[tokio::test]
-async fn other_web_pages_can_neither_read_nor_decide() {
+async fn other_web_pages_can_neither_read_nor_submit_the_page() {
     let world = World::plain().await;
     let uuid = world.customer("r").await;
     let token = world.card(&uuid).await;

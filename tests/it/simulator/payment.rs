@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::world::{Call, P, Reply, World};
 
-/// Creates an order and gives its number and the path of its page.
+/// Creates an order and returns its number and the path of its page.
 async fn order(world: &World, change: impl FnOnce(&mut Value)) -> (String, String) {
     let mut order = json!({
         "reference_number": "INV-7781", "charge_fee": "120.00", "currency": "HKD", "redirect_url": "https://shop.example/thanks?a=1&b=2",
@@ -25,7 +25,7 @@ async fn press(world: &World, path: &str, form: &str) -> Reply {
     world.send(&Call::unsigned("POST", path, form).header("Content-Type", "application/x-www-form-urlencoded")).await
 }
 
-/// `state`, `correspondence_state` and the transactions, briefly.
+/// `state`, `correspondence_state` and a summary of the transactions.
 async fn state(world: &World, number: &str) -> Value {
     let body = json!({ "order": { "number": number } }).to_string();
     let order = world.call("POST", &format!("{P}/orders/check"), &body).await.data()["order"].clone();
@@ -87,7 +87,7 @@ async fn a_payer_pays_declines_or_leaves_it_pending_and_returns() {
 }
 
 #[tokio::test]
-async fn an_order_that_cannot_be_paid_says_why() {
+async fn the_page_of_an_unpayable_order_names_the_reason() {
     let world = World::plain().await;
     let call =
         async |path: &str, body: Value| world.call("POST", &format!("{P}/{path}"), &body.to_string()).await.data();
@@ -143,7 +143,7 @@ async fn a_pending_payment_is_settled_on_the_page() {
 }
 
 #[tokio::test]
-async fn the_rest_of_a_partly_paid_order_is_due() {
+async fn the_page_asks_for_the_rest_of_a_partly_paid_order() {
     let world = World::plain().await;
     let (number, path) = order(&world, |_| {}).await;
     let part = Call::unsigned("POST", &format!("/simulator/orders/{number}/pay"), r#"{"amount":"20.00"}"#);
@@ -159,7 +159,7 @@ async fn the_rest_of_a_partly_paid_order_is_due() {
 }
 
 #[tokio::test]
-async fn shows_texts_of_the_merchant_as_texts_and_returns_to_web_addresses_alone() {
+async fn merchant_texts_are_escaped_and_the_return_url_is_http_or_https() {
     let world = World::plain().await;
     let (_, path) = order(&world, |order| {
         order["reference_number"] = "<script>alert(1)</script>".into();
@@ -185,7 +185,7 @@ async fn shows_texts_of_the_merchant_as_texts_and_returns_to_web_addresses_alone
 }
 
 #[tokio::test]
-async fn speaks_the_language_of_the_browser() {
+async fn the_page_follows_accept_language() {
     let world = World::plain().await;
     let (_, path) = order(&world, |_| {}).await;
     let page =
@@ -193,9 +193,9 @@ async fn speaks_the_language_of_the_browser() {
     assert!(page.contains("<html lang=\"zh-HK\">") && page.contains("支付 HKD 120.00"), "{page}");
 }
 
-/// Ten windows press the button at once.
+/// Ten windows press the button concurrently.
 #[tokio::test]
-async fn an_order_is_paid_once() {
+async fn concurrent_payments_pay_an_order_once() {
     let world = World::plain().await;
     let (number, path) = order(&world, |_| {}).await;
     let pressed = futures_util::future::join_all((0..10).map(|_| press(&world, &path, "outcome=success"))).await;

@@ -1,4 +1,4 @@
-//! Direct payments, transactions, pending payments, authorizations; refunds by many callers at once.
+//! Direct payments, transactions, pending payments, authorizations; concurrent refunds.
 
 use std::sync::Arc;
 
@@ -60,7 +60,7 @@ async fn list_length(world: &World) -> String {
 }
 
 #[tokio::test]
-async fn a_code_that_the_merchant_shows_is_pending_until_it_is_paid() {
+async fn a_merchant_presented_code_is_pending_until_paid() {
     let world = World::plain().await;
     for (name, method, outcome, expected) in
         [("wechatpay", "wechat", "success", "completed/paid"), ("alipay", "alipay", "failure", "invoiced/unpaid")]
@@ -84,7 +84,7 @@ async fn a_code_that_the_merchant_shows_is_pending_until_it_is_paid() {
 }
 
 #[tokio::test]
-async fn a_code_that_the_payer_shows_pays_at_once_by_its_wallet() {
+async fn a_consumer_presented_code_pays_at_once() {
     let world = World::plain().await;
     for (content, method) in
         [("134567890123456789", "wechat"), ("281234567890123456", "alipay"), ("6212345678901234567", "unionpay_wallet")]
@@ -147,7 +147,7 @@ async fn a_header_chooses_the_outcome_of_a_direct_payment() {
 }
 
 #[tokio::test]
-async fn a_direct_payment_against_the_rules_is_refused_and_changes_nothing() {
+async fn an_invalid_direct_payment_is_rejected_and_changes_nothing() {
     let world = World::plain().await;
     let customer = world.customer("c").await;
     let pending = world.card(&customer).await["token"].clone();
@@ -217,7 +217,7 @@ async fn a_direct_payment_against_the_rules_is_refused_and_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn sixty_four_callers_refund_one_order_and_never_more_than_was_paid() {
+async fn concurrent_refunds_never_exceed_the_payment() {
     let world = Arc::new(World::plain().await);
     let order = world.order("r", "100.00").await;
     let paid = world.pay(&order, &json!({})).await.data()["order"].clone();
@@ -260,7 +260,7 @@ async fn the_same_refund_within_the_window_is_denied() {
 }
 
 #[tokio::test]
-async fn currencies_are_those_that_are_enabled() {
+async fn only_enabled_currencies_are_accepted() {
     let world = World::with(|options| {
         options.tls = false;
         options.currencies.retain(|currency| currency.as_str() == "EUR");

@@ -1,4 +1,4 @@
-//! What holds for every answer, and the sockets: TLS, HTTP/2, limits, the end.
+//! Properties of every answer, and the sockets: TLS, HTTP/2, limits, shutdown.
 
 use std::{
     io::ErrorKind,
@@ -48,7 +48,7 @@ async fn connect(world: &World, name: &'static str, alpn: &[u8]) -> std::io::Res
 }
 
 #[tokio::test]
-async fn speaks_tls_under_its_own_authority_for_each_name_of_this_machine() {
+async fn tls_uses_its_own_authority_for_each_loopback_name() {
     let world = World::with(|_| {}).await;
     assert!(world.origin.starts_with("https://127.0.0.1:"));
     for name in ["localhost", "127.0.0.1", "::1"] {
@@ -60,7 +60,7 @@ async fn speaks_tls_under_its_own_authority_for_each_name_of_this_machine() {
 }
 
 #[tokio::test]
-async fn its_certificate_is_for_further_names_too() {
+async fn the_certificate_includes_further_names() {
     let names = ["gateway-stg.wonder.today", "host.docker.internal", "192.0.2.7"];
     let world = World::with(|options| options.tls_names = names.map(str::to_owned).to_vec()).await;
     for name in names.into_iter().chain(["localhost", "127.0.0.1"]) {
@@ -71,7 +71,7 @@ async fn its_certificate_is_for_further_names_too() {
 }
 
 #[tokio::test]
-async fn speaks_http_2_when_tls_agrees_on_it() {
+async fn http_2_is_served_when_alpn_selects_it() {
     let world = World::with(|_| {}).await;
     let stream = connect(&world, "localhost", b"h2").await.unwrap();
     let (mut sender, connection) =
@@ -91,7 +91,7 @@ async fn speaks_http_2_when_tls_agrees_on_it() {
 }
 
 #[tokio::test]
-async fn copies_the_request_id_to_every_answer() {
+async fn every_answer_has_the_request_id() {
     let world = World::plain().await;
     for call in [Call::signed("POST", ECHO, HI), Call::unsigned("GET", ECHO, ""), Call::unsigned("GET", "/", "")] {
         let reply = world.send(&call.header("X-Request-ID", "5b0b7a52-3f0f")).await;
@@ -101,7 +101,7 @@ async fn copies_the_request_id_to_every_answer() {
 }
 
 #[tokio::test]
-async fn answers_in_the_envelope_wherever_there_is_nothing() {
+async fn an_unknown_route_gets_the_error_envelope() {
     let world = World::plain().await;
     for target in ["/svc/", "/svc/ts/api/v1/openapi/card", "/svc/payment/api/v1/openapi/customers/"] {
         world.call("GET", target, "").await.refused(404, "E000032");
@@ -116,18 +116,18 @@ async fn answers_in_the_envelope_wherever_there_is_nothing() {
 }
 
 #[tokio::test]
-async fn takes_a_body_up_to_the_limit_and_refuses_the_next_byte() {
+async fn a_body_at_the_limit_is_accepted_and_one_byte_more_rejected() {
     let world = World::plain().await;
     let limit = 2 * 1024 * 1024;
     let padding = " ".repeat(limit - HI.len());
     world.call("POST", ECHO, &format!("{HI}{padding}")).await.data();
 
-    // Declared: refused before any of it is sent.
+    // A declared length is rejected before the client sends the body.
     let head = format!("POST {ECHO} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", limit + 1);
     let reply = exchange(TcpStream::connect(world.address).await.unwrap(), head.as_bytes()).await;
     assert_eq!(reply.refused(413, "E000043"), "The body has more than 2097152 bytes.");
 
-    // Chunked: refused once it is too much.
+    // Chunks are rejected as soon as they exceed the limit.
     let mut stream = TcpStream::connect(world.address).await.unwrap();
     let head = format!(
         "POST {ECHO} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n",
@@ -139,7 +139,7 @@ async fn takes_a_body_up_to_the_limit_and_refuses_the_next_byte() {
 }
 
 #[tokio::test]
-async fn verifies_a_chunked_body_as_its_bytes() {
+async fn a_chunked_body_is_verified_by_its_bytes() {
     let world = World::plain().await;
     let mut call = Call::signed("POST", ECHO, HI).header("Transfer-Encoding", "chunked");
     call.body = Vec::new();
@@ -149,7 +149,7 @@ async fn verifies_a_chunked_body_as_its_bytes() {
 }
 
 #[tokio::test]
-async fn refuses_more_than_it_may_remember() {
+async fn calls_over_the_capacity_are_rejected() {
     let world = World::with(|options| {
         options.tls = false;
         options.capacity = 2;
@@ -183,7 +183,7 @@ impl std::io::Write for Written {
 }
 
 #[tokio::test]
-async fn logs_one_line_per_request_and_no_secret_at_any_level() {
+async fn each_request_has_one_log_line_and_no_secret_is_logged_at_any_level() {
     let written = Written::default();
     let writer = written.clone();
     let subscriber = tracing_subscriber::fmt()
@@ -191,10 +191,10 @@ async fn logs_one_line_per_request_and_no_secret_at_any_level() {
         .with_ansi(false)
         .with_writer(move || writer.clone())
         .finish();
-    // With a single subscriber, tracing asks only the thread that first comes by a line whether the line is wanted, and
-    // that may be another test's.
+    // With a single subscriber, tracing caches whether a line is enabled for the first thread that reaches it, which may
+    // belong to another test.
     let _second = tracing::Dispatch::new(tracing_subscriber::registry());
-    // For this thread alone, which is the one that serves too.
+    // For this thread only, which also serves.
     let _guard = tracing::subscriber::set_default(subscriber);
     let world = World::plain().await;
     let uuid = world.customer("MARKER-reference").await;
@@ -213,7 +213,7 @@ async fn logs_one_line_per_request_and_no_secret_at_any_level() {
     let last = r#"simulated request answered method="POST" route="/svc/payment/api/v1/openapi/echo" status=401 refused="replay""#;
     assert!(lines[7].ends_with(last), "{}", lines[7]);
     let token = card["token"].as_str().unwrap();
-    // So many digits of the card that no time of day, port or id has them by chance.
+    // Enough digits of the card that no time of day, port or id contains them by chance.
     let card = "41111111";
     for secret in ["MARKER", card, "Kestrel", "K TEA", &uuid, token, &call.get("Nonce"), &call.get("Signature")] {
         assert!(!log.contains(secret), "{secret} in {log}");
@@ -221,7 +221,7 @@ async fn logs_one_line_per_request_and_no_secret_at_any_level() {
 }
 
 #[tokio::test]
-async fn listens_on_loopback_only() {
+async fn only_loopback_addresses_are_accepted() {
     for listen in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {
         let options = Options { listen: listen.parse().unwrap(), ..Options::default() };
         let error = Simulator::bind(options).await.err().unwrap();
@@ -234,13 +234,13 @@ async fn listens_on_loopback_only() {
 }
 
 #[tokio::test]
-async fn ends_when_told_to_though_a_connection_is_idle() {
+async fn an_idle_connection_does_not_delay_the_shutdown() {
     let world = World::plain().await;
     let mut idle = TcpStream::connect(world.address).await.unwrap();
     let request = Call::signed("POST", ECHO, HI).bytes();
     let request = String::from_utf8(request).unwrap().replace("Connection: close\r\n", "");
     idle.write_all(request.as_bytes()).await.unwrap();
-    // To its end, in however many pieces it comes.
+    // Reads to its end, because it may arrive in pieces.
     read_message(&mut idle, false).await.unwrap();
     let address = world.address;
     world.stop().await;
@@ -248,9 +248,9 @@ async fn ends_when_told_to_though_a_connection_is_idle() {
     assert_eq!(TcpStream::connect(address).await.unwrap_err().kind(), ErrorKind::ConnectionRefused);
 }
 
-/// A browser would warn of a certificate whose authority was made at start.
+/// A browser warns of a certificate whose authority was made at start, so the pages are also served without TLS.
 #[tokio::test]
-async fn serves_its_pages_without_tls_too_and_signed_calls_with_tls_alone() {
+async fn pages_are_served_without_tls_and_signed_calls_only_with_tls() {
     let world = World::with(|_| {}).await;
     let page = world.send(&Call::unsigned("GET", "/l/1", "")).await;
     assert_eq!((page.status, page.get("content-type")), (404, Some("text/html; charset=utf-8")));

@@ -8,7 +8,7 @@ const ALIPAY: &str = r#"{"alipay":{"terminal_type":"WEB","return_url":"https://s
 const WECHAT: &str = r#"{"wechatpay":{"transaction_type":"recurring_payment"}}"#;
 
 #[tokio::test]
-async fn creates_a_pending_token_for_each_means_of_payment() {
+async fn a_new_token_is_pending_for_each_payment_method() {
     let world = World::plain().await;
     let uuid = world.customer("r").await;
     let target = format!("{P}/customers/{uuid}/payment_tokens");
@@ -28,7 +28,7 @@ async fn creates_a_pending_token_for_each_means_of_payment() {
 }
 
 #[tokio::test]
-async fn shows_the_card_masked_and_never_whole() {
+async fn a_card_number_is_shown_only_masked() {
     let world = World::plain().await;
     let uuid = world.customer("r").await;
     let token = world.card(&uuid).await;
@@ -50,7 +50,7 @@ async fn shows_the_card_masked_and_never_whole() {
 }
 
 #[tokio::test]
-async fn names_the_card_field_at_fault_without_repeating_its_value() {
+async fn an_invalid_card_field_is_named_and_its_value_not_repeated() {
     let world = World::plain().await;
     let target = format!("{P}/customers/{}/payment_tokens", world.customer("r").await);
     let whole: Value = serde_json::from_str(CARD).unwrap();
@@ -94,7 +94,7 @@ async fn names_the_card_field_at_fault_without_repeating_its_value() {
 }
 
 #[tokio::test]
-async fn checks_a_token_also_under_the_literal_segment_uuid() {
+async fn a_token_is_also_found_under_the_literal_segment_uuid() {
     let world = World::plain().await;
     let (uuid, other) = (world.customer("r").await, world.customer("s").await);
     let token = world.card(&uuid).await;
@@ -118,7 +118,7 @@ async fn checks_a_token_also_under_the_literal_segment_uuid() {
 }
 
 #[tokio::test]
-async fn lists_tokens_of_the_types_asked_for() {
+async fn tokens_are_listed_by_type() {
     let world = World::plain().await;
     let target = format!("{P}/customers/{}/payment_tokens", world.customer("r").await);
     for body in [WECHAT, CARD, ALIPAY] {
@@ -140,7 +140,7 @@ async fn lists_tokens_of_the_types_asked_for() {
 }
 
 #[tokio::test]
-async fn makes_the_first_approved_token_the_default_until_told_otherwise() {
+async fn the_first_approved_token_is_the_default_until_changed() {
     let world = World::plain().await;
     let uuid = world.customer("r").await;
     let target = format!("{P}/customers/{uuid}");
@@ -166,7 +166,7 @@ async fn makes_the_first_approved_token_the_default_until_told_otherwise() {
 
 /// NOW is in February 2026.
 #[tokio::test]
-async fn takes_a_card_until_its_last_month_is_over() {
+async fn a_card_is_accepted_until_its_last_month_ends() {
     let world = World::plain().await;
     let target = format!("{P}/customers/{}/payment_tokens", world.customer("r").await);
     for (month, year, taken) in [
@@ -227,7 +227,7 @@ async fn the_cards_of_the_sandbox_are_frictionless_or_have_a_challenge() {
 }
 
 #[tokio::test]
-async fn deletes_the_token_that_the_body_names() {
+async fn a_token_named_in_the_body_is_deleted() {
     let world = World::plain().await;
     let (uuid, other) = (world.customer("r").await, world.customer("s").await);
     let (token, kept) = (world.card(&uuid).await, world.card(&uuid).await);
@@ -255,7 +255,7 @@ async fn deletes_the_token_that_the_body_names() {
 }
 
 #[tokio::test]
-async fn deletes_a_token_for_good_and_as_the_default() {
+async fn a_deleted_token_is_gone_and_no_longer_the_default() {
     let world = World::plain().await;
     let (uuid, other) = (world.customer("r").await, world.customer("s").await);
     let token = world.card(&uuid).await;

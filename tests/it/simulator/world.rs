@@ -25,7 +25,7 @@ pub(crate) const P: &str = "/svc/payment/api/v1/openapi";
 /// 2026-02-14T09:30:05Z.
 pub(crate) const NOW: u64 = 1_771_061_405;
 
-/// Made once: making a key is the slowest thing here.
+/// Made once, because making a key is slow.
 pub(crate) static KEY: LazyLock<SigningKey> = LazyLock::new(new_key);
 
 pub(crate) fn new_key() -> SigningKey {
@@ -72,18 +72,18 @@ impl World {
         self.running.await.unwrap();
     }
 
-    /// Signs at the time of its clock and sends, over a connection of its own.
+    /// Signs at the time of the simulator's clock, and sends over a new connection.
     pub(crate) async fn call(&self, method: &str, target: &str, body: &str) -> Reply {
         let now = self.clock.load(Ordering::SeqCst);
         self.send(&Call::signed_with(&KEY, APP_ID, now, method, target, body)).await
     }
 
-    /// Sends as it is.
+    /// Sends the call unchanged.
     pub(crate) async fn send(&self, call: &Call) -> Reply {
         exchange(TcpStream::connect(self.address).await.unwrap(), &call.bytes()).await
     }
 
-    /// Creates a customer and gives its uuid.
+    /// Creates a customer and returns its uuid.
     pub(crate) async fn customer(&self, reference_number: &str) -> String {
         let body = format!(
             r#"{{"customer":{{"name":"Kestrel Tea Room","email":"books@kestrel.example","dial_code":"+852","phone":"55501234","reference_number":"{reference_number}"}}}}"#
@@ -94,13 +94,13 @@ impl World {
             .to_owned()
     }
 
-    /// Creates a token for a card and gives it as answered.
+    /// Creates a token for a card and returns the answered token.
     pub(crate) async fn card(&self, customer: &str) -> Value {
         self.call("POST", &format!("{P}/customers/{customer}/payment_tokens"), CARD).await.data()["payment_token"]
             .clone()
     }
 
-    /// Asks for a token's state.
+    /// Requests a token's state.
     pub(crate) async fn check(&self, customer: &str, token: &Value) -> Value {
         let body = serde_json::json!({ "payment_token": { "token": token["token"] } }).to_string();
         let target = format!("{P}/customers/{customer}/payment_tokens/check");
@@ -146,7 +146,7 @@ impl Call {
             .header("Signature", &signed.signature)
     }
 
-    /// Adds a header, also to one of the same name.
+    /// Adds a header, even if one of the same name exists.
     pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.into(), value.into()));
         self
@@ -182,7 +182,7 @@ pub(crate) async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, re
     stream.write_all(request).await.unwrap();
     stream.flush().await.unwrap();
     let mut bytes = Vec::new();
-    // An end without TLS's own farewell is an end too.
+    // The connection may end without `close_notify`.
     let _ = stream.read_to_end(&mut bytes).await;
     Reply::parse(&bytes)
 }
@@ -221,7 +221,7 @@ impl Reply {
         json["data"].take()
     }
 
-    /// Asserts a refusal in the envelope, and gives its message.
+    /// Asserts an error in the envelope, and returns its message.
     #[track_caller]
     pub(crate) fn refused(&self, status: u16, code: &str) -> String {
         let json = self.json();
