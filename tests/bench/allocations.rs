@@ -1,18 +1,18 @@
-//! Counts what one request allocates on the way through the sidecar: TLS upstream, keep-alive, all features on.
+//! Counts the allocations of one request through the sidecar: TLS upstream, keep-alive, all features on.
 //!
 //! ```sh
 //! cargo bench --bench allocations
 //! ```
 //!
-//! The sidecar runs in this process on one thread, and only what that thread allocates is counted. Counts depend neither on
-//! the machine nor on what else it does.
+//! The sidecar runs in this process on one thread, and only the allocations of that thread are counted. The counts do not depend
+//! on the machine or its load.
 
 #![allow(missing_docs, unreachable_pub, reason = "a program, not a library")]
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
     clippy::print_stdout,
-    reason = "a benchmark that cannot go on has nothing to report, and what it reports goes to the terminal"
+    reason = "a benchmark that cannot continue has nothing to report, and its report goes to the terminal"
 )]
 
 use std::{
@@ -53,7 +53,7 @@ fn main() {
     let upstream = upstream::Upstream::start(false, &key::pem("rsa2048-pkcs8"), std::time::Duration::ZERO);
     println!("| request | allocations | bytes |\n|---|--:|--:|");
     for (name, method, body) in CASES {
-        // Start, connecting and end are in both, so the difference is the requests alone.
+        // Both include start, connecting and end, so the difference is the cost of the requests alone.
         const WARM_UP: u64 = 50;
         const ROUNDS: u64 = 500;
         let few = allocated(&upstream, method, body, WARM_UP);
@@ -66,7 +66,7 @@ fn main() {
     }
 }
 
-/// What a sidecar allocates from start to end, with so many requests in between.
+/// The allocations of a sidecar from start to end, with so many requests in between.
 fn allocated(upstream: &upstream::Upstream, method: &str, body: usize, requests: u64) -> AllocationInfo {
     let config = config(upstream);
     let (addresses, address) = mpsc::channel();
@@ -76,7 +76,9 @@ fn allocated(upstream: &upstream::Upstream, method: &str, body: usize, requests:
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let app = App::start(config).await.unwrap();
-                let ListenAddress::Tcp(address) = app.addresses().listen[0] else { panic!("TCP was asked for") };
+                let ListenAddress::Tcp(address) = app.addresses().listen[0] else {
+                    panic!("the configuration sets a TCP address")
+                };
                 addresses.send(address).unwrap();
                 app.run(async { stopped.await.unwrap_or(Stop::AtOnce) }).await
             });

@@ -1,4 +1,4 @@
-//! Times the parts that every request goes through, one by one, without sockets.
+//! Times each stage of a request by itself, without sockets.
 //!
 //! ```sh
 //! cargo bench --bench core
@@ -48,7 +48,7 @@ fn stamp() -> Stamp {
     }
 }
 
-/// A body as the socket gives it: in pieces of 16 KiB at most.
+/// A body as it arrives from the socket: in chunks of at most 16 KiB.
 fn body(size: usize) -> Vec<Vec<u8>> {
     vec![b'x'; size].chunks(16 * 1024).map(<[u8]>::to_vec).collect()
 }
@@ -83,7 +83,7 @@ fn signatures(c: &mut Criterion) {
     group.finish();
 }
 
-/// One webhook with a body of 4 KiB, beside the bare verification of an RSA signature in the same run.
+/// One webhook with a body of 4 KiB, compared with the bare verification of an RSA signature in the same run.
 fn webhooks(c: &mut Criterion) {
     const HOOK: &str = "/hooks/wonder?src=w";
     let mut group = c.benchmark_group("webhook");

@@ -1,7 +1,7 @@
 //! The simulator under load: start, verified order calls a second on one processor, memory with many orders.
 //!
-//! The built program runs on the first processor and the callers on the last. Every request is signed beforehand, so that only the
-//! simulator's work is on its processor.
+//! The built program runs on the first processor and the callers on the last. Every request is signed beforehand, so the first
+//! processor does only the simulator's work.
 //!
 //! ```sh
 //! cargo bench --bench simulator
@@ -48,10 +48,10 @@ struct Options {
     /// The program to measure
     #[arg(long, default_value = env!("CARGO_BIN_EXE_wonder-signer"))]
     binary: PathBuf,
-    /// How many orders there are at the end
+    /// The number of orders at the end
     #[arg(long, default_value_t = 100_000)]
     orders: usize,
-    /// How many orders are created and checked for the rate
+    /// The number of orders created and checked for the rate
     #[arg(long, default_value_t = 10_000)]
     rate: usize,
     /// Passed by `cargo bench`
@@ -70,7 +70,7 @@ fn main() {
         (0..STARTS).map(|_| Simulator::start(&options.binary, &public, directory.path()).took).collect();
     starts.sort();
     println!(
-        "start until the ready file is there, plain HTTP: median {:.1} ms, most {:.1} ms",
+        "start until the ready file exists, plain HTTP: median {:.1} ms, most {:.1} ms",
         ms(starts[STARTS / 2]),
         ms(starts[STARTS - 1])
     );
@@ -101,7 +101,7 @@ fn ms(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }
 
-/// Requests that create these orders and, where wanted, check each of them.
+/// Requests that create these orders and, if `with_check` is set, check each of them.
 fn signed(key: &SigningKey, orders: std::ops::Range<usize>, with_check: bool) -> Vec<Vec<u8>> {
     let app_id: AppId = key::APP_ID.parse().unwrap();
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
@@ -168,9 +168,9 @@ impl Simulator {
         Self { child, address: ready["listen"].as_str().unwrap().parse().unwrap(), took: started.elapsed() }
     }
 
-    /// Sends requests over a few connections, each one after the other; how many, the processor time and the time they took.
+    /// Sends requests in sequence over a few connections. Returns their number, the processor time and the elapsed time.
     fn take(&self, requests: &[Vec<u8>]) -> (u32, Duration, Duration) {
-        // A check follows its order's creation, so pairs stay on one connection.
+        // A check must follow its order's creation, so each pair uses one connection.
         let share = requests.len().div_ceil(CONNECTIONS).next_multiple_of(2);
         let (before, started) = (self.used(), Instant::now());
         thread::scope(|scope| {
@@ -231,13 +231,13 @@ fn exchange(address: SocketAddr, requests: &[Vec<u8>]) {
 }
 
 fn processors() -> usize {
-    // Not `available_parallelism`, which is 1 for a thread that is pinned.
+    // Not `available_parallelism`, which is 1 for a pinned thread.
     fs::read_to_string("/proc/cpuinfo").unwrap().lines().filter(|line| line.starts_with("processor")).count()
 }
 
-/// Keeps this thread, and what it starts, on one processor.
+/// Pins this thread, and the threads and processes that it starts, to one processor.
 fn pin(number: usize) {
     let mut set = CpuSet::new();
     set.set(number);
-    sched_setaffinity(None, &set).expect("the processor is one of ours");
+    sched_setaffinity(None, &set).expect("the processor exists");
 }

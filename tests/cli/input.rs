@@ -1,9 +1,9 @@
-//! What is wrong with a file that was given, whichever command reads it.
+//! Errors about a bad input file, which are the same for every command that reads it.
 
 use crate::{Desk, run};
 
 #[test]
-fn keys_that_cannot_be_used_are_bad_usage_with_the_reason() {
+fn unusable_keys_are_bad_usage_with_the_reason() {
     let desk = Desk::new();
     let vector = desk.vector("create-customer");
     let sign = |key: &str| {

@@ -1,11 +1,11 @@
-//! The pair of keys that `keygen` makes.
+//! The key pair that `keygen` makes.
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use crate::{Desk, run};
 
 #[test]
-fn makes_a_pair_that_signs_and_verifies_and_is_never_overwritten() {
+fn keygen_makes_a_pair_that_signs_and_verifies_and_is_never_overwritten() {
     let desk = Desk::new();
     let (directory, vector) = (desk.path("new/keys"), desk.vector("create-customer"));
     let out = run(&["keygen", "--out", &directory], b"").done();
@@ -38,14 +38,14 @@ fn makes_a_pair_that_signs_and_verifies_and_is_never_overwritten() {
     fs::remove_file(&private).unwrap();
     run(&["keygen", "--out", &directory], b"")
         .failed(1, &format!("keygen: {public}: already exists; choose another --out"));
-    assert!(!PathBuf::from(&private).exists(), "nothing half done");
+    assert!(!PathBuf::from(&private).exists(), "no unfinished file is left");
     let error = run(&["keygen", "--out", &public], b"");
     assert_eq!(error.code, Some(1));
     assert!(error.err.starts_with(&format!("wonder-signer: keygen: --out {public}: ")), "{}", error.err);
 }
 
 #[test]
-fn makes_the_size_that_is_asked_for() {
+fn keygen_makes_a_key_of_the_given_size() {
     let desk = Desk::new();
     let directory = desk.path("big");
     let out = run(&["keygen", "--out", &directory, "--bits", "3072"], b"").done();
@@ -57,7 +57,7 @@ fn makes_the_size_that_is_asked_for() {
 }
 
 #[test]
-fn a_passphrase_encrypts_the_private_key_and_is_in_no_output() {
+fn a_passphrase_encrypts_the_private_key_and_is_not_printed() {
     let desk = Desk::new();
     let (directory, vector) = (desk.path("encrypted"), desk.vector("create-customer"));
     let [passphrase, other, empty] =

@@ -1,6 +1,6 @@
-//! Runs the built binary as people and scripts do: arguments and files in; output, one error line and exit code out.
+//! Runs the built binary as people and scripts do, and checks its output, its one error line and its exit code.
 
-// The exemption of the lints for tests does not reach the functions that tests call.
+// clippy's exemption for tests does not cover helper functions.
 #![allow(clippy::unwrap_used)]
 
 mod input;
@@ -27,13 +27,13 @@ use tempfile::TempDir;
 
 use self::known_answers::{KnownAnswers, Vector};
 
-/// A directory with the files of the vectors.
+/// A directory with the files of the test vectors.
 struct Desk {
     directory: TempDir,
     answers: KnownAnswers,
 }
 
-/// How a command ended.
+/// The result of a command.
 #[derive(Debug)]
 struct Ended {
     code: Option<i32>,
@@ -42,21 +42,21 @@ struct Ended {
 }
 
 impl Ended {
-    /// Asserts success without a word on standard error; gives standard output.
+    /// Asserts success and an empty standard error; returns standard output.
     #[track_caller]
     fn done(self) -> String {
         assert_eq!((self.code, self.err.as_str()), (Some(0), ""), "{}", self.out);
         self.out
     }
 
-    /// Asserts the exit code and that standard error is this one line after the program's name, standard output empty.
+    /// Asserts the exit code, an empty standard output, and this one line after the program's name on standard error.
     #[track_caller]
     fn failed(self, code: i32, line: &str) {
         assert_eq!(self.err, format!("wonder-signer: {line}\n"));
         assert_eq!((self.code, self.out.as_str()), (Some(code), ""));
     }
 
-    /// As [`failed`](Self::failed), by the beginning of the line.
+    /// As [`failed`](Self::failed), but compares only the beginning of the line.
     #[track_caller]
     fn failed_with(self, code: i32, start: &str) {
         assert!(self.err.starts_with(&format!("wonder-signer: {start}")), "{}", self.err);
@@ -64,7 +64,7 @@ impl Ended {
     }
 }
 
-/// Runs with `arguments`, `input` on standard input.
+/// Runs with `arguments`, and with `input` on standard input.
 fn run(arguments: &[&str], input: &[u8]) -> Ended {
     let mut child = Command::new(env!("CARGO_BIN_EXE_wonder-signer"))
         .args(arguments)
@@ -73,7 +73,7 @@ fn run(arguments: &[&str], input: &[u8]) -> Ended {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // It may end without reading, and does so when an argument is wrong.
+    // The command may end without reading its input, for example if an argument is wrong.
     let _ = child.stdin.take().unwrap().write_all(input);
     let output = child.wait_with_output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
@@ -117,7 +117,7 @@ impl Desk {
         run(&arguments, &vector.body())
     }
 
-    /// Verifies `vector`, judged at its own time, with `changes` made to the arguments.
+    /// Verifies `vector` at its own request time, with `changes` to the arguments.
     fn verify(&self, vector: &Vector, changes: &[(&str, &str)]) -> Ended {
         let key = self.path(&format!("{}.pub", vector.key));
         let body = self.write("body", &vector.body());
@@ -132,7 +132,7 @@ impl Desk {
             ("--at", &vector.request_time),
         ]);
         arguments.extend(changes.iter().copied());
-        // An empty value takes an option away.
+        // An empty value removes an option.
         let given = arguments.into_iter().filter(|(_, value)| !value.is_empty());
         let words: Vec<&str> = given.flat_map(|(option, value)| [option, value]).collect();
         run(&[&["verify"], &words[..]].concat(), b"")

@@ -1,11 +1,11 @@
-//! What every command keeps to when it prints.
+//! Rules for the output of every command.
 
 use std::process::{Command, Stdio};
 
 use crate::{Desk, run};
 
 #[test]
-fn secrets_given_are_not_repeated_in_errors() {
+fn secrets_in_arguments_are_not_repeated_in_errors() {
     let desk = Desk::new();
     let vector = desk.vector("create-customer");
     let body = desk.write("secret", b"{\"number\":\"4111111111111111\"}");
@@ -28,7 +28,7 @@ fn vector_key_without_end(desk: &Desk) -> String {
 }
 
 #[test]
-fn a_closed_standard_output_changes_nothing_but_what_is_seen() {
+fn a_closed_standard_output_does_not_change_the_exit_code() {
     let desk = Desk::new();
     let vector = desk.vector("create-customer");
     let key = desk.path("rsa2048-pkcs8.pem");

@@ -1,4 +1,4 @@
-//! What `send-webhook` sends, and what `--probe` says of handlers that verify and of those that do not.
+//! The requests of `send-webhook`, and the report of `--probe` on handlers that verify and on handlers that do not.
 
 use std::{
     io::{Read as _, Write as _},
@@ -19,7 +19,7 @@ use crate::{Desk, Ended, run};
 const APP_ID: &str = "1f0e5b52-6c0a-4a55-9a0e-2f6b8d0c7e11";
 const KEY: &str = "rsa2048-pkcs1";
 
-/// A request as a handler got it.
+/// A request as a handler received it.
 #[derive(Debug, Clone)]
 struct Received {
     line: String,
@@ -32,7 +32,7 @@ impl Received {
         self.headers.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| &value[..])
     }
 
-    /// What a handler that verifies answers.
+    /// The answer of a verifying handler.
     fn verdict(&self, key: &VerifyingKey) -> Result<(), &'static str> {
         let app_id: AppId = APP_ID.parse().unwrap();
         let headers = Headers::collect(self.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
@@ -48,7 +48,7 @@ impl Received {
     }
 }
 
-/// A handler on a free port, which answers each request as a function says: status and body.
+/// A handler on a free port. A function returns status and body for each request.
 struct Handler {
     address: SocketAddr,
     received: Arc<Mutex<Vec<Received>>>,
@@ -60,7 +60,7 @@ impl Handler {
         let address = listener.local_addr().unwrap();
         let received = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&received);
-        // It ends with the process.
+        // The thread ends with the process.
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
@@ -86,7 +86,7 @@ impl Handler {
         Self { address, received }
     }
 
-    /// As a handler that verifies, with the key of the vectors.
+    /// A verifying handler with the key of the vectors.
     fn verifying(desk: &Desk) -> Self {
         let key = VerifyingKey::from_pem(desk.answers.keys[KEY].public_key_pem.as_bytes()).unwrap();
         Self::start(move |request| if request.verdict(&key).is_ok() { (200, "ok") } else { (401, "no") })
@@ -119,7 +119,7 @@ fn send(desk: &Desk, handler: &Handler, more: &[&str]) -> Ended {
 }
 
 #[test]
-fn sends_a_webhook_that_verifies_and_shows_it_with_its_answer() {
+fn send_webhook_sends_a_valid_webhook_and_prints_it_with_its_answer() {
     let desk = Desk::new();
     let handler = Handler::verifying(&desk);
     let out = send(&desk, &handler, &["--action", "order.paid", "--reference-number", "INV-42"]).done();
@@ -143,7 +143,7 @@ fn sends_a_webhook_that_verifies_and_shows_it_with_its_answer() {
 }
 
 #[test]
-fn sends_a_body_as_it_is_in_the_file() {
+fn a_body_file_is_sent_byte_for_byte() {
     let desk = Desk::new();
     let handler = Handler::verifying(&desk);
     let body = b"{\"a\": 1}\r\n\xff";
@@ -154,7 +154,7 @@ fn sends_a_body_as_it_is_in_the_file() {
 }
 
 #[test]
-fn each_way_to_tamper_is_refused_for_its_own_reason() {
+fn each_tampered_webhook_is_rejected_for_its_own_reason() {
     let desk = Desk::new();
     let key = VerifyingKey::from_pem(desk.answers.keys[KEY].public_key_pem.as_bytes()).unwrap();
     for (tamper, refusal) in [
@@ -173,7 +173,7 @@ fn each_way_to_tamper_is_refused_for_its_own_reason() {
 }
 
 #[test]
-fn an_endpoint_that_does_wrong_gives_exit_code_1() {
+fn a_faulty_endpoint_gives_exit_code_1() {
     let desk = Desk::new();
     let naive = Handler::start(|_| (200, "ok"));
     let ended = send(&desk, &naive, &["--tamper", "body"]);
@@ -197,7 +197,7 @@ fn an_endpoint_that_does_wrong_gives_exit_code_1() {
 }
 
 #[test]
-fn a_probe_finds_nothing_wrong_with_a_handler_that_verifies() {
+fn a_probe_finds_no_fault_in_a_verifying_handler() {
     let desk = Desk::new();
     let handler = Handler::verifying(&desk);
     let out = send(&desk, &handler, &["--probe"]).done();
@@ -218,7 +218,7 @@ fn a_probe_finds_nothing_wrong_with_a_handler_that_verifies() {
 }
 
 #[test]
-fn a_probe_says_what_a_handler_that_verifies_nothing_does_wrong() {
+fn a_probe_lists_each_fault_of_a_handler_that_does_not_verify() {
     let desk = Desk::new();
     let handler = Handler::start(|request| {
         let order: serde_json::Value = serde_json::from_slice(&request.body).unwrap();
@@ -245,7 +245,7 @@ fn a_probe_says_what_a_handler_that_verifies_nothing_does_wrong() {
 }
 
 #[test]
-fn a_probe_says_that_a_right_webhook_and_a_repeat_were_refused() {
+fn a_probe_reports_a_rejected_valid_webhook_and_a_rejected_repeat() {
     let desk = Desk::new();
     let (key, seen) = (desk.answers.keys[KEY].public_key_pem.clone(), Mutex::new(0));
     let handler = Handler::start(move |request| {
@@ -272,7 +272,7 @@ fn another_host_needs_an_explicit_flag() {
             .failed(64, &format!("usage: --to: {host} is not loopback; allow it with --allow-host {host}"));
     }
     let port = Handler::start(|_| (200, "")).address.port();
-    // Allowed, then tried.
+    // An allowed host is contacted.
     let url = format!("http://0.0.0.0:{port}/hook");
     run(&["send-webhook", "--to", &url, "--allow-host", "0.0.0.0"], b"").done();
 }

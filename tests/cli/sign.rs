@@ -1,11 +1,11 @@
-//! What `sign` prints: the headers of a request, their explanation, and a curl line.
+//! The output of `sign`: the headers of a request, their explanation, and a curl line.
 
 use std::collections::BTreeMap;
 
 use crate::{Desk, run};
 
 #[test]
-fn repeats_every_vector() {
+fn sign_repeats_every_vector() {
     let desk = Desk::new();
     for vector in &desk.answers.vectors {
         let expected = format!(
@@ -17,7 +17,7 @@ fn repeats_every_vector() {
 }
 
 #[test]
-fn explains_without_showing_the_body() {
+fn explain_does_not_print_the_body() {
     let desk = Desk::new();
     let vector = desk.vector("create-order-with-query");
     let answer: serde_json::Value = serde_json::from_str(&desk.sign(vector, &["--explain"]).done()).unwrap();
@@ -46,7 +46,7 @@ fn explains_without_showing_the_body() {
 }
 
 #[test]
-fn prints_a_curl_line_that_sends_the_very_target() {
+fn the_printed_curl_line_sends_the_exact_target() {
     let desk = Desk::new();
     let vector = desk.vector("list-orders-literal-brackets");
     assert_eq!(
@@ -72,7 +72,7 @@ fn prints_a_curl_line_that_sends_the_very_target() {
 }
 
 #[test]
-fn draws_a_nonce_and_takes_the_time_when_none_is_given() {
+fn a_random_nonce_and_the_current_time_are_the_defaults() {
     let desk = Desk::new();
     let key = desk.path("rsa2048-pkcs8.pem");
     let app_id = &desk.answers.vectors[0].app_id;
@@ -95,7 +95,7 @@ fn draws_a_nonce_and_takes_the_time_when_none_is_given() {
 }
 
 #[test]
-fn refuses_a_body_of_white_space() {
+fn a_body_of_white_space_is_rejected() {
     let desk = Desk::new();
     let key = desk.path("rsa2048-pkcs8.pem");
     let app_id = &desk.answers.vectors[0].app_id;

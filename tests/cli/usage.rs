@@ -1,4 +1,4 @@
-//! Help, and arguments that are not understood.
+//! Help, and invalid arguments.
 
 use crate::run;
 
@@ -10,7 +10,7 @@ const COMMANDS: &[&str] = &["run", "check", "sign", "verify", "keygen", "wait", 
 
 #[cfg(not(feature = "simulator"))]
 #[test]
-fn a_command_of_the_simulator_names_the_build_that_has_it() {
+fn a_simulator_command_names_the_build_that_includes_it() {
     for (command, more) in
         [("dev", &[][..]), ("simulate", &["--help"]), ("simulate", &["--app-id", "x"]), ("send-webhook", &[])]
     {
@@ -79,7 +79,7 @@ fn bad_usage_is_one_line_and_64() {
 }
 
 #[test]
-fn a_stray_word_is_named_by_its_place_and_not_repeated() {
+fn a_stray_word_is_named_by_its_position_and_not_repeated() {
     let rule = "write --option=VALUE for a value that begins with a dash, and quote one that has spaces or & in it; try --help";
     run(&["keygen", "keys"], b"").failed(
         64,
@@ -100,7 +100,7 @@ fn a_stray_word_is_named_by_its_place_and_not_repeated() {
 }
 
 #[test]
-fn an_address_that_is_none_is_answered_with_one_that_fits_the_option() {
+fn an_invalid_address_is_answered_with_an_example_for_the_option() {
     #[cfg(feature = "simulator")]
     let simulate = ["--app-id", "844bcde8-3a40-4b0f-8ec5-4cb7ef621538", "--public-key-file", "x"];
     for (command, option, more, example) in [
@@ -138,7 +138,7 @@ fn an_address_that_is_none_is_answered_with_one_that_fits_the_option() {
     }
 }
 
-/// Lines that people paste into zsh, which refuses a word with a `?` or `*` that names no file, where sh passes it on.
+/// Lines that people paste into zsh. It rejects a word with `?` or `*` that matches no file, where sh keeps the word.
 #[test]
 fn lines_to_paste_work_in_zsh() {
     let mut curls = 0;
@@ -157,7 +157,7 @@ fn lines_to_paste_work_in_zsh() {
 }
 
 #[test]
-fn every_command_helps_with_an_example() {
+fn the_help_of_every_command_has_an_example() {
     for command in COMMANDS {
         let help = run(&[command, "--help"], b"").done();
         let example = help.split("\nExample:\n").nth(1).unwrap_or_default();

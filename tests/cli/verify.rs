@@ -1,9 +1,9 @@
-//! What `verify` says of a signature: right, or which mistake was made.
+//! The verdict of `verify` on a signature: right, or the likely mistake.
 
 use crate::{Desk, known_answers::Vector, run};
 
 #[test]
-fn accepts_every_vector() {
+fn verify_accepts_every_vector() {
     let desk = Desk::new();
     for vector in &desk.answers.vectors {
         let out = desk.verify(vector, &[]).done();
@@ -12,7 +12,7 @@ fn accepts_every_vector() {
 }
 
 #[test]
-fn names_the_mistake() {
+fn the_mistake_behind_a_wrong_signature_is_named() {
     let desk = Desk::new();
     let vector = desk.vector("create-order-with-query");
     let body = |name, content: &[u8]| desk.write(name, content);
@@ -69,7 +69,7 @@ fn names_the_mistake() {
     ] {
         desk.verify(vector, &[(option, value)]).failed(1, &format!("signature is not right: {line}"));
     }
-    // The other way round: what was signed is fixed, so what is sent changes.
+    // Here the signed request is fixed and the sent one changes.
     let bare = desk.vector("lower-case-method");
     desk.verify(bare, &[("--target", &format!("{}?page=1", bare.uri))]).failed(
         1,
@@ -85,7 +85,7 @@ fn names_the_mistake() {
 }
 
 #[test]
-fn says_no_to_malformed_headers() {
+fn malformed_headers_are_named() {
     let desk = Desk::new();
     let vector = desk.vector("create-customer");
     desk.verify(vector, &[("--nonce", "short")])
@@ -102,7 +102,7 @@ fn says_no_to_malformed_headers() {
 }
 
 #[test]
-fn a_time_that_wonder_rejects_makes_it_fail() {
+fn a_request_time_that_wonder_rejects_fails() {
     let desk = Desk::new();
     let vector = desk.vector("create-customer");
     desk.verify(vector, &[("--at", "20240501123123")]).done();
@@ -117,7 +117,7 @@ fn a_time_that_wonder_rejects_makes_it_fail() {
     ] {
         desk.verify(vector, &[("--at", at)]).failed(1, &format!("signature is right, but {reason}"));
     }
-    // Without --at the clock of this machine judges, and the vector is years old.
+    // Without --at the request time is compared with this machine's clock, and the vector is years old.
     let now = desk.verify(vector, &[("--at", "")]);
     assert!(
         now.code == Some(1)
@@ -133,7 +133,7 @@ fn a_time_that_wonder_rejects_makes_it_fail() {
 }
 
 #[test]
-fn a_time_that_is_not_to_be_judged_is_not() {
+fn ignore_time_skips_the_time_check() {
     let desk = Desk::new();
     let vector = desk.vector("create-customer");
     let request = desk.write("request", &captured(vector, "\r\n"));
@@ -144,7 +144,7 @@ fn a_time_that_is_not_to_be_judged_is_not() {
 }
 
 #[test]
-fn the_app_id_must_be_that_of_the_credential() {
+fn the_app_id_must_match_the_credential() {
     let desk = Desk::new();
     let vector = desk.vector("create-customer");
     desk.verify(vector, &[("--app-id", &vector.app_id)]).done();
@@ -162,7 +162,7 @@ fn the_app_id_must_be_that_of_the_credential() {
     desk.verify(vector, &[("--app-id", "x")]).failed_with(64, "usage: --app-id");
 }
 
-/// A request with its head, as it was sent.
+/// A captured request with its head.
 fn captured(vector: &Vector, end: &str) -> Vec<u8> {
     let head = [
         format!("{} {} HTTP/1.1", vector.method.to_uppercase(), vector.uri),
@@ -179,7 +179,7 @@ fn captured(vector: &Vector, end: &str) -> Vec<u8> {
 }
 
 #[test]
-fn takes_a_captured_request_whole_or_as_its_header_lines() {
+fn a_captured_request_is_accepted_whole_or_as_header_lines() {
     let desk = Desk::new();
     let options = [
         ("--method", ""),
@@ -221,7 +221,7 @@ fn takes_a_captured_request_whole_or_as_its_header_lines() {
 }
 
 #[test]
-fn takes_the_key_in_every_form_that_is_handed_on() {
+fn the_public_key_is_accepted_in_every_usual_form() {
     use base64::{Engine as _, prelude::BASE64_STANDARD};
     let desk = Desk::new();
     let vector = desk.vector("create-customer");

@@ -1,4 +1,4 @@
-//! What `verify --webhook` says of a captured delivery: right, or what happened to it on its way.
+//! The verdict of `verify --webhook` on a captured delivery: right, or the change that broke its signature.
 
 use crate::{Desk, Ended, run};
 
@@ -10,7 +10,7 @@ const WEBHOOK: &str = "rsa2048-pkcs1";
 /// The merchant's own request key.
 const REQUEST: &str = "rsa2048-pkcs8";
 
-/// A delivery as a merchant captured it.
+/// A delivery captured by a merchant.
 struct Captured {
     desk: Desk,
     line: String,
@@ -19,7 +19,7 @@ struct Captured {
 }
 
 impl Captured {
-    /// Signed by Wonder over `target` and `body`, and captured as it was sent.
+    /// Signed by Wonder over `target` and `body`, and captured unchanged.
     fn signed(target: &str, body: &[u8]) -> Self {
         Self::signed_by(WEBHOOK, target, body)
     }
@@ -99,7 +99,7 @@ const TARGET: &str = "verify path and query exactly as Wonder sent them; behind 
 const BODY: &str = "verify the bytes of the body as they arrive, before a JSON parser or a framework changes them";
 
 #[test]
-fn accepts_a_delivery_as_it_arrived() {
+fn an_unchanged_delivery_is_accepted() {
     for target in ["/hooks/wonder?src=w", "/", "/?wc-api=wonder", "/hooks/caf%C3%A9?next=%2Fshop"] {
         let out = Captured::signed(target, ORDER).verify(&["--app-id", APP_ID]).done();
         assert_eq!(out, "signature is right (RSA 2048 bits, fingerprint 887bb68c)\n");
@@ -107,7 +107,7 @@ fn accepts_a_delivery_as_it_arrived() {
 }
 
 #[test]
-fn names_a_query_that_was_left_out() {
+fn a_missing_query_is_named() {
     let captured = Captured::signed("/hooks/wonder?src=w", ORDER).target("/hooks/wonder");
     let expected = |source: &str| {
         format!(
@@ -121,7 +121,7 @@ fn names_a_query_that_was_left_out() {
 }
 
 #[test]
-fn asks_for_the_callback_url_when_nothing_else_explains_a_mismatch() {
+fn an_unexplained_mismatch_asks_for_the_callback_url() {
     Captured::signed("/hooks/wonder?src=w", ORDER).target("/hooks/wonder").verify(&[]).failed(
         1,
         "signature is not right: the key is right, but Wonder signed another target or body: give the callback URL with \
@@ -130,7 +130,7 @@ fn asks_for_the_callback_url_when_nothing_else_explains_a_mismatch() {
 }
 
 #[test]
-fn names_a_path_that_was_rewritten() {
+fn a_rewritten_path_is_named() {
     let stripped = Captured::signed("/payments/hooks/wonder?src=w", ORDER).target("/hooks/wonder?src=w");
     let expected = |source: &str| {
         format!(
@@ -154,7 +154,7 @@ fn names_a_path_that_was_rewritten() {
 }
 
 #[test]
-fn names_a_query_that_was_added_or_changed() {
+fn an_added_or_changed_query_is_named() {
     Captured::signed("/hooks/wonder", ORDER)
         .target("/hooks/wonder?utm=1")
         .verify(&[])
@@ -171,7 +171,7 @@ fn names_a_query_that_was_added_or_changed() {
 }
 
 #[test]
-fn names_a_body_that_was_serialised_again() {
+fn a_reserialised_body_is_named() {
     let order = String::from_utf8(ORDER.to_vec()).unwrap();
     for (arrived, done) in [
         (order.replace(':', ": ").replace(',', ", "), "the body was signed as compact JSON but sent in another form"),
@@ -187,7 +187,7 @@ fn names_a_body_that_was_serialised_again() {
 }
 
 #[test]
-fn names_a_query_left_out_and_a_body_serialised_again_together() {
+fn a_missing_query_and_a_reserialised_body_are_named_together() {
     let order = String::from_utf8(ORDER.to_vec()).unwrap();
     let captured =
         Captured::signed("/hooks?a=1", ORDER).target("/hooks").body(&order.replace(':', ": ").replace(',', ", "));
@@ -198,10 +198,10 @@ fn names_a_query_left_out_and_a_body_serialised_again_together() {
 }
 
 #[test]
-fn names_the_wrong_key_of_the_two() {
+fn the_wrong_one_of_the_two_keys_is_named() {
     let captured = Captured::signed("/hooks/wonder", ORDER);
     let [public, private] = ["pub", "pem"].map(|kind| captured.desk.path(&format!("{REQUEST}.{kind}")));
-    // The merchant's own public key, and nothing to know it by.
+    // The merchant's own public key, without --request-key to recognise it.
     captured.verify(&["--public-key-file", &public]).failed(
         1,
         "signature is not right: another key made the signature: take the key that Wonder's portal shows as \"Webhook Public Key\", not \
@@ -232,7 +232,7 @@ fn names_the_wrong_key_of_the_two() {
 }
 
 #[test]
-fn names_local_time_and_a_retry_that_is_older_than_the_tolerance() {
+fn local_time_and_a_retry_older_than_the_tolerance_are_named() {
     let captured = Captured::signed("/hooks/wonder", ORDER);
     captured.verify_at("20260215101511", &[]).done();
     captured.verify_at("20260215101512", &[]).failed(
@@ -259,7 +259,7 @@ fn names_local_time_and_a_retry_that_is_older_than_the_tolerance() {
 }
 
 #[test]
-fn names_a_header_and_a_credential_that_are_wrong() {
+fn a_wrong_header_or_credential_is_named() {
     let captured = |name: &str, value: &str| Captured::signed("/hooks/wonder", ORDER).header(name, value).verify(&[]);
     captured("Credential", &format!("{APP_ID}/{TIME}/Wonder-HMAC-SHA256")).failed_with(
         1,
@@ -279,7 +279,7 @@ fn names_a_header_and_a_credential_that_are_wrong() {
 }
 
 #[test]
-fn takes_header_and_body_files() {
+fn header_and_body_files_are_accepted() {
     let captured = Captured::signed("/hooks/wonder?src=w", ORDER);
     let headers = lines(&captured.headers, "\n");
     let headers = captured.desk.write("headers.txt", headers.as_bytes());

@@ -1,4 +1,4 @@
-//! How `wait` asks the admin listener whether the sidecar is ready.
+//! `wait` and `shutdown` against an admin listener.
 
 use std::{
     io::{Read as _, Write as _},
@@ -11,7 +11,7 @@ use crate::run;
 const READY: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nready";
 const STARTING: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 8\r\n\r\nstarting";
 
-/// An admin listener that gives `answers`, one per connection, and then ends; returns what was asked.
+/// An admin listener that gives `answers`, one per connection, and then ends; returns the requests.
 fn admin(answers: &'static [&'static str]) -> (String, thread::JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -32,7 +32,7 @@ fn exchange(listener: &TcpListener, answer: &str) -> String {
 }
 
 #[test]
-fn returns_when_the_sidecar_becomes_ready() {
+fn wait_returns_when_the_sidecar_becomes_ready() {
     let (address, answering) = admin(&[STARTING, STARTING, "", READY]);
     assert_eq!(run(&["wait", "--admin", &address], b"").done(), "ready\n");
     let asked = answering.join().unwrap();
@@ -41,7 +41,7 @@ fn returns_when_the_sidecar_becomes_ready() {
 }
 
 #[test]
-fn asks_loopback_for_an_address_that_listens_everywhere() {
+fn wait_uses_loopback_for_a_wildcard_address() {
     let (address, answering) = admin(&[READY]);
     let port = address.rsplit(':').next().unwrap();
     assert_eq!(run(&["wait", "--once", "--admin", &format!("0.0.0.0:{port}")], b"").done(), "ready\n");
@@ -49,7 +49,7 @@ fn asks_loopback_for_an_address_that_listens_everywhere() {
 }
 
 #[test]
-fn once_asks_once() {
+fn once_sends_one_request() {
     for (answer, reason) in [
         (STARTING, "starting or draining (status 503)"),
         ("HTTP/1.1 404 Not Found\r\n\r\n", "the response has status 404; is this the admin address?"),
@@ -66,14 +66,14 @@ fn once_asks_once() {
 }
 
 #[test]
-fn gives_up_in_time_with_the_last_reason() {
-    // Bound, so that nobody else is given the port, and not listening.
+fn wait_fails_at_its_timeout_with_the_last_reason() {
+    // Bound but not listening, so that no other program gets the port.
     let held = tokio::net::TcpSocket::new_v4().unwrap();
     held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let closed = held.local_addr().unwrap().to_string();
     run(&["wait", "--timeout", "10ms", "--admin", &closed], b"")
         .failed_with(1, &format!("not ready after 10ms: {closed}: cannot connect; is the sidecar running? ("));
-    // Accepted by the system, answered by nobody.
+    // The kernel accepts the connection and no program answers it.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = silent.local_addr().unwrap().to_string();
     run(&["wait", "--timeout", "10ms", "--admin", &address], b"")
@@ -81,7 +81,7 @@ fn gives_up_in_time_with_the_last_reason() {
 }
 
 #[test]
-fn shutdown_tells_a_listener_that_does_not_allow_it_from_another_one() {
+fn shutdown_distinguishes_a_forbidding_listener_from_a_wrong_one() {
     const NOWHERE: &str = "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";
     const ALIVE: &str = "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nok\n";
     for (answers, reason) in [

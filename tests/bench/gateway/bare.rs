@@ -1,5 +1,5 @@
-//! The least that a signing proxy on hyper, rustls and aws-lc-rs can be: no limits, no deadlines, no log, no metrics, no second
-//! attempt, and whatever goes wrong ends it. What it costs is the floor on a machine; what the product costs more is for all of that.
+//! A minimal signing proxy on hyper, rustls and aws-lc-rs: no limits, no deadlines, no log, no metrics, no second attempt, and any error
+//! ends it. Its cost is the floor on a machine; the product's extra cost pays for those features.
 
 use std::{cell::RefCell, convert::Infallible, env, rc::Rc, sync::Arc, time::SystemTime};
 

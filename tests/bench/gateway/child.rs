@@ -1,4 +1,4 @@
-//! The sidecar under measurement, as a process of its own.
+//! The measured sidecar, as a process of its own.
 
 use std::{
     fmt,
@@ -14,23 +14,23 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::{Options, key, load, peers, processor, upstream::Upstream};
 
-/// Which sidecar.
+/// The kind of sidecar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Kind {
     /// The product.
     Signing,
-    /// The same source with the signature taken out; exists in this benchmark only.
+    /// The same source without the signature; exists in this benchmark only.
     Unsigned,
-    /// The least that signs, with the same libraries.
+    /// The minimal signing proxy on the same libraries.
     Bare,
-    /// One of the [`peers`], as are the next two.
+    /// One of the [`peers`], like the next two.
     #[value(skip)]
     Node,
     #[value(skip)]
     Go,
     #[value(skip)]
     Nginx,
-    /// nginx that signs nothing: what any proxy costs on this machine.
+    /// nginx without signing: the cost of any proxy on this machine.
     #[value(skip)]
     Plain,
 }
@@ -49,7 +49,7 @@ impl fmt::Display for Kind {
     }
 }
 
-/// A sidecar that does nothing.
+/// Measurements of an idle sidecar.
 #[derive(Debug, Clone, Copy)]
 pub struct Idle {
     pub resident: f64,
@@ -66,8 +66,8 @@ pub struct Sidecar {
 }
 
 impl Sidecar {
-    /// Starts it and waits for its first answer. All features on; the info log goes to a file. What it signs is verified
-    /// twice, so that no signature can be an old one.
+    /// Starts it and waits for its first answer. All features are on; the info log goes to a file. The upstream verifies two
+    /// signatures, so that none can be a repeated one.
     pub fn start(kind: Kind, workers: usize, upstream: &Upstream, options: &Options) -> Self {
         let (address, admin) = (free_address(), free_address());
         let mut command = match kind {
@@ -139,7 +139,7 @@ impl Sidecar {
         self.started
     }
 
-    /// What it takes to do nothing for `time`.
+    /// Measures the idle sidecar for `time`.
     pub fn idle(&self, time: Duration) -> Idle {
         thread::sleep(time / 10);
         let woken = processor::wake_ups(self.child.id());
@@ -170,7 +170,7 @@ impl Sidecar {
 impl Drop for Sidecar {
     fn drop(&mut self) {
         if matches!(self.kind, Kind::Nginx | Kind::Plain) {
-            // Killed, it would leave its worker behind.
+            // A killed nginx would leave its worker process running.
             let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
         } else {
             let _ = self.child.kill();
@@ -179,7 +179,7 @@ impl Drop for Sidecar {
     }
 }
 
-/// Where nobody listens. The sidecar could choose for itself, but to learn its choice takes longer than its start.
+/// A free address. Port 0 would also work, but reading the chosen port takes longer than the start.
 fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }

@@ -1,4 +1,4 @@
-//! The load: requests as a service sends them, over connections that stay open.
+//! The load: requests as a service sends them, over kept connections.
 
 use std::{
     cell::RefCell,
@@ -19,12 +19,12 @@ use tokio::{
     task::LocalSet,
 };
 
-/// How requests follow each other.
+/// The pace of requests.
 #[derive(Debug, Clone, Copy)]
 pub enum Pace {
-    /// Each connection sends its next when it has its answer.
+    /// Each connection sends its next request after the answer to the last.
     Closed,
-    /// So many a second, whatever the answers do; time runs from when a request should have been sent.
+    /// So many a second, independent of the answers. Latency is measured from the time at which a request was due.
     PerSecond(u32),
 }
 
@@ -74,10 +74,10 @@ pub fn request(method: &str, body: usize, last: bool) -> Vec<u8> {
     bytes
 }
 
-/// What came of it.
+/// The results.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// Of the answers with status 200.
+    /// Latencies of the answers with status 200.
     pub latencies: Vec<Duration>,
     /// Answers with another status.
     pub failures: usize,
@@ -99,13 +99,13 @@ const WARMING: u8 = 0;
 const COUNTING: u8 = 1;
 const OVER: u8 = 2;
 
-/// A load that runs.
+/// A running load.
 pub struct Load {
     phase: Arc<AtomicU8>,
     thread: JoinHandle<Outcome>,
 }
 
-/// Begins to warm up.
+/// Starts the warm-up.
 pub fn start(case: &Case, address: SocketAddr) -> Load {
     let (case, phase) = (*case, Arc::new(AtomicU8::new(WARMING)));
     let seen = Arc::clone(&phase);
@@ -117,12 +117,12 @@ pub fn start(case: &Case, address: SocketAddr) -> Load {
 }
 
 impl Load {
-    /// From now on it counts.
+    /// Starts counting.
     pub fn begin(&self) {
         self.phase.store(COUNTING, Ordering::SeqCst);
     }
 
-    /// Stops, without waiting for the answers that are on their way.
+    /// Stops without waiting for outstanding answers.
     pub fn end(self) -> Outcome {
         self.phase.store(OVER, Ordering::SeqCst);
         self.thread.join().unwrap()
@@ -162,7 +162,7 @@ async fn drive(case: Case, address: SocketAddr, phase: Arc<AtomicU8>) -> Outcome
     outcome.take()
 }
 
-/// A thread that says when each request is due; the runtime's own timers only know milliseconds.
+/// A thread that signals when each request is due, because the runtime's timers have millisecond resolution.
 fn clockwork(rate: u32, phase: Arc<AtomicU8>) -> mpsc::UnboundedReceiver<Instant> {
     let (sender, receiver) = mpsc::unbounded_channel();
     thread::spawn(move || {
@@ -189,8 +189,8 @@ impl Connection {
         Self { address, stream, buffer: Vec::with_capacity(4096) }
     }
 
-    /// Sends one request, reads the whole answer, says whether it was a good one. Goes on with a new connection where
-    /// this one was ended.
+    /// Sends one request, reads the whole answer, and returns whether its status was 200. Opens a new connection if the old
+    /// one has closed.
     async fn exchange(&mut self, request: &[u8]) -> bool {
         match self.answer(request).await {
             Ok((ok, keep)) => {

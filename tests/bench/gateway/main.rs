@@ -1,20 +1,19 @@
-//! Drives the release binary as a service would and says what a request costs, beside a sidecar that signs nothing.
+//! Calls the release binary as a service does and reports the cost of a request, compared with a sidecar that does not sign.
 //!
 //! ```sh
 //! cargo bench --bench gateway                 # three runs, the table as Markdown
 //! cargo bench --bench gateway -- --short      # one run of short cases, for a quick look
 //! cargo bench --bench gateway -- --overload --key rsa4096-pkcs8
-//! cargo bench --bench gateway -- --peers      # beside other proxies that sign
+//! cargo bench --bench gateway -- --peers      # compared with other signing proxies
 //! cargo bench --bench gateway -- --workers 2 --only post-512-c16,get-c16 --key rsa4096-pkcs8
 //! ```
 //!
 //! The load and the upstream (TLS, keep-alive, a small answer) run in this process, pinned to the last processor; a
-//! sidecar with one worker is pinned to the first. What a request costs is the processor time of the sidecar's threads from
-//! `/proc`, which other programs on the machine disturb far less than they disturb time on the wall. It is set against
-//! the bare signature of aws-lc-rs, measured at the same time on the sidecar's processor (just
-//! afterwards where the rate is fixed).
+//! sidecar with one worker is pinned to the first. The cost of a request is the processor time of the sidecar's threads from
+//! `/proc`, which other programs on the machine disturb far less than wall-clock time. It is compared with the bare
+//! signature of aws-lc-rs, measured at the same time on the sidecar's processor (afterwards if the rate is fixed).
 //!
-//! Needs Linux, and an otherwise quiet machine for anything that is not a ratio.
+//! Needs Linux. Ratios hold on a busy machine; other figures need a quiet one.
 
 #![allow(missing_docs, unreachable_pub, reason = "a program, not a library")]
 #![allow(
@@ -23,7 +22,7 @@
     clippy::panic,
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "a benchmark that cannot go on has nothing to report, and what it reports goes to the terminal"
+    reason = "a benchmark that cannot continue has nothing to report, and its report goes to the terminal"
 )]
 #![allow(
     clippy::cast_precision_loss,
@@ -55,8 +54,8 @@ mod too_much;
 mod unsigned;
 mod upstream;
 
-// The sidecar that signs nothing is made of the product's own files, compiled once more in this crate, where `signing` is
-// another one.
+// The sidecar that does not sign is built from the product's own files. This crate compiles them again with another
+// `signing` module.
 #[path = "../../../src"]
 #[allow(dead_code, unused_imports, reason = "only a part of it is used here")]
 mod product {
@@ -70,7 +69,7 @@ mod product {
     pub mod webhook;
 }
 mod signing;
-// What those files know as `crate::…`.
+// The modules that those files import as `crate::…`.
 use product::{credentials, echo, overload, proxy, webhook};
 use wonder_signer::{admin, config, contract, files, metrics, net, operations, policy, telemetry};
 
@@ -86,7 +85,7 @@ use self::{
     child::{Kind, Sidecar},
     load::{Case, Pace},
     processor::Signature,
-    table::{Row, Standing, Table},
+    table::{IdleRow, Row, Table},
     upstream::Upstream,
 };
 
@@ -96,49 +95,49 @@ struct Options {
     /// One run of one second per case
     #[arg(long)]
     short: bool,
-    /// How often everything is measured; the median is shown, with the spread
+    /// How often each case is measured; the table shows the median and the spread
     #[arg(long, default_value_t = 3)]
     runs: usize,
     /// Seconds per case
     #[arg(long, default_value_t = 4.0)]
     seconds: f64,
-    /// Worker threads of the sidecar, one after the other
+    /// Numbers of worker threads, measured in sequence
     #[arg(long, value_delimiter = ',', default_value = "1,2")]
     workers: Vec<usize>,
     /// Cases by name, as in the table
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
-    /// Which sidecars
+    /// The sidecars to measure
     #[arg(long, value_enum, value_delimiter = ',', default_value = "signing,unsigned")]
     kind: Vec<Kind>,
-    /// The key of the test vectors to sign with
+    /// The test vectors' key that signs
     #[arg(long, default_value = "rsa2048-pkcs8")]
     key: String,
-    /// More of the sidecar's settings
+    /// More settings of the sidecar
     #[arg(long, value_name = "WONDER_SIGNER_KEY=VALUE")]
     set: Vec<String>,
-    /// Another binary instead of the one that was just built
+    /// Measure this binary instead of the one just built
     #[arg(long)]
     binary: Option<std::path::PathBuf>,
-    /// Milliseconds that the upstream takes for each answer
+    /// Milliseconds that the upstream waits before each answer
     #[arg(long, default_value_t = 0)]
     upstream_takes: u64,
     /// Also offer HTTP/2 upstream
     #[arg(long)]
     h2: bool,
-    /// Twice the capacity instead of the table
+    /// Measure at twice the capacity instead of the table
     #[arg(long)]
     overload: bool,
-    /// One case beside other proxies that sign, instead of the table
+    /// Measure one case against other signing proxies instead of the table
     #[arg(long)]
     peers: bool,
-    /// Be the sidecar that signs nothing; for this program's own use
+    /// Run as the sidecar that does not sign; used by this program itself
     #[arg(long, hide = true)]
     be_unsigned: bool,
-    /// Be the least that a signing proxy can be; likewise
+    /// Run as the minimal signing proxy; used by this program itself
     #[arg(long, hide = true)]
     be_bare: bool,
-    /// What cargo says to every benchmark
+    /// Passed by `cargo bench`
     #[arg(long, hide = true)]
     bench: bool,
 }
@@ -156,7 +155,7 @@ fn main() -> ExitCode {
     if options.short {
         (options.runs, options.seconds) = (1, 1.0);
     }
-    // Load, upstream and this thread's rest on the last processor; the sidecar with one worker has the first to itself.
+    // Load, upstream and this thread use the last processor; the sidecar with one worker has the first to itself.
     processor::pin_to_last();
     let upstream = Upstream::start(options.h2, &key::pem(&options.key), Duration::from_millis(options.upstream_takes));
     if options.overload {
@@ -186,7 +185,7 @@ fn measure(options: &Options, upstream: &Upstream) -> Table {
 fn one(options: &Options, upstream: &Upstream, signature: &Signature, kind: Kind, workers: usize, table: &mut Table) {
     let sidecar = Sidecar::start(kind, workers, upstream, options);
     let idle = sidecar.idle(Duration::from_secs_f64(options.seconds.min(3.0)));
-    table.standing(workers, kind, Standing { start: sidecar.start_to_first_answer(), idle });
+    table.idle(workers, kind, IdleRow { start: sidecar.start_to_first_answer(), idle });
     for case in load::CASES.iter().filter(|case| options.only.is_empty() || options.only.iter().any(|o| o == case.name))
     {
         let row = measure_case(options, upstream, signature, &sidecar, case);
@@ -204,7 +203,7 @@ fn measure_case(options: &Options, upstream: &Upstream, signature: &Signature, s
     let (began, cpu) = (Instant::now(), sidecar.cpu());
     let wait = || thread::sleep(Duration::from_secs_f64(options.seconds));
     let closed = matches!(case.pace, Pace::Closed);
-    // At a fixed rate latency is what counts, and a request would at times have to wait for those signatures.
+    // At a fixed rate the latency matters, and concurrent signatures would delay requests.
     let during = if closed {
         Some(signature.cost_during(wait))
     } else {

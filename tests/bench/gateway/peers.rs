@@ -1,7 +1,7 @@
-//! Other reverse proxies that sign, under the same load in the same run: what each makes of the same processor.
+//! Other signing reverse proxies, under the same load on the same processor in the same run.
 //!
-//! Their sources are in `tests/bench/peers`: the whole signature, written with what each brings along, and nothing else;
-//! no log, no metrics, no deadlines. They read the product's own variables. One that is not installed is left out.
+//! Their sources are in `tests/bench/peers`. Each makes the whole signature with its own standard library, without log, metrics or
+//! deadlines, and reads the product's own variables. A peer that is not installed is left out.
 
 use std::{env, fs, net::SocketAddr, path::Path, process::Command};
 
@@ -14,11 +14,11 @@ use super::{
     upstream::Upstream,
 };
 
-/// What brings nginx and njs.
+/// The packages of nginx and njs.
 const NGINX: &str = "nginx-light libnginx-mod-http-js";
 const NGINX_JS: &str = "/usr/lib/nginx/modules/ngx_http_js_module.so";
 
-/// Measures all that are installed, `options.runs` times in turns, and prints a table.
+/// Measures all installed peers, `options.runs` times in turns, and prints a table.
 pub fn measure(options: &Options, upstream: &Upstream) {
     let signature = Signature::new(&options.key);
     let case = load::CASES.iter().find(|case| case.name == "post-512-c16").unwrap();
@@ -37,7 +37,7 @@ pub fn measure(options: &Options, upstream: &Upstream) {
     for run in 1..=options.runs {
         for (kind, name, rows) in &mut all {
             let sidecar = Sidecar::start(*kind, 1, upstream, options);
-            // Once for nothing: Node compiles what runs often only when it has run often.
+            // One run as a warm-up, because Node compiles hot functions only after many calls.
             measure_case(options, upstream, &signature, &sidecar, case);
             let row = measure_case(options, upstream, &signature, &sidecar, case);
             eprintln!("run {run} of {}: {name}: {}", options.runs, row.brief());
@@ -61,7 +61,7 @@ pub fn measure(options: &Options, upstream: &Upstream) {
     }
 }
 
-/// As the program says it, if it is there with all it needs.
+/// The program's own version text, or `None` if it or a dependency is not installed.
 fn version(kind: Kind) -> Option<String> {
     let output = match kind {
         Kind::Node => program("node", &["--version"]).output(),
@@ -73,7 +73,7 @@ fn version(kind: Kind) -> Option<String> {
     text.split_whitespace().find(|word| word.contains('.')).map(str::to_owned)
 }
 
-/// What starts a peer with one worker. Files that it needs are put where they go with the upstream.
+/// The command that starts a peer with one worker. Its files are in the upstream's directory, which is removed with the upstream.
 pub fn command(kind: Kind, address: SocketAddr, upstream: &Upstream, options: &Options) -> Command {
     const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bench/peers");
     let directory = upstream.directory().to_str().unwrap();
@@ -111,7 +111,7 @@ pub fn command(kind: Kind, address: SocketAddr, upstream: &Upstream, options: &O
     }
 }
 
-/// From where this program would find it, or the system's own place for servers.
+/// Looks in `PATH`, then in the system's directory for servers.
 fn program(name: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(name);
     let path = format!("{}:/usr/sbin", env::var("PATH").unwrap_or_default());

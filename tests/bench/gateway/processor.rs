@@ -1,4 +1,4 @@
-//! Processors: who runs where, what a thread or a process has used, and the bare signature to compare with.
+//! Processors: pinning, processor time of threads and processes, and the bare signature for comparison.
 
 use std::{
     fs,
@@ -15,25 +15,25 @@ use rustix::{
 
 use super::key;
 
-/// Keeps this thread, and those that it starts, on processor `number`.
+/// Pins this thread, and the threads that it starts, to processor `number`.
 fn pin(numbers: &[usize]) {
     let mut set = CpuSet::new();
     numbers.iter().for_each(|number| set.set(*number));
-    sched_setaffinity(None, &set).expect("the processor is one of ours");
+    sched_setaffinity(None, &set).expect("the processor exists");
 }
 
 fn count() -> usize {
-    // Not `available_parallelism`, which is 1 for a thread that is pinned.
+    // Not `available_parallelism`, which is 1 for a pinned thread.
     let text = fs::read_to_string("/proc/cpuinfo").unwrap();
     text.lines().filter(|line| line.starts_with("processor")).count()
 }
 
-/// Keeps this thread, and those that it starts, on the last processor.
+/// Pins this thread, and the threads that it starts, to the last processor.
 pub fn pin_to_last() {
     pin(&[count() - 1]);
 }
 
-/// Runs `work` on the first processor (`workers` 1) or anywhere, and comes back to the last.
+/// Runs `work` on the first processor (`workers` 1) or on any, then returns to the last.
 pub fn on_the_sidecars<T>(workers: usize, work: impl FnOnce() -> T) -> T {
     if workers == 1 {
         pin(&[0])
@@ -45,7 +45,7 @@ pub fn on_the_sidecars<T>(workers: usize, work: impl FnOnce() -> T) -> T {
     result
 }
 
-/// The processor time that all threads of a process, and of those that it started, have used.
+/// The processor time of all threads of a process and of its child processes.
 pub fn used_by(pid: u32) -> Duration {
     let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
     let theirs: Duration = children.split_whitespace().map(|child| used_by(child.parse().unwrap())).sum();
@@ -57,7 +57,7 @@ pub fn used_by(pid: u32) -> Duration {
     theirs + Duration::from_nanos(nanoseconds.sum())
 }
 
-/// How often threads of a process have gone to sleep, which is how often they were woken.
+/// How often the threads of a process have gone to sleep, which equals their wake-ups.
 pub fn wake_ups(pid: u32) -> u64 {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
     let counts = threads.filter_map(|thread| {
@@ -82,8 +82,8 @@ impl Signature {
         Self(key::pair(&key::pem(name)))
     }
 
-    /// What one costs while `work` runs, in time of the sidecar's processor. Its speed changes within a second where it is
-    /// shared with strangers, so a few are made every now and then, which takes 2 % of it.
+    /// The cost of one signature while `work` runs, in time of the sidecar's processor. On a shared machine its speed changes within a
+    /// second, so a few signatures are made at intervals, which takes 2 % of the processor.
     pub fn cost_during(&self, work: impl FnOnce()) -> Duration {
         let over = AtomicBool::new(false);
         let samples = thread::scope(|scope| {
@@ -104,7 +104,7 @@ impl Signature {
     }
 }
 
-/// What one costs of a few in a row, the first left out, which finds cold caches.
+/// The cost of one of several signatures in a row, without the first, which has cold caches.
 fn few(key: &KeyPair) -> Duration {
     const ROUNDS: u32 = 4;
     let (mut signature, random) = (vec![0; key.public_modulus_len()], SystemRandom::new());

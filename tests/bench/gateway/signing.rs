@@ -1,11 +1,11 @@
-//! [`wonder_signer::signing`], but for the functions that hash and sign: see `unsigned`.
+//! [`wonder_signer::signing`] without the functions that hash and sign: see `unsigned`.
 
 pub use wonder_signer::signing::*;
 
-/// A message that nothing was hashed for.
+/// A message made without hashing.
 pub struct SignatureMessage;
 
-/// A signature that is right in its length alone.
+/// A placeholder with the length of a signature.
 pub struct RawSignature(usize);
 
 /// The values of the three headers.
@@ -26,13 +26,13 @@ pub fn signature_message<B: AsRef<[u8]>>(
 }
 
 /// Signs nothing.
-#[allow(clippy::unnecessary_wraps, reason = "the shape of the one that signs")]
+#[allow(clippy::unnecessary_wraps, reason = "the same type as the function that signs")]
 pub fn sign_message(key: &SigningKey, _message: &SignatureMessage) -> Result<RawSignature, SignError> {
     Ok(RawSignature(key.verifying_key().bits() / 8))
 }
 
 impl Signed {
-    /// Puts on what looks like a signature from afar.
+    /// Sets headers with a placeholder in place of a signature.
     pub fn new(app_id: &AppId, stamp: &Stamp, signature: &RawSignature) -> Self {
         Self {
             credential: Credential { app_id: app_id.clone(), request_time: stamp.request_time }.to_string(),

@@ -1,4 +1,4 @@
-//! The table: rows as they were measured, medians and spreads as they are shown.
+//! The table: measured rows, and their medians and spreads.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -24,7 +24,7 @@ pub struct Row {
 
 impl Row {
     pub fn brief(&self) -> String {
-        // At a fixed rate there is nothing to tell of it.
+        // A row at a fixed rate has no measured rate.
         let rate = if self.per_second.is_finite() { format!("{:6.0}/s ", self.per_second) } else { String::new() };
         format!(
             "{rate}{:6.1} µs {:5.3} × {:5.1} µs, p50 {:.2} p99 {:.2} ms, peak {:.1} MiB, {} opened, {} failed",
@@ -40,18 +40,18 @@ impl Row {
     }
 }
 
-/// A sidecar that has nothing to do, measured once.
+/// An idle sidecar, measured once.
 #[derive(Debug, Clone, Copy)]
-pub struct Standing {
+pub struct IdleRow {
     pub start: Duration,
     pub idle: Idle,
 }
 
-/// Everything that was measured.
+/// All measurements.
 #[derive(Debug, Default)]
 pub struct Table {
     rows: BTreeMap<(usize, Kind, usize), (&'static str, Vec<Row>)>,
-    standing: BTreeMap<(usize, Kind), Vec<Standing>>,
+    idle: BTreeMap<(usize, Kind), Vec<IdleRow>>,
 }
 
 impl Table {
@@ -60,8 +60,8 @@ impl Table {
         self.rows.entry((workers, kind, place)).or_insert((case, Vec::new())).1.push(row);
     }
 
-    pub fn standing(&mut self, workers: usize, kind: Kind, standing: Standing) {
-        self.standing.entry((workers, kind)).or_default().push(standing);
+    pub fn idle(&mut self, workers: usize, kind: Kind, idle: IdleRow) {
+        self.idle.entry((workers, kind)).or_default().push(idle);
     }
 
     /// As Markdown, on standard output.
@@ -92,14 +92,14 @@ impl Table {
             "\n| workers | sidecar | start to first answer, ms | idle resident MiB | of that its own | wake-ups/s idle |\n\
              |--:|---|--:|--:|--:|--:|"
         );
-        for ((workers, kind), standing) in &self.standing {
-            let of = |value: &dyn Fn(&Standing) -> f64, digits| shown(standing.iter().map(value).collect(), digits);
+        for ((workers, kind), idle) in &self.idle {
+            let of = |value: &dyn Fn(&IdleRow) -> f64, digits| shown(idle.iter().map(value).collect(), digits);
             println!(
                 "| {workers} | {kind} | {} | {} | {} | {} |",
-                of(&|standing| standing.start.as_secs_f64() * 1e3, 1),
-                of(&|standing| standing.idle.resident, 1),
-                of(&|standing| standing.idle.anonymous, 1),
-                of(&|standing| standing.idle.wake_ups, 1),
+                of(&|idle| idle.start.as_secs_f64() * 1e3, 1),
+                of(&|idle| idle.idle.resident, 1),
+                of(&|idle| idle.idle.anonymous, 1),
+                of(&|idle| idle.idle.wake_ups, 1),
             );
         }
         let bare = self.rows.values().flat_map(|(_, rows)| rows).map(|row| row.signature).collect();

@@ -1,4 +1,4 @@
-//! Twice as much as the sidecar can do: what becomes of those who are served, of those who are not, and of the probes.
+//! Twice the sidecar's capacity: latency of served requests, number of rejected ones, and latency of probes.
 
 use std::{
     io::{Read as _, Write as _},
@@ -46,9 +46,9 @@ pub fn measure(options: &Options, upstream: &Upstream, workers: usize) {
         answered
     };
     run("one at a time", 1, Pace::Closed);
-    // Few enough to be let wait whatever the limits, many enough to keep it busy.
-    let capacity = run("as much as it can", 16, Pace::Closed);
-    run("half of that", 512, Pace::PerSecond((capacity / 2.0) as u32));
+    // Few enough never to be rejected, many enough to keep the sidecar busy.
+    let capacity = run("at capacity", 16, Pace::Closed);
+    run("half the capacity", 512, Pace::PerSecond((capacity / 2.0) as u32));
     run("twice that", 900, Pace::PerSecond((capacity * 2.0) as u32));
 }
 
@@ -60,7 +60,7 @@ fn during(case: &Case, sidecar: &Sidecar, seconds: f64) -> Outcome {
     load.end()
 }
 
-/// Asks for a path again and again, ten milliseconds after each answer.
+/// Requests a path repeatedly, ten milliseconds after each answer.
 struct Probe {
     over: Arc<AtomicBool>,
     thread: JoinHandle<Outcome>,

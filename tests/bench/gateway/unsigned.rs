@@ -1,8 +1,8 @@
-//! A sidecar with the signature taken out, to see what all the rest costs. It exists in this benchmark only.
+//! A sidecar without the signature, which shows the cost of everything else. It exists in this benchmark only.
 //!
-//! The product has no switch for this, so none can be left on by mistake: no feature, no flag, no line of its source.
-//! Instead the proxy's own files are compiled a second time, in this crate, over a `signing` whose `sign` does nothing;
-//! see the modules in `main.rs`. What it puts on a request is no signature, so Wonder would refuse it.
+//! The product has no feature, flag or line of source for this, so it cannot be left on by mistake. Instead this crate compiles
+//! the proxy's own files a second time with a `signing` module whose `sign` does nothing; see the modules in `main.rs`. Wonder
+//! rejects its requests, because they have no valid signature.
 
 use std::future::pending;
 
@@ -13,7 +13,7 @@ use super::{
     telemetry,
 };
 
-/// As the command `run` does it.
+/// Runs the sidecar as the command `run` does.
 pub fn run() {
     let config = Config::load(&[], std::env::vars_os(), &Flags::default()).unwrap();
     telemetry::init(config.log.level, config.log.format).unwrap();

@@ -1,4 +1,5 @@
-//! The upstream: TLS with a certificate of its own, keep-alive, a small answer to everything. Verifies signatures while told to.
+//! The upstream: TLS with a certificate of its own, keep-alive, a small answer to every request. It verifies signatures when switched
+//! on.
 
 use std::{
     convert::Infallible,
@@ -38,7 +39,7 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// On a thread of its own, next to the load. `pem` is the key that requests are signed with.
+    /// Starts it on a thread of its own on the processor of the load. `pem` is the key that signs the requests.
     pub fn start(h2: bool, pem: &str, takes: Duration) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
@@ -74,17 +75,17 @@ impl Upstream {
         self.directory().join("ca.pem")
     }
 
-    /// Where files may be put that are to go when this does.
+    /// A directory for files that are removed with the upstream.
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }
 
-    /// From now on refuses what is not signed as it should be, or lets everything pass.
+    /// Switches between rejecting wrongly signed requests and accepting every request.
     pub fn verifies(&self, on: bool) {
         self.inspector.on.store(on, Ordering::SeqCst);
     }
 
-    /// How many were opened so far.
+    /// How many connections have been opened so far.
     pub fn connections(&self) -> u64 {
         self.connections.load(Ordering::Relaxed)
     }
@@ -125,12 +126,12 @@ async fn answer(request: Request<Incoming>, inspector: Arc<Inspector>) -> Result
     Ok(response)
 }
 
-/// Reads signatures as Wonder would, with the product's own [`verify`].
+/// Verifies signatures as Wonder does, with the product's own [`verify`].
 struct Inspector {
     key: SigningKey,
     on: AtomicBool,
     last: Mutex<Option<Nonce>>,
-    /// How long an answer takes when signatures are not looked at.
+    /// The delay of an answer while signatures are not verified.
     takes: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! Configuration text, as a file and as environment variables: a checked configuration, or one line that says what is wrong.
+//! Configuration text, as a file and as environment variables: the result is a checked configuration or a one-line error.
 
 #![no_main]
 
@@ -9,13 +9,13 @@ use wonder_signer::config::{Config, Flags, ListenAddress};
 
 thread_local! {
     static FILE: RefCell<tempfile::NamedTempFile> = RefCell::new(
-        // Memory where there is some: the file is written anew each time.
+        // In memory (`/dev/shm`) if possible, because every input writes the file.
         tempfile::NamedTempFile::new_in(if PathBuf::from("/dev/shm").is_dir() { "/dev/shm" } else { "/tmp" }).unwrap(),
     );
 }
 
 fuzz_target!(|text: &[u8]| {
-    // Files of the machine are not for here.
+    // The input must not name files of this machine.
     if text.windows(4).any(|window| window == b"file") {
         return;
     }
@@ -38,7 +38,7 @@ fn check<E: std::fmt::Display>(outcome: Result<Config, E>) {
             let loopback = config.listen.addresses.iter().all(ListenAddress::is_local);
             assert!(loopback || config.listen.dangerous_allow_non_loopback);
             assert!((1..=64 << 20).contains(&config.limits.body));
-            // An origin is https, or it is this machine.
+            // An origin is https or loopback.
             let origin = &config.upstream.origin;
             assert!(origin.scheme_is_tls() || ["localhost", "127.", "[::1]"].iter().any(|own| origin.host().starts_with(own)));
         }

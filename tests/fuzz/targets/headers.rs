@@ -1,4 +1,4 @@
-//! The header filter in both directions: what must not pass does not, whatever is nominated, and twice is as good as once.
+//! The header filter in both directions: forbidden headers never pass, whatever `Connection` nominates, and the filter is idempotent.
 
 #![no_main]
 
@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use libfuzzer_sys::fuzz_target;
 use wonder_signer::net::headers::{to_downstream, to_upstream};
 
-/// None of these comes from a caller.
+/// The filter must remove each of these if a caller sends it.
 const NEVER: &[&str] = &[
     "connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "http2-settings", "host", "content-length",
     "expect", "credential", "nonce", "signature", "x-skip-signature", "forwarded", "x-real-ip", "cookie",
@@ -26,7 +26,7 @@ fuzz_target!(|lines: &[u8]| {
         .iter()
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
         .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
-        // Nominations of these have no effect.
+        // `Connection` must not remove these.
         .filter(|name| !["close", "keep-alive", "host", "x-request-id", "traceparent", "tracestate"].contains(&name.as_str()))
         .filter(|name| !name.as_str().starts_with("content-"))
         .collect();

@@ -1,4 +1,4 @@
-//! Keys in PEM: whatever the text, a key that works or an error; what a key writes of itself it reads again.
+//! Keys in PEM: any text gives a working key or an error, and a key reads back its own PEM.
 
 #![no_main]
 
@@ -27,7 +27,7 @@ fuzz_target!(|pem: &[u8]| {
     }
 });
 
-/// An error repeats at most the label of a block.
+/// An error may repeat the label of a PEM block and nothing else of the input.
 fn one_line(error: &str) {
     assert!(error.len() < 400, "{error}");
 }

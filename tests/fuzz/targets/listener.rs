@@ -1,4 +1,4 @@
-//! The whole listener: bytes in over a socket, and an upstream that checks the signature over whatever comes out. Covers
+//! The whole listener: random bytes over a socket, and an upstream that verifies the signature of every forwarded request. Covers
 //! target acceptance and framing.
 
 #![no_main]
@@ -31,20 +31,20 @@ fuzz_target!(|bytes: &[u8]| {
     let listen = LISTEN.get_or_init(start);
     let mut stream = TcpStream::connect(listen).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-    // That it may be refused before all of it is sent is part of the game.
+    // The listener may reject the request before all of it is sent.
     let _ = stream.write_all(bytes);
     let _ = stream.shutdown(Shutdown::Write);
     let mut answer = Vec::new();
     match stream.read_to_end(&mut answer) {
         Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {
-            panic!("it hangs")
+            panic!("the listener hangs")
         }
         _ => {}
     }
 });
 
 fn start() -> SocketAddr {
-    let (tell, told) = std::sync::mpsc::channel();
+    let (announce, started) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap().block_on(async {
             let pem = key();
@@ -57,7 +57,7 @@ fn start() -> SocketAddr {
                     let verifying = verifying.clone();
                     tokio::spawn(async move {
                         if tokio::spawn(check(stream, verifying)).await.is_err() {
-                            // A panic in a task is a finding too.
+                            // A panic in a task counts as a finding.
                             std::process::abort();
                         }
                     });
@@ -77,11 +77,11 @@ fn start() -> SocketAddr {
             let environment = environment.map(|(name, value)| (format!("WONDER_SIGNER_{name}").into(), value.into()));
             let app = App::start(Config::load(&[], environment, &Flags::default()).unwrap()).await.unwrap();
             let ListenAddress::Tcp(listen) = app.addresses().listen[0] else { panic!("not TCP") };
-            tell.send(listen).unwrap();
+            announce.send(listen).unwrap();
             app.run(std::future::pending()).await;
         });
     });
-    told.recv().unwrap()
+    started.recv().unwrap()
 }
 
 fn key() -> String {
@@ -89,7 +89,7 @@ fn key() -> String {
     vectors["keys"]["rsa2048-pkcs8"]["private_key_pem"].as_str().unwrap().to_owned()
 }
 
-/// Reads requests and forgives nothing: one line end, one length, one host, and a signature over these very bytes.
+/// A strict parser: one form of line end, one length, one host, and a valid signature over exactly these bytes.
 async fn check(mut stream: tokio::net::TcpStream, key: VerifyingKey) {
     let mut bytes = Vec::new();
     loop {
@@ -129,7 +129,7 @@ async fn check(mut stream: tokio::net::TcpStream, key: VerifyingKey) {
         let nonce: Nonce = value("nonce").unwrap().parse().unwrap();
         let stamp = Stamp { request_time: credential.request_time, nonce };
         let (method, target) = (std::str::from_utf8(method).unwrap(), std::str::from_utf8(target).unwrap());
-        verify(&key, &stamp, method, target, &[&body], value("signature").unwrap()).expect("what is sent is signed");
+        verify(&key, &stamp, method, target, &[&body], value("signature").unwrap()).expect("every forwarded request is signed");
         ARRIVED.fetch_add(1, Ordering::Relaxed);
         if stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").await.is_err() {
             return;

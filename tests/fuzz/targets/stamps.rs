@@ -1,4 +1,4 @@
-//! Credential, AppID, request time and nonce: what is read is written again as it was, and nothing else is read.
+//! Credential, AppID, request time and nonce: each accepted text is written back unchanged.
 
 #![no_main]
 

@@ -1,5 +1,5 @@
-//! Webhooks: no delivery verifies but those that were signed. The input is a request head and a body; the private key takes no part, so
-//! whatever verifies must equal one of the known deliveries in every signed byte.
+//! Webhooks: only signed deliveries verify. The input is a request head and a body. The fuzzer has no private key, so a delivery that
+//! verifies must equal one of the known deliveries in every signed byte.
 
 #![no_main]
 
@@ -15,7 +15,7 @@ use wonder_signer::signing::{
     window::Window,
 };
 
-/// Target, credential, nonce, signature and body of what was signed.
+/// Target, credential, nonce, signature and body of a signed delivery.
 type Signed = (String, String, String, String, Vec<u8>);
 
 struct Known {
