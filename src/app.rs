@@ -47,6 +47,7 @@ use crate::{
     proxy::{self, Drain, Receipt, Rules},
     signing::RequestTime,
     telemetry::{Recorder, Requests},
+    webhook::RedisSetupError,
 };
 
 /// A sidecar whose keys are loaded and whose listeners are bound, ready to [run](Self::run).
@@ -96,9 +97,12 @@ pub enum StartError {
     /// The client cannot be set up.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
-    /// The TLS of a listener or of Redis cannot be set up.
+    /// The TLS of a listener cannot be set up.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The connections to Redis cannot be set up.
+    #[error(transparent)]
+    Redis(#[from] RedisSetupError),
     /// A listener cannot bind its address.
     #[error("{key} {address}: {}", bind_reason(.address, .cause))]
     Bind {
@@ -116,7 +120,7 @@ impl StartError {
     #[must_use]
     pub fn is_configuration(&self) -> bool {
         match self {
-            Self::Unit(_) | Self::Upstream(_) | Self::Tls(_) => true,
+            Self::Unit(_) | Self::Upstream(_) | Self::Tls(_) | Self::Redis(_) => true,
             Self::Bind { .. } => false,
         }
     }

@@ -52,8 +52,11 @@ impl CheckArgs {
             let units = std::iter::once((UnitName::Main, &credential.unit)).chain(next);
             units.map(move |(unit, sources)| (name, unit, sources))
         });
-        let read = units.map(|(name, unit, sources)| Entry::read(name, unit, sources, &permits));
+        let read = units.clone().map(|(name, unit, sources)| Entry::read(name, unit, sources, &permits));
         let entries = read.collect::<Result<Vec<_>, _>>().context("check").map_err(Failure::usage)?;
+        for (entry, (.., sources)) in entries.iter().zip(units) {
+            entry.check_webhook_key(sources, &entries).context("check").map_err(Failure::usage)?;
+        }
         let destination = Destination::new(&config.upstream, &config.limits, &config.timeouts);
         let origins = config.credentials.iter().map(|(name, credential)| (name.as_str(), &credential.origin));
         let upstreams = Upstreams::new(&destination, origins, &Metrics::new(&[]));

@@ -55,6 +55,14 @@ impl UnitName {
         }
     }
 
+    /// The table of the credential `name` in the configuration.
+    fn table(self, name: &str) -> String {
+        match self {
+            Self::Main => format!("credentials.{name}"),
+            Self::Next => format!("credentials.{name}.next"),
+        }
+    }
+
     /// The other one.
     #[must_use]
     pub fn other(self) -> Self {
@@ -92,11 +100,7 @@ impl Entry {
     /// # Errors
     /// The first part of it that cannot be used.
     pub fn read(name: &str, unit: UnitName, sources: &UnitConfig, permits: &Arc<Permits>) -> Result<Self, UnitError> {
-        let table = match unit {
-            UnitName::Main => format!("credentials.{name}"),
-            UnitName::Next => format!("credentials.{name}.next"),
-        };
-        let read = unit::read(&table, sources)?;
+        let read = unit::read(&unit.table(name), sources)?;
         Ok(Self {
             name: name.to_owned(),
             unit,
@@ -107,6 +111,42 @@ impl Entry {
             rejections: Arc::default(),
             answers: None,
         })
+    }
+
+    /// Refuses a webhook key that is the public half of a request key of another unit in `all`: the holder of that request key could
+    /// forge webhooks.
+    ///
+    /// # Errors
+    /// For the webhook key.
+    pub fn check_webhook_key<'a>(
+        &self,
+        sources: &UnitConfig,
+        all: impl IntoIterator<Item = &'a Self>,
+    ) -> Result<(), UnitError> {
+        let Some(key) = &self.webhook_key else { return Ok(()) };
+        let request_keys = all.into_iter().filter(|other| !self.is_same_unit(other)).map(|other| &other.verifying_key);
+        unit::check_webhook_key(&self.unit.table(&self.name), sources, key, request_keys)
+    }
+
+    /// Refuses a request key whose public half is the webhook key of another unit in `all`.
+    ///
+    /// # Errors
+    /// For the request key.
+    fn check_request_key<'a>(
+        &self,
+        sources: &UnitConfig,
+        all: impl IntoIterator<Item = &'a Self>,
+    ) -> Result<(), UnitError> {
+        let mixed_up =
+            |other: &&Self| !self.is_same_unit(other) && other.webhook_key.as_ref() == Some(&self.verifying_key);
+        match all.into_iter().find(mixed_up) {
+            Some(other) => Err(unit::is_webhook_key(&self.unit.table(&self.name), sources, &other.name)),
+            None => Ok(()),
+        }
+    }
+
+    fn is_same_unit(&self, other: &Self) -> bool {
+        (&self.name, self.unit) == (&other.name, other.unit)
     }
 
     /// Wonder answered a request that this unit signed; `rejected` with 401 or 403.

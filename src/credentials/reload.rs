@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    path::PathBuf,
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -11,7 +12,7 @@ use tokio::sync::Notify;
 use super::{Entry, Permits, Store, UnitError, UnitName, unit};
 use crate::{
     config::{CredentialConfig, UnitConfig},
-    files::{Commit, Subject, steady},
+    files::{Commit, Fingerprint, Subject, steady},
     metrics::{LoadedKey, Metrics},
 };
 
@@ -33,7 +34,7 @@ pub(crate) fn load(
     rotating: &Rotating,
 ) -> Result<Vec<Subject>, UnitError> {
     metrics.set_credentials(credentials.keys().map(String::as_str));
-    let mut subjects = Vec::new();
+    let mut read = Vec::new();
     for (name, credential) in credentials {
         let next = credential.next.iter().map(|next| (UnitName::Next, next));
         for (unit, sources) in std::iter::once((UnitName::Main, &credential.unit)).chain(next) {
@@ -48,8 +49,20 @@ pub(crate) fn load(
                 changed,
                 rejections,
             };
-            subjects.extend(reader.start()?);
+            let paths = unit::paths(&reader.sources);
+            let (fingerprint, entry) = steady(&paths, || reader.read());
+            read.push((reader, paths, fingerprint, entry.map(Arc::new)));
         }
+    }
+    // A unit may have the webhook key that is wrong, and another, later one the request key that shows it.
+    let all: Vec<Arc<Entry>> = read.iter().filter_map(|(.., entry)| entry.as_ref().ok()).cloned().collect();
+    let mut subjects = Vec::new();
+    for (reader, paths, fingerprint, entry) in read {
+        let entry = entry.and_then(|entry| {
+            entry.check_webhook_key(&reader.sources, all.iter().map(AsRef::as_ref))?;
+            Ok(entry)
+        });
+        subjects.extend(reader.start(paths, fingerprint, entry)?);
     }
     Ok(subjects)
 }
@@ -67,11 +80,14 @@ struct Reader {
 }
 
 impl Reader {
-    /// Reads for the first time.
-    fn start(self) -> Result<Option<Subject>, UnitError> {
-        let paths = unit::paths(&self.sources);
-        let (fingerprint, read) = steady(&paths, || self.read());
-        match read {
+    /// Puts to use what was read for the first time from `paths`.
+    fn start(
+        self,
+        paths: Vec<PathBuf>,
+        fingerprint: Fingerprint,
+        entry: Result<Arc<Entry>, UnitError>,
+    ) -> Result<Option<Subject>, UnitError> {
+        match entry {
             Err(error) if paths.is_empty() => return Err(error),
             Err(error) => self.failed(&error),
             Ok(entry) => self.put(entry),
@@ -89,7 +105,7 @@ impl Reader {
     }
 
     fn again(self: &Arc<Self>) -> Commit {
-        let (this, read) = (Arc::clone(self), self.read());
+        let (this, read) = (Arc::clone(self), self.read().and_then(|entry| self.checked(entry)));
         Box::new(move || {
             this.metrics.credential_reloaded(&this.name, read.is_ok());
             match read {
@@ -108,8 +124,17 @@ impl Reader {
         })
     }
 
-    fn put(&self, entry: Entry) {
-        self.store.put(Arc::new(entry));
+    /// Refuses keys that are mixed up with those in use.
+    fn checked(&self, entry: Entry) -> Result<Arc<Entry>, UnitError> {
+        let in_use = self.store.all_units();
+        let in_use = || in_use.iter().map(AsRef::as_ref);
+        entry.check_webhook_key(&self.sources, in_use())?;
+        entry.check_request_key(&self.sources, in_use())?;
+        Ok(Arc::new(entry))
+    }
+
+    fn put(&self, entry: Arc<Entry>) {
+        self.store.put(entry);
         self.outdated(false);
         publish(&self.store, &self.name, &self.metrics);
         self.changed.notify_one();

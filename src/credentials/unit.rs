@@ -85,6 +85,29 @@ pub(super) fn read(table: &str, sources: &UnitConfig) -> Result<Unit, UnitError>
     Ok(Unit { app_id, key, webhook_key })
 }
 
+/// Refuses a webhook key of the unit in `table` that is the public half of one of `request_keys`.
+pub(super) fn check_webhook_key<'a>(
+    table: &str,
+    sources: &UnitConfig,
+    key: &VerifyingKey,
+    request_keys: impl IntoIterator<Item = &'a VerifyingKey>,
+) -> Result<(), UnitError> {
+    let (last, path) = match &sources.webhook_public_key {
+        Some(KeySource::File(path)) => ("webhook_public_key_file", Some(path.as_path())),
+        _ => ("webhook_public_key (from the environment)", None),
+    };
+    webhook::check(key, request_keys).map_err(|error| UnitError::new(&format!("{table}.{last}"), path, error.into()))
+}
+
+/// Refuses a request key of the unit in `table`, because its public half is already the webhook key of the credential `other`.
+pub(super) fn is_webhook_key(table: &str, sources: &UnitConfig, other: &str) -> UnitError {
+    let (last, path) = match &sources.private_key {
+        KeySource::File(path) => ("private_key_file", Some(path.as_path())),
+        KeySource::Inline(_) => ("private_key (from the environment)", None),
+    };
+    UnitError::new(&format!("{table}.{last}"), path, Reason::IsWebhookKey(other.to_owned()))
+}
+
 /// Reads a key from a file, for which the first of `keys` stands in the configuration, or from the configuration itself.
 fn read_key<K, E: Into<Reason>>(
     keys: [&str; 2],
@@ -144,6 +167,11 @@ enum Reason {
     Key(#[from] KeyError),
     #[error("{0}")]
     WebhookKey(#[from] webhook::WebhookKeyError),
+    #[error(
+        "its public half is the webhook key of credential {0}; Wonder alone holds the private half of a webhook key, so one of the two \
+         files is wrong"
+    )]
+    IsWebhookKey(String),
     #[error("holds no passphrase: its first line is empty")]
     NoPassphrase,
     #[error("the key does not sign: {0}")]

@@ -31,7 +31,7 @@ use hyper::body::Incoming;
 use tokio::sync::mpsc;
 use tower::{Service, service_fn};
 
-pub use self::duplicates::Connections as RedisConnections;
+pub use self::duplicates::{Connections as RedisConnections, RedisSetupError};
 use self::{application::Application, duplicates::Duplicates, listener::Listener, source::Sources};
 use crate::{
     config::Config,

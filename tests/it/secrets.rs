@@ -5,6 +5,7 @@
 
 mod commands;
 mod key_files;
+mod webhooks;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use tokio::{
@@ -97,6 +98,13 @@ impl Watched {
         Self { running: Running::before(origin, &environment), markers: Markers::new(), requests: 0 }
     }
 
+    /// With the level that `variables` set, before nothing.
+    fn at_any_level(format: &str, variables: &[(&str, &str)]) -> Self {
+        let environment = [&[("WONDER_SIGNER_LOG__FORMAT", format)][..], variables].concat();
+        let running = Running::before_ready_file("http://127.0.0.1:9", &environment);
+        Self { running, markers: Markers::new(), requests: 0 }
+    }
+
     fn id(&mut self) -> String {
         self.requests += 1;
         format!("request-{}", self.requests)
@@ -121,15 +129,21 @@ impl Watched {
 
     /// Searches the admin pages, drains the sidecar, and searches its output.
     async fn search(self) -> Ended {
+        let requests = self.requests;
+        let ended = self.search_without_ids().await;
+        assert!(requests > 0 && (1..=requests).all(|id| ended.err.contains(&format!("request-{id}"))));
+        ended
+    }
+
+    /// The same, where no line is expected for each request.
+    async fn search_without_ids(self) -> Ended {
         for page in ["/metrics", "/config", "/status.json", "/", "/readyz", &format!("/{QUERY}?{QUERY}")] {
             let answer = exchange(self.running.admin, &request("GET", page, &[("X-Marker", HEADER)], b"")).await;
             self.markers.assert_absent(page, &format!("{}{}", answer.head, answer.text()));
         }
-        let requests = self.requests;
         let ended = self.running.terminate();
         self.markers.assert_absent("standard output", &ended.out);
         self.markers.assert_absent("standard error", &ended.err);
-        assert!(requests > 0 && (1..=requests).all(|id| ended.err.contains(&format!("request-{id}"))));
         ended
     }
 }

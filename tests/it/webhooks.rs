@@ -2,6 +2,7 @@
 
 mod duplicates;
 mod ends;
+mod keys;
 mod routes;
 mod threats;
 

@@ -16,10 +16,22 @@ pub fn public_key<'a>(
         KeyError::PrivateKey => WebhookKeyError::Private,
         other => WebhookKeyError::Unreadable(other),
     })?;
-    if request_keys.into_iter().any(|request_key| *request_key == key) {
+    check(&key, request_keys)?;
+    Ok(key)
+}
+
+/// Refuses a webhook key that is one of `request_keys`.
+///
+/// # Errors
+/// [`WebhookKeyError::RequestKey`].
+pub fn check<'a>(
+    key: &VerifyingKey,
+    request_keys: impl IntoIterator<Item = &'a VerifyingKey>,
+) -> Result<(), WebhookKeyError> {
+    if request_keys.into_iter().any(|request_key| request_key == key) {
         return Err(WebhookKeyError::RequestKey { fingerprint: key.fingerprint().to_owned() });
     }
-    Ok(key)
+    Ok(())
 }
 
 /// Why a text is no webhook public key. No part of the text is repeated.

@@ -39,7 +39,7 @@ use std::fmt;
 use sha2::{Digest as _, Sha256};
 
 pub use explanation::{Candidate, Difference, Explanation, explain};
-pub use key::{WebhookKeyError, public_key};
+pub use key::{WebhookKeyError, check, public_key};
 pub use refusal::Refusal;
 
 use super::{

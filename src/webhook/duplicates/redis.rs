@@ -14,7 +14,8 @@ use std::time::Duration;
 use redis::{Cmd, FromRedisValue, RedisError, cmd};
 use tokio::time::{Instant, sleep, timeout};
 
-pub use self::connection::Connections;
+use self::connection::PasswordError;
+pub use self::connection::{Connections, RedisSetupError};
 use super::Identity;
 
 const PREFIX: &str = "wonder-signer:webhook:";
@@ -54,7 +55,11 @@ pub(super) struct Token {
 pub(super) enum Failure {
     #[error("cannot be connected to: {0}")]
     Connection(std::io::Error),
-    #[error("{0}")]
+    #[error("cannot be connected to: {0}")]
+    Password(#[from] PasswordError),
+    #[error("cannot be connected to: {}", shown(.0))]
+    Setup(RedisError),
+    #[error("{}", shown(.0))]
     Command(RedisError),
     #[error("no answer within {0:?} (webhook.redis.timeout)")]
     Late(Duration),
@@ -122,6 +127,16 @@ impl Redis {
             self.connections.rest();
             Err(Failure::Late(self.limit))
         })
+    }
+}
+
+/// An error without the server's text: servers repeat the arguments of a command that they reject, and those of `AUTH` are the password.
+fn shown(error: &RedisError) -> String {
+    let is_code = |code: &&str| code.len() < 20 && code.bytes().all(|byte| byte.is_ascii_uppercase());
+    match error.code().filter(is_code) {
+        Some(code) => format!("Redis answered with the error {code}"),
+        None if error.is_io_error() => error.to_string(),
+        None => error.category().to_owned(),
     }
 }
 

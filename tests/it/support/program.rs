@@ -6,7 +6,7 @@ use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc::{Receiver, RecvTimeoutError, channel},
     thread::{self, JoinHandle},
@@ -174,6 +174,8 @@ pub(crate) struct Running {
     pub(crate) program: Program,
     pub(crate) listen: SocketAddr,
     pub(crate) admin: SocketAddr,
+    /// The webhook listener, if there is one.
+    pub(crate) webhook: Option<SocketAddr>,
     pub(crate) ready_file: PathBuf,
     directory: TempDir,
 }
@@ -181,17 +183,42 @@ pub(crate) struct Running {
 impl Running {
     /// In front of `origin`, with more variables.
     pub(crate) fn before(origin: &str, more: &[(&str, &str)]) -> Self {
+        Self::after(origin, more, |program, _| {
+            // The program writes the file before the line.
+            program.line_that("ready line", |line| {
+                line.contains("\"message\":\"ready\"") || line.contains(" ready listen=")
+            });
+        })
+    }
+
+    /// The same at a level of the log that lacks the line of its readiness.
+    pub(crate) fn before_ready_file(origin: &str, more: &[(&str, &str)]) -> Self {
+        Self::after(origin, more, |_, ready_file| {
+            let until = Instant::now() + HANG;
+            while !ready_file.exists() {
+                assert!(Instant::now() < until, "no {}", ready_file.display());
+                thread::yield_now();
+            }
+        })
+    }
+
+    fn after(origin: &str, more: &[(&str, &str)], ready: impl FnOnce(&mut Program, &Path)) -> Self {
         let directory = TempDir::new().unwrap();
         let ready_file = directory.path().join("ready.json");
         let environment = [&environment(origin)[..], more].concat();
         let arguments = ["run", "--ready-file", ready_file.to_str().unwrap()];
         let mut program = Program::start(&arguments, &environment, b"");
-        // The program writes the file before the line.
-        program
-            .line_that("ready line", |line| line.contains("\"message\":\"ready\"") || line.contains(" ready listen="));
+        ready(&mut program, &ready_file);
         let ready: serde_json::Value = serde_json::from_str(&fs::read_to_string(&ready_file).unwrap()).unwrap();
-        let address = |key: &str| ready[key].as_str().unwrap().parse().unwrap();
-        Self { program, listen: address("listen"), admin: address("admin"), ready_file, directory }
+        let address = |key: &str| ready[key].as_str().map(|address| address.parse().unwrap());
+        Self {
+            program,
+            listen: address("listen").unwrap(),
+            admin: address("admin").unwrap(),
+            webhook: address("webhook"),
+            ready_file,
+            directory,
+        }
     }
 
     /// Drains it and waits for its end.

@@ -12,16 +12,17 @@ use super::{
 };
 
 /// Wonder's private key, one of the published vectors' keys.
-pub(crate) static WONDER: LazyLock<SigningKey> = LazyLock::new(|| key("rsa2048-pkcs1"));
+pub(crate) static WONDER: LazyLock<SigningKey> = LazyLock::new(|| SigningKey::from_pem(WONDER_PEM.as_bytes()).unwrap());
+
+/// The same as a file has it.
+pub(crate) static WONDER_PEM: LazyLock<String> = LazyLock::new(|| {
+    let text = include_str!("../../vectors/wonder-rsa-sha256.json");
+    let vectors: serde_json::Value = serde_json::from_str(text).unwrap();
+    vectors["keys"]["rsa2048-pkcs1"]["private_key_pem"].as_str().unwrap().to_owned()
+});
 
 /// The body of a paid order.
 pub(crate) const PAID: &str = r#"{"number":"93000120417","state":"completed","correspondence_state":"paid"}"#;
-
-fn key(name: &str) -> SigningKey {
-    let vectors: serde_json::Value =
-        serde_json::from_str(include_str!("../../vectors/wonder-rsa-sha256.json")).unwrap();
-    SigningKey::from_pem(vectors["keys"][name]["private_key_pem"].as_str().unwrap().as_bytes()).unwrap()
-}
 
 /// The file with Wonder's webhook public key.
 pub(crate) fn key_file() -> NamedTempFile {
@@ -54,7 +55,7 @@ pub(crate) fn now() -> u64 {
 }
 
 /// One delivery before it is sent. Tests change a part of it.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct Delivery {
     pub(crate) method: String,
     pub(crate) target: String,

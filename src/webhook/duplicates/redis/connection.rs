@@ -1,7 +1,6 @@
 //! The one connection to Redis that all commands share, opened when it is needed.
 
 use std::{
-    io,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -15,6 +14,7 @@ use tokio::{
     time::Instant,
 };
 use tokio_rustls::TlsConnector;
+use zeroize::Zeroizing;
 
 use super::Failure;
 use crate::{
@@ -37,6 +37,25 @@ pub struct Connections {
     opening: tokio::sync::Mutex<()>,
 }
 
+/// Why the connections to Redis cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum RedisSetupError {
+    /// Of its TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// Of its password.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+}
+
+/// Why the password file cannot be used. Nothing of its content is repeated.
+#[derive(Debug, thiserror::Error)]
+#[error("webhook.redis.password_file {}: {cause}", path.display())]
+pub struct PasswordError {
+    path: PathBuf,
+    cause: String,
+}
+
 #[derive(Default)]
 struct State {
     connection: Option<MultiplexedConnection>,
@@ -45,16 +64,21 @@ struct State {
 
 impl Connections {
     /// Reads what connections need; opens none.
-    pub fn new(settings: &config::Redis) -> Result<Self, TlsError> {
+    ///
+    /// # Errors
+    /// When a file of the settings cannot be used.
+    pub fn new(settings: &config::Redis) -> Result<Self, RedisSetupError> {
         let url = settings.url.clone();
         let tls = if url.tls { Some(tls::redis_client(settings)?) } else { None };
-        Ok(Self {
+        let connections = Self {
             url,
             tls,
             password_file: settings.password_file.clone(),
             state: Mutex::default(),
             opening: tokio::sync::Mutex::default(),
-        })
+        };
+        connections.password()?;
+        Ok(connections)
     }
 
     /// The connection, and whether it is a new one.
@@ -73,7 +97,7 @@ impl Connections {
             }
             Err(error) => {
                 self.rest();
-                Err(Failure::Connection(error))
+                Err(error)
             }
         }
     }
@@ -96,15 +120,15 @@ impl Connections {
         }
     }
 
-    async fn open(&self) -> io::Result<MultiplexedConnection> {
-        let tcp = TcpStream::connect((&*self.url.host, self.url.port)).await?;
+    async fn open(&self) -> Result<MultiplexedConnection, Failure> {
+        let tcp = TcpStream::connect((&*self.url.host, self.url.port)).await.map_err(Failure::Connection)?;
         // A command is one small write.
-        tcp.set_nodelay(true)?;
+        tcp.set_nodelay(true).map_err(Failure::Connection)?;
         match &self.tls {
             None => self.begin(tcp).await,
             Some((config, name)) => {
-                let tls = TlsConnector::from(Arc::clone(config)).connect(name.clone(), tcp).await?;
-                self.begin(tls).await
+                let tls = TlsConnector::from(Arc::clone(config)).connect(name.clone(), tcp).await;
+                self.begin(tls.map_err(Failure::Connection)?).await
             }
         }
     }
@@ -112,24 +136,32 @@ impl Connections {
     async fn begin(
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    ) -> io::Result<MultiplexedConnection> {
+    ) -> Result<MultiplexedConnection, Failure> {
         let mut info = RedisConnectionInfo::default().set_db(self.url.database.into()).set_skip_set_lib_name();
         if let Some(user) = &self.url.user {
             info = info.set_username(user);
         }
-        if let Some(path) = &self.password_file {
-            let content = crate::files::read(path, PASSWORD_CAP)
-                .map_err(|error| io::Error::other(format!("webhook.redis.password_file {} {error}", path.display())))?;
-            let password = std::str::from_utf8(content.bytes.trim_ascii())
-                .map_err(|_| io::Error::other("webhook.redis.password_file is not UTF-8"))?;
-            info = info.set_password(password);
+        if let Some(password) = self.password()? {
+            info = info.set_password(password.as_str());
         }
         let (connection, driver) = MultiplexedConnection::new_with_config(&info, stream, AsyncConnectionConfig::new())
             .await
-            .map_err(io::Error::other)?;
+            .map_err(Failure::Setup)?;
         // Ends when the last handle of the connection is dropped.
         tokio::spawn(driver);
         Ok(connection)
+    }
+
+    /// The password that the file holds now.
+    fn password(&self) -> Result<Option<Zeroizing<String>>, PasswordError> {
+        let Some(path) = &self.password_file else { return Ok(None) };
+        let refused = |cause: String| PasswordError { path: path.clone(), cause };
+        let content = crate::files::read(path, PASSWORD_CAP).map_err(|error| refused(error.to_string()))?;
+        match std::str::from_utf8(content.bytes.trim_ascii()) {
+            Ok("") => Err(refused("holds no password: it is empty".to_owned())),
+            Ok(password) => Ok(Some(Zeroizing::new(password.to_owned()))),
+            Err(_) => Err(refused("holds no password: it is not UTF-8 text".to_owned())),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
