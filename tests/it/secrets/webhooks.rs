@@ -23,21 +23,26 @@ const PASSWORD: &str = "password-marker-7a3b";
 const ACTION: &str = "action-marker-7a3c";
 const USER: &str = "redis-user-marker-7a3d";
 
-/// Rejects every command, and repeats what it received, as Redis does with a command that it does not know.
+/// Rejects commands, and repeats what it received, as Redis does with a command that it does not know. On every second connection it
+/// accepts the password and the number of the database.
 async fn echoing_redis() -> (SocketAddr, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let serving = tokio::spawn(async move {
-        let errors = ["ERR unknown command 'AUTH', with args beginning with: ", "WRONGPASS ", "", "NOPERM "];
-        for start in errors.into_iter().cycle() {
+        for accepts in [true, false].into_iter().cycle() {
             let (mut stream, _) = listener.accept().await.unwrap();
             tokio::spawn(async move {
                 let mut received = vec![0; 4096];
                 while let Ok(length @ 1..) = stream.read(&mut received).await {
-                    let text = String::from_utf8_lossy(&received[..length]).replace(['\r', '\n'], " ");
-                    // One answer for each command of the pipeline.
-                    let answer = format!("-{start}{PASSWORD} {text}\r\n").repeat(text.matches('*').count().max(1));
-                    if stream.write_all(answer.as_bytes()).await.is_err() {
+                    let text = String::from_utf8_lossy(&received[..length]).into_owned();
+                    let answers = text.split('*').skip(1).map(|command| {
+                        if accepts && ["AUTH", "SELECT"].iter().any(|name| command.contains(name)) {
+                            return "+OK\r\n".to_owned();
+                        }
+                        let arguments = command.replace(['\r', '\n'], " ");
+                        format!("-ERR unknown command, with args beginning with: {PASSWORD} {arguments}\r\n")
+                    });
+                    if stream.write_all(answers.collect::<String>().as_bytes()).await.is_err() {
                         return;
                     }
                 }
