@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The storm: the release build before an upstream that keeps killing connections; prints what the callers got. First from callers that
-# look closely at each answer, then from curl processes, which may send a request again by themselves.
+# The storm: the release build in front of an upstream that breaks connections at random; prints the callers' outcomes. The first callers
+# classify each answer; the second are curl processes, which may retry by themselves.
 #
 #   tests/chaos.sh [REQUESTS] [SEED] [CALLS OF CURL]      default 100000 20261120 20000
 set -euo pipefail

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Slow heads and stuck uploads against the release build; prints what others wait. Wants a quiet machine.
+# Slow heads and stuck uploads against the release build; prints the latency of other callers. Needs a quiet machine.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cargo build --release --locked

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The soak: the release build under steady traffic with connections coming and going; prints what it holds every 10 s.
+# The soak: the release build under steady traffic while connections open and close; prints its memory, descriptors and threads every 10 s.
 #
 #   tests/soak.sh [SECONDS] [REQUESTS PER SECOND]      default 1800 100
 set -euo pipefail

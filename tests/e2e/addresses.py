@@ -1,4 +1,4 @@
-"""An origin with several addresses, some of them dead, in a network namespace: how long the sidecar's first and second call take.
+"""An origin with several addresses, some of them dead, in a network namespace: the duration of the sidecar's first and second call.
 
     unshare --net --mount python3 tests/e2e/addresses.py PROGRAM [--curl]
 
@@ -82,12 +82,12 @@ class Resolver:
 
 class Sidecar(sidecar.Sidecar):
     def __init__(self, program):
-        # No connection is kept, so that each call connects.
+        # Idle connections are not kept, so each call connects.
         settings = {"upstream.ca_file": work / "cert.pem", "upstream.pool_idle": "1ms"}
         super().__init__(program, f"https://{NAME}:{PORT}", settings)
 
     def call(self):
-        """The outcome, and the seconds until it."""
+        """The outcome, and its duration in seconds."""
         begun = time.monotonic()
         connection = http.client.HTTPConnection(self.listen, timeout=60)
         connection.request("POST", "/svc/a", b"{}", {"Content-Type": "application/json"})
@@ -159,7 +159,7 @@ def main(program):
     signer = Sidecar(program)
     before = signer.call()
     resolver.dead = True
-    # The pool evicts the first connection, and no request joins the first look-up any more.
+    # Until the pool has evicted the first connection and the first look-up is no longer shared.
     time.sleep(1)
     after = signer.call()
     signer.stop()

@@ -1,9 +1,9 @@
-"""Who can have a request signed: real pages in a real Chromium cannot, programs in five languages can.
+"""The browser guard: pages in Chromium cannot have a request signed, programs in five languages can.
 
     attacks.py PROGRAM       the built wonder-signer; needs chromium, node, php, java, curl
 
-A page of another origin tries every way in which a page can send a request. It does so twice: with the guard, under which nothing may
-reach the upstream, and without it, which shows that the page works.
+A page of another origin sends requests in every way that a page can. It runs twice: with the guard, where nothing may reach the
+upstream, and without it, which shows that the page works.
 """
 
 import http.server
@@ -15,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 import urllib.request
 
 import sidecar
@@ -69,7 +68,7 @@ const patience = new Promise((done) => setTimeout(done, 4000));
 Promise.race([Promise.all(all).then(() => new Promise((done) => setTimeout(done, 1500))), patience]).then(() => fetch('/done'));
 </script>"""
 
-# One that a page must not be able to send without being known, and that works without the guard.
+# A request that a page can send without the guard, and that must be detected with it.
 MUST_WORK = {"fetch-no-cors", "fetch-untyped", "beacon", "image", "form", "iframe", "script", "style", "worker", "form-sandbox"}
 
 PROGRAMS = {
@@ -122,7 +121,7 @@ def serve(handler):
 
 
 class Upstream:
-    """Records what reaches it."""
+    """Records the requests that reach it."""
 
     def __init__(self):
         seen = self.seen = []
@@ -180,7 +179,7 @@ def main(program):
     try:
         (work / "Call.java").write_text(JAVA)
         upstream = Upstream()
-        # From 127.0.0.1 another port is the same site and another name is another site.
+        # A page of 127.0.0.1 on another port is same-site; a page of another name is cross-site.
         for name in ["localhost", "127.0.0.1"]:
             with Signer(program, upstream) as signer:
                 browse(work, f"http://{name}:{signer.listen.rsplit(':', 1)[1]}")

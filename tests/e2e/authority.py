@@ -1,4 +1,4 @@
-"""Certificate authorities of the test's own, made with openssl."""
+"""Test certificate authorities, made with openssl."""
 
 import pathlib
 
@@ -6,12 +6,12 @@ from machine import run
 
 
 class Authority:
-    """`directory` gets the authority's own files and those of all that it issues."""
+    """`directory` receives the files of the authority and of every certificate that it issues."""
 
     def __init__(self, directory, name):
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
-        # openssl adds extensions of its own choosing where it is not told to leave that.
+        # An empty configuration, because openssl adds default extensions otherwise.
         self.settings = self.directory / "openssl.cnf"
         self.settings.write_text("[req]\ndistinguished_name = name\n[name]\n")
         self.certificate, self.key = self._make(

@@ -1,4 +1,4 @@
-"""The bill of materials that deploy/sbom.py writes: valid, repeatable, and of what the program is really compiled from."""
+"""The bill of materials that deploy/sbom.py writes is valid, repeatable, and lists exactly the crates of the built program."""
 
 import json
 import os
@@ -13,7 +13,7 @@ HERE = f"{os.uname().machine}-unknown-linux-gnu"
 
 
 def check(root, build):
-    """`build` has what Cargo said, as JSON, while it compiled the program. It may be missing."""
+    """`build` has Cargo's JSON messages of the program's build. It may be missing."""
     counts = []
     for target in ("x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"):
         text = written(root, target)
@@ -22,10 +22,10 @@ def check(root, build):
         hashed_as_locked(bill, root)
         connected(bill)
         named = {(part["name"], part["version"]) for part in bill["components"]}
-        expect(f"only in one of it and `cargo tree`, {target}", named ^ in_tree(root, target), set())
+        expect(f"only in the bill or only in `cargo tree`, {target}", named ^ in_tree(root, target), set())
         counts.append(f"{len(named)} crates for {target}")
         if target == HERE and build.exists():
-            expect("only in one of it and what was compiled", named ^ compiled(build), set())
+            expect("only in the bill or only in the build", named ^ compiled(build), set())
             counts[-1] += ", the same as were compiled"
     return "; ".join(counts) + "; " + repeatable(root)
 
@@ -35,7 +35,7 @@ def written(root, target=HERE, **environment):
 
 
 def valid(text):
-    """By the schema, and by SPDX for the licences, which the schema does not look into."""
+    """Checks the schema, and the licences against SPDX, because the schema does not cover them."""
     import license_expression
     from cyclonedx.schema import SchemaVersion
     from cyclonedx.validation.json import JsonStrictValidator
@@ -50,7 +50,7 @@ def valid(text):
 
 
 def hashed_as_locked(bill, root):
-    """Every component stands in Cargo.lock, with the same checksum."""
+    """Every component is in Cargo.lock with the same checksum."""
     lock = tomllib.loads((root / "Cargo.lock").read_text())["package"]
     locked = {(entry["name"], entry["version"], entry.get("checksum")) for entry in lock}
     hashed = {(part["name"], part["version"], part["hashes"][0]["content"]) for part in bill["components"]}
@@ -58,7 +58,7 @@ def hashed_as_locked(bill, root):
 
 
 def connected(bill):
-    """Every component is reached from the program, over dependencies that are components themselves."""
+    """Every component can be reached from the program, through dependencies that are components themselves."""
     edges = {entry["ref"]: entry["dependsOn"] for entry in bill["dependencies"]}
     found, ahead = set(), [bill["metadata"]["component"]["bom-ref"]]
     while ahead:
@@ -67,7 +67,7 @@ def connected(bill):
             found.add(ref)
             ahead += edges[ref]
     expect("not reached", {part["bom-ref"] for part in bill["components"]} - found, set())
-    expect("dependencies of what is not named", set(edges) - found, set())
+    expect("dependencies of an unnamed component", set(edges) - found, set())
 
 
 def in_tree(root, target):
@@ -84,7 +84,7 @@ def compiled(build):
 
 
 def repeatable(root):
-    """The same bytes again: elsewhere on the disk, in another order of hashing, in another language."""
+    """The same bytes in another directory, with another hash seed and another locale."""
     with tempfile.TemporaryDirectory() as elsewhere:
         copy = f"{elsewhere}/of it"
         shutil.copytree(root, copy, ignore=shutil.ignore_patterns("target", ".git"))

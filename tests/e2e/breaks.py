@@ -1,5 +1,5 @@
-"""Answers that break off, and real callers that may send a request again by themselves: curl and Java's HttpURLConnection on a kept
-connection, and nginx with the defaults of proxy_pass (HTTP/1.0).
+"""Answers that break off, with real callers that may retry by themselves: curl and Java's HttpURLConnection on a kept connection, and
+nginx with the defaults of proxy_pass (HTTP/1.0).
 
     python3 tests/e2e/breaks.py PROGRAM [TRIES]
 
@@ -31,7 +31,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encodi
 CLOSED = b"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n"
 OK = LENGTH % 2 + b"{}"
 LARGE = b"x" * 100_000
-# What is written before the connection ends, and whether the end is a reset. Each lacks something of the answer.
+# The bytes before the connection ends, and whether it ends in a reset. Each answer is incomplete.
 BREAKS = {
     "close-in-head": (LENGTH[:30], False),
     "close-after-head": (LENGTH % 42, False),
@@ -65,7 +65,7 @@ class Upstream(socketserver.StreamRequestHandler):
             written, resets = BREAKS[name]
             self.wfile.write(written)
             if resets:
-                # What was written has to be read first, because a reset destroys it.
+                # Waits until the peer has read the bytes, because a reset discards them.
                 time.sleep(0.02)
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 self.rfile.close()
@@ -78,7 +78,7 @@ class Server(socketserver.ThreadingTCPServer):
     request_queue_size = 128
 
     def shutdown_request(self, request):
-        # Not shutdown(2), which would send a FIN before a reset.
+        # Without shutdown(2), which would send a FIN before the reset.
         self.close_request(request)
 
     def handle_error(self, request, client_address):
@@ -91,7 +91,7 @@ def free_port():
 
 
 def curl(origin, target, ids):
-    """Each call after another one on the same connection."""
+    """Each call follows another one on the same connection."""
     outcomes = []
     for request_id in ids:
         options = ["-s", "--http1.1", "--max-time", "20", "-H", "Content-Type: application/json", "-d", '{"amount":1}']
@@ -121,7 +121,7 @@ def show(case):
     statuses = collections.Counter(outcome.split()[0] for outcome in outcomes)
     twice = sum(arrived[request_id] > 1 for request_id in ids)
     lost = sum(arrived[request_id] == 0 for request_id in ids)
-    # Nothing here is a whole answer of Wonder, so each 200 without an error looks whole and is not.
+    # No answer here is whole, so each 200 without an error counts as a half that looks whole.
     whole = statuses["200"]
     print(f"{caller:6} {name:26} {dict(statuses)}; {twice} arrived twice, {lost} never; {whole} halves looked whole", flush=True)
     return twice, lost, whole

@@ -16,7 +16,7 @@ SWITCHES = [
 
 
 class Browser:
-    """One window. It ends with the block that it is used in."""
+    """One browser window, closed at the end of its `with` block."""
 
     def __enter__(self):
         self.profile = tempfile.TemporaryDirectory()
@@ -54,7 +54,7 @@ class Browser:
         return self.ask("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})
 
     def look(self, width, height, scheme):
-        """The size of the window, as a phone's or a desktop's, and `light` or `dark`."""
+        """Sets the size of the window, and `light` or `dark`."""
         self.devtools("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
         self.devtools("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
 
@@ -68,11 +68,11 @@ class Browser:
         return self.ask("POST", "/execute/sync", {"script": text, "args": []})
 
     def text(self, selector="body"):
-        """What is to be read, in one line."""
+        """The visible text, in one line."""
         return " ".join(self.script(f"return document.querySelector({json.dumps(selector)}).innerText").split())
 
     def shows(self, words, selector="body"):
-        """Whether that is to be read now; no where the page is just being replaced."""
+        """Whether the text is visible now; false while the page is being replaced."""
         try:
             return words in self.text(selector)
         except urllib.error.HTTPError:
@@ -83,23 +83,23 @@ class Browser:
         self.ask("POST", f"/element/{found}/click", {})
 
     def keys(self, text):
-        """Types into whatever has the focus. U+E004 is Tab, U+E007 Enter, U+E014 the right arrow (WebDriver §17.4.2)."""
+        """Types into the focused element. U+E004 is Tab, U+E007 Enter, U+E014 the right arrow (WebDriver §17.4.2)."""
         pressed = [{"type": kind, "value": key} for key in text for kind in ("keyDown", "keyUp")]
         self.ask("POST", "/actions", {"actions": [{"type": "key", "id": "keyboard", "actions": pressed}]})
 
     def complaints(self):
-        """What the browser's console says since the last time: refused styles, scripts, requests. A page of plain text has no icon, and the
-        browser asks for one."""
+        """New messages of the browser's console: rejected styles, scripts, requests. Requests for the missing icon of a plain-text page are
+        left out."""
         said = [entry["message"] for entry in self.ask("POST", "/se/log", {"type": "browser"})]
         return [message for message in said if "/favicon.ico - " not in message]
 
     def names(self):
-        """Role and name of everything that a reader of the screen meets."""
+        """Role and name of every node that a screen reader presents."""
         nodes = self.devtools("Accessibility.getFullAXTree")["nodes"]
         return [(node["role"]["value"], node.get("name", {}).get("value", "")) for node in nodes if not node.get("ignored")]
 
     def picture(self, path):
-        """The whole page, as a file."""
+        """Writes a picture of the whole page to a file."""
         height = self.script("return document.documentElement.scrollHeight")
         width = self.script("return window.innerWidth")
         clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}

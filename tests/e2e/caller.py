@@ -1,8 +1,8 @@
-"""A caller of the gateway: creates one customer, and says as JSON what it was answered, or that it was not let in.
+"""A caller of the gateway: creates one customer, and prints the answer, or a failed handshake, as JSON.
 
     caller.py REFERENCE [IDENTITY]
 
-Runs in a container of its own, which has nothing but Python and, in /tls, `gateway-ca.crt` and the identity's two files.
+Runs in a container that has only Python and, in /tls, `gateway-ca.crt` and the identity's two files.
 """
 
 import http.client

@@ -1,4 +1,4 @@
-"""Values for the Helm charts: what an operator can set, and what Helm has to refuse."""
+"""Values for the Helm charts: every value that an operator can set, and values that Helm must reject."""
 
 CALLERS = {"callers": ["example-app"]}
 TOLERATION = {"key": "payments", "operator": "Exists", "effect": "NoSchedule"}
@@ -17,7 +17,7 @@ CUSTOM = {"environment": "custom", "origin": "https://wonder.test:4443"}
 CREDENTIALS = {"secretName": "wonder-signer-key-2", "appIdKey": "APP_ID", "privateKeyKey": "key.pem"}
 MORE = '[log]\nlevel = "debug"\n'
 SIDECAR = {**CUSTOM, "image": IMAGE, "credentials": CREDENTIALS, "config": MORE, "env": [VARIABLE], "volumeMounts": [EXTRA_MOUNT]}
-# Everything that an operator can set, set to something else.
+# Every value that an operator can set, different from its default.
 GATEWAY = {
     **SIDECAR,
     "anyCaller": True,
@@ -44,7 +44,7 @@ GATEWAY = {
     "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "rack", "whenUnsatisfiable": "DoNotSchedule"}],
     "fullnameOverride": "pay",
 }
-# Values that are refused, and a part of the words with which Helm does it. They begin with the key.
+# Rejected values, and a part of Helm's error, which begins with the key.
 BAD_SIDECAR = [
     ({"environment": "prod"}, "at '/environment': value must be one of 'staging', 'production', 'custom'"),
     ({"enviroment": "production"}, "additional properties 'enviroment' not allowed"),

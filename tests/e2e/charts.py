@@ -1,6 +1,6 @@
 """The Helm charts, with Helm's own engine.
 
-They are linted and rendered, valid for Kubernetes, the same as the kustomizations, and strict about values.
+They pass lint, render valid objects equal to the kustomizations, and reject bad values.
 """
 
 import contextlib
@@ -19,12 +19,12 @@ from chart_values import BAD_GATEWAY, BAD_SIDECAR, CALLERS, CREDENTIALS, CUSTOM,
 from chart_values import GATEWAY, PAYS, SIDECAR, VARIABLE
 from machine import Failed, expect
 
-# Of a finding of `helm lint`, as the engine numbers them.
+# The severity of a `helm lint` finding, as the engine numbers it.
 WARNING = 2
 
 
 class Charts:
-    """Helm's own engine on a copy of the charts, in which the example has its dependency."""
+    """Helm's own engine on a copy of the charts that includes the example's dependency."""
 
     def __init__(self, charts, work):
         self.home = work / "charts"
@@ -38,7 +38,7 @@ class Charts:
         expect(f"helm lint --strict {chart}", worst + report["errors"], [])
 
     def files(self, chart, values):
-        """What each template gives. The namespaces are those of the kustomizations."""
+        """The rendered text of each template, in the namespaces of the kustomizations."""
         namespace = "wonder-gateway" if chart == "wonder-gateway" else "example-staging"
         with helm.Chart.load(self.home / chart) as loaded:
             return loaded.render(values, name=chart, namespace=namespace)
@@ -49,12 +49,12 @@ class Charts:
         return [thing for text in texts for thing in yaml.safe_load_all(text) if thing]
 
     def documented(self, chart):
-        """The values that the chart's README gives as an example."""
+        """The example values of the chart's README."""
         text = (self.home / chart / "README.md").read_text()
         return yaml.safe_load(textwrap.dedent(text.split("```yaml\n")[1].split("```")[0]).removesuffix("\n"))
 
     def refusal(self, chart, values):
-        """What Helm says of values that it does not take."""
+        """Helm's error for rejected values."""
         try:
             with _quiet():
                 self.files(chart, values)
@@ -83,7 +83,7 @@ def check(root, kubectl, work):
     for chart in ("wonder-signer", "wonder-gateway"):
         about = yaml.safe_load((charts.home / chart / "Chart.yaml").read_text())
         expect(f"versions of {chart}", (about["version"], about["appVersion"]), (version, version))
-    # Helm reads no file outside of a chart.
+    # Helm reads no file outside a chart.
     ours, theirs = (
         (root / file).read_text()
         for file in ("deploy/helm/wonder-signer/files/sidecar.toml", "deploy/kubernetes/sidecar/sidecar.toml")
@@ -136,7 +136,7 @@ def check(root, kubectl, work):
     for values, wanted in BAD_SIDECAR:
         refused += 1
         says(f"the example with {values}", charts.refusal("example-app", {"wonder-signer": values}), wanted)
-    return f"{sum(map(len, rendered.values()))} objects valid for {', '.join(versions)}; {refused} bad values refused"
+    return f"{sum(map(len, rendered.values()))} objects valid for {', '.join(versions)}; {refused} bad values rejected"
 
 
 def says(what, text, wanted):
@@ -155,12 +155,12 @@ def template(things):
 
 
 def configuration(things):
-    """The files of the ConfigMap, as values."""
+    """The files of the ConfigMap, parsed."""
     return {name: tomllib.loads(text) for name, text in only(things, "ConfigMap")["data"].items()}
 
 
 def pod(things):
-    """The pod's spec. The ConfigMap's name has a hash of the text, which may differ in comments."""
+    """The pod's spec without the hash in the ConfigMap's name, because the texts may differ in comments."""
     spec = copy.deepcopy(template(things)["spec"])
     name = only(things, "ConfigMap")["metadata"]["name"]
     next(volume for volume in spec["volumes"] if volume.get("configMap") == {"name": name})["configMap"] = "ours"
@@ -173,10 +173,10 @@ def signer(things):
 
 
 def is_same_as_kustomize(chart, kustomization):
-    """Pod, configuration, and every other object's spec; the chart's selectors have the release's name as well."""
+    """Compares pod, configuration and every other object's spec; the chart's selectors also have the release's name."""
     chart = _without_instance(chart)
     ours, theirs = ({thing["kind"]: thing for thing in things} for things in (chart, kustomization))
-    # `helm install --create-namespace` makes it; the README says how to label it.
+    # `helm install --create-namespace` makes the namespace; the README has the command that labels it.
     del theirs["Namespace"]
     expect("kinds", sorted(ours), sorted(theirs))
     expect("the gateway's pod", *map(pod, (chart, kustomization)))
@@ -199,7 +199,7 @@ def _without_instance(thing):
 
 
 def sets_what_is_set(gateway, example):
-    """Each value arrives where it belongs."""
+    """Each value is in its place in the objects."""
     for what, things in (("gateway", gateway), ("example", example)):
         spec, container = template(things)["spec"], signer(things)
         expect(f"image of the {what}", (container["image"], container["imagePullPolicy"]), (FULL_NAME, "Always"))

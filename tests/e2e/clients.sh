@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Clients that nobody here wrote, through the sidecar to the strict simulator: each creates a customer with non-ASCII text
-# and lists customers with a query in literal and in encoded spelling. A 200 from the simulator means that the signature
-# over the very bytes was right.
+# Common HTTP clients, through the sidecar to the strict simulator: each creates a customer with non-ASCII text and lists
+# customers with a query in literal and in encoded spelling. A 200 from the simulator means that the signature over exactly
+# the sent bytes was right.
 #
 #   tests/e2e/clients.sh                 builds the program
-#   WONDER_SIGNER=path tests/e2e/clients.sh   takes that one
+#   WONDER_SIGNER=path tests/e2e/clients.sh   uses that program
 #
-# Installs what is missing (apt-get, pip into a directory that is thrown away). Exit code 0 when all passed.
+# Installs missing packages (apt-get; pip into a temporary directory). Exit code 0 when all passed.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 here=tests/e2e
@@ -39,7 +39,7 @@ curl_with() { # options... -- ORIGIN METHOD TARGET [FILE]
 }
 curl_1_1() { curl_with --http1.1 -- "$@"; }
 curl_1_0() { curl_with --http1.0 -- "$@"; }
-curl_expect() { # passes only when the interim answer came
+curl_expect() { # passes only with the interim answer
     curl_with --http1.1 -H 'Expect: 100-continue' --expect100-timeout 20 -- "$@"
     grep -q '^HTTP/1.1 100' "$work/head" || echo 'no 100 Continue was seen'
 }
@@ -53,7 +53,7 @@ java_client() { java -cp "$work/java" JavaClient "$@"; }
 perl_tiny() { perl "$here/clients/tiny.pl" "$@"; }
 
 passed=0 failed=0
-try() { # client, name of the call, METHOD, TARGET, [FILE]; what the body must hold is in $expected
+try() { # client, name of the call, METHOD, TARGET, [FILE]; $expected is the required content of the body
     local output line verdict
     output=$("$1" "$origin" "${@:3}" 2>&1) || true
     line=${output%%$'\n'*}

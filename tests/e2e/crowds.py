@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""What hostile peers cost with the limits of the manifests: how long a paying caller waits, and the most memory.
+"""The cost of hostile peers with the limits of the manifests: the wait of a paying caller, and the peak memory.
 
     BINARY=target/release/wonder-signer tests/e2e/crowds.py
 
-Each row is a new process. Each peer sends the bytes of its row on its own connection, and then nothing more. Then a paying caller sends
+Each row is a new process. Each peer sends the bytes of its row on its own connection and then falls silent. Then a paying caller sends
 one request. The output is the table of deploy/README.md.
 """
 

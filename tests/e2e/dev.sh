@@ -1,5 +1,5 @@
-# Sourced: a directory for files that is thrown away ($work), and start_dev, which starts `wonder-signer dev` on free
-# ports and sets $origin (the signing listener), $admin and $simulator. All is stopped when the script ends.
+# Sourced: a temporary directory ($work), and start_dev, which starts `wonder-signer dev` on free ports and sets $origin (the
+# signing listener), $admin and $simulator. Everything stops when the script ends.
 
 work=$(mktemp -d)
 pids=()
@@ -11,7 +11,7 @@ stop() {
 }
 trap stop EXIT
 
-# The program under test, built when none is given.
+# The program under test, built if WONDER_SIGNER is not set.
 if [ -z "${WONDER_SIGNER:-}" ]; then
     cargo build --release --locked --quiet
     WONDER_SIGNER=${CARGO_TARGET_DIR:-target}/release/wonder-signer

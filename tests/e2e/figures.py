@@ -1,4 +1,4 @@
-"""The measuring part of figures.sh, which starts what it needs."""
+"""The measuring part of figures.sh, which starts the programs."""
 
 import http.client
 import json
@@ -20,7 +20,7 @@ REQUESTS, WARM_UP = 500, 50
 
 
 def start_run(name):
-    """Starts `run`; gives the process, its addresses, and the milliseconds to the ready file and to readiness."""
+    """Starts `run`; returns the process, its addresses, and the milliseconds to the ready file and to readiness."""
     ready, log = WORK / f"{name}.json", (WORK / f"{name}.log").open("wb")
     words = [PROGRAM, "run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--app-id", APP]
     words += ["--private-key-file", WORK / "keys/private_key.pem", "--environment", "custom"]

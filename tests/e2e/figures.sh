@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Measures the release build on this machine and prints what it found; nothing is asserted, since a busy machine measures
-# itself. Needs python3.
+# Measures the release build on this machine and prints the figures. It asserts nothing, because a busy machine distorts them.
+# Needs python3.
 #
 #   tests/e2e/figures.sh                 builds the program
-#   WONDER_SIGNER=path tests/e2e/figures.sh   takes that one
+#   WONDER_SIGNER=path tests/e2e/figures.sh   uses that program
 #
 # * start: from exec to the ready file, and to the first 200 of /readyz, of `run`; median of 20
 # * memory: VmRSS of `run`, ready and idle, and again after 500 requests
 # * latency: the same POST (echo), one at a time over a kept connection: straight to a simulator over TLS, signed
 #   beforehand with `sign`; through `run` to the same simulator; through `dev`, where both share a process. The signature's
-#   share is `sign_ms` of the log lines of the very requests that were measured.
+#   share is `sign_ms` in the log lines of the measured requests.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 source tests/e2e/dev.sh

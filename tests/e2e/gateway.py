@@ -1,4 +1,4 @@
-"""The checks of the gateway that many pods share: a pod from its own manifests, and callers with certificates."""
+"""The checks of the shared gateway: a pod from its own manifests, and callers with certificates."""
 
 import concurrent.futures
 import functools
@@ -17,12 +17,12 @@ from world import KUBECTL, KUBERNETES, MIB, ROOT, TO_SIMULATOR, in_flight
 
 PORT, ADMIN = 8443, 9090
 ECHO = "/svc/payment/api/v1/openapi/echo"
-# What the manifest says: the pod's fsGroup, and the limits of the container and of gateway.toml.
+# Values of the manifest: the pod's fsGroup, and the limits of the container and of gateway.toml.
 GROUP, MEMORY, CONNECTIONS, BUFFERED = 65532, 192 * MIB, 512, 32
 
 
 class Secret:
-    """A directory as the kubelet mounts a Secret: files behind links, which change all at once when it is renewed."""
+    """A directory in the form of a mounted Secret: files behind links, which all change at once in a renewal."""
 
     def __init__(self, directory, files):
         self.directory = directory
@@ -46,12 +46,12 @@ class Secret:
 
 
 class Gateway:
-    """One replica, what it has mounted, and callers in the pod of the example's service."""
+    """One replica with its mounts, and callers in the pod of the example's service."""
 
     def __init__(self, world):
         work = world.work / "gateway"
         shutil.rmtree(work, ignore_errors=True)
-        # Two, so that neither side's certificates are taken for the other's.
+        # Two authorities, so that neither side accepts the other's certificates.
         self.servers, self.callers = Authority(work / "servers", "gateway-ca"), Authority(work / "callers", "caller-ca")
         self.tls = Secret(work / "tls-secret", self.files("first"))
         key = Secret(work / "key-secret", {name: world.old / name for name in ("app_id", "private_key.pem")})
@@ -65,12 +65,12 @@ class Gateway:
         until("the gateway is ready", lambda: self.pod.namespace.answers(ADMIN, "/readyz"))
 
     def files(self, name):
-        """A new certificate for the gateway, of the kind that costs it most, and whom it trusts."""
+        """A new certificate for the gateway, of the most expensive kind, and the authority that the gateway trusts."""
         certificate, key = self.servers.issue(name, caller.NAME, algorithm="rsa")
         return {"tls.crt": certificate, "tls.key": key, "ca.crt": self.callers.certificate}
 
     def call(self, reference, identity=None):
-        """What a container is answered that has this certificate and key, or none."""
+        """The answer to a container with this certificate and key, or with none."""
         mounts = {self.servers.certificate: "gateway-ca.crt"}
         if identity:
             mounts |= {identity[0]: "me.crt", identity[1]: "me.key"}
@@ -99,7 +99,7 @@ def gateway(world):
 
 
 def serves_named_callers_alone(world):
-    """the gateway, from its own manifests, signs for a caller whose certificate is named, and for nobody else"""
+    """the gateway, from its own manifests, signs only for a caller whose certificate is named"""
     ours, before = gateway(world), world.arrived()
     named = ours.callers.issue("named", "example-app", "something else")
     expect("a named caller", ours.call("gateway-1", named), {"status": 200})
@@ -131,7 +131,7 @@ def serves_named_callers_alone(world):
 
 
 def renews_without_a_restart(world):
-    """a renewed certificate of the gateway is served without a restart, and open connections go on"""
+    """a renewed certificate of the gateway is served without a restart, and open connections stay open"""
     ours = gateway(world)
     named = ours.callers.issue("renewing", "example-app")
     pid, kept = ours.pod.pid("wonder-signer"), ours.connect(named)
@@ -152,15 +152,15 @@ def renews_without_a_restart(world):
 
 
 def stays_within_its_limits(world):
-    """the gateway stays within its memory limit with every connection it allows and all the bodies it may hold"""
+    """the gateway stays within its memory limit with the maximum of connections and buffered bodies"""
     ours = gateway(world)
     named = ours.callers.issue("busy", "example-app")
     pid = ours.pod.pid("wonder-signer")
     rest = usage.resident(pid)
-    # Some are for probes, and for those of the checks before that are not closed yet.
+    # Some connections are for probes, and some of earlier checks may not be closed yet.
     count = CONNECTIONS - 16
     cpu = usage.cpu_seconds(pid)
-    # Each sends a request at once: of those that have not, the gateway keeps a quarter.
+    # Each sends a request at once, because the gateway keeps only a quarter of those without one.
     message = {"message": "x" * 400}
     clients, answers = [], []
     for _ in range(count):
@@ -178,8 +178,8 @@ def stays_within_its_limits(world):
     body = {"message": "x" * (MIB - 100)}
     with concurrent.futures.ThreadPoolExecutor(BUFFERED) as pool:
         waiting = [pool.submit(caller.ask, client, ECHO, body) for client in clients[:BUFFERED]]
-        until("all bodies are on their way", lambda: in_flight(ours.pod) == BUFFERED)
-        until("they are held", lambda: usage.resident(pid) > connected + (BUFFERED - 4) * MIB)
+        until("all bodies are in flight", lambda: in_flight(ours.pod) == BUFFERED)
+        until("the bodies are buffered", lambda: usage.resident(pid) > connected + (BUFFERED - 4) * MIB)
         ours.upstream.release()
         answers = [call.result(60) for call in waiting]
     expect("answers to large bodies", [answer for answer in answers if answer != {"status": 200}], [])

@@ -1,7 +1,7 @@
 """The admission policy's own expressions, evaluated on pods as shipped and on pods that try to get the key.
 
-What the API server would evaluate is evaluated here: the match conditions, the variables and the validations, by another
-implementation of CEL. `ALLOWED` and `REFUSED` are the threat model: one entry for each way to use or to steal the key.
+As the API server does, this evaluates the match conditions, the variables and the validations, with another implementation of
+CEL. `ALLOWED` and `REFUSED` are the threat model: one entry for each way to use or to steal the key.
 """
 
 import copy
@@ -11,7 +11,7 @@ from machine import Failed, expect
 
 
 class Policy:
-    """A ValidatingAdmissionPolicy: which of its messages a request for a pod gets."""
+    """A ValidatingAdmissionPolicy: returns the messages for a request for a pod."""
 
     def __init__(self, policy):
         import celpy
@@ -23,7 +23,7 @@ class Policy:
         self.conditions = [program(condition["expression"]) for condition in spec["matchConditions"]]
         self.variables = [(variable["name"], program(variable["expression"])) for variable in spec["variables"]]
         for rule in spec["validations"]:
-            # The API server does not take such a policy.
+            # The API server rejects a policy with line breaks in a message.
             expect(f"line breaks in the message {rule['message']!r}", "\n" in rule["message"], False)
         self.validations = [(rule["message"], program(rule["expression"])) for rule in spec["validations"]]
 
@@ -31,7 +31,7 @@ class Policy:
         return any(operation in rule["operations"] and resource in rule["resources"] for rule in self.rules)
 
     def verdict(self, pod, before=None):
-        """The messages of the validations that do not hold, when `pod` is created or takes the place of `before`."""
+        """The messages of the failed validations, when `pod` is created or replaces `before`."""
         import celpy
 
         variables = {}
@@ -51,7 +51,7 @@ class Policy:
 
 
 def check(document, workloads, gateways):
-    """Lets in what may run, as shipped and changed in ways that are right, and refuses every way to the key."""
+    """The policy admits the shipped workloads and harmless changes of them, and rejects every way to the key."""
     policy = Policy(document)
     for operation, resource in (("CREATE", "pods"), ("UPDATE", "pods"), ("UPDATE", "pods/ephemeralcontainers")):
         expect(f"the policy sees {operation} of {resource}", policy.watches(operation, resource), True)
@@ -59,7 +59,7 @@ def check(document, workloads, gateways):
         expect("the gateway as shipped", policy.verdict({"spec": manifests.template(gateway)["spec"]}), [])
     for number, workload in enumerate(workloads):
         shipped = {"spec": manifests.template(workload)["spec"]}
-        # A new pod, and for one of them the change of a pod that runs: the expressions do not differ.
+        # A new pod, and for one workload the change of a running pod, because the expressions are the same.
         befores = [None] if number else [None, shipped]
         expect(f"{workload['kind']} as shipped", policy.verdict(shipped), [])
         for before in befores:
@@ -73,7 +73,7 @@ def check(document, workloads, gateways):
     expect(
         "a new label of a pod that is older than the policy", policy.verdict(old | {"metadata": {"labels": {"a": "b"}}}, old), []
     )
-    return f"{len(workloads + gateways)} workloads; {len(ALLOWED)} right changes let in, {len(REFUSED)} ways to the key refused"
+    return f"{len(workloads + gateways)} workloads; {len(ALLOWED)} harmless changes admitted, {len(REFUSED)} ways to the key rejected"
 
 
 def _changed(pod, change):
@@ -129,15 +129,15 @@ def _signer_mounts(path, volume=None):
     return change
 
 
-def _nobody_mounts(spec):
-    """A pod of which only the volume is left."""
+def _unmounted(spec):
+    """A pod in which no container mounts the key's volume."""
     spec["containers"] = [{"name": "app", "image": "app:1"}]
     spec.pop("initContainers", None)
 
 
 def _no_key(spec):
     """A pod that has nothing to do with the key."""
-    _nobody_mounts(spec)
+    _unmounted(spec)
     del spec["volumes"]
 
 
@@ -152,13 +152,13 @@ SAME_USER = {"runAsUser": 65532, "runAsGroup": 0, "runAsNonRoot": True}
 THIEF = {"exec": {"command": ["/etc/thief/thief"]}}
 OTHERS = {"projected": {"sources": [{"configMap": {"name": "x"}}, {"secret": {"name": "other"}}]}}
 
-# What is not about the key, and what debugging needs.
+# Changes without access to the key, and changes for debugging.
 ALLOWED = [
     ("debugging the service's container", _more("ephemeralContainers", targetContainerName="app")),
     ("debugging as the sidecar's user", _more("ephemeralContainers", targetContainerName="app", securityContext=SAME_USER)),
     ("debugging with processes of its own", _more("ephemeralContainers")),
     ("a copy for debugging that shares no processes", _all(_more("containers"), _pod(shareProcessNamespace=False))),
-    ("host namespaces that are refused in so many words", _pod(hostPID=False, hostNetwork=False)),
+    ("host namespaces that are explicitly off", _pod(hostPID=False, hostNetwork=False)),
     ("the service as the sidecar's user", _app(securityContext=SAME_USER)),
     ("another init container", _more("initContainers", env=[{"name": "A", "value": "b"}])),
     (
@@ -222,13 +222,13 @@ REFUSED = [
     ),
     ("an init container", MOUNT, _more("initContainers", volumeMounts=KEY_MOUNT)),
     ("a native sidecar", MOUNT, _more("initContainers", volumeMounts=KEY_MOUNT, restartPolicy="Always")),
-    ("an init container with a name alike", MOUNT, _more("initContainers", name="wonder-signer-2", volumeMounts=KEY_MOUNT)),
+    ("an init container with a similar name", MOUNT, _more("initContainers", name="wonder-signer-2", volumeMounts=KEY_MOUNT)),
     ("an ephemeral container", MOUNT, _more("ephemeralContainers", volumeMounts=KEY_MOUNT)),
     (
-        "an ephemeral container named as the sidecar, where nobody mounts the key",
+        "an ephemeral container named as the sidecar, where no container mounts the key",
         MOUNT,
         _all(
-            _nobody_mounts,
+            _unmounted,
             _more("ephemeralContainers", name="wonder-signer", volumeMounts=KEY_MOUNT),
         ),
     ),
@@ -236,7 +236,7 @@ REFUSED = [
         "an ephemeral container named as the sidecar with its image",
         MOUNT,
         _all(
-            _nobody_mounts,
+            _unmounted,
             _more("ephemeralContainers", name="wonder-signer", image="wonder-signer:0.1.0", volumeMounts=KEY_MOUNT),
         ),
     ),
@@ -269,19 +269,19 @@ REFUSED = [
             _more("ephemeralContainers", name="thief-2", targetContainerName="wonder-signer"),
         ),
     ),
-    ("processes that are shared", PROCESSES, _all(_pod(shareProcessNamespace=True), _app(securityContext=SAME_USER))),
+    ("shared processes", PROCESSES, _all(_pod(shareProcessNamespace=True), _app(securityContext=SAME_USER))),
     ("kubectl debug --copy-to", PROCESSES, _all(_more("containers"), _pod(shareProcessNamespace=True))),
     ("the node's processes", PROCESSES, _pod(hostPID=True)),
     (
-        "processes that are shared where nobody mounts the key yet",
+        "shared processes where no container mounts the key yet",
         PROCESSES,
-        _all(_nobody_mounts, _pod(shareProcessNamespace=True)),
+        _all(_unmounted, _pod(shareProcessNamespace=True)),
     ),
     # The signing listener on the node's loopback.
     ("the node's network", NETWORK, _pod(hostNetwork=True)),
     # Another program under the sidecar's name.
     ("another image", IMAGE, _signer(image="thief:1")),
-    ("an image with a name alike", IMAGE, _signer(image="registry.example/not-wonder-signer:1")),
+    ("an image with a similar name", IMAGE, _signer(image="registry.example/not-wonder-signer:1")),
     ("a registry named as the image", IMAGE, _signer(image="wonder-signer:5000/thief:1")),
     ("a directory named as the image", IMAGE, _signer(image="registry.example/wonder-signer/thief:1")),
     ("a program of a mounted volume", PROGRAM, _signer(command=["/etc/thief/thief"])),

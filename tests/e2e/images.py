@@ -1,4 +1,4 @@
-"""The images of the pod test, built where no base image can be pulled."""
+"""The images of the pod test, built without pulling a base image."""
 
 import glob
 import os
@@ -11,7 +11,7 @@ from machine import podman, run
 SIGNER = "localhost/wonder-signer:0.1.0"
 SIMULATOR = "localhost/wonder-simulator:0.1.0"
 APP = "localhost/example-app:0.1.0"
-# What `python:slim` would hold, as far as the example needs it: Debian packages, unpacked.
+# The part of `python:slim` that the example needs: unpacked Debian packages.
 PACKAGES = (
     "python3.11-minimal libpython3.11-minimal libpython3.11-stdlib libc6 libssl3 libexpat1 zlib1g libffi8 liblzma5"
     " libbz2-1.0 libuuid1"
@@ -19,10 +19,10 @@ PACKAGES = (
 
 
 def program(root, binary, image, target):
-    """A runtime stage of the shipped Containerfile around a program that is built already; gives the image's size."""
+    """Builds a runtime stage of the shipped Containerfile around a built program; returns the image's size."""
     with tempfile.TemporaryDirectory() as context:
         shutil.copy(binary, f"{context}/program")
-        # Those of earlier runs would pile up.
+        # Removes the images of earlier runs.
         podman("rmi", "--force", image, check=False)
         words = ["--target", target, "--build-arg", "BINARY=program", "--tag", image]
         podman("build", "--quiet", *words, "--file", root / "deploy/Containerfile", context, timeout=300)
@@ -56,7 +56,7 @@ def app(root, work):
 
 
 def keys(binary, work, name):
-    """A key pair and an AppID, laid out as the Secret would be: root's files, mode 0440."""
+    """A key pair and an AppID in the form of a mounted Secret: files of root, mode 0440."""
     import uuid
 
     directory = pathlib.Path(work / "keys" / name)

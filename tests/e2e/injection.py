@@ -1,6 +1,6 @@
-"""Which workloads the components change, and what they change in them: each kind, with the labels and annotations that matter.
+"""The workloads that the components change, and their changes: each kind, with the relevant labels and annotations.
 
-The workloads are of a kind that a component could harm: with init containers, annotations and a grace period of their own.
+The workloads have init containers, annotations and a grace period of their own, which a component could damage.
 """
 
 import copy
@@ -12,7 +12,7 @@ import yaml
 from machine import expect
 
 LABEL, ANNOTATION = {"wonder-signer.io/inject": "true"}, {"wonder-signer": "off"}
-# Name, metadata, and whether the workload gets a sidecar: by its label, and where `inject-all` comes first.
+# Name, metadata, and whether the workload gets a sidecar: by its label, and with `inject-all`.
 CASES = [
     ("labelled", {"labels": LABEL}, True, True),
     ("silent", {}, False, True),
@@ -33,7 +33,7 @@ def workloads():
                 "containers": [{"name": "app", "image": "app:1", "volumeMounts": [{"name": "data", "mountPath": "/data"}]}],
                 "volumes": [{"name": "data", "emptyDir": {}}],
             }
-            # Its own metrics: a Prometheus that goes by annotations must go on finding them.
+            # The workload's own metrics: a Prometheus that uses annotations must still find them.
             pod = {"metadata": {"labels": labels, "annotations": {"prometheus.io/port": "8000"}}, "spec": spec}
             batch = kind in ("Job", "CronJob")
             if batch:
@@ -48,7 +48,7 @@ def workloads():
 
 
 def check(kubectl, components):
-    """Renders the workloads with each component, by label and with `inject-all`, and gives the number that was compared."""
+    """Renders the workloads with each component, by label and with `inject-all`; returns the number of comparisons."""
     compared = 0
     with tempfile.TemporaryDirectory() as home:
         with open(f"{home}/workloads.yaml", "w") as file:
@@ -78,7 +78,7 @@ def check(kubectl, components):
 
 
 def _only_the_sidecar(what, before, after, native):
-    """The workload has a sidecar, at its place, and everything of its own is as it was."""
+    """The workload has a sidecar in the right place, and its own parts are unchanged."""
     expect(f"{what}: its own spec", *({**thing["spec"], "template": 0, "jobTemplate": 0} for thing in (after, before)))
     old, new = copy.deepcopy(manifests.template(before)), copy.deepcopy(manifests.template(after))
     expect(f"{what}: the pod's label", new["metadata"]["labels"].pop("wonder-signer", None), "sidecar")

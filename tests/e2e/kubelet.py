@@ -1,8 +1,8 @@
-"""What the kubelet does with hooks and probes, which podman does not know: by the manifest's own words, on real pods."""
+"""The kubelet's hooks and probes, which podman does not support, applied to real pods from their manifests."""
 
 from machine import Failed, podman
 
-# The kubelet's own, where a probe does not say.
+# The kubelet's defaults.
 TIMEOUT, THRESHOLD, PERIOD = 1, 3, 10
 
 
@@ -12,9 +12,9 @@ def container(template, name):
 
 
 def terminate(pod, template, name, meanwhile):
-    """Stops a container as for a pod that is deleted. `meanwhile` is what happens until every node knows of it.
+    """Stops a container as for a deleted pod. `meanwhile` runs until every node has the new endpoints.
 
-    A preStop sleep comes before SIGTERM, and the container works on while it lasts.
+    A preStop sleep comes before SIGTERM, and the container still serves during it.
     """
     sleep = container(template, name).get("lifecycle", {}).get("preStop", {}).get("sleep")
     if sleep:
@@ -25,16 +25,16 @@ def terminate(pod, template, name, meanwhile):
 
 
 def restart_when_dead(pod, template, name):
-    """Probes a container until it is considered dead, and restarts it. The pauses between probes are left out.
+    """Probes a container until it is considered dead, and restarts it, without the pauses between probes.
 
-    Gives the longest time, in seconds, that this takes in a cluster.
+    Returns the longest time, in seconds, that this takes in a cluster.
     """
     probe = container(template, name)["livenessProbe"]
     timeout, threshold = probe.get("timeoutSeconds", TIMEOUT), probe.get("failureThreshold", THRESHOLD)
     for _ in range(threshold):
         if _alive(pod, probe["httpGet"], timeout):
             raise Failed(f"{name} answers its liveness probe")
-    # Without a period of the probe's own it is the pod's.
+    # The pod's period applies if the probe has none.
     grace = probe.get("terminationGracePeriodSeconds", template["spec"].get("terminationGracePeriodSeconds", 30))
     podman("stop", "--time", grace, pod.container(name))
     podman("start", pod.container(name))

@@ -1,10 +1,10 @@
-"""A steady load on the sidecar of one pod, and beside it the same number of calls straight to the stand-in for Wonder.
+"""A steady load on the sidecar of one pod, and the same number of calls straight to the simulator.
 
     load.py PID SECONDS RATE CA_FILE PREFIX
 
-A process of its own, so that nothing else in the test delays it. Says what it saw as JSON, times in milliseconds. What the
-sidecar adds to a call is the time through it less the time of the direct call made just before, by the same clock, under
-the same noise. The direct call is unsigned and refused at once, so the stand-in's own work counts against the sidecar.
+A process of its own, so that other parts of the test do not delay it. Prints JSON with times in milliseconds. The time added by the
+sidecar is the time of a call through it minus the time of the direct call just before. The direct call is unsigned and rejected at
+once, so the simulator's work counts against the sidecar.
 """
 
 import http.client

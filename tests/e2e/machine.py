@@ -1,7 +1,7 @@
-"""The machine under the pod test: podman, pods with a loopback of their own, and what joins two of them.
+"""The machine of the pod test: podman, pods with a loopback of their own, and relays between pods.
 
-Each pod has its own network namespace with nothing but loopback in it. What a cluster's network would do between two
-pods, `Relay` does: it listens in one namespace, connects in the other and copies bytes, so TLS runs from end to end.
+Each pod has its own network namespace with loopback only. `Relay` acts as the cluster's network between two pods: it listens in
+one namespace, connects in the other and copies bytes, so TLS runs from end to end.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ _NEWNET = 0x40000000
 
 
 class Failed(Exception):
-    """A check that does not hold; the text says what was seen."""
+    """A failed check; the text has the observed value."""
 
 
 def expect(what, seen, wanted):
@@ -30,7 +30,7 @@ def expect(what, seen, wanted):
 
 
 def run(*words, check=True, feed=None, env=None, timeout=120):
-    """Runs a program and gives its result; a failure says all that the program said."""
+    """Runs a program and returns its result; a failure includes the program's output."""
     done = subprocess.run(
         [str(word) for word in words], input=feed, env=env, timeout=timeout, text=True, capture_output=True, check=False
     )
@@ -44,7 +44,7 @@ def podman(*words, **more):
 
 
 def until(what, question, patience=20.0):
-    """Asks until the answer is true, and gives it."""
+    """Calls `question` until its result is true, and returns it."""
     end = time.monotonic() + patience
     while time.monotonic() < end:
         answer = question()
@@ -61,7 +61,7 @@ class Namespace:
         self.fd = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
 
     def socket(self):
-        """A socket that belongs to the namespace; the calling thread stays where it is."""
+        """A socket in the namespace; the calling thread stays in its own."""
         own = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
         try:
             self._enter(self.fd)
@@ -163,7 +163,7 @@ class Pod:
 
 
 def sweep():
-    """Removes the pods of a run that was broken off. Only ours: they have the prefix."""
+    """Removes the pods of an interrupted run, which it recognises by their prefix."""
     for name in podman("pod", "ps", "--format", "{{.Name}}").stdout.split():
         if name.startswith(PREFIX):
             podman("pod", "rm", "--force", "--time", "0", name, check=False)
@@ -171,7 +171,7 @@ def sweep():
 
 @contextlib.contextmanager
 def favoured():
-    """While it lasts our pods and this process go before whatever else the machine has to do."""
+    """Gives our pods and this process priority over other programs."""
     controls = [pathlib.Path("/sys/fs/cgroup/cpu/libpod_parent/cpu.shares")]
     controls += [pathlib.Path("/sys/fs/cgroup/libpod_parent/cpu.weight")]
     before = {control: control.read_text() for control in controls if control.exists()}
@@ -191,7 +191,7 @@ def favoured():
 
 
 class Relay:
-    """Joins a port of one pod's loopback to a port of another's. Answers can be held back, so that requests stay in flight."""
+    """Connects a port of one pod's loopback with a port of another's. It can hold answers back, so that requests stay in flight."""
 
     def __init__(self, source, target, port):
         self.target, self.port = target, port
@@ -212,7 +212,7 @@ class Relay:
 
     def close(self):
         self.release()
-        # Wakes the thread that waits in accept.
+        # Wakes the thread in accept.
         try:
             self.listener.shutdown(socket.SHUT_RDWR)
         except OSError:

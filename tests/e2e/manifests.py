@@ -1,4 +1,4 @@
-"""Rendered manifests, and what has to change in them for podman 4.3, which knows less than Kubernetes.
+"""Rendered manifests, and their changes for podman 4.3, which supports less than Kubernetes.
 
 Everything else runs as shipped: arguments, ConfigMap, users, capabilities, seccomp, read-only root, mounts, memory limit.
 """
@@ -8,7 +8,7 @@ import copy
 import images
 from machine import PREFIX, run
 
-# The kinds that the component can put the sidecar into.
+# The workload kinds into which the component can inject the sidecar.
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob")
 
 
@@ -26,19 +26,19 @@ def template(workload):
 
 
 def pod(objects, name, secrets, shared, environment, app_environment=None, cpu=None, kinds=("Deployment", "Job")):
-    """The objects for `Pod`: the one workload as a pod, and the ConfigMaps it mounts.
+    """The objects for `Pod`: the one workload as a pod, and its ConfigMaps.
 
-    `secrets` has a directory for each Secret, with what that would hold; `shared` is one for the simulator's certificate.
+    `secrets` has a directory with the content of each Secret; `shared` is a directory for the simulator's certificate.
     """
     workload = next(thing for thing in objects if thing["kind"] in kinds)
     made = copy.deepcopy(template(workload))
     spec = made["spec"]
-    # Knows no native sidecars: it would wait for their end. The test stops them in Kubernetes's order itself.
+    # podman would wait for the end of native sidecars. The test stops them itself, in Kubernetes's order.
     spec["containers"] = spec.pop("initContainers", []) + spec["containers"]
     spec["restartPolicy"] = "Never"
     spec.pop("topologySpreadConstraints", None)
     for container in spec["containers"]:
-        # Knows no native sidecars, and would run probes with a curl that the image does not have. It has no lifecycle hooks.
+        # podman does not support native sidecars or lifecycle hooks, and runs probes with a curl that the image does not have.
         for word in ("restartPolicy", "startupProbe", "readinessProbe", "livenessProbe", "lifecycle", "ports"):
             container.pop(word, None)
         container["image"] = f"localhost/{container['image']}"
@@ -50,7 +50,7 @@ def pod(objects, name, secrets, shared, environment, app_environment=None, cpu=N
                 container["resources"]["limits"]["cpu"] = cpu
     for volume in spec["volumes"]:
         if "secret" in volume:
-            # It would hand the key on in base64. Root's file with mode 0440, as the kubelet makes it.
+            # podman would mount the key in base64. A file of root with mode 0440, as the kubelet makes it.
             volume["hostPath"] = {"path": str(secrets[volume.pop("secret")["secretName"]]), "type": "Directory"}
         if "emptyDir" in volume:
             volume["emptyDir"] = {}
@@ -63,7 +63,7 @@ def pod(objects, name, secrets, shared, environment, app_environment=None, cpu=N
 
 
 def simulator(name, keys, shared, apps):
-    """A pod with a stand-in for Wonder. `apps`: (AppID, name of the public key's file in `keys`)."""
+    """A pod with the simulator. `apps`: (AppID, name of the public key's file in `keys`)."""
     words = ["simulate", "--listen", "127.0.0.1:4443", "--ca-out", "/shared/ca.pem"]
     for app_id, file in apps:
         words += ["--app-id", app_id, "--public-key-file", f"/keys/{file}"]

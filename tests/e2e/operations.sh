@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Every customer and payment-token operation with curl, unsigned, through the sidecar to the strict simulator; the 3-D
-# Secure page approved and declined as a browser does it; languages, limits, what is not there.
+# Secure page approved and declined with a browser's requests; languages, limits, unknown paths.
 #
 #   tests/e2e/operations.sh                 builds the program
-#   WONDER_SIGNER=path tests/e2e/operations.sh   takes that one
+#   WONDER_SIGNER=path tests/e2e/operations.sh   uses that program
 #
-# Needs curl, and python3 to look into JSON. Exit code 0 when all passed.
+# Needs curl, and python3 to read JSON. Exit code 0 when all passed.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 source tests/e2e/dev.sh
@@ -15,7 +15,7 @@ P=/svc/payment/api/v1/openapi
 passed=0 failed=0 options=()
 
 # call NAME STATUS METHOD TARGET [BODY] [-- PATH=JSON...]: the answer's status, and values in its body by dotted path.
-# Further curl options stand in $options. The answer stays in $work/answer, its head in $work/head.
+# $options has further curl options. The answer is kept in $work/answer, its head in $work/head.
 call() {
     local name=$1 status=$2 method=$3 target=$4 body=() got verdict
     shift 4
@@ -64,12 +64,12 @@ print(functools.reduce(lambda value, step: value[step], sys.argv[2].split("."), 
         "$work/answer" "$1"
 }
 
-head_has() { # NAME, what the last answer's head must match
+head_has() { # NAME, a pattern that the last answer's head must match
     if tr -d '\r' <"$work/head" | grep -qiE "$2"; then record "$1" '' '' ok; else record "$1" '' '' "FAILED: $2"; fi
 }
 
-# browse NAME URL TEXT [FORM]: opens a page as a browser does, or submits its form; the page must hold TEXT. The
-# certificate is of an authority made at start, which a browser would have to be told to trust.
+# browse NAME URL TEXT [FORM]: opens a page as a browser does, or submits its form; the page must contain TEXT. The
+# certificate is from an authority made at start, which a browser does not trust by default.
 browse() {
     local page form=()
     [ $# -lt 4 ] || form=(--data-raw "$4")
@@ -126,7 +126,7 @@ call 'payment_tokens.check: opening decides nothing' 200 POST "$tokens/check" "$
 browse '3-D Secure page: approved' "$page" 'href="https://shop.example/ok"' decision=approve
 call 'payment_tokens.check: success, the default' 200 POST "$tokens/check" "$asked" \
     -- data.payment_token.state=success data.payment_token.default=true
-browse '3-D Secure page: the first decision stands' "$page" 'Approved.' decision=decline
+browse '3-D Secure page: the first decision is final' "$page" 'Approved.' decision=decline
 call 'payment_tokens.check: the literal uuid segment' 200 POST "$P/customers/uuid/payment_tokens/check" "$asked" \
     -- data.payment_token.state=success
 call 'customers.get_by_token' 200 POST "$P/customers/by/token" "{\"token\":\"$token\"}" -- data.customer.uuid="$uuid"
@@ -166,15 +166,15 @@ call 'payment_tokens.delete again' 404 DELETE "$tokens/$token" -- code=E000031
 call 'payment_tokens.delete: the token in the body' 200 DELETE "$tokens" "{\"token\":\"$alipay\"}" -- data.success=true
 call 'payment_tokens.check: deleted for good' 404 POST "$tokens/check" "$asked" -- code=E000031
 
-# Languages: of the success and of pages. Refusals are in English.
+# Languages of success messages and pages. Errors are in English.
 options=(-H 'x-i18n-lang: zh-HK')
 call 'zh-HK' 200 GET "$P/customers?limit=1" -- 'message=成功'
-call 'a refusal in zh-HK' 400 POST "$P/customers" '{}' -- 'message=customer is required.'
+call 'an error for zh-HK, in English' 400 POST "$P/customers" '{}' -- 'message=customer is required.'
 options=(-H 'x-i18n-lang: en')
 call 'en' 200 GET "$P/customers?limit=1" -- 'message=success'
 options=()
 
-# Limits, required fields, what is not there.
+# Limits, required fields, unknown objects and paths.
 long=$(printf 'x%.0s' $(seq 256))
 customer() { printf '{"customer":{"name":"%s","phone":"1","reference_number":"%s","dial_code":"%s"}}' "$@"; }
 call 'name of 255 characters' 200 POST "$P/customers" "$(customer "${long:1}" limits +852)"
@@ -190,7 +190,7 @@ call 'card that has expired' 400 POST "$tokens" "${CARD/\"exp_year\":\"31\"/\"ex
 call 'unknown customer' 404 GET "$P/customers/0c6f6a3e-2d53-4f6b-9f55-3a1d6a0c7a10" -- code=E000030
 call 'unknown reference number' 404 GET "$P/customers/ref/none" -- code=E000030
 call 'unknown token' 404 POST "$P/customers/by/token" '{"token":"0c6f6a3e-2d53-4f6b-9f55-3a1d6a0c7a10"}' -- code=E000031
-call 'a signed path that nobody serves' 404 GET /svc/payment/api/v1/openapi/nothing -- code=E000032
+call 'a signed path that is not served' 404 GET /svc/payment/api/v1/openapi/nothing -- code=E000032
 call 'a path outside /svc/: our own answer' 404 GET /other -- code=SIGNER_NOT_WONDER sent=no
 head_has 'a path outside /svc/: our own header' '^x-wonder-signer-error: not_wonder$'
 
@@ -206,7 +206,7 @@ for operation in $(grep -oE 'operation="(customers|payment_tokens)\.[a-z_]+"' "$
     if grep -E "^wonder_signer_requests_total\{.*operation=\"$operation\"" "$work/metrics" | grep -qvE ' 0$'; then
         record "counted: $operation" '' '' ok
     else
-        record "counted: $operation" '' '' 'FAILED: stands at zero'
+        record "counted: $operation" '' '' 'FAILED: the count is zero'
     fi
 done
 

@@ -1,4 +1,4 @@
-"""Every kustomization that ships, rendered and held against the schemas of the newest Kubernetes versions, strictly."""
+"""Every shipped kustomization, rendered and strictly validated against the schemas of the newest Kubernetes versions."""
 
 import pathlib
 import tomllib
@@ -6,8 +6,8 @@ import tomllib
 import manifests
 from machine import Failed, expect
 
-# Definitions that come with the Prometheus operator; the schemas of Kubernetes do not know them. What ours says was held
-# against the definition of version 0.91 by hand.
+# Kinds of the Prometheus operator, which the schemas of Kubernetes do not include. Ours was compared by hand with the
+# definition of version 0.91.
 ELSEWHERE = {"PodMonitor", "ServiceMonitor"}
 
 
@@ -20,18 +20,18 @@ def newest_versions(count=3):
 
 
 def kustomizations(root):
-    """Directories that can be applied as they are; components are seen through them."""
+    """Directories that can be applied directly; they include the components."""
     files = sorted(root.rglob("kustomization.yaml"))
     return [file.parent for file in files if "kind: Kustomization" in file.read_text()]
 
 
 def validate(kubectl, directory, versions):
-    """Validates one kustomization and says what it holds."""
+    """Validates one kustomization and returns its kinds."""
     return valid(manifests.render(kubectl, directory), versions)
 
 
 def valid(things, versions):
-    """Validates objects and says their kinds."""
+    """Validates objects and returns their kinds."""
     import kubernetes_validate
 
     for thing in things:
@@ -47,7 +47,7 @@ def valid(things, versions):
 
 
 def grace_periods(root, kubectl):
-    """Each period that a manifest sets is the sum of what the configuration next to it allows, and 5 s. Gives the sums."""
+    """Each grace period of a manifest is the sum of drain delay and grace in its configuration, plus 5 s. Returns the sums."""
     sums = []
     for place, file, kind in (
         ("gateway", "gateway/gateway.toml", "Deployment"),
@@ -62,20 +62,20 @@ def grace_periods(root, kubectl):
     advice = f"terminationGracePeriodSeconds: {period}     # {parts}"
     if advice not in (root / "deploy/kubernetes/sidecar-plain/kustomization.yaml").read_text():
         raise Failed(f"sidecar-plain/kustomization.yaml does not say {advice!r}")
-    # The kubelet stops a native sidecar when the service has ended: nothing is to come.
+    # The kubelet stops a native sidecar after the service has ended, so no request can follow.
     expect("the native sidecar's drain_delay", _shutdown(root, "sidecar/sidecar.toml")[0], 0)
     return "; ".join(sums)
 
 
 def _shutdown(root, file):
-    """drain_delay and grace in seconds, where the file does not say those of the program."""
+    """drain_delay and grace in seconds, with the program's defaults where the file sets none."""
     files = [root / "config/default.toml", root / "deploy/kubernetes" / file]
     sections = [tomllib.loads(file.read_text()).get("shutdown", {}) for file in files]
     return [int((sections[0] | sections[1])[key].removesuffix("s")) for key in ("drain_delay", "grace")]
 
 
 def same_in_both_places(directory):
-    """A CronJob's patch must be the pod template's: there is no way to share them but to compare them."""
+    """A CronJob's patch must equal the pod template's patch, because kustomize cannot share them."""
     import yaml
 
     one, other = (yaml.safe_load((directory / file).read_text()) for file in ("pod-template.yaml", "cron-job.yaml"))

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""The pages for people, as a browser shows them: the status page in its four states, and the simulator's payment page, 3-D Secure page and console. What they say,
-that they fit a phone, that nothing of them is refused by their own security policy, and that a reader of the screen gets charts in words.
+"""The pages for people in a browser: the status page in its four states, and the simulator's payment page, 3-D Secure page and console.
+Checks their texts, that they fit a phone, that their own security policy blocks nothing, and that charts have names for screen readers.
 
     WONDER_SIGNER=target/debug/wonder-signer tests/e2e/pages.py [--pictures DIRECTORY]
 
-Needs chromium and chromedriver (Debian: chromium-driver). Pictures are for people to look at; nothing compares them."""
+Needs chromium and chromedriver (Debian: chromium-driver). The pictures are for people; no test compares them."""
 
 import contextlib
 import json
@@ -33,14 +33,14 @@ def check(what, holds):
 
 
 def judge(browser, state, url, says, says_not=(), charts=4):
-    """Opens the page in every size and scheme, and checks what holds for all of them."""
+    """Opens the page in every size and colour scheme, and checks the rules for all of them."""
     for look, width, height in LOOKS:
         for scheme in SCHEMES:
             browser.look(width, height, scheme)
             browser.open(url)
             text = browser.text()
             for words in says:
-                check(f"{state}: does not say {words!r}, but {text!r}", words in text)
+                check(f"{state}: {words!r} is missing in {text!r}", words in text)
             for words in says_not:
                 check(f"{state}: says {words!r}", words not in text)
             wide = browser.script("return document.documentElement.scrollWidth")
@@ -66,7 +66,7 @@ def run(browser, stage):
     judge(browser, "idle", page(new), ["ready; no request yet", "last success none yet", "custom", os.uname().nodename])
 
     loads = [Load(sidecar.listen) for sidecar in (good, wrong, nowhere)]
-    # Two samples, so that the charts have something to draw.
+    # Two samples, so that the charts have data.
     time.sleep(21)
     for load in loads:
         load.stop()
@@ -81,7 +81,7 @@ def run(browser, stage):
         "problem: no request succeeds", "found no connection to 127.0.0.1", "upstream_connect", "network",
     ], ["failed in wonder-signer itself"])
 
-    # The link works where there is no other network, and leads to the entry.
+    # The link works without any other network, and leads to the entry.
     browser.press("#problems a")
     wait_for(lambda: browser.shows("## WonderSignerUpstreamUnreachable (page)"), 10, "the runbook's entry is shown")
 
@@ -89,14 +89,14 @@ def run(browser, stage):
     pay(browser, good)
     watch(browser, stage, good)
 
-    # A page that is open renews itself, and says so when nobody answers any more.
+    # An open page refreshes itself, and reports when the sidecar no longer answers.
     browser.open(page(good))
     good.signal(signal.SIGTERM)
     wait_for(lambda: browser.shows("not ready: draining", "#headline"), 10, "the open page shows the drain")
     judge(browser, "draining", page(good), ["not ready: draining", "rejects new ones", "runbook: WonderSignerDrainSlow"])
     browser.open(page(new))
     new.kill()
-    wait_for(lambda: browser.shows("no answer", "#headline"), 10, "the open page says that it is old")
+    wait_for(lambda: browser.shows("no answer", "#headline"), 10, "the open page reports that it is stale")
 
 
 def ask(sidecar, target, body):
@@ -106,7 +106,7 @@ def ask(sidecar, target, body):
 
 
 def secure(browser, stage, sidecar):
-    """A card is stored: the payer approves, and is back at the shop without another click."""
+    """Stores a card: the payer approves and returns to the shop without another click."""
     shop = f"http://127.0.0.1:{sidecar.admin}/livez"
     made = ask(sidecar, f"{P}/customers", {"customer": {"name": "K", "phone": "55501234", "reference_number": "secure"}})
     card = {
@@ -124,7 +124,7 @@ def secure(browser, stage, sidecar):
 
 
 def pay(browser, sidecar):
-    """An order is declined, left pending and paid; the page in each of its states."""
+    """An order is declined, left pending and paid; checks the page in each state."""
     shop = f"http://127.0.0.1:{sidecar.admin}/livez"
 
     def order(**more):
@@ -142,7 +142,7 @@ def pay(browser, sidecar):
     judge(browser, "payment", link, says, charts=0)
     radios = [name for role, name in browser.names() if role == "radio"]
     check(f"payment: the methods are named {radios}", len(radios) == 9 and all(radios))
-    # With the keyboard alone: the methods are one stop, whose arrows choose; then comes the button.
+    # With the keyboard only: the methods are one tab stop, the arrows choose, then comes the button.
     browser.keys("\ue004\ue014\ue004\ue007")
     wait_for(lambda: browser.shows("Payment received"), 10, "the payment is received")
     check(f"payment: {state(number)}", state(number) == ("completed", "paid"))
@@ -172,12 +172,12 @@ def pay(browser, sidecar):
         browser.look(width, height, "light")
         browser.open(unknown)
         check("payment: an unknown order is not named so", browser.shows("There is no such order"))
-    # The page itself was answered with 404.
+    # The console has the page's own status 404.
     check("payment: other complaints", all("404" in said for said in browser.complaints()))
 
 
 def watch(browser, stage, sidecar):
-    """A developer opens the console, sees calls arrive, and reads why one was refused."""
+    """A developer opens the console, sees calls arrive, and reads why one was rejected."""
     console = "http://%s:%d/console" % stage.simulator
     browser.look(1280, 900, "light")
     browser.open(console)
@@ -232,4 +232,4 @@ with contextlib.ExitStack() as ends:
     stage = Stage(os.environ["WONDER_SIGNER"], ends.enter_context(tempfile.TemporaryDirectory()))
     ends.callback(stage.end)
     run(ends.enter_context(Browser()), stage)
-print("pages: all as it should be")
+print("pages: passed")

@@ -1,4 +1,4 @@
-"""The checks. Each is a function; its docstring is the sentence that is shown to hold. Run by pod.sh.
+"""The checks of pod.sh. Each is a function; its docstring is the claim that it proves.
 
     pod.py WORK [--figures] [CHECK...]
 """
@@ -33,7 +33,7 @@ from world import BINARY, CUSTOMERS, KUBECTL, KUBERNETES, MIB, ROOT, TO_SIMULATO
 
 
 def image_is_small(world):
-    """the image is smaller than 15 MiB and has nothing in it but the program"""
+    """the image is smaller than 15 MiB and contains only the program"""
     if world.image_size >= 15 * MIB:
         raise Failed(f"{world.image_size / MIB:.1f} MiB")
     archive = world.work / "image.tar"
@@ -45,7 +45,7 @@ def image_is_small(world):
         podman("rm", made)
     files = [name for name in run("tar", "--list", "--file", archive).stdout.split() if not name.endswith("/")]
     archive.unlink()
-    # The engine adds its own empty mount points when it makes a container.
+    # podman adds empty mount points when it creates a container.
     own = [name for name in files if name.split("/")[0] not in ("dev", "etc", "proc", "run", "sys")]
     expect("files in the image", own, ["wonder-signer"])
     return f"{world.image_size / MIB:.2f} MiB, and {world.simulator_size / MIB:.2f} MiB with the simulator"
@@ -62,11 +62,11 @@ def simulator_has_an_image_of_its_own(world):
             "wonder-simulator, or a build with the cargo feature simulator; try --help\n"
         )
         expect(f"{command} in the sidecar's image", (done.returncode, done.stdout, done.stderr), (64, "", line))
-    # As it comes, but for what a careful cluster takes away.
+    # The image's defaults, with the restrictions of a careful cluster.
     made = podman("run", "--detach", "--network=none", "--read-only", "--cap-drop=ALL", images.SIMULATOR).stdout.strip()
     try:
-        until("dev has a line to paste", lambda: "Ctrl-C stops both" in podman("logs", made).stdout)
-        # Published ports arrive at this address; the port in `Host` is the one that was published.
+        until("dev prints its curl line", lambda: "Ctrl-C stops both" in podman("logs", made).stdout)
+        # Published ports arrive at this address; `Host` has the published port.
         pid = podman("inspect", "--format", "{{.State.Pid}}", made).stdout.strip()
         headers = {"Content-Type": "application/json", "Host": "localhost:18080"}
         status, _, text = Namespace(pid).ask(8080, "POST", CUSTOMERS, customer("image-1"), headers)
@@ -75,8 +75,8 @@ def simulator_has_an_image_of_its_own(world):
         podman("rm", "--force", "--time=0", made)
 
 
-def bill_names_what_is_in_it(world):
-    """deploy/sbom.py gives a valid CycloneDX 1.6 document that names exactly what the program is compiled from"""
+def bill_names_the_crates_of_the_program(world):
+    """deploy/sbom.py writes a valid CycloneDX 1.6 document that lists exactly the program's crates"""
     return bill.check(ROOT, world.work / "build.json")
 
 
@@ -86,7 +86,7 @@ def overlays_are_valid(world):
     seen = []
     for directory in overlays.kustomizations(KUBERNETES):
         if (KUBERNETES / "example-app" / "base") == directory or directory.name.endswith("-base"):
-            # Seen through the overlays.
+            # The overlays include it.
             continue
         seen.append(f"{directory.relative_to(KUBERNETES)} ({overlays.validate(KUBECTL, directory, versions)})")
     for component in ("sidecar", "sidecar-plain"):
@@ -95,17 +95,17 @@ def overlays_are_valid(world):
 
 
 def grace_periods_add_up(world):
-    """the periods of the manifests are the sums of the configuration's, and the native sidecar does not wait"""
+    """the grace periods of the manifests are the sums of the configured times, and the native sidecar has no drain delay"""
     return overlays.grace_periods(ROOT, KUBECTL)
 
 
-def components_change_what_asks_for_it(world):
-    """a component changes the workloads with its label alone, of every kind, or all with inject-all, and nothing of their own"""
+def components_change_labelled_workloads(world):
+    """a component changes only workloads with its label, of every kind, or all with inject-all, and leaves their own parts unchanged"""
     return f"{injection.check(KUBECTL, KUBERNETES)} workloads compared"
 
 
 def examples_end(world):
-    """every Job that ships has a deadline, and the service of the example takes calls until every node knows that it ends"""
+    """every shipped Job has a deadline, and the example's service accepts calls until every node has removed its endpoint"""
     for overlay in ("jobs", "jobs-plain"):
         jobs = [thing for thing in manifests.render(KUBECTL, KUBERNETES / "example-app" / overlay) if "Job" in thing["kind"]]
         expect(f"jobs of {overlay}", sorted(thing["kind"] for thing in jobs), ["CronJob", "Job"])
@@ -117,7 +117,7 @@ def examples_end(world):
         expect(f"preStop of {overlay}", hook, {"sleep": {"seconds": 5}})
 
 
-def sidecar_stands_first(world):
+def sidecar_is_the_first_container(world):
     """the sidecar is the first container of every kind of workload, native or not"""
     for overlay in ("staging", "production", "jobs", "jobs-plain"):
         for thing in manifests.render(KUBECTL, KUBERNETES / "example-app" / overlay):
@@ -128,7 +128,7 @@ def sidecar_stands_first(world):
 
 
 def guard_keeps_the_key(world):
-    """the admission policy lets every shipped workload in, and debugging, and refuses every way by which another program gets the key"""
+    """the admission policy admits every shipped workload and debugging, and rejects every way by which another program gets the key"""
     policy = manifests.render(KUBECTL, KUBERNETES / "key-guard")[0]
     expect("the first object", policy["kind"], "ValidatingAdmissionPolicy")
     homes = [KUBERNETES / "example-app" / name for name in ("staging", "production", "jobs", "jobs-plain")]
@@ -138,7 +138,7 @@ def guard_keeps_the_key(world):
 
 
 def charts_are_the_kustomizations(world):
-    """the Helm charts render the pods of the kustomizations, are valid for the same versions, and refuse bad values by name"""
+    """the Helm charts render the pods of the kustomizations, are valid for the same versions, and reject bad values by name"""
     return charts.check(ROOT, KUBECTL, world.work)
 
 
@@ -154,13 +154,13 @@ def app_pays_through_the_sidecar(world):
 
 
 def chart_pays_through_the_sidecar(world):
-    """the service of the example chart creates a customer through its sidecar, which has what the chart's values add"""
+    """the service of the example chart creates a customer through its sidecar, which has the configuration of the chart's values"""
     values = {"wonder-signer": {"config": '[limits]\nbody = "3MiB"\n'}}
     objects = charts.Charts(ROOT / "deploy/helm", world.work).render("example-app", values)
     pod, relay = world.service("chart", objects=objects)
     world.ready(pod)
     expect("answer", sign_up(pod, "chart-1"), (200, {"created": "chart-1"}))
-    # The container's own arguments, but for the command.
+    # The container's own arguments with another command.
     words = ["/wonder-signer", "check", "--print-config", *charts.signer(objects)["args"][1:]]
     said = pod.execute("wonder-signer", *words, check=True)
     line = next(line for line in said.stdout.splitlines() if line.startswith("limits.body "))
@@ -169,7 +169,7 @@ def chart_pays_through_the_sidecar(world):
 
 
 def documented_check_works_in_the_image(world):
-    """the line of deploy/README.md that proves the key, run in the sidecar's container, gets its message back from the upstream"""
+    """the line of deploy/README.md that proves the key, run in the sidecar's container, receives its message back from the upstream"""
     page = (ROOT / "deploy/README.md").read_text()
     line = re.search(r"^ +kubectl .* -c wonder-signer -- (/wonder-signer check .*--echo)$", page, re.M)[1]
     said = world.app.execute("wonder-signer", *line.split(), check=True).stdout
@@ -177,7 +177,7 @@ def documented_check_works_in_the_image(world):
 
 
 def container_is_confined(world):
-    """the sidecar runs as 65532 without capabilities, new privileges, or a root file system it can write to"""
+    """the sidecar runs as 65532 without capabilities, new privileges or a writable root file system"""
     pod = world.app
     status = pathlib.Path(f"/proc/{pod.pid('wonder-signer')}/status").read_text()
     field = lambda name: re.search(rf"^{name}:\s*(.*)$", status, re.M)[1].split()
@@ -189,7 +189,7 @@ def container_is_confined(world):
 
 
 def app_cannot_read_the_key(world):
-    """the service's container cannot read the key: no file it can open contains one, and the sidecar's processes are hidden"""
+    """the service's container cannot read the key: no readable file contains one, and the sidecar's processes are hidden"""
     search = """
 import os
 found, seen = [], 0
@@ -238,7 +238,7 @@ def exports_traces(world):
 
 
 def verbs_replace_a_shell(world):
-    """`wait` is an exec probe for an image without a shell, and `shutdown` is refused where it is not allowed"""
+    """`wait` works as an exec probe in an image without a shell, and `shutdown` is rejected unless it is allowed"""
     expect("wait --once", world.app.execute("wonder-signer", "/wonder-signer", "wait", "--once").returncode, 0)
     done = world.app.execute("wonder-signer", "/wonder-signer", "shutdown")
     expect("shutdown", (done.returncode, "set admin.shutdown = true" in done.stderr), (1, True))
@@ -247,20 +247,20 @@ def verbs_replace_a_shell(world):
 
 
 def starts_at_once(world):
-    """a container that is stopped and started is ready again; with --figures within 150 ms, the engine's own work included"""
+    """a stopped and restarted container is ready again; with --figures within 150 ms, podman's own work included"""
     pod, relay = world.service("start")
     world.ready(pod)
     container = pod.container("wonder-signer")
     took = []
-    # The quickest of five: what other work on the machine adds is not ours.
+    # The quickest of five, because other work on the machine may delay the rest.
     for _ in range(5):
         podman("stop", "--time", "5", container)
         podman("init", container)
-        count = len(said_ready(pod))
+        count = len(ready_times(pod))
         began = time.time()
         with favoured():
             podman("start", container)
-        took.append(until("it is ready again", lambda: said_ready(pod)[count:])[0] - began)
+        took.append(until("it is ready again", lambda: ready_times(pod)[count:])[0] - began)
     world.drop(relay, pod)
     seen = "from `podman start` to ready: " + ", ".join(f"{seconds * 1000:.0f}" for seconds in took) + " ms"
     if world.figures and min(took) >= 0.150:
@@ -268,8 +268,8 @@ def starts_at_once(world):
     return seen
 
 
-def said_ready(pod):
-    """When the sidecar said that it is ready, each time, by its own log."""
+def ready_times(pod):
+    """The times of the `ready` lines in the sidecar's log."""
     lines = [json.loads(line) for line in pod.logs("wonder-signer").splitlines() if '"message":"ready"' in line]
     return [datetime.fromisoformat(line["timestamp"].replace("Z", "+00:00")).timestamp() for line in lines]
 
@@ -280,17 +280,17 @@ def carries_the_load(world):
     world.ready(pod)
     pid = pod.pid("wonder-signer")
     if usage.throttled(pid) is not None:
-        # A single worker is the program's first thread.
+        # A single worker runs on the program's first thread.
         expect("further workers under a limit of less than one processor", usage.threads(pid, "tokio-rt-worker"), 0)
     seconds, rate = 20, 50
     seen = []
-    # Where delay is judged there are three tries: other work on the machine counts against us, and we cannot send it away.
+    # Three tries with --figures, because other work on the machine may delay a run.
     for attempt in range(3 if world.figures else 1):
         cpu, stalls = usage.cpu_seconds(pid), usage.throttled(pid)
         words = [pid, seconds, rate, world.shared / "ca.pem", f"load{attempt}"]
         with favoured():
             result = json.loads(run(sys.executable, ROOT / "tests/e2e/load.py", *words, timeout=600).stdout)
-        # Of the time that the calls should take: a machine that is late must not make the share smaller.
+        # The share of the planned time, so that a late machine does not make it smaller.
         cpu = (usage.cpu_seconds(pid) - cpu) / seconds
         peak = usage.peak_memory(pid)
         stalls = "no CPU limit here" if stalls is None else f"{usage.throttled(pid) - stalls} times throttled"
@@ -314,7 +314,7 @@ def carries_the_load(world):
 
 
 def sigterm_lets_requests_finish(world):
-    """SIGTERM with requests in flight: new ones are turned away, those in flight are answered, the exit code is 0"""
+    """SIGTERM with requests in flight: new ones are rejected, those in flight are answered, the exit code is 0"""
     pod, relay = world.service("term")
     world.ready(pod)
     before = world.arrived()
@@ -322,13 +322,13 @@ def sigterm_lets_requests_finish(world):
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         headers = {"Content-Type": "application/json"}
         calls = [pool.submit(pod.namespace.ask, 8080, "POST", CUSTOMERS, customer(f"term-{n}"), headers) for n in range(8)]
-        # The handshake's answer is held too, so what is in flight is seen from the sidecar.
+        # The handshake's answer is held too, so the number in flight is read from the sidecar.
         until("eight requests are in flight", lambda: in_flight(pod) == 8)
         began = time.monotonic()
         pod.signal("wonder-signer")
         until("it is draining", lambda: pod.namespace.ask(9090, "GET", "/readyz")[0] == 503)
-        # With drain_delay = 0 the door closes at once, but not at the same instant.
-        until("nobody new is let in", lambda: not pod.namespace.listens(8080))
+        # With drain_delay = 0 the listener closes soon after readiness ends, and not at the same instant.
+        until("no new connection is accepted", lambda: not pod.namespace.listens(8080))
         relay.release()
         statuses = [call.result(30)[0] for call in calls]
     expect("statuses", statuses, [200] * 8)
@@ -340,7 +340,7 @@ def sigterm_lets_requests_finish(world):
 
 
 def rolling_restart_loses_nothing(world):
-    """a rolling restart with a new key while callers still reach the old pod: no customer lost, none asked for twice"""
+    """a rolling restart with a new key while callers still reach the old pod: no customer is lost or created twice"""
     old, old_relay = world.service("roll-old", key=world.old)
     world.ready(old)
     before = world.arrived()
@@ -364,17 +364,17 @@ def rolling_restart_loses_nothing(world):
     for caller in callers:
         caller.start()
     until("calls through the old pod", lambda: len(taken) > 60)
-    # The new pod stands beside the old one until it is ready: maxUnavailable 0, maxSurge 1.
+    # The old pod runs until the new one is ready: maxUnavailable 0, maxSurge 1.
     new, new_relay = world.service("roll-new", key=world.new)
     world.ready(new)
     late = []
 
     def endpoints_follow():
-        """Nodes send new connections to the old pod until they know that it ends."""
+        """Nodes send new connections to the old pod until they have removed its endpoint."""
         begin = len(taken) + len(failed)
-        until("calls through the pod that ends", lambda: len(taken) + len(failed) > begin + 60)
+        until("calls through the terminating pod", lambda: len(taken) + len(failed) > begin + 60)
         late.append(len(taken) + len(failed) - begin)
-        # The last calls are under way when the service receives SIGTERM.
+        # The last calls are in flight when the service receives SIGTERM.
         old_relay.hold()
         until("every caller waits for the old pod", lambda: in_flight(old) == 6)
         current[0] = new
@@ -422,7 +422,7 @@ def hung_sidecar_is_restarted(world):
 
 
 def job_finishes(world):
-    """a Job's pod finishes: its program ends, then the sidecar is told to stop, as Kubernetes does"""
+    """a Job's pod finishes: its program ends, then the sidecar receives SIGTERM, as in Kubernetes"""
     pod, relay = world.service("job", overlay="jobs", kinds=("Job",))
     expect("the program's exit code", pod.ended("app"), 0)
     began = time.monotonic()
@@ -435,7 +435,7 @@ def job_finishes(world):
 
 
 def plain_job_finishes(world):
-    """a Job's pod finishes by itself without native sidecars: the program asks the sidecar to end"""
+    """a Job's pod finishes by itself without native sidecars: the program requests the sidecar's shutdown"""
     pod, relay = world.service("job-plain", overlay="jobs-plain", kinds=("Job",))
     expect("the program's exit code", pod.ended("app"), 0)
     expect("the sidecar's exit code", pod.ended("wonder-signer"), 0)
@@ -444,7 +444,7 @@ def plain_job_finishes(world):
 
 
 def killed_job_needs_its_deadline(world):
-    """without native sidecars a Job's sidecar outlives a program that is killed, and ends when the deadline stops the pod"""
+    """without native sidecars a Job's sidecar outlives a killed program, and ends when the deadline stops the pod"""
     pod, relay = world.service("job-killed", overlay="jobs-plain", kinds=("Job",))
     relay.hold()
     until("the program calls", lambda: in_flight(pod) == 1)
@@ -452,7 +452,7 @@ def killed_job_needs_its_deadline(world):
     expect("the program's exit code", pod.ended("app"), 137)
     until("its call is cancelled", lambda: in_flight(pod) == 0)
     expect("the sidecar is ready", pod.namespace.answers(9090, "/readyz"), True)
-    # What Kubernetes does after activeDeadlineSeconds.
+    # As Kubernetes does after activeDeadlineSeconds.
     pod.signal("wonder-signer")
     expect("the sidecar's exit code", pod.ended("wonder-signer"), 0)
     world.drop(relay, pod)
@@ -469,7 +469,7 @@ def names_come_from_dns(world):
     try:
 
         def check(host):
-            """What `check --echo` says of an origin with that name, in a container within the pod's network."""
+            """The output of `check --echo` for an origin with that name, in a container within the pod's network."""
             settings = {
                 **TO_SIMULATOR,
                 "WONDER_SIGNER_UPSTREAM__ORIGIN": f"https://{host}:4443",
@@ -484,21 +484,21 @@ def names_come_from_dns(world):
             done = podman(*words, images.SIGNER, "check", "--echo", check=False)
             return done.stdout + done.stderr
 
-        # The server has no say in when it answers first.
+        # The DNS server needs a moment before it answers.
         until("the DNS server answers", lambda: "cannot be resolved" not in check("gateway.wonder.test"))
-        # The simulator's certificate is for localhost alone, so the name is found, connected to and then refused.
+        # The simulator's certificate is for localhost only, so the name resolves, the connection opens, and TLS fails.
         refused = "the certificate of the origin is not for gateway.wonder.test"
         expect("a name in DNS", refused in check("gateway.wonder.test"), True)
         expect("a name in the hosts file", "ok: echo" in check("localhost"), True)
-        expect("a name that nobody knows", "cannot be resolved" in check("nowhere.wonder.test"), True)
+        expect("an unknown name", "cannot be resolved" in check("nowhere.wonder.test"), True)
         server.send_signal(signal.SIGSTOP)
         silent = "cannot resolve the name of the origin: gateway.wonder.test: not done within 2s (timeouts.connect)"
-        expect("a server that says nothing", silent in check("gateway.wonder.test"), True)
+        expect("a silent server", silent in check("gateway.wonder.test"), True)
     finally:
         server.send_signal(signal.SIGCONT)
         server.terminate()
         server.wait()
-    return "gateway.wonder.test found by DNS (its certificate is refused), localhost by the hosts file"
+    return "gateway.wonder.test found by DNS (its certificate is rejected), localhost by the hosts file"
 
 
 def unit_is_hardened(world):
@@ -519,19 +519,19 @@ def schema_agrees_with_the_program(world):
 
 
 def failures_are_as_documented(world):
-    """every failure at start-up says what README.md says it does"""
+    """every failure at start-up prints the documented line"""
     return startup.compare(BINARY, ROOT / "deploy/README.md", world.work / "startup")
 
 
 CHECKS = [
     image_is_small,
     simulator_has_an_image_of_its_own,
-    bill_names_what_is_in_it,
+    bill_names_the_crates_of_the_program,
     overlays_are_valid,
     grace_periods_add_up,
-    components_change_what_asks_for_it,
+    components_change_labelled_workloads,
     examples_end,
-    sidecar_stands_first,
+    sidecar_is_the_first_container,
     guard_keeps_the_key,
     charts_are_the_kustomizations,
     app_pays_through_the_sidecar,

@@ -1,13 +1,13 @@
 #!/bin/sh
-# Runs the shipped image and manifests as real pods on this machine, without a cluster or a registry: installs what it
-# needs (Debian, as root), builds the program as it is shipped and the images, and runs the checks of pod.py.
-# Ends with "N passed, M failed", and not with 0 if a check failed or could not be made.
+# Runs the shipped image and manifests as real pods on this machine, without a cluster or a registry: installs its
+# packages (Debian, as root), builds the program as it is shipped and the images, and runs the checks of pod.py.
+# Ends with "N passed, M failed"; the exit code is not 0 if a check failed or could not run.
 #
 #   tests/e2e/pod.sh [--figures] [CHECK...]          builds with the profile e2e; all checks, or those of pod.py that are named
 #   BINARY=path/to/wonder-signer tests/e2e/pod.sh    tests that (static) program; SIMULATOR=… names that of the simulator's image
 #
-# Time to ready and added delay are always measured and told. They are judged only with --figures, for a machine that has
-# nothing else to do: other work would make them fail at random.
+# Time to ready and added delay are always measured and printed. Only --figures compares them with their limits, because
+# other work on the machine would make them fail at random.
 set -eu
 cd "$(dirname "$0")/../.."
 
@@ -20,13 +20,13 @@ for pair in podman:podman runc:runc catatonit:catatonit dnsmasq:dnsmasq-base ope
 done
 python3 -c 'import venv, ensurepip' 2>/dev/null || missing="$missing python3-venv"
 if [ -n "$missing" ]; then
-    command -v apt-get >/dev/null || die "needs$missing, and here is no apt-get to install them"
+    command -v apt-get >/dev/null || die "needs$missing, and this machine has no apt-get to install them"
     # shellcheck disable=SC2086
     { apt-get -o Acquire::Retries=3 update -qq && DEBIAN_FRONTEND=noninteractive apt-get -o Acquire::Retries=3 install -y -qq --no-install-recommends $missing; } >&2 ||
         die "cannot install$missing"
 fi
 
-# The pods' names are the same in every run, so one run waits for another.
+# The pods' names are the same in every run, so concurrent runs wait for each other.
 exec 9>/run/lock/wonder-signer-pods
 flock --timeout 900 9 || die "another run does not end"
 
@@ -40,7 +40,7 @@ if ! "$work/venv/bin/python" -c "import celpy, cyclonedx, helm_python, kubernete
         die "cannot install tests/e2e/packages.txt"
 fi
 
-# Debian's kubectl is too old for components. One that is not comes in a Python package, made for AWS Lambda.
+# Debian's kubectl is too old for components. A Python package made for AWS Lambda contains a newer one.
 KUBECTL=$(command -v kubectl || command -v kustomize || true)
 if [ -z "$KUBECTL" ]; then
     KUBECTL=$work/kubectl
@@ -65,7 +65,7 @@ if [ -z "${BINARY:-}" ]; then
     BINARY=$(MESSAGES=$work/build.json deploy/release.sh --profile e2e wonder-signer) || die "the program does not build"
 fi
 
-# A container may not get more of these than the machine lets us have.
+# A container cannot get more of these than this process may have.
 cat > "$work/containers.conf" <<'CONF'
 [containers]
 default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]

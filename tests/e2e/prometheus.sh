@@ -5,12 +5,12 @@
 #   tests/e2e/prometheus.sh --quick    no faults; under a minute, the build apart
 #
 # Installs Debian's prometheus (which brings promtool) and faketime if they are missing. SIGNER_BINARY names a built binary; without it one is built.
-# Everything listens on 127.0.0.1, on ports that are free, and is ended again. The last line is "N passed, N failed".
+# Every program listens on a free port of 127.0.0.1 and is stopped at the end. The last line is "N passed, N failed".
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 if ! command -v promtool >/dev/null || ! command -v prometheus >/dev/null; then
-    # The package would start a service that nobody asked for, on every address.
+    # The package would start a service that listens on every address.
     policy=/usr/sbin/policy-rc.d
     if [ ! -e $policy ]; then
         printf '#!/bin/sh\nexit 101\n' >$policy && chmod +x $policy

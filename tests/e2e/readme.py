@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""README's first five minutes, its commands as they are: `dev`, a shop, an order, the payment page in Chromium, a refund; timed.
+"""Runs the commands of README's first five minutes unchanged: `dev`, a shop, an order, the payment page in Chromium, a refund; timed.
 
     unshare --net --mount tests/e2e/readme.py PROGRAM
 
-It has a network of its own, because the ports are those of README. `cargo run --release --` is replaced by PROGRAM, and not built."""
+It runs in a network namespace, because README's ports are fixed. PROGRAM replaces `cargo run --release --`."""
 
 import json
 import os
@@ -52,7 +52,7 @@ def main(program):
         try:
             start(dev)
             wait_for(lambda: subprocess.run([program, "wait", "--timeout", "1s"], capture_output=True).returncode == 0, 20, "dev is ready")
-            # The assignments before a command are the shell's.
+            # The shell handles the assignments before a command.
             start(f"env {shop}")
             wait_for(lambda: ask(state) is None and ask(state + " >/dev/null && echo {}") == {}, 20, "the shop answers")
             link = ask(order)["payment_link"]

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Builds the source once more, from another path into another target directory, and compares the bytes with those of a
-# sidecar that deploy/release.sh has built.
+# Builds the source again, from another path into another target directory, and compares the program byte for byte with one
+# that deploy/release.sh has built.
 #
 #   tests/e2e/reproducible.sh PROGRAM [PROFILE]      default profile: e2e, as tests/e2e/pod.sh builds
 #
-# Ends with "1 passed, 0 failed" where both are the same.
+# Ends with "1 passed, 0 failed" if both are the same.
 set -eu
 cd "$(dirname "$0")/../.."
 first=${1:?usage: tests/e2e/reproducible.sh PROGRAM [PROFILE]} profile=${2:-e2e}

@@ -1,9 +1,9 @@
-"""No target that is forwarded leads out of /svc/, or into /svc/payment/public/, for any program that resolves it.
+"""No forwarded target leads out of /svc/, or into /svc/payment/public/, for any program that resolves it.
 
     resolvers.py PROGRAM [TARGETS [SEED]]     the built wonder-signer; needs nginx, node and java
 
-Makes targets from pieces that programs read differently, sends each through wonder-signer, and has what was forwarded resolved by nginx,
-Python, Java and Node in the ways in which each is used: as it is, decoded once and decoded twice.
+Builds targets from pieces that programs read differently, sends each through wonder-signer, and resolves the forwarded targets with
+nginx, Python, Java and Node in their usual forms: as received, decoded once and decoded twice.
 """
 
 import pathlib
@@ -82,13 +82,13 @@ def in_python(target):
 
 
 def is_inside(path):
-    # Some leave a part unresolved.
+    # Some programs leave a part unresolved.
     segments = [segment for segment in posixpath.normpath(path.lower()).split("/") if segment]
     return segments[:1] == ["svc"] and segments[1:3] != ["payment", "public"]
 
 
 class Connection:
-    """Sends targets one after another, and gives status and body."""
+    """Sends targets in sequence, and returns status and body."""
 
     def __init__(self, family, address):
         self.family, self.address, self.stream = family, address, None
@@ -170,7 +170,7 @@ def main(program, number, seed):
         assert paths >= len(forwarded)
     refused = {status: list(answers.values()).count(status) for status in sorted(set(answers.values()))}
     print(f"seed {seed}: {len(answers)} targets, by status {refused}")
-    assert len(forwarded) * 10 > len(answers), "too few are forwarded for this to say anything"
+    assert len(forwarded) * 10 > len(answers), "too few targets are forwarded for a meaningful test"
     print("\n".join(wrong[:40]) if wrong else "passed")
     return bool(wrong)
 

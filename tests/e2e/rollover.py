@@ -2,14 +2,13 @@
 
     python3 tests/e2e/rollover.py PROGRAM [http2|auto|http1] [CALLS] [RELOADS]
 
-Needs nginx and openssl. Over HTTP/2 nginx says which requests it did not process (GOAWAY), so no call may end as `maybe`; without reloads
-none may fail. No request may arrive twice.
+Needs nginx and openssl. Over HTTP/2 nginx's GOAWAY shows which requests it did not process, so no call may end as `maybe`; without
+reloads none may fail. No request may arrive twice.
 """
 
 import collections
 import concurrent.futures
 import http.client
-import os
 import pathlib
 import signal
 import socket

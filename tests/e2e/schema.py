@@ -1,4 +1,4 @@
-"""config/schema.json, by a validator that is not ours: what it accepts, what it rejects, and whether the program agrees.
+"""config/schema.json with an independent validator: accepted and rejected files, and whether the program agrees.
 
     schema.py PROGRAM       needs the package jsonschema
 """
@@ -13,7 +13,7 @@ import tomllib
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 APP_ID = "00000000-0000-4000-8000-00000000d0e5"
-# Single values in TOML: those of a file that the program starts with, and those that it rejects.
+# Single TOML values: those that the program accepts, and those that it rejects.
 VALUES = {
     "listen.address": (
         ['"[::1]:0"', '"unix:/run/a.sock"', '["127.0.0.1:0", "unix:/run/a.sock"]', '"127.0.0.1:0, [::1]:0"'],
@@ -41,7 +41,7 @@ VALUES = {
 
 
 def check(program):
-    """Raises AssertionError with what was seen; gives what was compared."""
+    """Raises AssertionError with the observed value; returns a summary of the comparisons."""
     import jsonschema
 
     schema = json.loads((ROOT / "config/schema.json").read_text())
@@ -53,14 +53,14 @@ def check(program):
     for name, text in files.items():
         assert not errors(text), f"{name}: {errors(text)}"
     settings = list(uncommented((ROOT / "config/default.toml").read_text()))
-    assert len(settings) == sum(1 for _ in keys(schema)), "a key is in one of schema and default.toml alone"
+    assert len(settings) == sum(1 for _ in keys(schema)), "a key is only in the schema or only in default.toml"
     for table, key, value in settings:
         line = f"[{table}]\n{key} = {value}\n"
         refused = key in ("private_key", "webhook_public_key")
         assert bool(errors(line)) == refused, f"{line}: {errors(line)}"
         misspelt = f"[{table}]\n{key}x = {value}\n"
         assert any(f"'{key}x' was unexpected" in error for error in errors(misspelt)), misspelt
-        # Any name may name a credential.
+        # A credential may have any name.
         misspelt = f"[{table.replace('credentials', 'credential')}x]\n{key} = {value}\n"
         assert any("was unexpected" in error for error in errors(misspelt)), misspelt
 
@@ -76,7 +76,7 @@ def check(program):
                 if bool(by_schema) == is_good or (by_program.returncode == 0) != is_good:
                     seen.append(f"{key} = {value}: schema {by_schema or 'accepts'}, program {by_program.stderr or 'accepts'}")
     assert not seen, "\n".join(seen)
-    return f"{len(files)} files, {len(settings)} keys, {compared} values as the program sees them"
+    return f"{len(files)} files, {len(settings)} keys, {compared} values on which the program agrees"
 
 
 def shipped():
@@ -89,7 +89,7 @@ def shipped():
 
 
 def uncommented(text):
-    """Table, key and value of each key in the file of defaults, those that are commented out as well."""
+    """Table, key and value of each key in the file of defaults, also of keys that are commented out."""
     table = None
     for line in text.splitlines():
         line = line.removeprefix("# ")
@@ -106,7 +106,7 @@ def keys(schema):
 
 
 def started(program, directory, key, text):
-    """What `check` says of the file, completed by a credential."""
+    """The result of `check` on the file, with a credential added."""
     file = directory / "sidecar.toml"
     file.write_text(text)
     if not (directory / "private_key.pem").exists():

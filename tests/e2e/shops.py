@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""A shop in Node, PHP and Python, each against `dev`: an order with a link, paid on the page in Chromium, webhooks that the sidecar verified, a
-partial and a full refund. Every state is checked at the shop and at Wonder, both through the sidecar.
+"""A shop in Node, PHP and Python, each against `dev`: an order with a link, a payment on the page in Chromium, verified webhooks, a partial
+and a full refund. Every state is checked at the shop and at the simulator, both through the sidecar.
 
     tests/e2e/shops.py PROGRAM [SHOP...]
 
@@ -60,7 +60,7 @@ class Case:
 
     def start(self, command, log, environment, ends):
         with open(log, "wb") as log:
-            # A group of its own, because PHP's server has workers.
+            # A process group of its own, because PHP's server has workers.
             process = subprocess.Popen(list(map(str, command)), stdout=log, stderr=log, stdin=subprocess.DEVNULL,
                                        env={**os.environ, **environment}, start_new_session=True)
         ends.callback(process.wait)
@@ -77,7 +77,7 @@ class Case:
             sys.exit(f"shops: {self.name}: {what}")
 
     def order(self, reference):
-        """What Wonder says."""
+        """The order at the simulator."""
         status, answer = ask(f"{self.wonder}{P}/orders/check", {"order": {"reference_number": reference}})
         self.check(f"orders/check of {reference}: {status} {answer}", status == 200 and answer["code"] == 200)
         return answer["data"]["order"]
@@ -105,7 +105,7 @@ class Case:
         return answer["payment_link"]
 
     def press(self, browser, link, outcome, method="fps"):
-        """Chooses on the payment page, and is back at the shop without another click."""
+        """Chooses on the payment page, and returns to the shop without another click."""
         browser.open(link)
         browser.press(f"label:has(input[value={method}])")
         browser.press(f"button[value={outcome}]")
@@ -147,7 +147,7 @@ class Case:
         pending = self.order("PENDING-1")["transactions"]
         self.check(f"pending is {pending}", [found["is_pending"] for found in pending] == [True])
         self.forge()
-        print(f"shops: {self.name}: order, payment, webhooks and refunds as they should be")
+        print(f"shops: {self.name}: order, payment, webhooks and refunds passed")
 
     def totals(self, reference):
         order = self.order(reference)
@@ -158,7 +158,7 @@ class Case:
         self.check(f"no refund: {status} {answer}", status == 200)
 
     def forge(self):
-        """A webhook that Wonder did not sign does not reach the shop."""
+        """A forged webhook does not reach the shop."""
         self.check("dev names no webhook listener", self.webhooks)
         body = {"reference_number": "PENDING-1", "state": "completed", "correspondence_state": "paid", "currency": "HKD", "initial_total": 120}
         status, _ = ask(f"http://{self.webhooks}/webhooks", body)

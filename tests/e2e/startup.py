@@ -1,4 +1,4 @@
-"""Causes every failure at start-up and holds what is said against the table in deploy/README.md.
+"""Causes every failure at start-up and compares its message with the table in deploy/README.md.
 
     startup.py PROGRAM README WORK --write      writes the table anew
 """
@@ -35,7 +35,7 @@ client_ca_file = "ca.crt"
 
 
 def with_line(section, line):
-    """The good configuration with one line more, or another one for the same key."""
+    """The good configuration with one more line, or with another line for the same key."""
     key = line.split(" = ")[0]
     kept = [old for old in GOOD.splitlines() if not old.startswith(f"{key} = ") or section == "upstream"]
     if f"[{section}]" in kept:
@@ -44,10 +44,10 @@ def with_line(section, line):
     return "\n".join([*kept, f"[{section}]", line])
 
 
-# `run` starts without the files of a credential, so `check` says what is wrong with them.
+# `run` starts without the files of a credential, so `check` reports their faults.
 CHECK = {"command": "check"}
 
-# What is wrong; the configuration; what else is done; the fix.
+# The fault; the configuration; other settings; the fix.
 CASES = [
     ("the ConfigMap is not mounted", None, {}, "mount it at the path that `--config` names"),
     ("no credential", GOOD.replace(CREDENTIAL, ""), {}, "set AppID and key: both, under the same name"),
@@ -182,7 +182,7 @@ CASES = [
 
 
 def make_keys(directory):
-    """Every kind of key file that there is to get wrong."""
+    """Makes every kind of wrong key file."""
     openssl = lambda *words: run("openssl", *words)
     rsa = lambda name, bits: openssl("genpkey", "-algorithm", "RSA", "-pkeyopt", f"rsa_keygen_bits:{bits}", "-out", name)
     made = lambda name: directory / f"{name}.key"
@@ -203,7 +203,7 @@ def make_keys(directory):
 
 
 def cause(program, work, configuration, more):
-    """Starts the program in a directory of its own, wrongly, and gives its exit code and its one line."""
+    """Starts the program with the fault in a directory of its own; returns its exit code and its one line."""
     if work.exists():
         shutil.rmtree(work)
     work.mkdir()
@@ -239,22 +239,22 @@ def cause(program, work, configuration, more):
 
 
 def is_static(program):
-    """Whether nothing can be preloaded, as faketime does: a program without an interpreter (ELF, PT_INTERP)."""
+    """Whether the program is static (ELF without PT_INTERP), so that faketime cannot preload a library."""
     return b"/ld-linux" not in program.read_bytes()[:4096]
 
 
 def table(program, work, documented):
-    """Every failure, caused. One that this program cannot be brought to have keeps its documented row."""
-    # Made once, and again when this file has changed, because it says which keys there are.
+    """Causes every failure. A failure that cannot be caused in this program keeps its documented row."""
+    # Made once, and again if this file changes, because it lists the keys.
     keys = work.parent / f"startup-keys-{hashlib.sha256(pathlib.Path(__file__).read_bytes()).hexdigest()[:10]}"
     if not keys.exists():
-        # Whole or not at all: what a run that was cut short leaves behind is not taken for it.
+        # Renamed when complete, so that the leftovers of an interrupted run are not used.
         made = keys.with_name("startup-keys.new")
         shutil.rmtree(made, ignore_errors=True)
         made.mkdir(parents=True)
         make_keys(made)
         made.rename(keys)
-    # Where anyone may run it: the directory of the build may be closed to other users.
+    # A copy that every user may run, because the build directory may be closed to other users.
     place = pathlib.Path("/tmp") / f"wonder-e2e-startup-{os.getpid()}"
     place.mkdir()
     try:
@@ -266,7 +266,7 @@ def table(program, work, documented):
             if "/usr/bin/faketime" in more.get("under", []) and is_static(program):
                 kept = [row for row in documented.splitlines() if row.startswith(f"| {what} |")]
                 if not kept:
-                    raise Failed(f"{what}: not in README.md, and only a dynamic program can be brought to have it")
+                    raise Failed(f"{what}: not in README.md, and only a dynamic program can fail this way")
                 rows += kept
                 continue
             try:
@@ -274,7 +274,7 @@ def table(program, work, documented):
             except Failed as failed:
                 raise Failed(f"{what}: {failed}") from None
             escaped = line.replace("|", "\\|")
-            # Two, in case the line has one of its own.
+            # Two back quotes, in case the line contains one.
             shown = "`no_key`" if more.get("command") == "check" else code
             rows.append(f"| {what} | {shown} | ``{escaped}`` | {fix} |")
         return "\n".join(rows)
@@ -292,7 +292,7 @@ def compare(program, readme, work, write=False):
     elif documented.strip() != now:
         new = [line for line in now.splitlines() if line not in documented]
         raise Failed("run startup.py --write; not in README.md: " + " ".join(new))
-    note = " but that of the clock, because nothing is preloaded into a static program" if is_static(program) else ""
+    note = " except that of the clock, because faketime cannot preload into a static program" if is_static(program) else ""
     return f"{len(CASES)} failures, all caused{note}"
 
 

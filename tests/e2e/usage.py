@@ -1,4 +1,4 @@
-"""What a process in a container has used of the machine, by the kernel's own account."""
+"""Processor, memory and thread usage of a process in a container, from /proc and its control group."""
 
 import os
 import pathlib
@@ -11,28 +11,28 @@ def cpu_seconds(pid):
 
 
 def resident(pid):
-    """Memory that is in use now, bytes."""
+    """Current resident memory in bytes."""
     return _memory(pid, "VmRSS")
 
 
 def peak_memory(pid):
-    """The most memory that was in use at once, bytes: what the limit counts, where there is a control group to ask."""
+    """Peak memory in bytes as the limit counts it, if there is a control group."""
     return max(int(_cgroup(pid, "memory", ["memory.max_usage_in_bytes", "memory.peak"]) or 0), _memory(pid, "VmHWM"))
 
 
 def peak_resident(pid):
-    """The most memory that the process alone held at once, bytes."""
+    """Peak resident memory of the process alone, in bytes."""
     return _memory(pid, "VmHWM")
 
 
 def throttled(pid):
-    """How often the CPU limit held it back. None where there is no limit in force."""
+    """How often the CPU limit throttled it, or None without a limit."""
     count = re.search(r"nr_throttled (\d+)", _cgroup(pid, "cpu", ["cpu.stat"]) or "")
     return int(count[1]) if count else None
 
 
 def threads(pid, name):
-    """How many of its threads are called so."""
+    """How many of its threads have this name."""
     return sum(path.read_text().strip() == name for path in pathlib.Path(f"/proc/{pid}/task").glob("*/comm"))
 
 
@@ -41,7 +41,7 @@ def _memory(pid, field):
 
 
 def _cgroup(pid, controller, files):
-    """The first of `files` that the container's control group has, in version 1 or 2."""
+    """The first existing file of `files` in the container's control group, of version 1 or 2."""
     for line in pathlib.Path(f"/proc/{pid}/cgroup").read_text().splitlines():
         _, controllers, path = line.split(":", 2)
         for home in (f"/sys/fs/cgroup/{controller}", "/sys/fs/cgroup"):

@@ -1,4 +1,4 @@
-"""The samples of deploy/docs/webhooks.md, in Node, PHP and Python: they accept every known webhook, and none that was changed.
+"""The samples of deploy/docs/webhooks.md, in Node, PHP and Python: they accept every known webhook, and reject every changed one.
 
     python3 tests/e2e/webhook_samples.py
 """
@@ -48,7 +48,7 @@ def seconds(time):
 
 
 def cases():
-    """Every webhook as it was signed, and each way to cheat; with the verdict that is right."""
+    """Every signed webhook and each attack, with the expected verdict."""
     for vector in VECTORS:
         app_id, time, algorithm = vector["credential"].split("/")
         right = {

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Webhooks with real parts: two replicas that share a Redis, an nginx that rewrites the path, and the simulator whose application is away.
+"""Webhooks with real programs: two replicas that share a Redis, an nginx that rewrites the path, and the simulator with an unreachable application.
 
     tests/e2e/webhooks.py PROGRAM
 
@@ -38,7 +38,7 @@ def wait_for(holds, seconds, what):
     end = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > end:
-            sys.exit(f"webhooks: waited in vain: {what}")
+            sys.exit(f"webhooks: timed out: {what}")
         time.sleep(0.02)
 
 
@@ -147,7 +147,7 @@ def metric(sidecar, start):
 
 
 def replicas(stage):
-    """Two replicas and a Redis, which ends and comes back in the middle."""
+    """Two replicas and a Redis that stops and restarts during the test."""
     port, password = free_port(), stage.directory / "redis-password"
     password.write_text(secrets.token_hex(8) + "\n")
 
@@ -159,7 +159,7 @@ def replicas(stage):
 
     server, application = redis(), Application()
     settings = {"webhook__redis__url": f"redis://127.0.0.1:{port}", "webhook__redis__password_file": password,
-                # A machine under load may take longer than the default.
+                # A busy machine may take longer than the default.
                 "webhook__redis__timeout": "5s"}
     both = [stage.sidecar(f"replica-{index}", application.url, **settings) for index in (1, 2)]
 
@@ -199,7 +199,7 @@ def ours(application):
 
 
 def rewritten(stage):
-    """Behind an nginx that takes `/payments` off the path."""
+    """Behind an nginx that removes `/payments` from the path."""
     application = Application()
     by_header = stage.sidecar("by-header", application.url, webhook__original_target_header="X-Original-URI", webhook__path_prefixes="/payments")
     by_prefix = stage.sidecar("by-prefix", application.url, webhook__original_target_prefix="/payments")
@@ -221,13 +221,13 @@ def rewritten(stage):
     for port, expected, what in zip(ports, (200, 200, 401), ("the original target from a header", "the prefix put back", "no rule")):
         status = post(port, signed(stage.key(), f"rewritten-{port}", target), target)
         check(status == expected, f"behind a rewriting nginx, {what}: {expected}", status)
-    check(application.targets == [target, target], "the application gets the target that was signed", application.targets)
+    check(application.targets == [target, target], "the application gets the signed target", application.targets)
     direct = post(by_header["webhook"], signed(stage.key(), "direct", target), target)
     check(direct == 401, "a sender that bypasses the proxy is rejected", direct)
 
 
 def away(stage, credential):
-    """The application is away while Wonder has events, and comes back."""
+    """The application is unreachable while Wonder sends events, and returns."""
     port, listener, ready = free_port(), free_port(), stage.directory / f"simulator-{credential}.json"
     key, ca = stage.directory / f"webhook-{credential}.pem", stage.directory / f"ca-{credential}.pem"
     stage.start(f"simulator-{credential}", [
@@ -265,7 +265,7 @@ def main():
         rewritten(stage)
         for credential in ("first", "fresh"):
             away(stage, credential)
-    print("webhooks: all is well")
+    print("webhooks: passed")
 
 
 main()

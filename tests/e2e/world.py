@@ -1,4 +1,4 @@
-"""What the checks share: the images, the keys, the simulator's pod, and how to make more."""
+"""The shared parts of the checks: the images, the keys, the simulator's pod, and functions that make more pods."""
 
 import functools
 import json
@@ -17,24 +17,24 @@ KUBECTL = os.environ["KUBECTL"]
 BINARY, SIMULATOR = (pathlib.Path(os.environ[name]).resolve() for name in ("BINARY", "SIMULATOR"))
 CUSTOMERS = "/svc/payment/api/v1/openapi/customers"
 MIB = 1024 * 1024
-# The pods are on loopback only; the rest is what a real overlay would set for an origin of its own.
+# The pods have loopback only; the other values are those of a real overlay with its own origin.
 TO_SIMULATOR = {
     "WONDER_SIGNER_ADMIN__ADDRESS": "127.0.0.1:9090",
     "WONDER_SIGNER_UPSTREAM__ENVIRONMENT": "custom",
     "WONDER_SIGNER_UPSTREAM__ORIGIN": "https://localhost:4443",
     "WONDER_SIGNER_UPSTREAM__CA_FILE": "/shared/ca.pem",
     "WONDER_SIGNER_UPSTREAM__CA_MODE": "replace",
-    # Checks hold back the other side's bytes, those of a handshake too, for as long as they need.
+    # Checks hold the peer's bytes back, including those of a handshake, so no time-out may end first.
     "WONDER_SIGNER_TIMEOUTS__TLS_HANDSHAKE": "60s",
 }
 
 
 class World:
-    """Begins with the simulator's pod; knows everything that is started, to end it."""
+    """Starts the simulator's pod, and records every started pod and relay, to end them."""
 
     def __init__(self, work, figures=False):
         self.work = work
-        # Whether figures that other work on the machine can spoil are judged, or only told.
+        # Whether figures that depend on a quiet machine are compared with their limits, or only printed.
         self.figures = figures
         self.things = []
         self.image_size = images.program(ROOT, BINARY, images.SIGNER, "prebuilt")
@@ -56,7 +56,7 @@ class World:
         return pod
 
     def drop(self, *things):
-        """Ends pods and relays that a check is done with."""
+        """Ends pods and relays after a check."""
         for thing in things:
             self.things.remove(thing)
             thing.remove() if isinstance(thing, Pod) else thing.close()
@@ -64,7 +64,7 @@ class World:
     def service(
         self, name, overlay="staging", objects=None, key=None, cpu=None, app=None, kinds=("Deployment", "Job"), more=None
     ):
-        """A pod from an overlay that ships, or from these objects, and the relay between it and the simulator, its network."""
+        """A pod from a shipped overlay, or from these objects, and the relay between it and the simulator."""
         objects = objects or manifests.render(KUBECTL, KUBERNETES / "example-app" / overlay)
         environment = {**TO_SIMULATOR, **(more or {})}
         app = {"LISTEN": "127.0.0.1:8000", **(app or {})}
@@ -76,7 +76,7 @@ class World:
         return pod, relay
 
     def templates(self):
-        """The pod template of every workload that ships, with the place where it is and its kind."""
+        """The pod template of every shipped workload, with its directory and its kind."""
         for place in ("example-app/staging", "example-app/production", "example-app/jobs", "example-app/jobs-plain", "gateway"):
             for thing in manifests.render(KUBECTL, KUBERNETES / place):
                 if thing["kind"] in manifests.WORKLOADS:
@@ -88,7 +88,7 @@ class World:
 
     @functools.cached_property
     def app(self):
-        """The service with its sidecar, for the checks that do it no harm."""
+        """The service with its sidecar, for checks that do not break it."""
         pod, _ = self.service("app")
         self.ready(pod)
         return pod
@@ -98,7 +98,7 @@ class World:
         until("the service is ready", lambda: pod.namespace.answers(8000, "/healthz"))
 
     def arrived(self, status=200):
-        """How many customers were asked for at the simulator, by its own log."""
+        """How many customer requests the simulator has logged."""
         lines = (json.loads(line) for line in self.simulator.logs("simulator").splitlines() if line.startswith("{"))
         return sum(
             line.get("method") == "POST" and line.get("route") == CUSTOMERS and line.get("status") == status
@@ -106,12 +106,12 @@ class World:
         )
 
     def arrives(self, count):
-        """The simulator's log may come a little after its answer."""
-        until(f"{count} customers were asked for", lambda: self.arrived() >= count)
-        expect("customers that were asked for", self.arrived(), count)
+        """Waits for `count` customer requests, because the simulator may log after it answers."""
+        until(f"{count} customer requests arrived", lambda: self.arrived() >= count)
+        expect("customer requests", self.arrived(), count)
 
     def references(self, pod, prefix):
-        """The references of the customers that exist at the simulator, asked through a sidecar."""
+        """The references of the simulator's customers, listed through a sidecar."""
         found = []
         while True:
             status, _, text = pod.namespace.ask(8080, "GET", f"{CUSTOMERS}?limit=1000&offset={len(found)}")

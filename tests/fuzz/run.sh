@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Runs each fuzz target for a time and prints how often it was executed. A finding ends the run and stays in artifacts/.
+# Runs each fuzz target for some seconds and prints the number of its executions. A finding ends the run and is kept in artifacts/.
 #
 #   tests/fuzz/run.sh [SECONDS EACH] [TARGET...]      default 60, all targets
 #
-# Needs the nightly toolchain and cargo-fuzz (cargo install cargo-fuzz). What a run finds of new paths is kept outside the
-# repository, in target/corpus; corpus/ holds the seeds. One more seed is made here: every key with its default.
+# Needs the nightly toolchain and cargo-fuzz (cargo install cargo-fuzz). Inputs that reach new code are kept in target/corpus, outside
+# the repository; corpus/ has the seeds. This script makes one more seed: every configuration key with its default.
 set -euo pipefail
 cd "$(dirname "$0")"
 seconds="${1:-60}"
@@ -13,7 +13,7 @@ if [ $# -eq 0 ]; then set -- $(sed -n 's/^name = "\(.*\)"$/\1/p' Cargo.toml | gr
 
 cargo +nightly fuzz build --fuzz-dir . --sanitizer "${SANITIZER:-address}" >&2
 mkdir -p target/corpus/configuration
-# Without the comments, which are longer than an input may be.
+# Without the comments, which would exceed the maximum length of an input.
 grep -v '^#' ../../config/default.toml >target/corpus/configuration/default.toml
 log="$(mktemp)"
 trap 'rm -f "$log"' EXIT

@@ -31,7 +31,7 @@ function signInto(headers, method, target, body) {
   if (body.length > 0) message.update('\n').update(body);
   headers.credential = `${appId}/${time}/${ALGORITHM}`;
   headers.nonce = nonce;
-  // In place: the thread pool would take as long on this one processor, and add two switches.
+  // On this thread: on one processor the thread pool would take as long and add two context switches.
   headers.signature = sign('sha256', message.digest('hex'), key).toString('base64');
   delete headers['x-skip-signature'];
 }

@@ -1,5 +1,5 @@
-// The signature for nginx with njs. Each request has an engine of its own, so nothing but text outlives one and the key
-// is imported anew every time; `identity.key` is its PKCS#8 in base64, read once at start.
+// The signature for nginx with njs. Each request has its own engine and only text survives it, so every request imports the
+// key again; `identity.key` is its PKCS#8 in base64, read once at start.
 
 import hashes from 'crypto';
 

@@ -1,4 +1,4 @@
-"""requests, the most used HTTP package of Python."""
+"""Python's most used HTTP package, requests."""
 
 import sys
 

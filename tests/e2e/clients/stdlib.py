@@ -1,4 +1,4 @@
-"""Python's http.client for GET and urllib for POST, as most code without packages does."""
+"""Python's standard library: http.client for GET and urllib for POST."""
 
 import http.client
 import sys

@@ -20,7 +20,7 @@ HEALTHY_FOR = 15
 FIRES_WITHIN = 75
 CLEARS_WITHIN = 120
 QUIET_FOR = 5
-# They tell of too little processor, and the machine that this runs on may have too little: shown, but no failure.
+# Alerts about too little processor time. This machine may have too little, so they are printed and do not fail.
 BUSY = {"WonderSignerAddedLatencyHigh", "WonderSignerSigningSlow"}
 
 
@@ -36,7 +36,7 @@ def check_scrape(tally, sidecar):
     tally.check(series < 1000, "a scrape has fewer than 1,000 series", str(series))
     there = set(re.findall(r"(?m)^# TYPE (\S+)", scrape))
     unset = documents.declared() - there
-    tally.check(not unset, "every declared metric is there", str(unset))
+    tally.check(not unset, "the scrape has every declared metric", str(unset))
     print(f"a scrape has {series} series")
     return scrape
 
@@ -50,7 +50,7 @@ def receiving(stage):
 
 
 def quick(tally, stage):
-    """No faults: everything that can be known from one healthy instance."""
+    """Without faults: every check of one healthy instance."""
     host, port = stage.simulator
     sidecar = Sidecar(stage, "steady", f"https://{host}:{port}", receiving(stage) + settings())
     wait_for(sidecar.ready, 20, "the sidecar is ready")
@@ -95,7 +95,7 @@ def full(tally, stage):
         time.sleep(HEALTHY_FOR)
         tally.check(load.answers > 20, "requests are answered", str(load.answers))
         before = sorted(which for which in prometheus.firing() if which[0] not in BUSY)
-        tally.check(not before, "nothing fires while all is well", str(before))
+        tally.check(not before, "nothing fires without a fault", str(before))
         examine(tally, prometheus, steady)
         show(tally, prometheus, faults)
         absent = Fault("", "every instance is gone", ["WonderSignerAbsent"])
@@ -106,7 +106,7 @@ def full(tally, stage):
 
 
 def show(tally, prometheus, faults):
-    """Injects all faults at once, waits for their alerts, takes the faults away, waits again, and prints what came of it."""
+    """Injects all faults at once, waits for their alerts, removes the faults, waits until the alerts clear, and prints the times."""
     wanted = {(alert, fault.name) for fault in faults for alert in fault.expected}
     allowed = wanted | {(alert, fault.name) for fault in faults for alert in fault.also}
     fired, cleared, texts, seen = {}, {}, {}, set()
@@ -134,7 +134,7 @@ def show(tally, prometheus, faults):
                 cleared.pop(which, None)
             else:
                 cleared.setdefault(which, time.monotonic() - began[which[1]])
-        # One that fires anew, as a restart may make it, has not cleared: all must be quiet for a while.
+        # An alert that fires again, as a restart may cause, has not cleared: all must stay quiet for a while.
         return wanted <= cleared.keys() and time.monotonic() - max(began[n] + t for (_, n), t in cleared.items()) > QUIET_FOR
 
     try:
@@ -151,10 +151,10 @@ def show(tally, prometheus, faults):
     table(tally, faults, fired, cleared)
     check_receipt(tally, next(fault for fault in faults if fault.name == "drain"))
     surplus = sorted(which for which in seen - allowed if which[0] not in BUSY)
-    tally.check(not surplus, "nothing else fires, above all not at the healthy instance", str(surplus))
+    tally.check(not surplus, "no other alert fires, and none at the healthy instance", str(surplus))
     busy = sorted(namespace for name, namespace in seen - allowed if name in BUSY)
     if busy:
-        print(f"this machine was short of processor itself, which {' and '.join(sorted(BUSY))} saw at: {', '.join(busy)}")
+        print(f"this machine was short of processor time, so {' and '.join(sorted(BUSY))} fired at: {', '.join(busy)}")
     check_texts(tally, texts)
 
 
@@ -171,11 +171,11 @@ def table(tally, faults, fired, cleared):
 
 
 def check_receipt(tally, drain):
-    """What the metrics of an ended process can no longer tell, its last line does."""
+    """The last log line has the facts that the metrics of an ended process can no longer give."""
     lines = [json.loads(line) for line in drain.sidecar.log().splitlines() if line.startswith("{")]
     receipts = [line for line in lines if line["message"].startswith("stopped") and line.get("cut")]
     holds = receipts and receipts[0]["maybe_sent"] == len(receipts[0]["maybe_sent_request_ids"].split(","))
-    tally.check(holds, "the last line of a shutdown that cut requests names them", str(receipts))
+    tally.check(holds, "the last line of a shutdown names the cut requests", str(receipts))
     if receipts:
         print(f"the drain cut {receipts[0]['cut']} requests, {receipts[0]['maybe_sent']} of them maybe sent, all named in the log")
 
@@ -217,7 +217,7 @@ def main():
     if options not in ([], ["--quick"]):
         sys.exit("usage: prometheus.sh [--quick]")
     began = time.monotonic()
-    # So that everything that was started is ended too.
+    # SIGTERM ends this program like an error, so that it stops every program it started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     tally = Tally()
     promtool(tally, "check", "rules", RULES)

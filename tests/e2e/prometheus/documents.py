@@ -1,4 +1,4 @@
-"""What is written down must be so: runbook and alerts, error page and codes, log table and fields, dashboard and its own layout."""
+"""The documents agree with the program: runbook and alerts, error page and codes, log table and fields, dashboard and metrics."""
 
 import json
 import pathlib
@@ -26,7 +26,7 @@ def check_runbook(tally, rules):
     alerts = {rule["name"]: rule for rule in rules if rule["type"] == "alerting"}
     tested = RULE_TESTS.read_text()
     for name, rule in alerts.items():
-        tally.check(re.search(rf"alertname(=\"|: ){name}\b", tested), f"{name} is seen firing in the unit tests")
+        tally.check(re.search(rf"alertname(=\"|: ){name}\b", tested), f"{name} fires in the unit tests")
         url = rule["annotations"].get("runbook_url", "")
         tally.check(url == f"deploy/runbook.md#{name.lower()}", f"{name} points to its entry", url)
         tally.check(rule["labels"].get("severity") in ("page", "ticket"), f"{name} has a severity")
@@ -34,9 +34,9 @@ def check_runbook(tally, rules):
         missing = [part for part in PARTS if f"**{part}.**" not in entries.get(name, "")]
         tally.check(not missing, f"the runbook's entry {name} is whole", f"without {missing}")
         named = re.search(r"\((page|ticket)\)", entries.get(name, ""))
-        tally.check(named and named[1] == rule["labels"].get("severity"), f"the runbook says how urgent {name} is")
+        tally.check(named and named[1] == rule["labels"].get("severity"), f"the runbook has the severity of {name}")
     gone = [name for name in entries if name.startswith("WonderSigner") and name not in alerts]
-    tally.check(not gone, "the runbook has no entry for an alert that is gone", str(gone))
+    tally.check(not gone, "the runbook has no entry for a removed alert", str(gone))
     known = declared() | {"process_resident_memory_bytes"}
     for page in (RUNBOOK, ERRORS, LOGS):
         unknown = {
@@ -69,11 +69,11 @@ def check_errors(tally):
         missing = [part for part in PARTS if f"**{part}.**" not in text]
         tally.check(not missing, f"the error page's entry {code} is whole", f"without {missing}")
     gone = [name for name in entries if re.fullmatch("[a-z_]+", name) and name not in {code for _, code, _ in rows}]
-    tally.check(not gone, "the error page has no code that is gone", str(gone))
+    tally.check(not gone, "the error page has no removed code", str(gone))
 
 
 def check_codes_watched(tally, rules):
-    """Every code of an error is in the expression of an alert: none can fail all requests unseen."""
+    """Every error code is in the expression of an alert, so none can fail all requests unseen."""
     codes = re.findall(r'(\w+) = "(\w+)", ([A-Z_]+) \w+', pathlib.Path("src/contract/code.rs").read_text())
     watched = [
         pattern
@@ -95,7 +95,7 @@ def check_codes_watched(tally, rules):
 
 
 def message(call):
-    """The last text among the arguments of a macro, which begin here and end with its closing bracket."""
+    """The last string among the arguments of a macro, which begin here and end with its closing bracket."""
     depth, last = 1, None
     for token in re.finditer(r'"((?:[^"\\]|\\.)*)"|[()]', call):
         depth += {"(": 1, ")": -1}.get(token[0], 0)
@@ -105,7 +105,7 @@ def message(call):
 
 
 def check_messages(tally):
-    """Every line that the program may write is in a table of logs.md; the simulator's are not, because it runs in no deployment."""
+    """Every log message of the program is in a table of logs.md, except those of the simulator, which is never deployed."""
     messages = set()
     for file in pathlib.Path("src").rglob("*.rs"):
         if "simulat" in str(file) or "tests" in str(file):
@@ -127,7 +127,7 @@ def check_logs(tally):
     written = set(re.findall(r"(?m)^\| `(\w+)`", sections(LOGS)["The request line"]))
     always = {"timestamp", "level", "message", "target"}
     tally.check(fields <= written, "the log table has every field", str(fields - written))
-    tally.check(written <= fields | always, "the log table has no field that is gone", str(written - fields - always))
+    tally.check(written <= fields | always, "the log table has no removed field", str(written - fields - always))
 
 
 def dashboard_queries():
@@ -143,13 +143,13 @@ def check_dashboard(tally):
     tally.check(list(variables) == ["datasource", "namespace", "pod"], "the dashboard is templated", str(list(variables)))
     panels = dashboard["panels"]
     ids = [panel["id"] for panel in panels]
-    tally.check(len(ids) == len(set(ids)), "panels have ids of their own")
+    tally.check(len(ids) == len(set(ids)), "panel ids are unique")
     taken = {}
     for panel in panels:
         at = panel["gridPos"]
         cells = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
         clash = {taken[cell] for cell in cells if cell in taken}
-        tally.check(not clash and at["x"] + at["w"] <= 24, f"panel {panel['title']} has a place of its own", str(clash))
+        tally.check(not clash and at["x"] + at["w"] <= 24, f"panel {panel['title']} does not overlap another", str(clash))
         taken.update({cell: panel["title"] for cell in cells})
         if panel["type"] == "row":
             continue
@@ -158,18 +158,18 @@ def check_dashboard(tally):
         tally.check(unit, f"panel {panel['title']} has a unit")
         for target in panel["targets"]:
             holds = target["datasource"]["uid"] == "${datasource}" and "$pod" in target["expr"] and "$namespace" in target["expr"]
-            tally.check(holds, f"panel {panel['title']} goes by the variables", target["expr"])
+            tally.check(holds, f"panel {panel['title']} uses the variables", target["expr"])
 
 
 def filled_in(expression):
-    """As Grafana would send it with everything selected and a short window."""
+    """The expression as Grafana sends it with everything selected and a short window."""
     for variable, value in {"$__rate_interval": "20s", "$__range": "1m", "$namespace": ".*", "$pod": ".*"}.items():
         expression = expression.replace(variable, value)
     return expression
 
 
 def check_expressions(tally, prometheus, scrape, recorded):
-    """Every expression of dashboard and rules: Prometheus can evaluate it, and what it names is in a scrape of a real run."""
+    """Prometheus can evaluate every expression of dashboard and rules, and a real scrape has every metric in them."""
     there = {re.sub(r"\{.*|\s.*", "", line) for line in scrape.splitlines() if line and not line.startswith("#")}
     pairs = {
         (name, label, value)

@@ -1,4 +1,4 @@
-"""The faults: how each is brought about and taken away, and which alerts it has to raise. Each has a namespace of its own."""
+"""The faults: how each is caused and removed, and the alerts that it must raise. Each has a namespace of its own."""
 
 import signal
 import threading
@@ -28,7 +28,7 @@ def settings(timeouts="", limits=""):
 
 
 class Fault:
-    """`expected`: the alerts that must fire and clear. `also`: those that may fire beside them."""
+    """`expected`: the alerts that must fire and clear. `also`: alerts that may fire too."""
 
     kind = "real"
 
@@ -100,7 +100,7 @@ def mode(value):
 
 
 def throttle(fault):
-    """Takes the processor away in the way that a container's quota does: 5 ms of every 60 ms are left."""
+    """Limits the processor as a container's quota does, to 5 ms of every 60 ms."""
     fault.throttled = True
     process = fault.sidecar.process
 
@@ -122,7 +122,7 @@ def restart_often(fault):
     fault.restarting = True
 
     def work():
-        # The time of a start is known in whole seconds.
+        # The start time has a resolution of one second.
         while fault.restarting:
             fault.sidecar.start_again()
             time.sleep(2.5)
@@ -137,7 +137,7 @@ def restart_no_more(fault):
 
 
 def drain(fault):
-    """Requests that get no answer are under way when the instance is told to stop."""
+    """The instance receives SIGTERM while unanswered requests are in flight."""
     fault.relay.set("hang")
     time.sleep(1.5)
     fault.sidecar.signal(signal.SIGTERM)
@@ -155,7 +155,7 @@ def service_faults(fault):
     ]
 
 
-def service_mends(fault):
+def service_recovers(fault):
     fault.load.requests = [("GET", f"{P}/customers", None)]
 
 
@@ -174,14 +174,14 @@ def odd(attribute, value):
 
 
 def all_faults(stage, source):
-    """Every fault, its programs started but healthy. `source`: metrics of a healthy instance, for those that are played."""
+    """Every fault, with its programs started and healthy. `source`: metrics of a healthy instance, for faults in metrics only."""
     down = "WonderSignerDown"
 
     def on(*arguments, **options):
         return OnSidecar(stage, *arguments, **options)
 
     faults = [
-        on("wrong-key", "the key is not the one that Wonder knows", ["WonderSignerAuthRejected"],
+        on("wrong-key", "the key is not the one registered at Wonder", ["WonderSignerAuthRejected"],
            lambda fault: fault.sidecar.start_again("wrong"), lambda fault: fault.sidecar.start_again("right"), also=[down]),
         on("network", "nothing listens at the origin", ["WonderSignerUpstreamUnreachable", "WonderSignerUpstreamErrors"],
            mode("refuse"), mode("pass"),
@@ -189,7 +189,7 @@ def all_faults(stage, source):
         on("lost", "connections break with requests on them",
            ["WonderSignerUnknownOutcome", "WonderSignerUnknownOutcomeMany", "WonderSignerUpstreamErrors"],
            mode("break"), mode("pass"), load={"workers": 6}, also=["WonderSignerUpstreamUnreachable"]),
-        on("slots", "Wonder hangs and all 4 places are taken", ["WonderSignerSaturated", "WonderSignerOverloaded"],
+        on("slots", "Wonder hangs and all 4 slots are taken", ["WonderSignerSaturated", "WonderSignerOverloaded"],
            mode("hang"), mode("pass"), config=settings('queue = "300ms"', "requests_in_flight = 4"), load={"workers": 8, "each_per_second": 2},
            also=["WonderSignerCallersGiveUp", "WonderSignerUnknownOutcome", "WonderSignerUnknownOutcomeMany",
                  "WonderSignerUpstreamErrors"]),
@@ -204,7 +204,7 @@ def all_faults(stage, source):
         on("killed", "SIGKILL", [down], lambda fault: fault.sidecar.kill(), lambda fault: fault.sidecar.start_again()),
         on("restarts", "killed and started every 2.5 s", ["WonderSignerRestarting"], restart_often, restart_no_more, also=[down]),
         on("service", "the service sends bodies too large, blank or not for Wonder", ["WonderSignerRefusesRequests"],
-           service_faults, service_mends),
+           service_faults, service_recovers),
         on("throttled", "the process gets 5 ms of every 60 ms", ["WonderSignerSigningSlow"], throttle, unthrottle,
            load={"workers": 6, "each_per_second": 6}, also=["WonderSignerAddedLatencyHigh", "WonderSignerCallersGiveUp", down]),
     ]

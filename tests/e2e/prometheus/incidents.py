@@ -1,6 +1,6 @@
-"""Twelve incidents, each really caused, and the table of deploy/runbook.md that shows what a person on call sees of them.
+"""Causes twelve incidents, and compares their symptoms with the table of deploy/runbook.md for the person on call.
 
-    incidents.py PROGRAM            compares the table with what is seen; prometheus.sh does the same
+    incidents.py PROGRAM            compares the table with the symptoms; prometheus.sh does the same
     incidents.py PROGRAM --write    writes the table anew
 """
 
@@ -30,7 +30,7 @@ LIST = ("GET", f"{P}/customers?limit=20", None)
 
 
 class Seen:
-    """One incident as it shows: the log's lines, a scrape after it, and the answer."""
+    """The symptoms of one incident: log lines, a scrape after it, and the answer."""
 
     def __init__(self, lines, scrape, answer):
         self.lines, self.scrape, self.answer = lines, scrape, answer
@@ -58,7 +58,7 @@ class Silent:
 
 
 def ask(sidecar, request):
-    """The answer as a person reads it: whose it is, status, and for one of ours code, `sent` and message."""
+    """The answer as text: its origin, its status and, if it is the sidecar's own, code, `sent` and message."""
     method, path, body = request
     url = f"http://127.0.0.1:{sidecar.listen}{path}"
     try:
@@ -77,7 +77,7 @@ def log_lines(sidecar, message):
 
 
 def request_line(line):
-    """What matters of it, in the order of the log."""
+    """The relevant fields, in the order of the log."""
     fields = [line["level"], line["message"]]
     for name in ("operation", "path", "status", "origin", "sent", "error", "cause"):
         if name in line:
@@ -98,7 +98,7 @@ class Incidents:
         return sidecar
 
     def one(self, request, origin=None, settings="", key="right"):
-        """One request to an instance of its own."""
+        """Sends one request to a new instance."""
         sidecar = self.sidecar(origin or self.wonder, settings, key)
         answer = ask(sidecar, request)
         wait_for(lambda: log_lines(sidecar, "request"), 10, "the request has its line")
@@ -117,7 +117,7 @@ class Incidents:
             self.stage.binary = program
 
     def tls(self):
-        """The authority that is configured is not the one that the origin's certificate is from."""
+        """The configured authority did not issue the origin's certificate."""
         ours, self.stage.ca = self.stage.ca, self.stage.directory / "another-ca.pem"
         subprocess.run(
             ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=Another Authority", "-days", "2",
@@ -148,7 +148,7 @@ class Incidents:
         return Seen(lines, scrapes[-1], answers[0])
 
     def no_start(self, key, listen="127.0.0.1:0", **options):
-        """The program ends before it serves anything: its own line, and nothing to scrape."""
+        """The program fails to start: one line of its own, and no metrics."""
         arguments = ["run", "--app-id", APP_ID, "--private-key-file", key, "--listen", listen, "--admin", "127.0.0.1:0"]
         done = subprocess.run([self.stage.binary, *arguments], capture_output=True, text=True, timeout=30, **options)
         line = next(line for line in done.stderr.splitlines() if line.startswith("wonder-signer:"))
@@ -159,7 +159,7 @@ class Incidents:
             return self.no_start(self.stage.directory / "right" / "private_key.pem", f"127.0.0.1:{other.getsockname()[1]}")
 
     def unreadable_key(self):
-        """Nothing is unreadable to root, so another user runs the program, from a place that it can reach."""
+        """Root can read every file, so another user runs the program, from a directory that it can reach."""
         as_root = os.getuid() == 0
         with tempfile.TemporaryDirectory() as place:
             os.chmod(place, 0o755)
@@ -192,7 +192,7 @@ def answers(port):
 
 
 def incidents(stage):
-    """What happens; what is seen; the series that shows it; the alert, if there is one; what to do."""
+    """Rows: the incident, its symptoms, its series, its alert if any, and what to do."""
     cause = Incidents(stage)
     failed = "wonder_signer_proxy_errors_total"
     rejected = 'wonder_signer_upstream_responses_total{auth="rejected",code_class="4xx"}'
@@ -235,12 +235,12 @@ def incidents(stage):
 
 
 def constant(text):
-    """Without what differs from run to run."""
+    """Replaces the parts that differ from run to run."""
     text = re.sub(r"\b127\.0\.0\.1:\d+", "127.0.0.1:PORT", text)
     text = re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f-]{21}", "REQUEST-ID", text)
     text = re.sub(r"\b(2399|2401) s\b", "2400 s", text)
     text = re.sub(r"\b[01] s (ahead of|behind)", "0 s ahead of", text)
-    # A machine without a resolver says that it has none.
+    # The error differs on a machine without a resolver.
     return text.replace("Temporary failure in name resolution", "Name or service not known")
 
 
@@ -268,11 +268,11 @@ def check(tally, stage, write=False):
         shows = number == 0 if series == "up" else number and number >= 1
         tally.check(shows, f"{what}: the metric shows it", f"{series} is {number}")
         tally.check(alert is None or watches(alert, series), f"{what}: {alert} reads the metric", series)
-        tally.check(seen.lines, f"{what}: there is a log line")
+        tally.check(seen.lines, f"{what}: a log line is written")
         lines = "<br>".join(f"``{constant(line)}``" for line in seen.lines)
         entry = f"[{alert}](#{alert.lower()}): " if alert else ""
         rows.append(f"| {what} | {lines} | `{series}` | {constant(seen.answer)} | {entry}{remedy} |")
-    tally.check(len(rows) > 11, "there are twelve incidents", str(len(rows)))
+    tally.check(len(rows) > 11, "the table has twelve incidents", str(len(rows)))
     table = "\n".join([HEAD, *rows])
     before, rest = RUNBOOK.read_text().split(BEGIN)
     written, after = rest.split(END)
@@ -280,7 +280,7 @@ def check(tally, stage, write=False):
         RUNBOOK.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}")
     else:
         new = [line for line in table.splitlines() if line not in written]
-        tally.check(written.strip() == table, "the runbook shows the incidents as they are seen (incidents.py --write)", "\n".join(new))
+        tally.check(written.strip() == table, "the runbook's table agrees with the symptoms (incidents.py --write)", "\n".join(new))
 
 
 def main():

@@ -1,4 +1,4 @@
-"""Small HTTP servers that pretend: an upstream that answers as it is told, and an instance whose metrics are played."""
+"""Small HTTP servers: an upstream with set answers, and an instance with replaced metrics."""
 
 import email.utils
 import http.server
@@ -11,14 +11,14 @@ import urllib.request
 def serve(port, handler):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
     server.daemon_threads = True
-    # Whoever asked and went away again is no news.
+    # A client that disconnects is no error.
     server.handle_error = lambda *_: None
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server
 
 
 class OddUpstream:
-    """Answers every request with `status` and a Date that is `clock` seconds off."""
+    """Answers every request with `status` and a Date that is off by `clock` seconds."""
 
     def __init__(self, port):
         odd = self
@@ -51,7 +51,7 @@ FETCHING = threading.Lock()
 
 
 def shared(source):
-    """The metrics of `source`, at most a second old: one fetch serves all players."""
+    """The metrics of `source`, at most a second old; all users share one fetch."""
     with FETCHING:
         when, text = RECENT.get(source, (0, ""))
         if time.monotonic() - when > 1:
@@ -62,10 +62,10 @@ def shared(source):
 
 
 class Player:
-    """Passes on the metrics of a real instance, some lines replaced while `playing`: what cannot be brought about in a real one.
+    """Serves the metrics of a real instance, with some lines replaced while `playing`, for faults that cannot be caused in a real one.
 
-    `lines` gives for a series as it is written the function from seconds played to its value. A series that the real one does not
-    have is added. Without a `source` only the played lines are there.
+    `lines` maps a series, as it is written, to a function from seconds to its value. A series that the real instance does not have is
+    added. Without a `source` only these lines are served.
     """
 
     def __init__(self, port, source, lines):

@@ -1,4 +1,4 @@
-"""The programs under test: keys, the simulator, sidecars, and the load on them. Only what was started here is ended."""
+"""The programs under test: keys, the simulator, sidecars, and the load on them. It ends only programs that it started."""
 
 import http.client
 import itertools
@@ -17,12 +17,12 @@ APP_ID = "1f0e5b52-6c0a-4a55-9a0e-2f6b8d0c7e11"
 P = "/svc/payment/api/v1/openapi"
 
 
-# Below the ports that the system gives to outgoing connections (32768 and up), which come and go while a program starts.
+# Below the ports of outgoing connections (32768 and up), which may take a port while a program starts.
 PORTS = itertools.count(random.randrange(20000, 30000))
 
 
 def free_port():
-    """A port on which nobody listens, another one at every call."""
+    """A free port, a different one at every call."""
     for port in PORTS:
         with socket.socket() as probe:
             try:
@@ -33,7 +33,7 @@ def free_port():
 
 
 def wait_for(true, seconds, what):
-    """Asks until it is true; gives when it was, on the monotonic clock."""
+    """Calls `true` until it returns true; returns the time on the monotonic clock."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if true():
@@ -48,7 +48,7 @@ def fetch(url, timeout=5):
 
 
 class Stage:
-    """A directory, two key pairs and a simulator that knows the first."""
+    """A directory, two key pairs, and a simulator with the first key registered."""
 
     def __init__(self, binary, directory):
         self.binary = binary
@@ -81,7 +81,7 @@ class Stage:
 
 
 class Sidecar:
-    """One instance, with its own upstream, settings and ports, which it keeps when it is started again."""
+    """One instance with its own upstream, settings and ports, which it keeps over restarts."""
 
     def __init__(self, stage, name, origin, settings="", key="right"):
         self.stage, self.name, self.origin, self.settings, self.key = stage, name, origin, settings, key
@@ -136,7 +136,7 @@ ORDINARY = [
 
 
 class Load:
-    """Some requests a second from some workers, each on a connection of its own, until stopped."""
+    """A steady rate of requests from several workers, each on a connection of its own, until stopped."""
 
     def __init__(self, port, workers=2, each_per_second=3):
         self.port = port
@@ -153,7 +153,7 @@ class Load:
         for turn in itertools.count(worker):
             if not self.going:
                 return
-            # Uneven, so that workers do not march in step.
+            # Uneven pauses, so that the workers do not send in lockstep.
             time.sleep(self.pause * random.uniform(0.5, 1.5))
             method, target, body = self.requests[turn % len(self.requests)]
             try:

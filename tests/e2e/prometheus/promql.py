@@ -1,4 +1,4 @@
-"""Which metrics, and which label values, a PromQL expression names. Reads words, not grammar: Prometheus itself judges the grammar."""
+"""The metrics and label values in a PromQL expression, found by words. Prometheus itself checks the grammar."""
 
 import re
 
@@ -24,7 +24,7 @@ def metrics(expression):
 
 
 def label_values(expression):
-    """Pairs of label and literal value, the alternatives of a regular expression taken apart; wildcards are left out."""
+    """Pairs of label and literal value. The alternatives of a regular expression are split; wildcards are left out."""
     pairs = set()
     for selector in re.finditer(r"\b(wonder_signer_\w+)\s*\{([^}]*)\}", expression):
         for label, _, value in MATCHER.findall(selector[2]):

@@ -1,4 +1,4 @@
-"""Stands between a sidecar and its upstream and spoils the connection: a network that can be told to fail."""
+"""A relay between a sidecar and its upstream that can break the connection."""
 
 import socket
 import struct
@@ -10,8 +10,8 @@ LIFE = 0.9
 
 
 class Relay:
-    """Modes: `pass`; `refuse` (nothing listens); `hang` (answers are held back for good); `delay` (answers come DELAY later);
-    `break` (as `delay`, and every connection is reset when it is LIFE old)."""
+    """Modes: `pass`; `refuse` (no listener); `hang` (answers are never forwarded); `delay` (answers are forwarded DELAY later);
+    `break` (as `delay`, and every connection is reset at the age LIFE)."""
 
     def __init__(self, port, target):
         self.port = port
@@ -33,7 +33,7 @@ class Relay:
     def set(self, mode):
         self.mode = mode
         if mode == "refuse" and self.listener:
-            # A thread in accept keeps a closed socket alive; shutdown wakes it.
+            # A thread in accept keeps a closed socket open; shutdown wakes it.
             self.listener.shutdown(socket.SHUT_RDWR)
             self.listener.close()
             self.listener = None

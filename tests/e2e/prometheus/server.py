@@ -1,4 +1,4 @@
-"""A Prometheus of our own: scrapes every 2 seconds, evaluates the rules every second, answers questions."""
+"""A test Prometheus: scrapes every 2 seconds, evaluates the rules every second, answers queries."""
 
 import json
 import re
@@ -13,9 +13,9 @@ RULES = "deploy/prometheus/rules.yaml"
 
 
 def shortened(rules):
-    """The same rules at the pace of a test: every window 10 s to 25 s, every `for` 4 s.
+    """The same rules with shorter times: every window 10 s to 25 s, every `for` 4 s.
 
-    Latencies of our own need 45 ms instead of 10 ms: the machine of a test is short of processor now and then."""
+    The thresholds of added latency are 45 ms instead of 10 ms, because a test machine may be short of processor time."""
     window = {"2m": "10s", "5m": "10s", "10m": "12s", "15m": "15s", "30m": "15s", "1h": "20s", "6h": "20s", "3d": "25s"}
     rules = re.sub(r"\[(\d+[mhd])\]", lambda found: f"[{window[found[1]]}]", rules)
     rules = re.sub(r"((?:signing|added)_duration_seconds_bucket.*\)) > 0\.01\b", r"\1 > 0.045", rules)
@@ -74,7 +74,7 @@ class Prometheus:
         return [rule for group in self.api("rules")["groups"] for rule in group["rules"]]
 
     def firing(self):
-        """What fires now: the alert as the API shows it, by (name, namespace)."""
+        """The firing alerts as the API returns them, by (name, namespace)."""
         alerts = [alert for alert in self.api("alerts")["alerts"] if alert["state"] == "firing"]
         return {(alert["labels"]["alertname"], alert["labels"].get("namespace", "")): alert for alert in alerts}
 

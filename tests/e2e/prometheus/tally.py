@@ -1,4 +1,4 @@
-"""Counts what holds and what does not."""
+"""Counts passed and failed checks."""
 
 import sys
 
@@ -9,7 +9,7 @@ class Tally:
         self.failed = 0
 
     def check(self, holds, what, why=""):
-        """One statement; `why` is told only when it does not hold."""
+        """One check; `why` is printed only if it fails."""
         if holds:
             self.passed += 1
         else:

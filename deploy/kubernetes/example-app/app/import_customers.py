@@ -1,6 +1,6 @@
 """A Job: creates the customers whose references are its arguments, through the sidecar, and ends.
 
-With END_SIDECAR=yes it asks the sidecar to end too, for clusters without native sidecars.
+With END_SIDECAR=yes it also requests the sidecar's shutdown, for clusters without native sidecars.
 """
 
 import http.client

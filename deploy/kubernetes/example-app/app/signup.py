@@ -2,7 +2,7 @@
 
     POST /signup {"name": "Kestrel Tea Room", "phone": "55501234", "reference": "KTR-0042"}
 
-It has no key and no Wonder library. What it knows of the sidecar is one URL and the two headers of the error contract.
+It has no key and no Wonder library. It uses one URL of the sidecar and the two headers of the error contract.
 """
 
 import http.client
@@ -16,12 +16,12 @@ import urllib.parse
 
 WONDER = urllib.parse.urlsplit(os.environ.get("WONDER_URL", "http://127.0.0.1:8080"))
 CUSTOMERS = "/svc/payment/api/v1/openapi/customers"
-# Longer than the sidecar's own timeouts.request (28 s), so that its answer, which says what happened, comes first.
+# Longer than the sidecar's own timeouts.request (28 s), so that the sidecar's error, which names the cause, arrives first.
 PATIENCE = 30
 
 
 class Outcome(Exception):
-    """What the caller of this service is told: status and JSON."""
+    """The answer for the caller of this service: status and JSON."""
 
     def __init__(self, status, **body):
         super().__init__(status)
@@ -38,7 +38,7 @@ def create_customer(name, phone, reference):
     except ConnectionRefusedError:
         raise Outcome(503, error="sidecar_absent", sent="no") from None
     except (OSError, http.client.HTTPException):
-        # Broken off in the middle: nobody can say. Look the customer up before trying again.
+        # The answer broke off, so the outcome is unknown. Look the customer up before trying again.
         raise Outcome(502, error="broken_off", sent="maybe") from None
     finally:
         connection.close()
@@ -62,8 +62,8 @@ class Signup(http.server.BaseHTTPRequestHandler):
             if self.path != "/signup":
                 raise Outcome(404, error="not_found")
             try:
-                asked = json.loads(text)
-                fields = asked["name"], asked["phone"], asked["reference"]
+                given = json.loads(text)
+                fields = given["name"], given["phone"], given["reference"]
             except (ValueError, KeyError, TypeError):
                 raise Outcome(400, error="name, phone and reference are needed") from None
             create_customer(*fields)
@@ -80,7 +80,7 @@ class Signup(http.server.BaseHTTPRequestHandler):
         self.wfile.write(text)
 
     def log_message(self, *_):
-        """Says nothing: names and telephone numbers are not for the log."""
+        """Logs nothing, because names and telephone numbers must not be in the log."""
 
 
 class Server(http.server.ThreadingHTTPServer):
