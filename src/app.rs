@@ -317,7 +317,7 @@ impl App {
             let hurry = hurry.shared();
             let _ = timeout(drain_delay, hurry.clone()).await;
             shutdown.enter(Stage::Closing);
-            sleep(server::LAST_CALL).await;
+            sleep(server::LAST_REQUESTS).await;
             let _ = timeout(grace, hurry).await;
             shutdown.enter(Stage::Over);
             admission.close();

@@ -29,6 +29,7 @@ use bytes::{Buf as _, BytesMut};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::OwnedSemaphorePermit,
+    time::Instant,
 };
 
 use self::{
@@ -41,6 +42,9 @@ use super::shutdown::Stage;
 pub use head::Refusal;
 pub use line::{Active, Line};
 
+/// A peer that closes its side for sending within this time after its last byte has sent all it wanted to, and waits for the answers.
+/// One that closes it later has given up.
+const HALF_CLOSE: Duration = Duration::from_millis(250);
 /// The head that hyper reads in place of a rejected one.
 const IN_PLACE: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
@@ -75,6 +79,8 @@ pub struct Guard<S> {
     refusing: bool,
     clock: Clock,
     linger: Option<Linger>,
+    /// When the last bytes arrived.
+    arrived: Option<Instant>,
 }
 
 enum Position {
@@ -102,6 +108,7 @@ impl<S> Guard<S> {
             refusing: false,
             clock: Clock::default(),
             linger: None,
+            arrived: None,
         }
     }
 
@@ -204,6 +211,17 @@ impl<S> Guard<S> {
         }
     }
 
+    /// Whether the peer has closed only its side for sending, right after its requests, and still reads answers. For hyper the end of
+    /// what a peer sends is the end of the connection, so it must not read the end before the answers are written. A peer that
+    /// gives up closes both sides, which looks the same, but later.
+    fn is_half_closed(&self) -> bool {
+        let body_is_awaited = !matches!(self.position, Position::Head) && self.line.awaits_body();
+        let answers = self.line.idle_since().is_none() || self.clock.is_stalled();
+        answers
+            && !body_is_awaited
+            && (self.line.is_half_closed() || self.arrived.is_some_and(|arrived| arrived.elapsed() < HALF_CLOSE))
+    }
+
     /// Ready when the peer has been silent for too long. Polled when there is nothing to read.
     fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let wait = match self.position {
@@ -222,7 +240,8 @@ impl<S> Guard<S> {
         let stalls = self.clock.is_stalled();
         if stalled != stalls {
             self.line.stall(stalls);
-            if !stalls && (self.line.stage() >= Stage::Closing || self.line.is_evicted()) {
+            if !stalls && (self.line.stage() >= Stage::Closing || self.line.is_evicted() || self.line.is_half_closed())
+            {
                 // The connection may be idle now. Reading, where that is noticed, came before.
                 cx.waker().wake_by_ref();
             }
@@ -245,9 +264,12 @@ impl<S: Socket> Guard<S> {
 pub trait Socket {
     /// Whether closing resets the connection. It has no effect on a Unix socket, which has no reset.
     fn reset_at_close(&self, resets: bool);
+
+    /// Whether bytes have arrived, in the view of the system: the runtime learns of them later.
+    fn has_unread(&self) -> bool;
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
+impl<S: AsyncRead + Socket + Unpin> AsyncRead for Guard<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         loop {
@@ -274,7 +296,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
                     ready!(this.poll_expired(cx));
                 }
                 if this.inbox.is_empty() {
-                    return Poll::Ready(Ok(()));
+                    // A request that has arrived by now is read when the runtime reports it.
+                    return if this.stream.has_unread() { Poll::Pending } else { Poll::Ready(Ok(())) };
                 }
                 let refusal = if !over {
                     Refusal::HeadTimeout
@@ -288,8 +311,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
             }
             let fresh = &buffer.filled()[before..];
             if fresh.is_empty() {
-                return Poll::Ready(Ok(()));
+                if !this.is_half_closed() {
+                    return Poll::Ready(Ok(()));
+                }
+                this.line.half_close();
+                // hyper reads again after an answer, and the guard wakes it after one that the peer was slow to read.
+                return Poll::Pending;
             }
+            this.arrived = Some(Instant::now());
             if this.inbox.is_empty() {
                 let passed = this.vet(fresh);
                 if !matches!(this.position, Position::Refused | Position::Broken) {

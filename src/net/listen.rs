@@ -3,7 +3,10 @@
 use std::{
     ffi::OsStr,
     fmt, io,
-    os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
+    os::{
+        fd::{AsFd as _, BorrowedFd},
+        unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
+    },
     path::{Path, PathBuf},
     pin::Pin,
     task::{Context, Poll, ready},
@@ -16,7 +19,7 @@ use tokio::{
 };
 
 use rand::distributions::{Alphanumeric, Distribution as _};
-use rustix::net::sockopt::set_socket_linger;
+use rustix::net::{RecvFlags, recv, sockopt::set_socket_linger};
 use tokio_rustls::server::TlsStream;
 
 use super::intake::Socket;
@@ -78,6 +81,22 @@ impl Listener {
         }
     }
 
+    /// Lets no connection begin any more. Those that have begun can still be accepted: closing the socket at once would reset every
+    /// connection that the system accepted after the last look at the queue, and with it the request that its caller sent.
+    pub fn refuse_new(&self) {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Tcp(listener) => {
+                if let Err(error) = socket2::SockRef::from(listener).attach_filter(&NO_SYN) {
+                    tracing::debug!(%error, "the system filters no connections");
+                }
+            }
+            #[cfg(not(target_os = "linux"))]
+            Self::Tcp(_) => {}
+            Self::Unix(file, _) => file.remove(),
+        }
+    }
+
     /// The next connection, and its caller as far as the system reports it.
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Stream, Caller)>> {
         Poll::Ready(Ok(match self {
@@ -91,6 +110,23 @@ impl Listener {
         }))
     }
 }
+
+/// A filter on a TCP socket that drops the segments which begin a connection: those with SYN and without ACK. The peer repeats the
+/// segment after a second, and is then refused because the socket is closed.
+#[cfg(target_os = "linux")]
+const NO_SYN: [socket2::SockFilter; 5] = {
+    use socket2::SockFilter;
+    // linux/bpf_common.h: load the byte at k; and with k; jump if equal to k; return k, the length to keep. The TCP header begins
+    // at 0, and byte 13 has its flags (RFC 9293 §3.1): SYN is 2, ACK is 16.
+    let [load, and, if_equal, give] = [0x30, 0x54, 0x15, 0x06];
+    [
+        SockFilter::new(load, 0, 0, 13),
+        SockFilter::new(and, 0, 0, 2 | 16),
+        SockFilter::new(if_equal, 0, 1, 2),
+        SockFilter::new(give, 0, 0, 0),
+        SockFilter::new(give, 0, 0, u32::MAX),
+    ]
+};
 
 /// Binds `socket` to a random name beside `path`. The name is as long as that of `path`, because the system limits the length of both.
 fn bind_beside(path: &Path, socket: &UnixSocket) -> io::Result<PathBuf> {
@@ -119,11 +155,17 @@ pub struct SocketFile {
     identity: Option<(u64, u64)>,
 }
 
-impl Drop for SocketFile {
-    fn drop(&mut self) {
+impl SocketFile {
+    fn remove(&self) {
         if identity(&self.path) == self.identity {
             let _ = std::fs::remove_file(&self.path);
         }
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        self.remove();
     }
 }
 
@@ -147,6 +189,18 @@ impl Socket for Stream {
         };
         // RFC 9293 §3.10.4: without time to linger, CLOSE is ABORT.
         let _ = set_socket_linger(socket, resets.then_some(Duration::ZERO));
+    }
+
+    fn has_unread(&self) -> bool {
+        let peek = |socket: BorrowedFd<'_>| {
+            let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+            recv(socket, &mut [0_u8; 1][..], flags).is_ok_and(|(_, length)| length > 0)
+        };
+        match self {
+            Self::Tcp(socket) => peek(socket.as_fd()),
+            Self::Tls(stream) => peek(stream.get_ref().0.as_fd()),
+            Self::Unix(socket) => peek(socket.as_fd()),
+        }
     }
 }
 

@@ -18,7 +18,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::FutureExt as _;
 use http::{HeaderValue, Request, Response, Version, header};
 use http_body::Body;
 use hyper::{body::Incoming, server::conn::http1};
@@ -47,9 +46,12 @@ use crate::{
     policy::Caller,
 };
 
-/// How long idle connections are kept after the last connection was accepted: what their callers sent until then may not have
-/// arrived yet.
-pub const LAST_CALL: Duration = Duration::from_millis(100);
+/// How long connections that have begun may take until they can be accepted, after the listeners refuse new ones.
+const HANDSHAKES: Duration = Duration::from_millis(25);
+/// How long idle connections are kept after the listeners were closed: what their callers sent until then may not have arrived yet.
+const LAST_CALL: Duration = Duration::from_millis(100);
+/// How long [`Stage::Closing`] lasts before the connections enter it.
+pub const LAST_REQUESTS: Duration = HANDSHAKES.saturating_add(LAST_CALL);
 /// How long the answers to the requests that are cut may take to reach their callers.
 const LAST_WORD: Duration = Duration::from_secs(1);
 
@@ -96,29 +98,33 @@ where
         stage.send_replace(Stage::Draining);
         shutdown.reached(Stage::Closing).await;
     });
-    let mut accepting = true;
+    let mut handshakes = None;
     loop {
-        let accepted = if accepting {
+        let accepted = if let Some(handshakes) = &mut handshakes {
+            tokio::select! {
+                // When the timer has elapsed, tokio knows of every connection that could be accepted before.
+                biased;
+                accepted = accept(&listeners) => accepted,
+                () = handshakes => break,
+            }
+        } else {
             tokio::select! {
                 accepted = accept(&listeners) => accepted,
                 // Removes the tasks that have ended, so that the set does not grow with every connection.
                 Some(_) = connections.join_next() => continue,
                 () = &mut closing => {
-                    accepting = false;
+                    listeners.iter().for_each(Listener::refuse_new);
+                    handshakes = Some(Box::pin(sleep(HANDSHAKES)));
                     continue;
                 }
             }
-        } else {
-            // The connections in the listeners' queues were made in time, and would be reset with the listeners.
-            let Some(accepted) = accept(&listeners).now_or_never() else { break };
-            accepted
         };
         let (stream, caller) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 let exhausted = not_accepted(&error).await;
                 // In a drain nothing releases a descriptor before the idle connections are closed below.
-                if exhausted && !accepting {
+                if exhausted && handshakes.is_some() {
                     break;
                 }
                 continue;

@@ -1,6 +1,7 @@
 //! Shutdown: which requests finish, which are cut, which answer each caller receives, and that the receipt counts each kind.
 
 mod kept;
+mod queue;
 mod rollout;
 
 use serde_json::json;

@@ -21,6 +21,7 @@ mod egress;
 mod endurance;
 mod faults;
 mod gateway;
+mod half_closed;
 mod hardening;
 mod http2;
 mod limits;

@@ -36,6 +36,8 @@ pub struct Line {
     pub(super) ends_the_answer: AtomicBool,
     /// Whether the peer has yet to read what was written.
     stalled: AtomicBool,
+    /// Whether the peer sends no more and reads on.
+    half_closed: AtomicBool,
     evicted: AtomicBool,
     /// Wakes the connection's task when it is evicted.
     eviction: Notify,
@@ -64,6 +66,7 @@ impl Line {
             awaits_flush: AtomicBool::new(false),
             ends_the_answer: AtomicBool::new(false),
             stalled: AtomicBool::new(false),
+            half_closed: AtomicBool::new(false),
             evicted: AtomicBool::new(false),
             eviction: Notify::new(),
         }
@@ -98,6 +101,21 @@ impl Line {
     /// Whether a request is in flight, or an answer of upstream is not read yet.
     pub(in crate::net) fn is_in_use(&self) -> bool {
         self.active.load(Ordering::Acquire) > 0 || self.is_served() && self.stalled.load(Ordering::Relaxed)
+    }
+
+    /// The peer sends no more and reads on.
+    pub(super) fn half_close(&self) {
+        self.half_closed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the peer sends no more and reads on.
+    pub(super) fn is_half_closed(&self) -> bool {
+        self.half_closed.load(Ordering::Relaxed)
+    }
+
+    /// Whether the service has been called for every head, so that a body that still arrives is the body of the last call.
+    pub(super) fn awaits_body(&self) -> bool {
+        self.calls.load(Ordering::Relaxed) >= self.heads.load(Ordering::Relaxed)
     }
 
     /// Whether the connection is to end, because another needs its place.
@@ -151,7 +169,7 @@ impl Active {
     /// has arrived, is still served.
     #[must_use]
     pub fn is_last(&self) -> bool {
-        (self.0.stage() > Stage::Serving || self.0.is_evicted())
+        (self.0.stage() > Stage::Serving || self.0.is_evicted() || self.0.is_half_closed())
             && self.0.calls.load(Ordering::Relaxed) >= self.0.heads.load(Ordering::Relaxed)
     }
 

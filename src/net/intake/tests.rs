@@ -7,6 +7,10 @@ use super::*;
 use tokio::time::Instant;
 
 impl Socket for tokio::io::DuplexStream {
+    fn has_unread(&self) -> bool {
+        false
+    }
+
     fn reset_at_close(&self, _: bool) {}
 }
 
@@ -210,4 +214,38 @@ async fn refuses_after_what_came_before_in_the_same_piece() {
     };
     tokio::join!(read, write);
     assert_eq!(seen, [POST.as_bytes(), IN_PLACE].concat());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_what_a_peer_sends_is_the_end_of_the_connection_unless_it_comes_right_after_a_request() {
+    for (wait, hidden) in [(0, true), (249, true), (250, false), (10_000, false)] {
+        for bytes in [GET, POST, CHUNKED] {
+            let (mut peer, stream) = duplex(1000);
+            let line = Arc::new(Line::default());
+            let mut guard = Guard::new(stream, Arc::clone(&line), LIMITS);
+            peer.write_all(bytes.as_bytes()).await.unwrap();
+            assert_eq!(guard.read(&mut [0; 1000]).await.unwrap(), bytes.len());
+            let (active, _) = line.call();
+            tokio::time::advance(Duration::from_millis(wait)).await;
+            peer.shutdown().await.unwrap();
+            let end = guard.read(&mut [0; 1000]).now_or_never().map(Result::unwrap);
+            assert_eq!((end, active.is_last()), (if hidden { None } else { Some(0) }, hidden), "{wait} ms");
+            // However long the answer takes.
+            tokio::time::advance(Duration::from_secs(20)).await;
+            drop(active);
+            assert_eq!(guard.read(&mut [0; 1000]).await.unwrap(), 0);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_within_a_body_is_never_hidden_from_the_request_that_waits_for_it() {
+    let (mut peer, stream) = duplex(1000);
+    let line = Arc::new(Line::default());
+    let mut guard = Guard::new(stream, Arc::clone(&line), LIMITS);
+    peer.write_all(&POST.as_bytes()[..POST.len() - 1]).await.unwrap();
+    assert_eq!(guard.read(&mut [0; 1000]).await.unwrap(), POST.len() - 1);
+    let _active = line.call();
+    peer.shutdown().await.unwrap();
+    assert_eq!(guard.read(&mut [0; 1000]).await.unwrap(), 0);
 }
