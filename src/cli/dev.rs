@@ -1,6 +1,6 @@
 //! `dev`: simulator and sidecar in one process, which need no configuration.
 
-use std::{io::Write, net::SocketAddr};
+use std::{io::Write, net::SocketAddr, sync::Arc};
 
 use anyhow::{Context as _, anyhow};
 use rand::rngs::OsRng;
@@ -20,7 +20,7 @@ use crate::{
     config::{Config, Flags, ListenAddress, Made, Secret},
     signing::{AppId, SigningKey},
     simulator::{
-        Options, Simulator,
+        Options, Simulator, StateFile,
         webhooks::{Callback, Settings},
     },
     telemetry,
@@ -36,6 +36,7 @@ pub(super) const APP_ID: &str = "00000000-0000-4000-8000-00000000d0e5";
 #[command(after_help = "Example:
   wonder-signer dev
   wonder-signer dev --webhook-to http://127.0.0.1:3000/hook
+  wonder-signer dev --state wonder.state
   wonder-signer dev --listen 127.0.0.1:0 --admin 127.0.0.1:0 --ready-file ready.json
 
 In a container, for other services of the same Compose file, which call http://wonder-signer:8080:
@@ -65,17 +66,18 @@ impl DevArgs {
     pub(super) fn run(self, out: &mut dyn Write) -> Outcome {
         let (key, pem) = SigningKey::generate(&mut OsRng, 2048).context("key")?;
         // Reports a configuration error before anything starts. The simulator's origin is known only after it has started.
-        let webhooks = self.webhook_settings()?;
+        let state = self.local.state()?;
+        let webhooks = self.webhook_settings(state.as_deref())?;
         let keys = Keys { pem, webhook: webhook_pem(&webhooks)? };
         let config = self.load(&keys, "https://127.0.0.1:1", "-")?;
         let _telemetry = telemetry::init(config.log.level, config.log.format).context("start")?;
-        runtime::block_on(self.serve(&config, &key, &keys, webhooks, out))?
+        runtime::block_on(self.serve(&config, &key, &keys, (webhooks, state), out))?
     }
 
     /// Where webhooks go. Those for `--webhook-to` go through the sidecar's webhook listener, which then needs their key.
-    fn webhook_settings(&self) -> Result<Settings, Failure> {
+    fn webhook_settings(&self, state: Option<&StateFile>) -> Result<Settings, Failure> {
         let app_id: AppId = APP_ID.parse().context("AppID")?;
-        let mut settings = self.webhooks.settings(&[app_id], self.webhook_to.is_some())?;
+        let mut settings = self.webhooks.settings(&[app_id], self.webhook_to.is_some(), state)?;
         if let Some(url) = &self.webhook_to {
             if url.origin.scheme_is_tls() {
                 return Err(Failure::usage(anyhow!(
@@ -136,7 +138,7 @@ impl DevArgs {
         config: &Config,
         key: &SigningKey,
         keys: &Keys,
-        webhooks: Settings,
+        (webhooks, state): (Settings, Option<Arc<StateFile>>),
         out: &mut dyn Write,
     ) -> Outcome {
         let signals = signals::shutdown().context("signals")?;
@@ -146,9 +148,10 @@ impl DevArgs {
             tls_names: self.local.names(),
             apps: vec![(APP_ID.parse().context("AppID")?, key.verifying_key().clone())],
             webhooks: webhooks.clone(),
+            state,
             ..Options::default()
         });
-        let mut simulator = self.local.bind("--simulator", options).await?;
+        let simulator = self.local.bind("--simulator", options).await?;
         self.webhooks.write_public_keys(&webhooks)?;
         let mut trusted = tempfile::NamedTempFile::new().context("start: certificate of the simulator")?;
         trusted

@@ -1,6 +1,10 @@
 //! The options that `dev` and `simulate` share: configuration, reachable addresses, and files that other programs wait for.
 
-use std::{io::ErrorKind, path::PathBuf};
+use std::{
+    io::ErrorKind,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::{Context as _, anyhow};
 use rustls::pki_types::ServerName;
@@ -10,7 +14,7 @@ use super::{Failure, Outcome, process, whole};
 use crate::{
     app::bind_reason,
     config::{Config, Flags, Made, values::path_text},
-    simulator::{Options, Simulator},
+    simulator::{BindError, Options, Simulator, StateError, StateFile},
 };
 
 /// The shared options.
@@ -32,6 +36,9 @@ pub(super) struct LocalArgs {
     /// Write the certificate of the simulator's authority to this file, as PEM
     #[arg(long, value_name = "FILE", value_parser = path_text)]
     ca_out: Option<PathBuf>,
+    /// File that keeps customers, tokens, orders, transactions and webhooks over a restart; it is created if there is none
+    #[arg(long, value_name = "FILE", value_parser = path_text)]
+    state: Option<PathBuf>,
     /// Write the bound addresses to this file as JSON when ready
     #[arg(long, value_name = "FILE", value_parser = path_text)]
     ready_file: Option<PathBuf>,
@@ -69,10 +76,28 @@ impl LocalArgs {
     pub(super) async fn bind(&self, option: &str, options: Options) -> Result<Simulator, Failure> {
         let listen = options.listen;
         let bound = Simulator::bind(options).await;
-        bound.map_err(|error| {
-            let text = anyhow!("start: {option} {listen}: {}", bind_reason(&listen.to_string(), &error));
-            if error.kind() == ErrorKind::InvalidInput { Failure::usage(text) } else { Failure::no(text) }
+        bound.map_err(|error| match error {
+            BindError::Address(error) => {
+                let text = anyhow!("start: {option} {listen}: {}", bind_reason(&listen.to_string(), &error));
+                if error.kind() == ErrorKind::InvalidInput { Failure::usage(text) } else { Failure::no(text) }
+            }
+            BindError::State(error) => self.state_failure(&error),
         })
+    }
+
+    /// Opens the file of `--state`, if given.
+    pub(super) fn state(&self) -> Result<Option<Arc<StateFile>>, Failure> {
+        let Some(path) = &self.state else { return Ok(None) };
+        StateFile::open(path).map(Arc::new).map(Some).map_err(|error| self.state_failure(&error))
+    }
+
+    fn state_failure(&self, error: &StateError) -> Failure {
+        let path = self.state.as_deref().unwrap_or(Path::new("")).display();
+        let text = anyhow!("start: --state {path}: {error}");
+        match error {
+            StateError::Io(_) | StateError::InUse => Failure::no(text),
+            _ => Failure::usage(text),
+        }
     }
 
     /// Writes the authority's certificate to the file of `--ca-out`, if given, and returns the path.

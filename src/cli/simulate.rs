@@ -23,8 +23,8 @@ use crate::{
 
 /// Runs a strict local simulation of Wonder until it is interrupted.
 ///
-/// It verifies the signature of every request, names the step that failed and its usual cause, and keeps customers
-/// and payment tokens in memory. It uses [listen] and [log] of the configuration; the rest is for run.
+/// It verifies the signature of every request, names the step that failed and its usual cause, and keeps customers,
+/// payment tokens and orders in memory or, with --state, in a file. It uses [listen] and [log] of the configuration; the rest is for run.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   wonder-signer keygen --out keys
@@ -34,6 +34,9 @@ use crate::{
 Send signed webhooks to a handler, with an hour of Wonder's retries in a second:
   wonder-signer simulate --app-id 1f0e5b52-6c0a-4a55-9a0e-2f6b8d0c7e11 --public-key-file keys/public_key.pem \\
       --webhook-url http://127.0.0.1:3000/hook --webhook-public-key-out webhook_key.pem --time-scale 3600
+
+Keep customers, orders and webhooks over a restart:
+  wonder-signer simulate --app-id 1f0e5b52-6c0a-4a55-9a0e-2f6b8d0c7e11 --public-key-file keys/public_key.pem --state wonder.state
 
 For an unchanged program with a Wonder SDK, with an entry for gateway-stg.wonder.today in /etc/hosts:
   wonder-signer simulate --listen 127.0.0.1:443 --tls-name gateway-stg.wonder.today \\
@@ -91,6 +94,7 @@ impl SimulateArgs {
                 "configuration: listen.address (from {source}): simulate listens on one IP address; set it with --listen"
             )));
         };
+        let state = self.local.state()?;
         let apps = self.app_id.iter().cloned().zip(&self.public_key_file);
         let apps =
             apps.map(|(app_id, file)| Ok((app_id, input::key("--public-key-file", file, VerifyingKey::from_pem)?)));
@@ -100,7 +104,8 @@ impl SimulateArgs {
             tls: !self.plain,
             tls_names: self.local.names(),
             apps: apps.collect::<Result<_, Failure>>()?,
-            webhooks: self.webhooks.settings(&self.app_id, false)?,
+            webhooks: self.webhooks.settings(&self.app_id, false, state.as_deref())?,
+            state,
             ..Options::default()
         }))
     }

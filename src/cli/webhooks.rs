@@ -9,7 +9,10 @@ use super::{Failure, Outcome, input, whole};
 use crate::{
     config::values::path_text,
     signing::{AppId, SigningKey},
-    simulator::webhooks::{Callback, RetryCredential, RetryOn, Settings, TimeScale},
+    simulator::{
+        StateFile,
+        webhooks::{Callback, RetryCredential, RetryOn, Settings, TimeScale},
+    },
 };
 
 /// The size of a webhook key that is made here.
@@ -28,7 +31,7 @@ pub(super) struct WebhookArgs {
     /// Root certificates (PEM) for https URLs of webhooks, in addition to the built-in ones
     #[arg(long, value_name = "FILE", value_parser = path_text)]
     webhook_ca_file: Option<PathBuf>,
-    /// Private key that signs webhooks, as PEM; one for each AppID, in the same order [default: a new key]
+    /// Private key that signs webhooks, as PEM; one for each AppID, in the same order [default: that of the state file, or a new key]
     #[arg(long, value_name = "FILE", value_parser = path_text)]
     webhook_key_file: Vec<PathBuf>,
     /// Write the public key that verifies webhooks to this file, as PEM; one for each AppID, in the same order
@@ -66,7 +69,12 @@ enum Retried {
 impl WebhookArgs {
     /// The settings for these AppIDs. Keys are made only if they are needed at once, or a file is to be written, because making one takes
     /// longer than the start.
-    pub(super) fn settings(&self, app_ids: &[AppId], needs_keys: bool) -> Result<Settings, Failure> {
+    pub(super) fn settings(
+        &self,
+        app_ids: &[AppId],
+        needs_keys: bool,
+        state: Option<&StateFile>,
+    ) -> Result<Settings, Failure> {
         for (option, given) in [
             ("--webhook-key-file", self.webhook_key_file.len()),
             ("--webhook-public-key-out", self.webhook_public_key_out.len()),
@@ -80,16 +88,22 @@ impl WebhookArgs {
         }
         let mut keys = Vec::new();
         for (at, app_id) in app_ids.iter().enumerate() {
-            let key = match self.webhook_key_file.get(at) {
-                Some(path) => input::key("--webhook-key-file", path, SigningKey::from_pem)?,
-                None if self.webhook_public_key_out.is_empty() && !needs_keys => continue,
-                None => SigningKey::generate(&mut OsRng, BITS).context("webhook key")?.0,
+            let kept = state.map(|state| state.webhook_key(app_id)).transpose().context("start: --state")?.flatten();
+            let key = match (self.webhook_key_file.get(at), kept) {
+                (Some(path), _) => input::key("--webhook-key-file", path, SigningKey::from_pem)?,
+                (None, Some(kept)) => kept,
+                (None, None) if self.webhook_public_key_out.is_empty() && !needs_keys => continue,
+                (None, None) => {
+                    let (key, pem) = SigningKey::generate(&mut OsRng, BITS).context("webhook key")?;
+                    let keep = state.map(|state| state.keep_webhook_key(app_id, &pem));
+                    keep.transpose().context("start: --state")?;
+                    key
+                }
             };
             keys.push((app_id.clone(), Arc::new(key)));
         }
         let settings = Settings {
             url: self.webhook_url.clone(),
-            through: None,
             allowed_hosts: self.webhook_allow.clone(),
             ca_file: self.webhook_ca_file.clone(),
             keys,

@@ -2,12 +2,14 @@
 //! is filled in.
 
 use http::{HeaderMap, header};
+use serde::{Deserialize, Serialize};
 
 /// The header that picks the language.
 pub(super) const LANGUAGE_HEADER: &str = "x-i18n-lang";
 
 /// A language of messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Language {
     /// `en`, also when the header is absent or names another language.
     English,

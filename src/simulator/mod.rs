@@ -10,7 +10,8 @@
 //! * `gate`: verification of signed requests.
 //! * `customers`, `tokens`, `orders`, `payments`: the calls; `path`, `fields` and `filter`: their targets, bodies and queries.
 //! * `ledger`: the money of an order, pure: what a call does to it, and the state that follows.
-//! * `store`: state; each change of an order yields an event, which `webhooks` delivers.
+//! * `store`: what is remembered; each change of an order is reported to `webhooks`, which delivers it. `state`: the file that it survives
+//!   a restart in. `ids`: what is drawn.
 //! * `envelope`: answers become bytes; `refusal`: every refusal, its code and its text; `language`: the languages of pages.
 //! * `console`: pages for a developer, with every call.
 //! * `faults`: what goes wrong on purpose.
@@ -36,6 +37,7 @@ mod faults;
 mod fields;
 mod filter;
 mod gate;
+mod ids;
 mod language;
 mod ledger;
 mod openapi;
@@ -45,6 +47,7 @@ mod path;
 mod payments;
 mod refusal;
 mod server;
+mod state;
 mod store;
 mod tls;
 mod tokens;
@@ -64,11 +67,11 @@ use axum::{
 };
 use bytes::Bytes;
 use serde_json::json;
-use tokio::sync::mpsc;
 use uuid::Uuid;
 
 pub use ledger::Currency;
-pub use server::Simulator;
+pub use server::{BindError, Simulator};
+pub use state::{StateError, StateFile};
 
 use crate::{
     net::hosts::Hosts,
@@ -80,11 +83,13 @@ use envelope::Answer;
 use faults::Switches;
 use fields::Fields;
 use gate::Gate;
+use ids::Ids;
 use ledger::Order;
 use pages::{guard, payment, three_d_secure};
 use refusal::Refusal;
-use store::{EVENTS, Event, Store};
-use webhooks::History;
+use state::{Batch, Journal};
+use store::Store;
+use webhooks::{History, Webhooks};
 
 /// The currencies that are enabled unless others are named.
 pub const CURRENCIES: &str = "HKD,USD,EUR,GBP,CNY,JPY,AUD,CAD,CHF,IDR,INR,KRW,MOP,MYR,NZD,PHP,SGD,THB,TWD,VND";
@@ -114,6 +119,10 @@ pub struct Options {
     pub refund_window: Duration,
     /// Where webhooks go, and how.
     pub webhooks: webhooks::Settings,
+    /// The file that customers, tokens, orders and webhooks survive a restart in; nothing to keep them in memory alone.
+    pub state: Option<Arc<StateFile>>,
+    /// A seed for ids, so that the same calls get the same.
+    pub deterministic: Option<String>,
     /// The time that request times are held against.
     pub clock: Clock,
 }
@@ -132,6 +141,8 @@ impl Default for Options {
             currencies: CURRENCIES.split(',').filter_map(Currency::parse).collect(),
             refund_window: Duration::ZERO,
             webhooks: webhooks::Settings::default(),
+            state: None,
+            deterministic: None,
             clock: Arc::new(|| {
                 let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
                 RequestTime::from_unix_seconds(since_1970.as_secs())
@@ -150,7 +161,9 @@ struct Wonder {
     /// In seconds.
     refund_window: u64,
     console: Console,
+    webhooks: Arc<Webhooks>,
     deliveries: Arc<History>,
+    journal: Option<Arc<Journal>>,
     faults: Switches,
 }
 
@@ -160,6 +173,36 @@ impl Wonder {
         let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
         store.orders.void_overdue(self.now());
         store
+    }
+
+    /// Forgets everything.
+    fn reset(&self) {
+        let mut store = self.store();
+        store.reset();
+        self.webhooks.forget();
+        drop(store);
+        self.faults.remove(None);
+    }
+
+    /// All rows that changed since they were taken last, as they are between two calls.
+    fn changed_rows(&self) -> Batch {
+        let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut batch = store.changed_rows();
+        (batch.counters.deliveries, batch.deliveries) = self.deliveries.changed_rows();
+        if let Some(journal) = &self.journal {
+            batch.keys = std::mem::take(&mut journal.keys());
+        }
+        batch
+    }
+
+    /// Takes rows back that could not be written.
+    fn put_back(&self, batch: Batch) {
+        let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        store.put_back(&batch);
+        self.deliveries.put_back(batch.deliveries.into_iter().map(|(id, _)| id));
+        if let Some(journal) = &self.journal {
+            journal.keys().extend(batch.keys);
+        }
     }
 
     /// Seconds since 1970.
@@ -177,23 +220,41 @@ impl Wonder {
     }
 }
 
-/// All routes behind the gate, and the envelope around both; and the events of the store behind them.
-fn router(options: Options, origin: String, deliveries: Arc<History>) -> (Router, Arc<Wonder>, mpsc::Receiver<Event>) {
-    let (sender, events) = mpsc::channel(EVENTS);
-    let store = Mutex::new(Store::new(options.capacity, sender));
-    let wonder = Arc::new(Wonder {
-        store,
+/// What the handlers share, with the state of the file that the options name.
+fn wonder(options: &Options, origin: String, made: Made) -> Result<Arc<Wonder>, StateError> {
+    let Made { ids, journal, webhooks } = made;
+    let mut store = Store::new(options.capacity, ids, journal.as_ref(), Arc::clone(&webhooks));
+    let deliveries = webhooks.history();
+    if let Some(state) = &options.state {
+        state.load(&mut store, &deliveries)?;
+        store.orders.shrink();
+    }
+    Ok(Arc::new(Wonder {
+        store: Mutex::new(store),
         origin,
         clock: Arc::clone(&options.clock),
-        currencies: options.currencies,
+        currencies: options.currencies.clone(),
         refund_window: options.refund_window.as_secs(),
         console: Console::new(),
+        webhooks,
         deliveries,
+        journal,
         faults: Switches::default(),
-    });
+    }))
+}
+
+/// The parts that `wonder` is made of.
+struct Made {
+    ids: Arc<Ids>,
+    journal: Option<Arc<Journal>>,
+    webhooks: Arc<Webhooks>,
+}
+
+/// All routes behind the gate, and the envelope around both.
+fn router(options: Options, wonder: &Arc<Wonder>) -> Router {
     let gate = Arc::new(Gate::new(options.apps, options.clock));
     let hosts = Arc::new(Hosts::new(options.tls_names));
-    let router = served()
+    served()
         .route("/simulator/orders/{number}/pay", post(payments::pay::handle))
         .route("/simulator/faults", get(faults::list).post(faults::add).delete(faults::clear))
         .route("/simulator/faults/{id}", delete(faults::remove))
@@ -208,10 +269,10 @@ fn router(options: Options, origin: String, deliveries: Arc<History>) -> (Router
         .layer(middleware::from_fn_with_state(gate, gate::admit))
         .layer(middleware::from_fn(faults::refuse))
         .layer(middleware::from_fn_with_state(hosts, guard::admit))
-        .layer(middleware::from_fn_with_state(Arc::clone(&wonder), envelope::render))
-        .layer(middleware::from_fn_with_state(Arc::clone(&wonder), faults::inject))
-        .with_state(Arc::clone(&wonder));
-    (router, wonder, events)
+        .layer(middleware::from_fn_with_state(Arc::clone(wonder), state::settle))
+        .layer(middleware::from_fn_with_state(Arc::clone(wonder), envelope::render))
+        .layer(middleware::from_fn_with_state(Arc::clone(wonder), faults::inject))
+        .with_state(Arc::clone(wonder))
 }
 
 /// The operations of Wonder that the simulator serves, at the paths of the catalogue.

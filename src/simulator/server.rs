@@ -26,7 +26,14 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::config::Origin;
 
-use super::{Options, Wonder, orders, router, store::Event, tls::Identity, webhooks::Webhooks};
+use super::{
+    Made, Options, Wonder,
+    ids::Ids,
+    orders, router,
+    state::{self, Journal, StateError, StateFile},
+    tls::Identity,
+    webhooks::{Keys, Lane, Means, Webhooks},
+};
 
 /// How many connections are served at the same time; others wait to be accepted.
 const CONNECTIONS: usize = 1024;
@@ -44,8 +51,19 @@ pub struct Simulator {
     identity: Option<Identity>,
     router: Router,
     wonder: Arc<Wonder>,
-    webhooks: Webhooks,
-    events: mpsc::Receiver<Event>,
+    lanes: mpsc::UnboundedReceiver<Lane>,
+    state: Option<(Arc<StateFile>, Arc<Journal>)>,
+}
+
+/// Why a simulator cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// The address cannot be used.
+    #[error(transparent)]
+    Address(#[from] io::Error),
+    /// The state file cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
 }
 
 impl Simulator {
@@ -53,19 +71,29 @@ impl Simulator {
     ///
     /// # Errors
     /// `InvalidInput` for an address that is not loopback and not allowed; otherwise as binding fails.
-    pub async fn bind(options: Options) -> io::Result<Self> {
+    pub async fn bind(options: Options) -> Result<Self, BindError> {
         if !options.allow_non_loopback && !options.listen.ip().to_canonical().is_loopback() {
             let text = "is not a loopback address; take 127.0.0.1 or [::1], or allow it with --allow-non-loopback";
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text).into());
         }
         let identity = if options.tls { Some(Identity::new((options.clock)(), &options.tls_names)?) } else { None };
         let listener = TcpListener::bind(options.listen).await?;
         let address = listener.local_addr()?;
+        let ids = Arc::new(Ids::new(options.deterministic.as_deref()));
+        let state = options.state.clone().map(|state| (state, Arc::new(Journal::default())));
+        let journal = state.as_ref().map(|(_, journal)| Arc::clone(journal));
         let app_ids = options.apps.iter().map(|(app_id, _)| app_id);
-        let webhooks = Webhooks::new(options.webhooks.clone(), app_ids, Arc::clone(&options.clock));
+        let (webhooks, lanes) = Webhooks::new(Means {
+            keys: Keys::new(app_ids, &options.webhooks.keys, journal.clone()),
+            settings: options.webhooks.clone(),
+            clock: Arc::clone(&options.clock),
+            ids: Arc::clone(&ids),
+            journal: journal.clone(),
+        });
         // Links to pages are without TLS: a browser would warn of the certificate.
-        let (router, wonder, events) = router(options, origin(false, address), webhooks.history());
-        Ok(Self { listener, address, identity, router, wonder, webhooks, events })
+        let wonder = super::wonder(&options, origin(false, address), Made { ids, journal, webhooks })?;
+        let router = router(options, &wonder);
+        Ok(Self { listener, address, identity, router, wonder, lanes, state })
     }
 
     /// The bound address, with the port that was free.
@@ -75,8 +103,8 @@ impl Simulator {
     }
 
     /// Sends the webhooks for one origin to another one, which forwards them. For a sidecar that starts after the simulator is bound.
-    pub fn send_webhooks_through(&mut self, from: Origin, through: Origin) {
-        self.webhooks.go_through(from, through);
+    pub fn send_webhooks_through(&self, from: Origin, through: Origin) {
+        self.wonder.webhooks.go_through(from, through);
     }
 
     /// Scheme and address for callers on this machine, `https://127.0.0.1:4443`.
@@ -99,7 +127,10 @@ impl Simulator {
         let mut connections = JoinSet::new();
         // They end with this function, and so does what is not delivered.
         let mut tasks = JoinSet::new();
-        tasks.spawn(Arc::new(self.webhooks).deliver(self.events));
+        tasks.spawn(Arc::clone(&self.wonder.webhooks).deliver(self.lanes));
+        if let Some((state, journal)) = &self.state {
+            tasks.spawn(state::write(Arc::clone(&self.wonder), Arc::clone(state), Arc::clone(journal)));
+        }
         tasks.spawn(orders::due::watch(Arc::clone(&self.wonder)));
         tokio::pin!(shutdown);
         loop {
@@ -119,6 +150,12 @@ impl Simulator {
         self.wonder.console.close();
         // What has not ended by then is cut off with `connections`.
         let _ = tokio::time::timeout(GRACE, graceful.shutdown()).await;
+        drop((connections, tasks));
+        if let Some((state, journal)) = &self.state
+            && let Err(reason) = state::commit(&self.wonder, state, journal).await
+        {
+            tracing::error!(reason, "state file not written at the end; the changes since its last commit are lost");
+        }
     }
 }
 

@@ -16,6 +16,7 @@ mod page;
 mod payment;
 mod payments;
 mod serving;
+mod state;
 mod tokens;
 mod webhooks;
 pub(crate) mod world;

@@ -92,8 +92,7 @@ pub(super) fn routes() -> Router<Arc<Wonder>> {
 
 /// `POST /simulator/reset`: forgets customers, tokens, orders and calls, and switches all faults off.
 async fn reset(State(wonder): State<Arc<Wonder>>) -> Answer {
-    wonder.store().reset();
-    wonder.faults.remove(None);
+    wonder.reset();
     wonder.console.calls.clear();
     Answer::new(json!({}))
 }

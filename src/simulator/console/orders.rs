@@ -20,7 +20,7 @@ use crate::{
         path::{Segment, parse_uuid, query},
         payments::pay::pay,
         refusal::Refusal,
-        store::{Store, new_uuid},
+        store::Store,
     },
 };
 
@@ -134,19 +134,25 @@ fn carry_out(
     let body = json!({ "amount": value(pairs, "amount").filter(|amount| !amount.is_empty()) });
     let amount = Fields::of(&body)?.amount("amount", decimals)?;
     let transaction = || value(pairs, "transaction").and_then(parse_uuid).ok_or(Refusal::NoTransaction);
+    let at = store.ids.time(now);
     match action {
-        "void" => store.orders.change(number, now, |order| order.void().map(Some))?,
-        "expire" => store.orders.change(number, now, |order| order.expire(now).map(Some))?,
+        "void" => store.orders.change(number, at, |order| order.void().map(Some))?,
+        "expire" => store.orders.change(number, at, |order| order.expire(now).map(Some))?,
         "void-transaction" => {
             let uuid = transaction()?;
-            store.orders.change(number, now, |order| order.void_transaction(uuid).map(Some))?
+            store.orders.change(number, at, |order| order.void_transaction(uuid).map(Some))?
         }
         "refund" => {
             let amount = amount.ok_or_else(|| Refusal::FieldMissing("amount".to_owned()))?;
             // A person who presses twice means it.
-            let refund =
-                Refund { uuid: new_uuid(), sale: transaction()?, amount, note: Some("console".into()), window: 0 };
-            store.orders.change(number, now, |order| order.refund(refund, now).map(Some))?
+            let refund = Refund {
+                uuid: store.ids.uuid(),
+                sale: transaction()?,
+                amount,
+                note: Some("console".into()),
+                window: 0,
+            };
+            store.orders.change(number, at, |order| order.refund(refund, at).map(Some))?
         }
         outcome => {
             let method = value(pairs, "method").and_then(Method::parse);

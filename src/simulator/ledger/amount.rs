@@ -7,13 +7,15 @@ use std::{
 };
 
 use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
 /// The largest amount, as a decimal number. JSON numbers have about 15 digits that are exact, and this leaves room for sums.
 pub(in super::super) const MOST: &str = "999999999.99";
 
 /// An amount, of either sign.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub(in super::super) struct Amount(Decimal);
 
 impl Amount {
@@ -65,6 +67,22 @@ impl Amount {
     }
 }
 
+/// As it is stored: every decimal, `120` and `19.9`.
+impl From<Amount> for String {
+    fn from(amount: Amount) -> Self {
+        amount.0.normalize().to_string()
+    }
+}
+
+impl TryFrom<String> for Amount {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        // Not `parse`, because a product of price and quantity may have more decimals than an amount that is sent.
+        text.parse().map(Self).map_err(|_| "not an amount")
+    }
+}
+
 /// Two decimals: `120.00`.
 impl fmt::Display for Amount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -107,7 +125,8 @@ impl Sum for Amount {
 }
 
 /// An ISO 4217 code: three capital letters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Currency([u8; 3]);
 
 impl Currency {
@@ -133,6 +152,20 @@ impl Currency {
             b"JPY" | b"KRW" | b"VND" | b"CLP" | b"ISK" => 0,
             _ => 2,
         }
+    }
+}
+
+impl From<Currency> for String {
+    fn from(currency: Currency) -> Self {
+        currency.as_str().to_owned()
+    }
+}
+
+impl TryFrom<String> for Currency {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text).ok_or("not a currency")
     }
 }
 

@@ -2,12 +2,15 @@
 
 use std::{fmt, str::FromStr};
 
+use serde::{Deserialize, Serialize};
+
 use crate::signing::RequestTime;
 
 const DAY: u64 = 86_400;
 
 /// A calendar day, `YYYY-MM-DD`, as a count of days since 1970-01-01.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
 pub(in super::super) struct Date(u64);
 
 impl Date {

@@ -45,5 +45,23 @@ pub(super) const VOIDED: Action = "order.voided";
 pub(super) const REFUNDED: Action = "order.refunded";
 pub(super) const TRANSACTION_VOIDED: Action = "transaction.voided";
 
+/// Every action.
+pub(super) const ACTIONS: [Action; 6] = [CREATED, PAID, PAYMENT_FAILED, VOIDED, REFUNDED, TRANSACTION_VOIDED];
+
+/// An AppID as it is stored: its text.
+pub(super) mod app_id {
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    use crate::signing::AppId;
+
+    pub(in super::super) fn serialize<S: Serializer>(app_id: &AppId, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(app_id.as_str())
+    }
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AppId, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(|_| D::Error::custom("not an AppID"))
+    }
+}
+
 #[cfg(test)]
 mod tests;

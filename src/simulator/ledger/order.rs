@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{Action, Amount, Currency, Date, Denial, Kind, Status, Transaction, VOIDED};
 use crate::signing::AppId;
 
 /// An order. No `Debug`: notes, references and URLs are the merchant's.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(in super::super) struct Order {
     /// Wonder's own number, unique among all AppIDs and never used again.
     pub(in super::super) number: u64,
+    #[serde(with = "super::app_id")]
     pub(in super::super) app_id: AppId,
     pub(in super::super) draft: Draft,
     /// Seconds since 1970.
@@ -25,7 +27,7 @@ pub(in super::super) struct Order {
 }
 
 /// What the body that creates an order says, checked.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(in super::super) struct Draft {
     pub(in super::super) reference_number: Arc<str>,
     pub(in super::super) currency: Currency,
@@ -42,7 +44,7 @@ pub(in super::super) struct Draft {
 }
 
 /// A line of an order, as it was sent.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(in super::super) struct LineItem {
     pub(in super::super) label: Box<str>,
     pub(in super::super) purchasable_type: Box<str>,

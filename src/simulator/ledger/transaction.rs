@@ -1,11 +1,12 @@
 //! One movement of money within an order.
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::Amount;
 
 /// A payment, an authorization or a refund. No `Debug`: `note` is the merchant's.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(in super::super) struct Transaction {
     pub(in super::super) uuid: Uuid,
     pub(in super::super) kind: Kind,
@@ -42,7 +43,8 @@ impl Transaction {
 }
 
 /// Wonder's `type`. It has `Capture` too, whose call is not documented.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(in super::super) enum Kind {
     Sale,
     Authorization,
@@ -60,7 +62,8 @@ impl Kind {
 }
 
 /// How far a transaction is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(in super::super) enum Status {
     Pending,
     Success,
@@ -97,7 +100,8 @@ impl Outcome {
 }
 
 /// Wonder's `payment_method` (`deploy/docs/wonder.md` §5.5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "&'static str", try_from = "String")]
 pub(in super::super) enum Method {
     CreditCard,
     ApplePay,
@@ -145,5 +149,19 @@ impl Method {
             Self::Octopus => "octopus",
             Self::PayMe => "payme",
         }
+    }
+}
+
+impl From<Method> for &'static str {
+    fn from(method: Method) -> Self {
+        method.as_str()
+    }
+}
+
+impl TryFrom<String> for Method {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text).ok_or("not a payment method")
     }
 }

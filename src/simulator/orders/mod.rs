@@ -20,7 +20,6 @@ use super::{
     ledger::{Amount, Order, Refund},
     path::{parse_uuid, query},
     refusal::{Refusal, Rule},
-    store::new_uuid,
 };
 use crate::signing::AppId;
 
@@ -42,7 +41,8 @@ pub(super) async fn create(
         query(&uri).iter().any(|(name, value)| name == "with_payment_link" && matches!(&value[..], "true" | "1"));
 
     let mut store = wonder.store();
-    let order = store.orders.create(&app_id, draft, wonder.now(), |_| Ok(None))?;
+    let now = store.ids.time(wonder.now());
+    let order = store.orders.create(&app_id, draft, now, |_| Ok(None))?;
     let mut data = json!({ "order": order.view() });
     if with_link {
         data["payment_link"] = wonder.payment_link(order).into();
@@ -73,7 +73,8 @@ pub(super) async fn void(
     let mut store = wonder.store();
     let number = store.orders.find(&app_id, names)?.number;
     let transaction = names.transaction.and_then(parse_uuid);
-    let changed = store.orders.change(number, wonder.now(), |order| match transaction {
+    let now = store.ids.time(wonder.now());
+    let changed = store.orders.change(number, now, |order| match transaction {
         Some(uuid) => order.void_transaction(uuid).map(Some),
         None => order.void().map(Some),
     })?;
@@ -111,13 +112,13 @@ pub(super) async fn refund(
         amount = transaction.amount("amount", currency.decimals())?;
     }
     let refund = Refund {
-        uuid: new_uuid(),
+        uuid: store.ids.uuid(),
         sale: parse_uuid(uuid).ok_or(Refusal::NoTransaction)?,
         amount: amount.ok_or_else(|| Refusal::FieldMissing("refund.amount".to_owned()))?,
         note: note.map(Into::into),
         window: wonder.refund_window,
     };
-    let now = wonder.now();
+    let now = store.ids.time(wonder.now());
     Ok(answer(store.orders.change(number, now, |order| order.refund(refund, now).map(Some))?))
 }
 

@@ -32,7 +32,8 @@ pub(super) async fn void(
     let mut store = wonder.store();
     let number = store.orders.find(&app_id, names)?.number;
     let uuid = parse_uuid(uuid).ok_or(Refusal::NoTransaction)?;
-    let order = store.orders.change(number, wonder.now(), |order| order.void_transaction(uuid).map(Some))?;
+    let now = store.ids.time(wonder.now());
+    let order = store.orders.change(number, now, |order| order.void_transaction(uuid).map(Some))?;
     Ok(orders::answer(order))
 }
 

@@ -16,7 +16,7 @@ use super::super::{
     orders,
     refusal::{Refusal, Rule},
     store::{
-        Names, Store, new_uuid,
+        Names, Store,
         records::{Means, TokenState},
     },
 };
@@ -46,13 +46,13 @@ pub(in super::super) async fn create(
     let uuid = request.uuid("uuid")?;
     let target = Target::read(&fields, &request, &wonder)?;
 
-    let (mut store, now) = (wonder.store(), wonder.now());
+    let mut store = wonder.store();
     if uuid.is_some_and(|uuid| store.orders.has_transaction(uuid)) {
         return Err(Denial::PaymentRepeated.into());
     }
     let decimals = target.decimals(&store, &app_id)?;
     let way = Way::read(&request, decimals, &store, &app_id)?;
-    let uuid = uuid.unwrap_or_else(new_uuid);
+    let uuid = uuid.unwrap_or_else(|| store.ids.uuid());
     let payment = Payment {
         uuid,
         method: Some(way.method),
@@ -60,6 +60,7 @@ pub(in super::super) async fn create(
         authorize: way.authorize,
         outcome: chosen.unwrap_or(way.outcome),
     };
+    let now = store.ids.time(wonder.now());
     let order = match target {
         Target::Existing(names) => {
             let number = store.orders.find(&app_id, names)?.number;

@@ -15,7 +15,7 @@ use super::super::{
     orders,
     path::Segment,
     refusal::{Refusal, Rule},
-    store::{Store, new_uuid},
+    store::Store,
 };
 
 /// Handles the call: `{"method"?, "amount"?, "outcome"?}`, or no body for a payment by card of all that is unpaid.
@@ -53,6 +53,7 @@ pub(in super::super) fn pay<'a>(
     now: u64,
 ) -> Result<&'a Order, Refusal> {
     let number = store.orders.by_number(number)?.number;
-    let payment = Payment { uuid: new_uuid(), method, amount, authorize: false, outcome };
+    let now = store.ids.time(now);
+    let payment = Payment { uuid: store.ids.uuid(), method, amount, authorize: false, outcome };
     store.orders.change(number, now, |order| order.pay_or_settle(payment, now)).map_err(Refusal::Conflict)
 }

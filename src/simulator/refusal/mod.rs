@@ -81,6 +81,10 @@ pub(super) enum Refusal {
     Fault(u16),
     /// No fault with this id is switched on.
     NoFault,
+    /// The state file cannot be written, for this reason; nothing was carried out.
+    StateBlocked(String),
+    /// The call was carried out, and the state file could not be written, for this reason.
+    StateNotWritten(String),
     /// A signed call without TLS, to a simulator that speaks it.
     NoTls,
     /// The path is known, its method is not.
@@ -180,7 +184,7 @@ impl Refusal {
             40 => StatusCode::METHOD_NOT_ALLOWED,
             41 => StatusCode::REQUEST_TIMEOUT,
             43 => StatusCode::PAYLOAD_TOO_LARGE,
-            44 => StatusCode::INSUFFICIENT_STORAGE,
+            44 | 53 | 54 => StatusCode::INSUFFICIENT_STORAGE,
             48 => StatusCode::MISDIRECTED_REQUEST,
             49 => StatusCode::FORBIDDEN,
             100_000.. => StatusCode::CONFLICT,
@@ -234,6 +238,8 @@ impl Refusal {
             Self::NoTls => 50,
             Self::Fault(_) => 51,
             Self::NoFault => 52,
+            Self::StateBlocked(_) => 53,
+            Self::StateNotWritten(_) => 54,
         }
     }
 
@@ -258,6 +264,7 @@ impl Refusal {
             Self::Method => "method",
             Self::BodyTimeout | Self::BodyCut | Self::BodyTooLarge(_) => "body",
             Self::Full(_) => "memory",
+            Self::StateBlocked(_) | Self::StateNotWritten(_) => "state_file",
         }
     }
 }

@@ -91,6 +91,10 @@ impl fmt::Display for Refusal {
             Self::Fault(status) => {
                 write!(f, "A fault on purpose: status={status}. Nothing was carried out. /console/faults shows what is switched on.")
             }
+            Self::StateBlocked(reason) => state_file(f, reason, "Nothing was carried out; send the call again afterwards."),
+            Self::StateNotWritten(reason) => {
+                state_file(f, reason, "The call was carried out, and the simulator writes its change afterwards.")
+            }
             Self::NoFault => f.write_str("No fault with this id is switched on; GET /simulator/faults lists those that are."),
             Self::NoTls => f.write_str(
                 "Signed calls need TLS here: use https:// in the URL, or start the simulator with --plain. Pages are served without TLS.",
@@ -107,6 +111,10 @@ impl fmt::Display for Refusal {
             ),
         }
     }
+}
+
+fn state_file(f: &mut fmt::Formatter<'_>, reason: &str, what: &str) -> fmt::Result {
+    write!(f, "The state file (--state) cannot be written: {reason}. Remove the cause, such as a full disk. {what}")
 }
 
 impl fmt::Display for Rule {

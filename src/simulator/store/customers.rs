@@ -7,17 +7,21 @@
 //! * A deleted default token leaves the customer without default token and method.
 //! * Creating a customer again updates what the call names and leaves the rest.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use uuid::Uuid;
 
 use super::{
     super::{
+        ids::Ids,
         language::Language,
         path::parse_uuid,
         refusal::{Refusal, Rule},
+        state::{Batch, Journal, Row, Rows, Touched},
     },
-    new_uuid,
     records::{Change, Customer, Means, Profile, Token, TokenState},
 };
 use crate::signing::AppId;
@@ -33,12 +37,18 @@ pub(in super::super) struct Customers {
     by_reference: HashMap<AppId, HashMap<String, u64>>,
     tokens: HashMap<Uuid, Token>,
     by_verify_uuid: HashMap<Uuid, Uuid>,
+    ids: Arc<Ids>,
+    touched: Touched<u64>,
+    touched_tokens: Touched<Uuid>,
 }
 
 impl Customers {
-    pub(super) fn new(capacity: usize) -> Self {
+    pub(super) fn new(capacity: usize, ids: Arc<Ids>, journal: Option<&Arc<Journal>>) -> Self {
         Self {
             capacity,
+            ids,
+            touched: Touched::new(journal.cloned()),
+            touched_tokens: Touched::new(journal.cloned()),
             rows: BTreeMap::new(),
             made: 0,
             by_uuid: HashMap::new(),
@@ -49,7 +59,59 @@ impl Customers {
     }
 
     pub(super) fn clear(&mut self) {
-        *self = Self::new(self.capacity);
+        for at in std::mem::take(&mut self.rows).into_keys() {
+            self.touched.add(at);
+        }
+        for token in std::mem::take(&mut self.tokens).into_keys() {
+            self.touched_tokens.add(token);
+        }
+        self.by_uuid.clear();
+        self.by_reference.clear();
+        self.by_verify_uuid.clear();
+    }
+
+    /// How many customers were made.
+    pub(super) fn made(&self) -> u64 {
+        self.made
+    }
+
+    pub(super) fn go_on_from(&mut self, made: u64) {
+        self.made = made;
+    }
+
+    /// The rows that changed since they were taken last.
+    pub(super) fn changed_rows(&mut self) -> (Rows<u64>, Rows<Uuid>) {
+        let customers = self.touched.take().into_iter().map(|at| (at, self.rows.get(&at).map(Row::of)));
+        let tokens = self.touched_tokens.take().into_iter().map(|token| (token, self.tokens.get(&token).map(Row::of)));
+        (customers.collect(), tokens.collect())
+    }
+
+    pub(super) fn put_back(&mut self, batch: &Batch) {
+        self.touched.put_back(batch.customers.iter().map(|(at, _)| *at));
+        self.touched_tokens.put_back(batch.tokens.iter().map(|(token, _)| *token));
+    }
+
+    /// Takes a stored customer.
+    pub(in super::super) fn restore(&mut self, at: u64, row: &[u8]) -> Result<(), serde_json::Error> {
+        let customer: Customer = serde_json::from_slice(row)?;
+        self.made = self.made.max(at);
+        self.insert(at, customer);
+        Ok(())
+    }
+
+    /// Takes a stored token.
+    pub(in super::super) fn restore_token(&mut self, row: &[u8]) -> Result<(), serde_json::Error> {
+        let token: Token = serde_json::from_slice(row)?;
+        self.by_verify_uuid.insert(token.verify_uuid, token.uuid);
+        self.tokens.insert(token.uuid, token);
+        Ok(())
+    }
+
+    fn insert(&mut self, at: u64, customer: Customer) {
+        self.by_uuid.insert(customer.uuid, at);
+        let references = self.by_reference.entry(customer.app_id.clone()).or_default();
+        references.insert(customer.reference_number.clone(), at);
+        self.rows.insert(at, customer);
     }
 
     /// All customers, the newest first.
@@ -73,7 +135,7 @@ impl Customers {
         }
         let mut customer = Customer {
             app_id: app_id.clone(),
-            uuid: new_uuid(),
+            uuid: self.ids.uuid(),
             profile: Profile::default(),
             reference_number: reference_number.to_owned(),
             default_method: String::new(),
@@ -83,9 +145,8 @@ impl Customers {
         self.apply(&mut customer, change)?;
         let uuid = customer.uuid;
         self.made += 1;
-        self.by_uuid.insert(uuid, self.made);
-        self.by_reference.entry(app_id.clone()).or_default().insert(reference_number.to_owned(), self.made);
-        self.rows.insert(self.made, customer);
+        self.insert(self.made, customer);
+        self.touched.add(self.made);
         Ok(uuid)
     }
 
@@ -129,9 +190,13 @@ impl Customers {
         customer.filter(|customer| customer.app_id == *app_id).ok_or(Refusal::NoCustomer)
     }
 
+    /// The customer with this uuid, to be changed.
     fn customer_mut(&mut self, app_id: &AppId, uuid: Uuid) -> Result<&mut Customer, Refusal> {
-        let customer = self.by_uuid.get(&uuid).and_then(|at| self.rows.get_mut(at));
-        customer.filter(|customer| customer.app_id == *app_id).ok_or(Refusal::NoCustomer)
+        let at = *self.by_uuid.get(&uuid).ok_or(Refusal::NoCustomer)?;
+        let customer = self.rows.get_mut(&at).filter(|customer| customer.app_id == *app_id);
+        let customer = customer.ok_or(Refusal::NoCustomer)?;
+        self.touched.add(at);
+        Ok(customer)
     }
 
     /// The customer with this reference number.
@@ -158,6 +223,7 @@ impl Customers {
         if let Some(references) = self.by_reference.get_mut(app_id) {
             references.remove(&customer.reference_number);
         }
+        self.touched.add(at);
         for token in customer.tokens {
             self.forget_token(token);
         }
@@ -177,8 +243,8 @@ impl Customers {
             return Err(Refusal::Full(self.capacity));
         }
         let token = Token {
-            uuid: new_uuid(),
-            verify_uuid: new_uuid(),
+            uuid: self.ids.uuid(),
+            verify_uuid: self.ids.uuid(),
             customer,
             means,
             state: TokenState::Pending,
@@ -188,6 +254,7 @@ impl Customers {
         self.customer_mut(app_id, customer)?.tokens.push(token.uuid);
         self.by_verify_uuid.insert(token.verify_uuid, token.uuid);
         self.tokens.insert(token.uuid, token.clone());
+        self.touched_tokens.add(token.uuid);
         Ok(token)
     }
 
@@ -217,8 +284,10 @@ impl Customers {
         }
         token.state = if approved { TokenState::Success } else { TokenState::Failed };
         let (owner, method) = (token.customer, token.means.method());
-        let customer = self.by_uuid.get(&owner).and_then(|at| self.rows.get_mut(at));
-        let customer = customer.ok_or(Refusal::NoCustomer)?;
+        self.touched_tokens.add(id);
+        let at = *self.by_uuid.get(&owner).ok_or(Refusal::NoCustomer)?;
+        let customer = self.rows.get_mut(&at).ok_or(Refusal::NoCustomer)?;
+        self.touched.add(at);
         if approved && customer.default_token.is_none() {
             customer.default_token = Some(id);
             method.clone_into(&mut customer.default_method);
@@ -247,6 +316,7 @@ impl Customers {
     fn forget_token(&mut self, token: Uuid) {
         if let Some(token) = self.tokens.remove(&token) {
             self.by_verify_uuid.remove(&token.verify_uuid);
+            self.touched_tokens.add(token.uuid);
         }
     }
 }

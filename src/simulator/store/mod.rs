@@ -1,42 +1,73 @@
 //! What the simulator remembers, in memory, bounded. Nothing else changes state.
 //!
 //! A call takes the lock once, so that each call is one transaction. A change of an order that Wonder reports by webhook becomes an
-//! [`Event`], sent while the lock is held: events are in the order of the changes.
+//! [`Event`], reported while the lock is held: events are in the order of the changes, and a change is in the state file together with
+//! its webhooks.
 
 mod customers;
 mod event;
 mod orders;
 pub(super) mod records;
 
-use tokio::sync::mpsc;
-use uuid::Uuid;
+use std::sync::Arc;
 
 use self::{customers::Customers, orders::Orders};
-pub(super) use self::{
-    event::{EVENTS, Event},
-    orders::Names,
+pub(super) use self::{event::Event, orders::Names};
+use super::{
+    ids::Ids,
+    state::{Batch, Counters, Journal, Rows},
+    webhooks::Webhooks,
 };
 
 /// Customers, tokens and orders.
 pub(super) struct Store {
     pub(super) customers: Customers,
     pub(super) orders: Orders,
+    pub(super) ids: Arc<Ids>,
 }
 
 impl Store {
     /// An empty store that holds at most `capacity` of each kind.
-    pub(super) fn new(capacity: usize, events: mpsc::Sender<Event>) -> Self {
-        Self { customers: Customers::new(capacity), orders: Orders::new(capacity, events) }
+    pub(super) fn new(capacity: usize, ids: Arc<Ids>, journal: Option<&Arc<Journal>>, webhooks: Arc<Webhooks>) -> Self {
+        Self {
+            customers: Customers::new(capacity, Arc::clone(&ids), journal),
+            orders: Orders::new(capacity, &ids, journal, webhooks),
+            ids,
+        }
     }
 
-    /// Forgets everything. Numbers of orders go on, so that none is given twice.
+    /// Forgets everything. Numbers of orders go on, so that none is given twice, unless a seed gives the same ones again.
     pub(super) fn reset(&mut self) {
         self.customers.clear();
         self.orders.clear();
+        if self.ids.are_seeded() {
+            self.ids.go_on_from([0, 0]);
+            self.orders.start_over(&self.ids);
+        }
     }
-}
 
-/// A version 4 UUID (RFC 9562 §5.4).
-pub(super) fn new_uuid() -> Uuid {
-    uuid::Builder::from_random_bytes(rand::random()).into_uuid()
+    /// The rows that changed since they were taken last, without those of deliveries.
+    pub(super) fn changed_rows(&mut self) -> Batch {
+        let (customers, tokens) = self.customers.changed_rows();
+        let (orders, deliveries, keys): (_, Rows<u64>, _) = (self.orders.changed_rows(), Vec::new(), Vec::new());
+        let counters = Counters {
+            next_order: self.orders.next_number(),
+            customers: self.customers.made(),
+            deliveries: 0,
+            drawn: self.ids.position(),
+        };
+        Batch { customers, tokens, orders, deliveries, counters, keys }
+    }
+
+    /// Takes rows back that could not be written.
+    pub(super) fn put_back(&mut self, batch: &Batch) {
+        self.customers.put_back(batch);
+        self.orders.put_back(batch);
+    }
+
+    pub(super) fn restore_counters(&mut self, counters: Counters) {
+        self.orders.go_on_from(counters.next_order);
+        self.customers.go_on_from(counters.customers);
+        self.ids.go_on_from(counters.drawn);
+    }
 }

@@ -5,14 +5,16 @@ use std::{
     sync::Arc,
 };
 
-use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::{
     super::{
+        ids::Ids,
         ledger::{Action, CREATED, Denial, Draft, Order},
         path::parse_uuid,
         refusal::{Refusal, Rule},
+        state::{Batch, Journal, Row, Rows, Touched},
+        webhooks::Webhooks,
     },
     Event,
 };
@@ -35,7 +37,8 @@ pub(in super::super) struct Orders {
     due: BTreeSet<(u64, u64)>,
     next: u64,
     has_evicted: bool,
-    events: mpsc::Sender<Event>,
+    touched: Touched<u64>,
+    webhooks: Arc<Webhooks>,
 }
 
 /// What names an order in a body: any of these, alone or together.
@@ -47,7 +50,7 @@ pub(in super::super) struct Names<'a> {
 }
 
 impl Orders {
-    pub(super) fn new(capacity: usize, events: mpsc::Sender<Event>) -> Self {
+    pub(super) fn new(capacity: usize, ids: &Ids, journal: Option<&Arc<Journal>>, webhooks: Arc<Webhooks>) -> Self {
         Self {
             capacity,
             rows: BTreeMap::new(),
@@ -56,18 +59,58 @@ impl Orders {
             finished: BTreeSet::new(),
             due: BTreeSet::new(),
             // A restarted simulator gives no number of its predecessor again, which a merchant's database may still have.
-            next: NUMBERS + rand::random::<u64>() % SPREAD,
+            next: NUMBERS + ids.below(SPREAD),
             has_evicted: false,
-            events,
+            touched: Touched::new(journal.cloned()),
+            webhooks,
         }
     }
 
     pub(super) fn clear(&mut self) {
-        self.rows.clear();
+        for number in std::mem::take(&mut self.rows).into_keys() {
+            self.touched.add(number);
+        }
         self.by_reference.clear();
         self.by_transaction.clear();
         self.finished.clear();
         self.due.clear();
+    }
+
+    pub(super) fn next_number(&self) -> u64 {
+        self.next
+    }
+
+    pub(super) fn go_on_from(&mut self, next: u64) {
+        self.next = next;
+    }
+
+    /// Gives the numbers of a seed again.
+    pub(super) fn start_over(&mut self, ids: &Ids) {
+        self.next = NUMBERS + ids.below(SPREAD);
+    }
+
+    /// The rows that changed since they were taken last.
+    pub(super) fn changed_rows(&mut self) -> Rows<u64> {
+        let touched = self.touched.take().into_iter();
+        touched.map(|number| (number, self.rows.get(&number).map(Row::of))).collect()
+    }
+
+    pub(super) fn put_back(&mut self, batch: &Batch) {
+        self.touched.put_back(batch.orders.iter().map(|(number, _)| *number));
+    }
+
+    /// Takes a stored order.
+    pub(in super::super) fn restore(&mut self, row: &[u8]) -> Result<(), serde_json::Error> {
+        let order: Box<Order> = serde_json::from_slice(row)?;
+        self.next = self.next.max(order.number + 1);
+        self.find_by_names(&order);
+        self.keep(order);
+        Ok(())
+    }
+
+    /// Makes room where a stored state has more orders than the capacity is now. What is not finished stays.
+    pub(in super::super) fn shrink(&mut self) {
+        while self.rows.len() > self.capacity && self.evict().is_ok() {}
     }
 
     /// The orders of all AppIDs with a number below `before`, the newest first.
@@ -85,23 +128,33 @@ impl Orders {
         change: impl FnOnce(&mut Order) -> Result<Option<Action>, Denial>,
     ) -> Result<&Order, Refusal> {
         let mut order = Box::new(Order::new(self.next, app_id.clone(), draft, now));
-        let created = event(&order, CREATED);
+        let created = order.clone();
         let action = change(&mut order)?;
         if self.rows.len() >= self.capacity {
             self.evict()?;
         }
         let number = self.next;
         self.next += 1;
-        self.by_reference.insert((app_id.clone(), Arc::clone(&order.draft.reference_number), number));
-        if let Some(date) = order.draft.due_date {
-            self.due.insert((date.end(), number));
+        self.find_by_names(&order);
+        self.touched.add(number);
+        self.webhooks.report(&Event { action: CREATED, order: &created });
+        if let Some(action) = action {
+            self.webhooks.report(&Event { action, order: &order });
         }
-        self.report(created);
-        Ok(self.keep(order, action))
+        Ok(self.keep(order))
+    }
+
+    /// Lets an order be found by its reference number and its due date.
+    fn find_by_names(&mut self, order: &Order) {
+        self.by_reference.insert((order.app_id.clone(), Arc::clone(&order.draft.reference_number), order.number));
+        if let Some(date) = order.draft.due_date {
+            self.due.insert((date.end(), order.number));
+        }
     }
 
     fn evict(&mut self) -> Result<(), Refusal> {
         let number = self.finished.pop_first().ok_or(Refusal::Full(self.capacity))?;
+        self.touched.add(number);
         if let Some(order) = self.rows.remove(&number) {
             self.by_reference.remove(&(order.app_id.clone(), Arc::clone(&order.draft.reference_number), number));
             for transaction in order.transactions() {
@@ -132,7 +185,11 @@ impl Orders {
         match change(&mut order) {
             Ok(action) => {
                 order.updated_at = now;
-                Ok(self.keep(order, action))
+                self.touched.add(number);
+                if let Some(action) = action {
+                    self.webhooks.report(&Event { action, order: &order });
+                }
+                Ok(self.keep(order))
             }
             Err(denial) => {
                 self.rows.insert(number, order);
@@ -141,8 +198,8 @@ impl Orders {
         }
     }
 
-    /// Stores an order that is new or changed, so that all ways to find it are right, and reports the change.
-    fn keep(&mut self, order: Box<Order>, action: Option<Action>) -> &Order {
+    /// Stores an order that is new or changed, so that all ways to find it are right.
+    fn keep(&mut self, order: Box<Order>) -> &Order {
         let number = order.number;
         for transaction in order.transactions() {
             self.by_transaction.insert(transaction.uuid, number);
@@ -151,9 +208,6 @@ impl Orders {
             self.finished.insert(number);
         } else {
             self.finished.remove(&number);
-        }
-        if let Some(action) = action {
-            self.report(event(&order, action));
         }
         self.rows.entry(number).or_insert(order)
     }
@@ -224,23 +278,7 @@ impl Orders {
 
     /// Reports an action once more, with the order as it is now.
     pub(in super::super) fn report_again(&self, number: &str, action: Action) -> Result<(), Refusal> {
-        self.report(event(self.by_number(number)?, action));
+        self.webhooks.report(&Event { action, order: self.by_number(number)? });
         Ok(())
-    }
-
-    fn report(&self, event: Event) {
-        let action = event.action;
-        if let Err(mpsc::error::TrySendError::Full(_)) = self.events.try_send(event) {
-            tracing::warn!(action, "webhook dropped, because too many wait for delivery");
-        }
-    }
-}
-
-fn event(order: &Order, action: Action) -> Event {
-    Event {
-        app_id: order.app_id.clone(),
-        action,
-        order: order.view(),
-        callback_url: order.draft.callback_url.as_deref().map(str::to_owned),
     }
 }

@@ -1,14 +1,18 @@
 //! What the store holds: customers, tokens, and changes to them. No `Debug` for any: all of it is personal.
 
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::super::language::Language;
+use super::super::{language::Language, ledger};
 use crate::signing::{AppId, RequestTime};
 
 /// A customer.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(in super::super) struct Customer {
     /// The AppID that created it; other AppIDs do not find it.
+    #[serde(with = "ledger::app_id")]
     pub(in super::super) app_id: AppId,
     pub(in super::super) uuid: Uuid,
     pub(in super::super) profile: Profile,
@@ -20,7 +24,7 @@ pub(in super::super) struct Customer {
 }
 
 /// What a customer can change about themselves.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 pub(in super::super) struct Profile {
     pub(in super::super) name: String,
     pub(in super::super) email: String,
@@ -43,7 +47,7 @@ pub(in super::super) struct Change<'a> {
 }
 
 /// A payment token.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(in super::super) struct Token {
     pub(in super::super) uuid: Uuid,
     pub(in super::super) verify_uuid: Uuid,
@@ -57,11 +61,11 @@ pub(in super::super) struct Token {
 }
 
 /// What is stored of a card.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in super::super) struct Card {
     /// First six and last four digits, stars between.
     pub(in super::super) masked: String,
-    pub(in super::super) brand: &'static str,
+    pub(in super::super) brand: Cow<'static, str>,
     /// `01` to `12`.
     pub(in super::super) exp_month: String,
     /// The last two digits of the year.
@@ -77,7 +81,8 @@ impl Card {
 }
 
 /// The means of payment of a token.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(in super::super) enum Means {
     Card(Card),
     Alipay,
@@ -105,7 +110,8 @@ impl Means {
 }
 
 /// How far a token is (`deploy/docs/wonder.md` §5.2).
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(in super::super) enum TokenState {
     Pending,
     Success,
@@ -130,7 +136,7 @@ mod tests {
     fn a_card_is_good_until_its_last_month_is_over() {
         let card = |exp_month: &str, exp_year: &str| Card {
             masked: String::new(),
-            brand: "",
+            brand: Cow::Borrowed(""),
             exp_month: exp_month.to_owned(),
             exp_year: exp_year.to_owned(),
             holder_name: String::new(),

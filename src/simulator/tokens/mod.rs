@@ -214,7 +214,7 @@ fn read_card(fields: &Fields<'_>, now: RequestTime) -> Result<New, Refusal> {
     let (masked, brand) = card::mask(number).ok_or_else(|| fields.broken("number", Rule::CardNumber))?;
     let card = Card {
         masked,
-        brand,
+        brand: brand.into(),
         exp_month: fields
             .ruled("exp_month", Rule::Month, |text| two_digits(text) && ("01"..="12").contains(&text))?
             .to_owned(),

@@ -38,6 +38,13 @@ impl FromStr for Callback {
     }
 }
 
+impl Callback {
+    /// The URL with its whole query, which may be secret.
+    pub(super) fn whole(&self) -> String {
+        format!("{}{}", self.origin, self.target)
+    }
+}
+
 impl fmt::Display for Callback {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (path, query) = self.target.split_once('?').map_or((&self.target[..], ""), |(path, _)| (path, "?…"));

@@ -1,0 +1,48 @@
+//! Rows of the state file: JSON under a key.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::signing::AppId;
+
+/// A row as it is stored.
+pub(in super::super) struct Row(pub(super) Vec<u8>);
+
+impl Row {
+    pub(in super::super) fn of(row: &impl Serialize) -> Self {
+        // Rows are structures of texts and numbers, which are JSON at all times.
+        Self(serde_json::to_vec(row).unwrap_or_default())
+    }
+}
+
+/// Rows that changed; nothing for those that are gone.
+pub(in super::super) type Rows<K> = Vec<(K, Option<Row>)>;
+
+/// What one commit writes.
+pub(in super::super) struct Batch {
+    pub(in super::super) customers: Rows<u64>,
+    pub(in super::super) tokens: Rows<Uuid>,
+    pub(in super::super) orders: Rows<u64>,
+    pub(in super::super) deliveries: Rows<u64>,
+    pub(in super::super) counters: Counters,
+    /// Webhook keys that were made, as PEM.
+    pub(in super::super) keys: Vec<(AppId, zeroize::Zeroizing<String>)>,
+}
+
+impl Batch {
+    pub(super) fn is_empty(&self) -> bool {
+        let Self { customers, tokens, orders, deliveries, counters: _, keys } = self;
+        customers.is_empty() && tokens.is_empty() && orders.is_empty() && deliveries.is_empty() && keys.is_empty()
+    }
+}
+
+/// Counters, which go on after a restart so that nothing is given twice.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(in super::super) struct Counters {
+    /// The number of the next order.
+    pub(in super::super) next_order: u64,
+    pub(in super::super) customers: u64,
+    pub(in super::super) deliveries: u64,
+    /// How much was drawn from the seed of `--deterministic`.
+    pub(in super::super) drawn: [u64; 2],
+}

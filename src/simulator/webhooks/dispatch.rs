@@ -1,0 +1,365 @@
+//! Takes up events, queues a delivery for each URL, and attempts each until it is done.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use tokio::{
+    sync::{Semaphore, mpsc, watch},
+    task::JoinSet,
+};
+
+use super::{
+    Callback, Client, RetryCredential, Settings, headers,
+    history::{Attempt, Delivery, History, Outcome, Pending},
+    keys::Keys,
+    schedule::Verdict,
+};
+use crate::{
+    config::Origin,
+    signing::{self, AppId, Signed, Stamp},
+    simulator::{Clock, ids::Ids, state::Journal, store::Event},
+};
+
+/// How many deliveries wait at most, retries included. A further one is dropped with a warning.
+const WAITING: usize = 4096;
+/// How many deliveries are attempted at the same time.
+const AT_ONCE: usize = 32;
+/// For how many URLs and hosts a warning is remembered, so that it is logged once.
+const WARNED: usize = 1000;
+
+/// Delivers events.
+pub(in super::super) struct Webhooks {
+    settings: Settings,
+    /// An origin whose webhooks go to another one, which forwards them: the sidecar's webhook listener.
+    through: OnceLock<(Origin, Origin)>,
+    keys: Keys,
+    clock: Clock,
+    ids: Arc<Ids>,
+    journal: Option<Arc<Journal>>,
+    client: Client,
+    history: Arc<History>,
+    lanes: Mutex<Lanes>,
+    /// Lanes that have no task yet.
+    begun: mpsc::UnboundedSender<Lane>,
+    /// Changes when all deliveries are forgotten.
+    forgotten: watch::Sender<()>,
+    at_once: Semaphore,
+    warned: Mutex<HashSet<String>>,
+}
+
+/// The deliveries that wait, in one queue for each order and URL.
+#[derive(Default)]
+struct Lanes {
+    queues: HashMap<Lane, VecDeque<u64>>,
+    waiting: usize,
+}
+
+/// The number of an order, and a URL.
+pub(in super::super) type Lane = (String, Callback);
+
+/// What it is started with.
+pub(in super::super) struct Means {
+    pub(in super::super) settings: Settings,
+    pub(in super::super) keys: Keys,
+    pub(in super::super) clock: Clock,
+    pub(in super::super) ids: Arc<Ids>,
+    pub(in super::super) journal: Option<Arc<Journal>>,
+}
+
+impl Webhooks {
+    /// The lanes that the receiver gets are for [`deliver`](Self::deliver).
+    pub(in super::super) fn new(means: Means) -> (Arc<Self>, mpsc::UnboundedReceiver<Lane>) {
+        let Means { settings, keys, clock, ids, journal } = means;
+        let (begun, lanes) = mpsc::unbounded_channel();
+        let this = Self {
+            client: Client::new(settings.ca_file.clone()),
+            settings,
+            through: OnceLock::new(),
+            keys,
+            clock,
+            ids,
+            history: Arc::new(History::new(journal.clone())),
+            journal,
+            lanes: Mutex::default(),
+            begun,
+            forgotten: watch::Sender::default(),
+            at_once: Semaphore::new(AT_ONCE),
+            warned: Mutex::default(),
+        };
+        (Arc::new(this), lanes)
+    }
+
+    /// Sends the webhooks for one origin to another one, from now on.
+    pub(in super::super) fn go_through(&self, from: Origin, through: Origin) {
+        let _ = self.through.set((from, through));
+    }
+
+    pub(in super::super) fn history(&self) -> Arc<History> {
+        Arc::clone(&self.history)
+    }
+
+    /// Forgets all deliveries. An attempt under way ends, and has no effect.
+    pub(in super::super) fn forget(&self) {
+        self.history.clear();
+        let mut lanes = self.lanes();
+        let queued: usize = lanes.queues.values_mut().map(|queue| queue.drain(..).count()).sum();
+        lanes.waiting -= queued;
+        drop(lanes);
+        self.forgotten.send_replace(());
+    }
+
+    /// Delivers what waits and what is reported from now on; never ends.
+    pub(in super::super) async fn deliver(self: Arc<Self>, mut begun: mpsc::UnboundedReceiver<Lane>) {
+        self.resume();
+        let mut tasks = JoinSet::new();
+        loop {
+            let lane = tokio::select! {
+                lane = begun.recv() => lane,
+                Some(_) = tasks.join_next() => continue,
+            };
+            let Some(lane) = lane else { break };
+            let this = Arc::clone(&self);
+            tasks.spawn(async move { this.work(lane).await });
+        }
+    }
+
+    /// Queues the deliveries that a restart interrupted.
+    fn resume(&self) {
+        for delivery in self.history.waiting() {
+            let to = delivery.pending.as_ref().and_then(|pending| pending.url.parse::<Callback>().ok());
+            match to.filter(|to| self.settings.allow(&self.way_to(to))) {
+                Some(to) => self.queue(delivery.id, (delivery.order_number, to)),
+                None => self.history.change(delivery.id, |delivery| delivery.outcome = Outcome::Refused),
+            }
+        }
+    }
+
+    /// Queues an event for its URLs.
+    pub(in super::super) fn report(&self, event: &Event<'_>) {
+        let order_number = event.order.number.to_string();
+        let mut to: Vec<Callback> = Vec::new();
+        if let Some(text) = event.order.draft.callback_url.as_deref() {
+            match text.parse() {
+                Ok(callback) => to.push(callback),
+                Err(reason) => {
+                    self.warn_once(
+                        text,
+                        || tracing::warn!(%reason, "no webhook goes to a callback_url that cannot be used"),
+                    );
+                    let mut delivery = self.delivery(event, &order_number, "callback_url".to_owned());
+                    delivery.warnings = vec![format!("callback_url {reason}")];
+                    delivery.outcome = Outcome::Refused;
+                    self.history.add(delivery);
+                }
+            }
+        }
+        to.extend(self.settings.url.clone().filter(|url| !to.contains(url)));
+        let mut body: Option<Arc<str>> = None;
+        for callback in to {
+            if let Some(delivery) = self.admitted(event, &order_number, &callback) {
+                let body = body.get_or_insert_with(|| event.order.view().to_string().into());
+                let url = callback.whole();
+                let pending = Pending { url, body: Arc::clone(body), signed: None, due_at: None };
+                let id = self.history.add(Delivery { pending: Some(pending), ..delivery });
+                self.queue(id, (order_number.clone(), callback));
+            }
+        }
+    }
+
+    /// A delivery to a URL, if it is one that webhooks go to and there is room.
+    fn admitted(&self, event: &Event<'_>, order_number: &str, to: &Callback) -> Option<Delivery> {
+        let refused = !self.settings.allow(&self.way_to(to));
+        let host = to.origin.host();
+        let warnings: Vec<String> = if refused {
+            self.warn_once(host, || {
+                tracing::warn!(host, "no webhook goes to this host; allow it with --webhook-allow");
+            });
+            vec![format!("{host} is not loopback and not allowed; allow it with --webhook-allow {host}")]
+        } else {
+            to.cautions().iter().map(ToString::to_string).collect()
+        };
+        if !refused && !warnings.is_empty() {
+            let url = to.to_string();
+            self.warn_once(&url, || {
+                for warning in &warnings {
+                    tracing::warn!(url, warning, "a known receiver cannot verify webhooks to this URL");
+                }
+            });
+        }
+        let mut delivery = self.delivery(event, order_number, to.to_string());
+        delivery.warnings = warnings;
+        if refused {
+            delivery.outcome = Outcome::Refused;
+        } else if self.lanes().waiting >= WAITING {
+            tracing::warn!(action = event.action, "webhook dropped, because too many wait for delivery");
+            delivery.outcome = Outcome::Dropped;
+        } else {
+            return Some(delivery);
+        }
+        self.history.add(delivery);
+        None
+    }
+
+    fn delivery(&self, event: &Event<'_>, order_number: &str, url: String) -> Delivery {
+        Delivery {
+            id: 0,
+            created_at: (self.clock)().to_string(),
+            app_id: event.order.app_id.to_string(),
+            order_number: order_number.to_owned(),
+            action: event.action,
+            url,
+            outcome: Outcome::Waiting,
+            attempts: Vec::new(),
+            next_attempt_in: None,
+            warnings: Vec::new(),
+            pending: None,
+        }
+    }
+
+    /// The URL that a webhook to this one is sent to. Its target, which is signed, stays.
+    fn way_to(&self, to: &Callback) -> Callback {
+        match self.through.get() {
+            Some((from, through)) if *from == to.origin => {
+                Callback { origin: through.clone(), target: to.target.clone() }
+            }
+            _ => to.clone(),
+        }
+    }
+
+    fn queue(&self, id: u64, lane: Lane) {
+        let mut lanes = self.lanes();
+        lanes.waiting += 1;
+        if let Some(queue) = lanes.queues.get_mut(&lane) {
+            queue.push_back(id);
+            return;
+        }
+        lanes.queues.insert(lane.clone(), VecDeque::from([id]));
+        let _ = self.begun.send(lane);
+    }
+
+    /// Delivers what waits in a lane, one after the other, and removes the lane when it is empty.
+    async fn work(&self, lane: Lane) {
+        loop {
+            let id = {
+                let mut lanes = self.lanes();
+                let Some(id) = lanes.queues.get_mut(&lane).and_then(VecDeque::pop_front) else {
+                    lanes.queues.remove(&lane);
+                    return;
+                };
+                id
+            };
+            self.attempt_until_done(&lane.1, id).await;
+            self.lanes().waiting -= 1;
+        }
+    }
+
+    async fn attempt_until_done(&self, to: &Callback, id: u64) {
+        let mut forgotten = self.forgotten.subscribe();
+        // A restart interrupted the wait for the next attempt. The clock may have gone backwards since.
+        let Some(delivery) = self.history.pending(id) else { return };
+        let due_at = delivery.pending.and_then(|pending| pending.due_at);
+        let mut delay = due_at.map_or(Duration::ZERO, |due_at| {
+            let left = Duration::from_secs(due_at.saturating_sub((self.clock)().unix_seconds()));
+            left.min(self.settings.time_scale.delay(delivery.attempts.len()).unwrap_or_default())
+        });
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(delay) => {}
+                _ = forgotten.changed() => return,
+            }
+            match self.attempt(to, id).await {
+                Some(next) => delay = next,
+                None => return,
+            }
+        }
+    }
+
+    /// Attempts a delivery once, and returns how long the next attempt has to wait; nothing for a delivery that is done.
+    async fn attempt(&self, to: &Callback, id: u64) -> Option<Duration> {
+        let delivery = self.history.pending(id)?;
+        let (action, attempts) = (delivery.action, delivery.attempts.len() + 1);
+        let Some((headers, body)) = self.signed(to, delivery).await else {
+            self.history.change(id, |delivery| delivery.outcome = Outcome::Failed);
+            return None;
+        };
+        // Nothing is sent of a change that a crash could take back, and no retry has other headers than the first attempt.
+        if let Some(journal) = &self.journal {
+            journal.settled_at_last().await;
+        }
+        let at = (self.clock)();
+        let answer = {
+            let _permit = self.at_once.acquire().await;
+            self.client.post(&self.way_to(to), headers, body).await
+        };
+        let verdict = match &answer {
+            Ok(reply) => self.settings.retry_on.judge(reply.status.as_u16()),
+            Err(_) => Verdict::Retry,
+        };
+        let delay = self.settings.time_scale.delay(attempts).filter(|_| verdict == Verdict::Retry);
+        let (status, error) = match answer {
+            Ok(reply) => (Some(reply.status.as_u16()), None),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        let outcome = match (verdict, delay) {
+            (Verdict::Acknowledged, _) => Outcome::Acknowledged,
+            (Verdict::Retry, Some(_)) => Outcome::Waiting,
+            (Verdict::Retry, None) | (Verdict::Final, _) => Outcome::Failed,
+        };
+        tracing::info!(url = %to, action, attempts, status, error, ?outcome, ?delay, "webhook");
+        let due_at = delay.map(|delay| (self.clock)().unix_seconds().saturating_add(delay.as_secs()));
+        self.history.change(id, |delivery| {
+            delivery.attempts.push(Attempt { at: at.to_string(), status, error });
+            delivery.outcome = outcome;
+            delivery.next_attempt_in = delay.map(|delay| delay.as_secs_f64());
+            if let Some(pending) = &mut delivery.pending {
+                pending.due_at = due_at;
+            }
+        });
+        delay
+    }
+
+    /// Headers and body of the next attempt.
+    async fn signed(&self, to: &Callback, delivery: Delivery) -> Option<(HeaderMap, Bytes)> {
+        let Delivery { id, action, attempts, pending, app_id, .. } = delivery;
+        let Pending { body, signed, .. } = pending?;
+        let keeps = self.settings.retry_credential == RetryCredential::First;
+        let signed = match signed.filter(|_| keeps) {
+            Some([credential, nonce, signature]) => Signed { credential, nonce, signature },
+            None => self.sign(to, id, &app_id, attempts.len(), &body).await?,
+        };
+        if keeps && attempts.is_empty() {
+            let kept = [&signed.credential, &signed.nonce, &signed.signature].map(ToString::to_string);
+            self.history.change(id, |delivery| {
+                if let Some(pending) = &mut delivery.pending {
+                    pending.signed = Some(kept);
+                }
+            });
+        }
+        let headers = headers(&signed, Some(action), body.len()).ok()?;
+        Some((headers, Bytes::copy_from_slice(body.as_bytes())))
+    }
+
+    async fn sign(&self, to: &Callback, id: u64, app_id: &str, attempt: usize, body: &str) -> Option<Signed> {
+        let app_id: AppId = app_id.parse().ok()?;
+        let key = self.keys.of(&app_id).await;
+        let key = key.inspect_err(|error| tracing::error!(%error, "no webhook key")).ok()?;
+        let stamp = Stamp { request_time: (self.clock)(), nonce: self.ids.nonce(id, attempt) };
+        signing::webhook::sign(&key, &app_id, &stamp, &to.target, &[body.as_bytes()]).ok()
+    }
+
+    fn warn_once(&self, about: &str, warn: impl FnOnce()) {
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.len() < WARNED && warned.insert(about.to_owned()) {
+            warn();
+        }
+    }
+
+    fn lanes(&self) -> MutexGuard<'_, Lanes> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
