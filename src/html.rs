@@ -1,4 +1,4 @@
-//! What every HTML page of this program shares: the style sheet, escaping, and the hashes for a content security policy. Pure.
+//! Shared parts of all HTML pages: the style sheet, escaping, and the hashes for a content security policy. Pure.
 //!
 //! A page puts [`STYLE`] and its own rules into one `<style>` element, and names that element's text in `style-src`, so that
 //! an injected style or script has no effect even where a value would get past [`Escaped`].

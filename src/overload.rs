@@ -9,24 +9,24 @@ use std::{
 
 use tokio::time::Instant;
 
-/// How long a queue's members may wait, by when the queue was last empty.
+/// Limits the time in a queue, depending on when the queue was last empty.
 pub(crate) struct Overload {
     limit: Duration,
     last_empty: Mutex<Instant>,
 }
 
 impl Overload {
-    /// Of a queue in which nothing waits for longer than `limit`.
+    /// For a queue in which no request waits longer than `limit`.
     pub(crate) fn new(limit: Duration) -> Self {
         Self { limit, last_empty: Mutex::new(Instant::now()) }
     }
 
-    /// A newcomer found the queue empty.
+    /// Records that a new request found the queue empty.
     pub(crate) fn empty(&self, now: Instant) {
         *self.last_empty() = now;
     }
 
-    /// How long a newcomer may wait: the limit, and a tenth of it once the queue has not been empty for that long.
+    /// How long a new request may wait: the limit, or a tenth of it if the queue has not been empty for that long.
     pub(crate) fn patience(&self, now: Instant) -> Duration {
         if now.saturating_duration_since(*self.last_empty()) > self.limit { self.limit / 10 } else { self.limit }
     }

@@ -31,8 +31,8 @@ macro_rules! codes {
     };
 }
 
-// One line for each code: its text, then each status with its `sent`. The first pair is the default, for a request of which nothing
-// else is known.
+// One line for each code: its text, then each status with its `sent`. The first pair is the default, for a request whose `sent` is
+// not known.
 codes! {
     /// The request target is not a path that can be signed and forwarded.
     BadTarget = "bad_target", BAD_REQUEST No;
@@ -42,7 +42,7 @@ codes! {
     AmbiguousBody = "ambiguous_body", BAD_REQUEST No;
     /// `X-Wonder-Signer-Credential` names no configured credential.
     UnknownCredential = "unknown_credential", BAD_REQUEST No;
-    /// A webhook was not shown to be Wonder's. The webhook listener alone answers it.
+    /// A webhook was not proved to be Wonder's. Only the webhook listener uses this code.
     WebhookRejected = "webhook_rejected", UNAUTHORIZED No;
     /// The caller is not among `listen.tls.callers`, or the request lacks `listen.required_header`.
     PolicyDenied = "policy_denied", FORBIDDEN No;

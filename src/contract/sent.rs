@@ -1,6 +1,6 @@
 //! Whether a request may have reached Wonder.
 
-/// What is certain about a request without a response from Wonder.
+/// The certain facts about a request without a response from Wonder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Sent {
     /// No byte of the request was written to an upstream connection.

@@ -6,16 +6,16 @@ use std::{fmt, net::SocketAddr, str::FromStr, sync::Arc};
 /// connection has it in its extensions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Caller {
-    /// No listener has decided it. Every rule denies it, so a listener without that decision admits no caller.
+    /// Not decided by a listener. Every rule denies it, so a listener that does not decide admits no caller.
     #[default]
     Unknown,
     /// A program on this machine, over a Unix socket. The mode of the socket's file has admitted it.
     UnixSocket,
-    /// A program that has proved nothing, over TCP from this address: loopback, unless the configuration allows more.
+    /// A program without a certificate, over TCP from this address: loopback, unless the configuration allows more.
     Tcp(SocketAddr),
     /// A program that has proved its name, over TLS with a client certificate that the configured authority issued.
     Certificate {
-        /// The name in the certificate; none if the certificate has no usable one.
+        /// The name in the certificate, or `None` without a usable one.
         name: Option<Name>,
         /// The address it connected from.
         address: SocketAddr,
@@ -23,7 +23,7 @@ pub enum Caller {
 }
 
 impl Caller {
-    /// The proved name; none for a caller without a certificate and for a certificate without a usable name.
+    /// The proved name; `None` for a caller without a certificate and for a certificate without a usable name.
     #[must_use]
     pub fn name(&self) -> Option<&Name> {
         match self {
@@ -68,7 +68,8 @@ impl Name {
 impl FromStr for Name {
     type Err = NotAName;
 
-    /// Takes 1 to 253 visible ASCII characters. The name becomes one word of a log line, and a certificate's URI may hold anything.
+    /// Accepts 1 to 253 visible ASCII characters, because the name becomes one word of a log line and a certificate's URI may have any
+    /// character.
     fn from_str(text: &str) -> Result<Self, NotAName> {
         if !(1..=253).contains(&text.len()) || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(NotAName);

@@ -32,14 +32,14 @@ pub struct Policy {
     credentials: BTreeMap<String, Vec<Name>>,
 }
 
-/// What a request is about to do.
+/// The planned use of a credential by a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Use<'a> {
     /// The caller that sent the request.
     pub caller: &'a Caller,
-    /// The name of the credential that the request is to be signed with.
+    /// The name of the credential that will sign the request.
     pub credential: &'a str,
-    /// The operation that the request's method and path name.
+    /// The operation of the request's method and path.
     pub operation: &'a Operation,
 }
 
@@ -50,7 +50,7 @@ impl Policy {
         Self { listener: names, credentials: BTreeMap::new() }
     }
 
-    /// Adds a rule: only the callers of `names` may use `credential`. A caller without a certificate is none of them.
+    /// Adds a rule: only the callers of `names` may use `credential`. A caller without a certificate may not.
     #[must_use]
     pub fn restrict(mut self, credential: &str, names: Vec<Name>) -> Self {
         self.credentials.insert(credential.to_owned(), names);
@@ -63,7 +63,7 @@ impl Policy {
     /// address that the configuration opens to every program (`listen.dangerous_allow_non_loopback`).
     ///
     /// # Errors
-    /// The reason of a denial, which holds for each request of the connection.
+    /// The reason of a denial, which applies to each request of the connection.
     pub fn admit(&self, caller: &Caller) -> Result<(), Denial> {
         match caller {
             Caller::Unknown => Err(Denial::Unknown),
@@ -81,7 +81,7 @@ impl Policy {
     /// Decides whether an admitted caller may have a request signed.
     ///
     /// # Errors
-    /// The reason of a denial, which holds for this request only.
+    /// The reason of a denial, which applies to this request only.
     pub fn allow(&self, r#use: &Use<'_>) -> Result<(), Denial> {
         let Use { caller, credential, operation: _ } = r#use;
         if **caller == Caller::Unknown {

@@ -7,7 +7,7 @@ use rand::{CryptoRng, Rng, distributions::Alphanumeric};
 
 use super::{ALGORITHM, MOBILE_ALGORITHM};
 
-/// Names the merchant's application to Wonder: a UUID, kept in the spelling it was given in.
+/// The id of the merchant's application at Wonder: a UUID, kept in its given spelling.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AppId(Arc<str>);
 
@@ -146,7 +146,7 @@ impl RequestTimeText {
 pub struct Nonce([u8; 16]);
 
 impl Nonce {
-    /// Draws a fresh one, each of the 62 characters equally likely.
+    /// Draws a new nonce; each of the 62 characters is equally likely.
     ///
     /// `Alphanumeric` draws 6 bits and rejects the two values too many, so there is no modulo bias.
     pub fn generate<R: Rng + CryptoRng>(random: &mut R) -> Self {
@@ -184,7 +184,7 @@ impl fmt::Debug for Nonce {
     }
 }
 
-/// What makes one attempt unlike any other: its time and its nonce.
+/// The unique part of one attempt: its time and its nonce.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
     /// When the attempt was signed.
@@ -196,9 +196,9 @@ pub struct Stamp {
 /// The `Credential` header: `<AppID>/<request time>/Wonder-RSA-SHA256`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credential {
-    /// Whose request it is.
+    /// The application that signs.
     pub app_id: AppId,
-    /// When it was signed.
+    /// The time of the signature.
     pub request_time: RequestTime,
 }
 
@@ -227,13 +227,13 @@ impl fmt::Display for Credential {
     }
 }
 
-/// Which part of the signature headers is malformed. The offending text is not repeated.
+/// The malformed part of the signature headers. Its text is not repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialError {
     /// Not a UUID.
     #[error("the AppID is not a UUID (8-4-4-4-12 hex digits)")]
     AppId,
-    /// Not 14 digits, or no such moment.
+    /// Not 14 digits, or not a valid date and time.
     #[error("the request time is not a UTC time of the form yyyymmddHHMMSS")]
     RequestTime,
     /// Not 16 letters and digits.
@@ -242,10 +242,10 @@ pub enum CredentialError {
     /// Not three parts.
     #[error("the credential does not have the three parts <AppID>/<request time>/Wonder-RSA-SHA256")]
     Parts,
-    /// Another algorithm.
+    /// An unknown algorithm.
     #[error("the third part of the credential is not Wonder-RSA-SHA256")]
     Algorithm,
-    /// The mobile SDK's.
+    /// The algorithm of the mobile SDK.
     #[error(
         "the third part of the credential is Wonder-HMAC-SHA256, the mobile SDK's scheme, which signs nothing; a server signs with \
          Wonder-RSA-SHA256"
@@ -253,8 +253,8 @@ pub enum CredentialError {
     MobileAlgorithm,
 }
 
-// The proleptic Gregorian calendar counted in eras of 400 years that begin on 1 March, so that the leap day
-// comes last in its year. Days are counted from 1970-01-01.
+// The proleptic Gregorian calendar in eras of 400 years that begin on 1 March, so that the leap day is the last day of
+// its year. Days are counted from 1970-01-01.
 const DAYS_PER_ERA: u64 = 146_097;
 const DAYS_FROM_0000_03_01: u64 = 719_468;
 

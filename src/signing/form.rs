@@ -1,17 +1,16 @@
-//! The encodings in which a public key travels through portals, environment variables and databases: base64 or hex, at times of a text
-//! that is encoded already.
+//! The encodings of a public key in portals, environment variables and databases: base64 or hex, sometimes of a text that is already
+//! encoded.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 
-/// `text` with one layer of hex or base64 taken off; `None` when it is neither. White space, quotes and the colons of a hex dump do not
-/// count.
+/// Removes one layer of hex or base64; `None` if the text is neither. White space, quotes and the colons of a hex dump are ignored.
 pub(super) fn decoded(text: &[u8]) -> Option<Vec<u8>> {
     let plain: Vec<u8> = text
         .iter()
         .copied()
         .filter(|byte| !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'\'' | b':'))
         .collect();
-    // First, because hex is base64 too.
+    // Hex first, because hex digits are also valid base64.
     hex(&plain).or_else(|| {
         let standard = plain.iter().map(|byte| match byte {
             b'-' => b'+',

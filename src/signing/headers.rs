@@ -1,6 +1,6 @@
-//! The headers that carry a signature, as a verifier reads them: each exactly once, as visible ASCII of a plausible length.
+//! The signature headers as a verifier reads them: each exactly once, as visible ASCII of a plausible length.
 //!
-//! Two copies of a header are refused even when they are equal: the next program might read the other one.
+//! A repeated header is rejected even if both values are equal, because the next program may read the other one.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ pub enum Header {
     Nonce,
     /// `Signature`.
     Signature,
-    /// `X-Action`, which webhooks alone have and which is not signed.
+    /// `X-Action`, which only webhooks have and which is not signed.
     Action,
 }
 
@@ -34,23 +34,23 @@ impl Header {
         }
     }
 
-    /// The longest value in bytes that is read further. Each valid value is shorter.
+    /// The longest accepted value in bytes. Each valid value is shorter.
     const fn limit(self) -> usize {
         match self {
             Self::Credential | Self::Action => 128,
             Self::Nonce => 64,
-            // Base64 of a signature by a key of 4096 bits has 684.
+            // The base64 text of a signature by a 4096-bit key has 684 bytes.
             Self::Signature => 1024,
         }
     }
 }
 
-/// What is wrong with a header as such.
+/// The fault of a header, independent of its meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fault {
     /// It is absent.
     Missing,
-    /// It is there more than once.
+    /// It occurs more than once.
     Repeated,
     /// Its value has no characters.
     Empty,
@@ -65,7 +65,7 @@ impl Fault {
     pub const ALL: [Self; 5] = [Self::Missing, Self::Repeated, Self::Empty, Self::Oversized, Self::NotAscii];
 }
 
-/// A header that cannot be read. Its value is not repeated.
+/// An unusable header. Its value is not repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeaderError {
     /// The header.
@@ -89,7 +89,7 @@ impl fmt::Display for HeaderError {
 
 impl std::error::Error for HeaderError {}
 
-/// The headers of one request that matter to a verifier, collected in one pass.
+/// The signature headers of one request, collected in one pass.
 #[derive(Clone, Copy, Default)]
 pub struct Headers<'a> {
     found: [Option<&'a [u8]>; Header::ALL.len()],
@@ -98,7 +98,7 @@ pub struct Headers<'a> {
 }
 
 impl<'a> Headers<'a> {
-    /// Collects from names, in any case, and values, without the white space around them.
+    /// Collects from pairs of name (in any case) and value (without surrounding white space).
     pub fn collect(headers: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> Self {
         let mut collected = Self::default();
         for (name, value) in headers {
@@ -115,7 +115,7 @@ impl<'a> Headers<'a> {
         collected
     }
 
-    /// The value of a header that must be there exactly once.
+    /// The value of a header that must occur exactly once.
     ///
     /// # Errors
     /// The first [`Fault`] in the order of their list.
@@ -138,7 +138,7 @@ impl<'a> Headers<'a> {
     /// The same for a header that may be absent.
     ///
     /// # Errors
-    /// As [`one`](Self::one), but for [`Fault::Missing`].
+    /// As [`one`](Self::one), without [`Fault::Missing`].
     pub fn at_most_one(&self, header: Header) -> Result<Option<&'a str>, HeaderError> {
         match self.one(header) {
             Err(HeaderError { fault: Fault::Missing, .. }) => Ok(None),

@@ -1,8 +1,8 @@
-//! RSA keys and what is done with them. No other module names a crate for asymmetric cryptography.
-//! `forms` reads them, `error` says why a text is no usable key.
+//! RSA keys: reading, making, signing, verifying. No other module names a crate for asymmetric cryptography.
+//! `forms` reads keys; `error` has the reasons why a text is no usable key.
 //!
-//! `rsa` reads, checks and makes keys, and undoes signatures for the diagnosis. aws-lc-rs signs and verifies: its private-key
-//! operation is constant-time, where that of `rsa` is open to timing (RUSTSEC-2023-0071), and both directions are several times faster.
+//! `rsa` reads, checks and makes keys, and recovers signed digests for the diagnosis. aws-lc-rs signs and verifies, because its
+//! private-key operation is constant-time, that of `rsa` leaks timing (RUSTSEC-2023-0071), and both directions are several times faster.
 
 mod error;
 mod forms;
@@ -32,7 +32,7 @@ pub const MIN_BITS: usize = 2048;
 /// The largest modulus accepted.
 pub const MAX_BITS: usize = 4096;
 
-/// Rounds of PBKDF2 with HMAC-SHA-256, as OWASP's "Password Storage Cheat Sheet" has them: a quarter of a second.
+/// Rounds of PBKDF2 with HMAC-SHA-256, from OWASP's "Password Storage Cheat Sheet": a quarter of a second.
 const ITERATIONS: u32 = 600_000;
 
 /// A private key, ready to sign.
@@ -42,7 +42,7 @@ pub struct SigningKey {
 }
 
 impl SigningKey {
-    /// Makes a new key of `bits` bits (2048 to 4096), a matter of up to seconds, with its PEM text.
+    /// Makes a new key of `bits` bits (2048 to 4096), with its PEM text. This takes up to seconds.
     ///
     /// # Errors
     /// [`KeyError::Size`] for any other size.
@@ -53,8 +53,8 @@ impl SigningKey {
         Ok((Self::from_rsa(&key)?, pem))
     }
 
-    /// The same with the PEM text encrypted: PBES2 with PBKDF2 (HMAC with SHA-256) and AES-256-CBC, which openssl reads. Not scrypt, because
-    /// a sidecar has less memory than that takes.
+    /// The same with an encrypted PEM text: PBES2 with PBKDF2 (HMAC with SHA-256) and AES-256-CBC, which openssl reads. Not scrypt, because
+    /// it needs more memory than a sidecar has.
     ///
     /// # Errors
     /// [`KeyError::Size`] for any other size.
@@ -90,7 +90,7 @@ impl SigningKey {
         &self.public
     }
 
-    /// Signs `message` with RSASSA-PKCS1-v1_5 and SHA-256 (RFC 8017 §8.2); as many bytes as the modulus has.
+    /// Signs `message` with RSASSA-PKCS1-v1_5 and SHA-256 (RFC 8017 §8.2). The signature is as long as the modulus.
     pub(super) fn sign(&self, message: &[u8]) -> Result<RawSignature, SignError> {
         let mut signature = RawSignature { bytes: [0; MAX_BITS / 8], length: self.pair.public_modulus_len() };
         let place = signature.bytes.get_mut(..signature.length).ok_or(SignError)?;
@@ -105,7 +105,7 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// The bytes of a signature, as many as the modulus has, on the stack.
+/// The bytes of a signature, as long as the modulus, on the stack.
 pub struct RawSignature {
     bytes: [u8; MAX_BITS / 8],
     length: usize,
@@ -119,7 +119,7 @@ impl Deref for RawSignature {
     }
 }
 
-/// With its nonce, a signature is a secret until it has been used.
+/// Hidden, because a signature with its nonce is a secret until it has been used.
 impl fmt::Debug for RawSignature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("RawSignature(..)")
@@ -147,10 +147,10 @@ impl VerifyingKey {
         Ok(Self { verifier: verifier.map_err(|_| KeyError::Inconsistent)?, key, bits, fingerprint })
     }
 
-    /// The SPKI PEM text, as Wonder's portal takes it.
+    /// The SPKI PEM text, which Wonder's portal accepts.
     ///
     /// # Errors
-    /// None that a key which was read can meet.
+    /// Never for a key that was read successfully.
     pub fn to_pem(&self) -> Result<String, KeyError> {
         self.key.to_public_key_pem(LineEnding::LF).map_err(|_| KeyError::Damaged)
     }
@@ -161,26 +161,26 @@ impl VerifyingKey {
         self.bits
     }
 
-    /// The first 8 hex digits of SHA-256 over the SPKI DER: enough to tell keys apart, of no use to anyone else.
+    /// The first 8 hex digits of SHA-256 over the SPKI DER: enough to distinguish keys, and no secret.
     #[must_use]
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
     }
 
-    /// Whether `signature` is a RSASSA-PKCS1-v1_5 SHA-256 signature over `message` by this key's other half.
+    /// Whether `signature` is an RSASSA-PKCS1-v1_5 SHA-256 signature over `message` by the private half of this key.
     pub(super) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
         self.verifier.verify_sig(message, signature).is_ok()
     }
 
-    /// What `signature` was made over, for the diagnosis of one that does not verify: the public-key operation undone,
-    /// the padding taken off (RFC 8017 §5.2.2 and §9.2). It decides nothing; [`verify`](Self::verify) does.
+    /// Recovers the signed digest with the public-key operation and removes the padding (RFC 8017 §5.2.2 and §9.2). It is for the diagnosis
+    /// of a signature that does not verify, and decides nothing; [`verify`](Self::verify) does.
     pub(super) fn recover(&self, signature: &[u8]) -> Recovered {
         let key = &self.key;
         if signature.len() != key.size() {
             return Recovered::OtherLength;
         }
         let encoded = BigUint::from_bytes_be(signature).modpow(key.e(), key.n()).to_bytes_be();
-        // The leading zero byte is gone with the number's own form, the rest is 01 FF … FF 00 DigestInfo.
+        // The number has lost its leading zero byte; the rest is 01 FF … FF 00 DigestInfo.
         let Some(padded) = encoded.strip_prefix(&[1]).filter(|rest| rest.len() == key.size() - 2) else {
             return Recovered::Nothing;
         };
@@ -195,7 +195,7 @@ impl VerifyingKey {
         }
     }
 
-    /// Whether `signature` is a RSASSA-PSS SHA-256 signature over `message`, with a salt of one of the usual lengths.
+    /// Whether `signature` is an RSASSA-PSS SHA-256 signature over `message`, with a salt of one of the usual lengths.
     pub(super) fn is_pss(&self, message: &[u8], signature: &[u8]) -> bool {
         let key = &self.key;
         let digest = Sha256::digest(message);
@@ -206,7 +206,7 @@ impl VerifyingKey {
     }
 }
 
-/// The same modulus and exponent, in whatever form they were read.
+/// Compares modulus and exponent, in any form of the key.
 impl PartialEq for VerifyingKey {
     fn eq(&self, other: &Self) -> bool {
         self.key == other.key
@@ -215,17 +215,17 @@ impl PartialEq for VerifyingKey {
 
 impl Eq for VerifyingKey {}
 
-/// What a signature holds when the public key undoes it.
+/// The content of a signature, recovered with the public key.
 pub(super) enum Recovered {
-    /// Nothing was tried: it is not as long as the modulus.
+    /// Not recovered, because its length is not that of the modulus.
     OtherLength,
     /// No PKCS#1 v1.5 padding: another key made it, or another padding.
     Nothing,
-    /// A SHA-256 digest, as it should.
+    /// A SHA-256 digest, as expected.
     Digest([u8; 32]),
     /// A digest of another hash function.
     OtherHash,
-    /// Bytes that are no digest.
+    /// Bytes without a digest.
     Bare,
 }
 

@@ -1,4 +1,4 @@
-//! What is signed: the pre-sign string and the HMAC chain over it (`deploy/docs/wonder.md` §2.4).
+//! The signed message: the pre-sign string and the HMAC chain over it (`deploy/docs/wonder.md` §2.4).
 
 use hmac::{Hmac, Mac as _, digest::Output};
 use sha2::Sha256;
@@ -7,7 +7,7 @@ use super::{ALGORITHM, Stamp};
 
 pub(super) type HmacSha256 = Hmac<Sha256>;
 
-/// The 64 lower-case hex characters that the RSA signature is made over ("signature message").
+/// The 64 lower-case hex characters that RSA signs ("signature message").
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SignatureMessage([u8; 64]);
 
@@ -25,17 +25,17 @@ impl SignatureMessage {
     }
 }
 
-/// It is an HMAC over the body under a key that anyone can compute, so a guess at the body could be checked with it.
+/// Hidden, because it is an HMAC over the body under a public key value, so a guessed body could be checked against it.
 impl std::fmt::Debug for SignatureMessage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("SignatureMessage(..)")
     }
 }
 
-/// Feeds the pre-sign string to `sink`, piece by piece, so that a body is never copied together.
+/// Passes the pre-sign string to `sink` in pieces, so that a body is never copied into one buffer.
 ///
-/// For `post`, `/svc/x?a=1` and a body of `{}` the pieces join to `POST\n/svc/x?a=1\n{}`. A body without a single byte
-/// leaves out its line end too.
+/// For `post`, `/svc/x?a=1` and a body of `{}` the pieces join to `POST\n/svc/x?a=1\n{}`. Without a body the line end before it is
+/// left out too.
 pub fn pre_sign<B: AsRef<[u8]>>(method: &str, target: &str, body: &[B], mut sink: impl FnMut(&[u8])) {
     if method.bytes().any(|b| b.is_ascii_lowercase()) {
         sink(method.to_ascii_uppercase().as_bytes());
@@ -67,14 +67,14 @@ pub fn signature_message<B: AsRef<[u8]>>(stamp: &Stamp, method: &str, target: &s
 pub struct Chain {
     /// Over the request time, with the nonce as key.
     pub first: String,
-    /// Over the algorithm name, with the first as key.
+    /// Over the algorithm name, with the first value as key.
     pub second: String,
-    /// Over the pre-sign string, with the second as key: the signature message.
+    /// Over the pre-sign string, with the second value as key: the signature message.
     pub message: SignatureMessage,
 }
 
 impl Chain {
-    /// Computes what [`signature_message`] computes, and keeps each step.
+    /// Computes the same as [`signature_message`], and returns each step.
     #[must_use]
     pub fn of<B: AsRef<[u8]>>(stamp: &Stamp, method: &str, target: &str, body: &[B]) -> Self {
         let first = hmac(stamp.nonce.as_str().as_bytes(), stamp.request_time.to_text().as_bytes());
@@ -85,11 +85,11 @@ impl Chain {
     }
 }
 
-/// Whether a body has bytes but white space alone, in which case Wonder's own SDKs disagree on whether it is signed
-/// (`deploy/docs/wonder.md` §2.5), so that it cannot be signed safely.
+/// Whether a body is not empty and has only white space. Wonder's own SDKs disagree on whether such a body is signed
+/// (`deploy/docs/wonder.md` §2.5), so it cannot be signed safely.
 ///
-/// White space is what their `trim` removes, the byte order mark and non-ASCII spaces included. A space of several
-/// bytes may lie across chunks.
+/// White space is everything that their `trim` removes, including the byte order mark and non-ASCII spaces. A multi-byte space may
+/// be split across chunks.
 #[must_use]
 pub fn is_ambiguous<B: AsRef<[u8]>>(body: &[B]) -> bool {
     let mut bytes = body.iter().flat_map(|chunk| chunk.as_ref().iter().copied()).peekable();
@@ -99,7 +99,7 @@ pub fn is_ambiguous<B: AsRef<[u8]>>(body: &[B]) -> bool {
         return false;
     }
     for byte in bytes {
-        // No space takes more than three bytes in UTF-8.
+        // A space has at most three bytes in UTF-8.
         let Some(place) = character.get_mut(length) else { return false };
         *place = byte;
         length += 1;
@@ -120,7 +120,7 @@ pub(super) fn hmac(key: &[u8], message: &[u8]) -> Output<HmacSha256> {
 }
 
 pub(super) fn keyed(key: &[u8]) -> HmacSha256 {
-    // `new_from_slice` fails for no key length: longer ones are hashed, shorter ones padded (RFC 2104 §2).
+    // `new_from_slice` accepts every key length: longer keys are hashed, shorter ones padded (RFC 2104 §2).
     match HmacSha256::new_from_slice(key) {
         Ok(mac) => mac,
         Err(_) => unreachable!("HMAC takes a key of any length"),

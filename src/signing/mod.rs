@@ -1,6 +1,6 @@
 //! Wonder-RSA-SHA256, the signature scheme of the Wonder gateway, as a pure library: bytes in, bytes out.
 //!
-//! Nothing in here reads a clock, a file, a socket or the environment; time, nonce and key are handed in.
+//! It reads no clock, file, socket or environment variable; time, nonce and key are arguments.
 //!
 //! # The scheme (`deploy/docs/wonder.md` §2.4)
 //!
@@ -12,17 +12,16 @@
 //! signature = base64(RSASSA-PKCS1-v1_5-SHA256(private key, m as 64 ASCII bytes))
 //! ```
 //!
-//! `TARGET` is path and query exactly as they stand on the request line. The AppID, the host and all other
-//! headers are not covered.
+//! `TARGET` is path and query exactly as on the request line. The AppID, the host and all other headers are not signed.
 //!
 //! # Layout
 //!
-//! * [`credential`]: the words of the three headers: AppID, request time, nonce, credential.
-//! * [`message`]: what is signed, built by one function for both directions.
+//! * [`credential`]: the parts of the three headers: AppID, request time, nonce, credential.
+//! * [`message`]: the signed message, built by one function for both directions.
 //! * [`key`]: the keys, the only module that names a crypto crate for RSA; [`sign_message`] uses the private one.
-//! * [`headers`]: the signature headers, each exactly once; [`window`]: how far a request time may lie from now.
+//! * [`headers`]: the signature headers, each exactly once; [`window`]: the accepted request times.
 //! * [`webhook`]: the verification and the signature of webhooks.
-//! * [`diagnosis`]: which usual mistake explains a signature that does not verify.
+//! * [`diagnosis`]: the usual mistake that explains a signature that does not verify.
 
 pub mod credential;
 pub mod diagnosis;
@@ -42,7 +41,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 
 /// The algorithm name: third part of the credential and message of the second HMAC.
 pub const ALGORITHM: &str = "Wonder-RSA-SHA256";
-/// The algorithm name of the mobile SDK's scheme, which is another one: known here to name it where it does not belong.
+/// The algorithm name of the mobile SDK's scheme, which this program does not support and names in errors.
 const MOBILE_ALGORITHM: &str = "Wonder-HMAC-SHA256";
 
 /// The values of the three signature headers of one attempt.
@@ -56,7 +55,7 @@ pub struct Signed {
     pub signature: String,
 }
 
-/// A pair of nonce and signature is a secret until it has been used, so only the credential is shown.
+/// Shows only the credential, because nonce and signature are a secret until they have been used.
 impl std::fmt::Debug for Signed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Signed").field("credential", &self.credential).finish_non_exhaustive()
@@ -64,11 +63,11 @@ impl std::fmt::Debug for Signed {
 }
 
 impl Signed {
-    /// Puts the header values of one attempt together: the last of the three steps message, signature, headers.
+    /// Makes the header values of one attempt: the last of the three steps message, signature, headers.
     #[must_use]
     pub fn new(app_id: &AppId, stamp: &Stamp, signature: &RawSignature) -> Self {
         Self {
-            // In one piece of just the right size: a header value takes it over as it is.
+            // One allocation of the exact size, which the header value takes over without a copy.
             credential: [app_id.as_str(), "/", stamp.request_time.to_text().as_str(), "/", ALGORITHM].concat(),
             nonce: stamp.nonce.as_str().to_owned(),
             signature: BASE64_STANDARD.encode(&**signature),
@@ -84,7 +83,7 @@ pub fn sign_message(key: &SigningKey, message: &SignatureMessage) -> Result<RawS
     key.sign(message.as_bytes())
 }
 
-/// Signs one request with a key that is here: all three steps in one.
+/// Signs one request with a local key: all three steps in one.
 ///
 /// `method` is upper-cased, `target` is path and query as sent, `body` is the body as sent in any number of
 /// chunks. PKCS#1 v1.5 is deterministic: the same arguments give the same result.
@@ -103,13 +102,12 @@ pub fn sign<B: AsRef<[u8]>>(
     Ok(Signed::new(app_id, stamp, &signature))
 }
 
-/// Says whether `signature` (the header's text) was made over this request by the holder of `key`.
+/// Verifies that the holder of `key` made `signature` (the header's text) over this request.
 ///
-/// Checks nothing but the signature: whose AppID it is, and whether time and nonce are fresh, is for the caller to
-/// decide.
+/// Checks only the signature. The caller checks the AppID, the time and the nonce.
 ///
 /// # Errors
-/// [`VerifyError::Encoding`] when the text is not base64, [`VerifyError::Mismatch`] when the signature is not right.
+/// [`VerifyError::Encoding`] if the text is not base64, [`VerifyError::Mismatch`] if the signature is wrong.
 pub fn verify<B: AsRef<[u8]>>(
     key: &VerifyingKey,
     stamp: &Stamp,

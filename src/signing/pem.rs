@@ -1,8 +1,8 @@
-//! Finds the blocks in PEM text (RFC 7468) in the shapes in which it arrives: with CRLF or CR line ends, with spaces or a literal `\n`
-//! in place of line ends, on one line, in quotes, in UTF-16, indented by a template, with other text or blocks around it.
+//! Finds the blocks in PEM text (RFC 7468) in its usual variants: with CRLF or CR line ends, with spaces or a literal `\n` in place of
+//! line ends, on one line, in quotes, in UTF-16, indented by a template, with other text or blocks around it.
 //!
-//! None of these is ambiguous: neither white space nor a back slash is a character of base64. What cannot be read is named for
-//! what it is, in words of our own: no part of the text is repeated.
+//! None of these is ambiguous, because neither white space nor a back slash is a base64 character. An unreadable text is reported by its
+//! kind, and no part of it is repeated.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use memchr::memmem;
@@ -16,28 +16,28 @@ pub(super) struct Block {
     pub(super) der: Zeroizing<Vec<u8>>,
 }
 
-/// What there was instead of a wanted block.
+/// What the text has instead of a wanted block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Found {
     /// White space at most.
     Nothing,
     /// Text without a block.
     NoBlock,
-    /// A `BEGIN` line that is not what RFC 7468 requires.
+    /// A `BEGIN` line that violates RFC 7468.
     Boundary,
     /// A block that does not end.
     Cut,
-    /// A block that ends under another label than it begins with.
+    /// A block whose `END` label differs from its `BEGIN` label.
     Ends,
     /// A block that is not base64.
     Damaged,
-    /// A block under a passphrase in the old manner (RFC 1421 `Proc-Type` header).
+    /// A block encrypted in the old form (RFC 1421 `Proc-Type` header).
     Encrypted,
     /// Base64 without the lines around it.
     Bare,
-    /// Base64 or hex of a file with a key, at times twice.
+    /// Base64 or hex of a key file, sometimes encoded twice.
     Encoded,
-    /// More wanted blocks than one, and not all of them whole.
+    /// Several wanted blocks, of which at least one is not whole.
     Several,
     /// A key in a form that is neither PEM nor DER.
     Other(Format),
@@ -45,18 +45,18 @@ pub(super) enum Found {
     Der,
     /// A block with another label, one of [`LABELS`].
     Label(&'static str),
-    /// A block with a label that is none of [`LABELS`].
+    /// A block with a label that is not in [`LABELS`].
     OtherLabel,
 }
 
-/// The other forms that keys are kept in.
+/// Other file formats of keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// RFC 7292: `.p12` and `.pfx` files.
     Pkcs12,
     /// RFC 7517: JSON.
     Jwk,
-    /// What ssh-keygen writes by itself.
+    /// The default format of ssh-keygen.
     OpenSsh,
     /// One line: `ssh-rsa AAAA...`.
     OpenSshPublic,
@@ -64,7 +64,7 @@ pub enum Format {
     Putty,
 }
 
-/// Labels that may be named in a message. Others are not: in a damaged file a label can be anything.
+/// Labels that a message may name. Other labels are not repeated, because in a damaged file a label can be anything.
 const LABELS: [&str; 18] = [
     "PRIVATE KEY",
     "RSA PRIVATE KEY",
@@ -90,7 +90,7 @@ const BEGIN: &[u8] = b"-----BEGIN ";
 const END: &[u8] = b"-----END ";
 const DASHES: &[u8] = b"-----";
 
-/// Returns the blocks whose label is among `wanted`, at least one, else what was there instead.
+/// Returns the blocks whose label is in `wanted`, at least one, or else what the text has instead.
 pub(super) fn find(bytes: &[u8], wanted: &[&str]) -> Result<Vec<Block>, Found> {
     let narrowed = ascii(bytes);
     let text = narrowed.as_ref().map_or(bytes, |narrowed| &narrowed[..]);
@@ -102,12 +102,12 @@ pub(super) fn find(bytes: &[u8], wanted: &[&str]) -> Result<Vec<Block>, Found> {
     let mut other = None;
     let mut rest = text;
     while let Some((label, after)) = boundary(rest, BEGIN) {
-        // No block contains the beginning of another one.
+        // A block cannot contain the beginning of another one.
         let (body, next) = after.split_at(memmem::find(after, BEGIN).unwrap_or(after.len()));
         rest = next;
         if !wanted.iter().any(|wanted| wanted.as_bytes() == label) {
             let found = named(label);
-            // A private key says more about the file than the certificates beside it.
+            // A private key identifies the file better than the certificates next to it.
             if other.is_none() || is_private(found) && !other.is_some_and(is_private) {
                 other = Some(found);
             }
@@ -117,7 +117,7 @@ pub(super) fn find(bytes: &[u8], wanted: &[&str]) -> Result<Vec<Block>, Found> {
             if base64(body).is_some() {
                 return Err(if blocks.is_empty() { Found::Cut } else { Found::Several });
             }
-            // A sentence about the line, such as a comment above the block.
+            // Prose about the line, such as a comment above the block.
             other.get_or_insert(Found::Cut);
             continue;
         };
@@ -158,9 +158,9 @@ fn decoded(body: &[u8]) -> Result<Block, Found> {
     Ok(Block { der: Zeroizing::new(der) })
 }
 
-/// The characters of base64 in a block's body; nothing when it holds more than these, white space and escaped line ends.
+/// The base64 characters of a block's body; `None` if it has anything except these, white space and escaped line ends.
 fn base64(body: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-    // Of the full size from the start, so that growing leaves no copies behind.
+    // With the full capacity from the start, because growing would leave copies of the key in memory.
     let mut characters = Zeroizing::new(Vec::with_capacity(body.len()));
     let mut bytes = body.iter().copied().peekable();
     while let Some(byte) = bytes.next() {
@@ -177,7 +177,7 @@ fn base64(body: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     Some(characters)
 }
 
-/// Names a text that has no block.
+/// The kind of a text without a block.
 fn without_block(text: &[u8]) -> Found {
     if !is_der(text.trim_ascii())
         && let Some(found) = encoded(text.trim_ascii())
@@ -211,7 +211,7 @@ fn der(bytes: &[u8]) -> Found {
     }
 }
 
-/// Names a key file that was encoded as a whole, or as the value of a Kubernetes Secret in its YAML.
+/// Recognises a key file that was encoded as a whole, or as the value of a Kubernetes Secret in its YAML.
 fn encoded(text: &[u8]) -> Option<Found> {
     // "-----BEGIN " in base64.
     const BEGIN_ENCODED: &[u8] = b"LS0tLS1CRUdJTi";
@@ -230,8 +230,8 @@ fn encoded(text: &[u8]) -> Option<Found> {
     }
 }
 
-/// The text of UTF-16, which PowerShell and editors on Windows write, as bytes of ASCII. PEM has no other characters; what is no
-/// ASCII becomes a byte that no block has.
+/// UTF-16 text, which PowerShell and editors on Windows write, as ASCII bytes. PEM is ASCII; any other character becomes a byte that no
+/// block has.
 fn ascii(bytes: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let (pairs, high) = match bytes {
         [0xff, 0xfe, rest @ ..] => (rest, 1),

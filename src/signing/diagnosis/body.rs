@@ -1,4 +1,4 @@
-//! Guesses at a body that was signed in place of the one sent.
+//! Candidates for a body that was signed in place of the sent one.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use sha2::{Digest as _, Sha256};
@@ -7,7 +7,7 @@ use super::{Mistake, json, json::Dialect};
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Tries the usual other bodies on `signed`, one in memory at a time.
+/// Tries the usual other bodies on `signed`, with one of them in memory at a time.
 pub(super) fn find(body: &[u8], signed: impl Fn(&[u8]) -> bool) -> Option<Mistake> {
     if body.is_empty() {
         // PHP's SDK signs `[]`, the JSON of an empty array, for a GET (`deploy/docs/wonder.md` §2.5).

@@ -7,10 +7,10 @@ use crate::signing::{
     window::{REQUEST_TOLERANCE_SECONDS, Window},
 };
 
-/// A clock that shows local time may also be a little wrong, in seconds.
+/// How many seconds a clock with local time may also be wrong.
 const DRIFT_SECONDS: i64 = 120;
 
-/// Seconds in half a day, by which a 12-hour clock is wrong.
+/// Seconds in half a day, the error of a 12-hour clock.
 const HALF_DAY: i64 = 12 * 3600;
 
 /// An offset from UTC in minutes, positive to the east: `UTC+08:00`.
@@ -18,7 +18,7 @@ const HALF_DAY: i64 = 12 * 3600;
 pub struct Offset(pub i32);
 
 impl Offset {
-    /// Those in use: whole quarters of an hour from UTC-12:00 to UTC+14:00, without UTC itself.
+    /// The offsets in use: quarters of an hour from UTC-12:00 to UTC+14:00, without UTC itself.
     pub(super) fn all() -> impl Iterator<Item = Self> {
         (-12 * 4..=14 * 4).filter(|quarters| *quarters != 0).map(|quarters| Self(quarters * 15))
     }
@@ -35,12 +35,12 @@ impl fmt::Display for Offset {
     }
 }
 
-/// What a request time says about the clock that it was taken from.
+/// The likely state of the clock behind a request time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Clock {
     /// Within 30 minutes.
     Right,
-    /// Off by an offset from UTC that is in use somewhere.
+    /// Off by an offset from UTC that is in use.
     LocalTime(Offset),
     /// Off by half a day, within the same day and with an hour that a 12-hour clock shows.
     TwelveHours,
@@ -58,7 +58,7 @@ impl Clock {
         let off = request_time.unix_seconds().cast_signed() - now.unix_seconds().cast_signed();
         let near = |wanted: i64| (off - wanted).abs() <= DRIFT_SECONDS;
         let hour = request_time.unix_seconds() % 86_400 / 3600;
-        // At 13:00 such a clock shows 01, at midnight 12.
+        // At 13:00 a 12-hour clock shows 01, at midnight 12.
         if (near(-HALF_DAY) && (1..12).contains(&hour)) || (near(HALF_DAY) && hour == 12) {
             return Self::TwelveHours;
         }

@@ -1,10 +1,10 @@
-//! A JSON text as other serialisers would have written it. Works on the text: repeated keys and the order of keys stay as they are.
+//! A JSON text as other serialisers write it. The conversion works on the text, so repeated keys and the order of keys are kept.
 
 use std::fmt::Write as _;
 
 use super::Mistake;
 
-/// How a serialiser writes.
+/// The output style of a serialiser.
 #[derive(Clone, Copy)]
 pub(super) struct Dialect {
     /// A space after each comma and colon.
@@ -46,12 +46,12 @@ fn not_ascii(c: char) -> bool {
     !c.is_ascii()
 }
 
-/// What Go escapes so that JSON may stand in a page.
+/// The characters that Go escapes so that JSON is safe in HTML.
 fn html(c: char) -> bool {
     matches!(c, '<' | '>' | '&' | '\u{2028}' | '\u{2029}')
 }
 
-/// Writes `text` anew in `dialect`; `None` when it is not JSON.
+/// Rewrites `text` in `dialect`; `None` if it is not JSON.
 pub(super) fn rewrite(text: &[u8], dialect: Dialect) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(text).ok()?;
     serde_json::from_str::<serde::de::IgnoredAny>(text).ok()?;
@@ -79,7 +79,7 @@ pub(super) fn rewrite(text: &[u8], dialect: Dialect) -> Option<Vec<u8>> {
     Some(written.into_bytes())
 }
 
-/// Writes `text` compactly with the keys of each object in order; `None` when it is not JSON.
+/// Rewrites `text` in compact form with sorted keys; `None` if it is not JSON.
 pub(super) fn sorted(text: &[u8]) -> Option<Vec<u8>> {
     // Without the feature `preserve_order`, serde_json keeps objects in a sorted map.
     let value: serde_json::Value = serde_json::from_slice(text).ok()?;
@@ -99,7 +99,7 @@ fn string_length(text: &str) -> Option<usize> {
 
 fn write_string(written: &mut String, token: &str, dialect: Dialect) {
     let Ok(text) = serde_json::from_str::<String>(token) else {
-        // Half of a surrogate pair: no serialiser's business.
+        // Half of a surrogate pair, which no serialiser writes.
         written.push_str(token);
         return;
     };

@@ -1,28 +1,28 @@
-//! Every mistake that a diagnosis can name, in one table: what was done, and what to do instead.
+//! The table of mistakes that a diagnosis can name: the cause and the remedy of each.
 
 use std::fmt;
 
 use super::clock::Offset;
 
-/// One row per mistake: its name, what was done, the remedy.
+/// One row per mistake: its name, the cause, the remedy.
 macro_rules! mistakes {
     ($($name:ident: $done:literal, $remedy:literal;)+) => {
-        /// What explains a signature that does not verify. `Display` gives both sentences: `<done>; <remedy>`.
+        /// The explanation of a signature that does not verify. `Display` prints both sentences: `<cause>; <remedy>`.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Mistake {
             $(
                 #[doc = $done]
                 $name,
             )+
-            /// Signed and sent time are apart by an offset from UTC, the signed one ahead where it is positive.
+            /// Signed and sent time differ by an offset from UTC. The signed time is ahead if the offset is positive.
             LocalTime(Offset),
         }
 
         impl Mistake {
-            /// All of them but [`Self::LocalTime`], of which there is one for each offset.
+            /// All mistakes except [`Self::LocalTime`], which exists once for each offset.
             pub const ALL: &[Self] = &[$(Self::$name),+];
 
-            /// What was done, as a sentence without a full stop.
+            /// The cause, as a sentence without a full stop.
             #[must_use]
             pub fn done(self) -> &'static str {
                 match self {
@@ -31,7 +31,7 @@ macro_rules! mistakes {
                 }
             }
 
-            /// What to do instead, as an imperative without a full stop.
+            /// The remedy, as an imperative without a full stop.
             #[must_use]
             pub fn remedy(self) -> &'static str {
                 match self {
@@ -154,7 +154,7 @@ mistakes! {
     LineEndAfterTarget: "a line feed was signed after the target though there is no body", "end with the target";
 }
 
-/// The part of a request that a mistake is about.
+/// The part of a request in which a mistake is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
     /// The body.
@@ -166,7 +166,7 @@ pub enum Part {
 }
 
 impl Mistake {
-    /// The part of the request that it is about.
+    /// The part of the request in which the mistake is.
     #[must_use]
     pub fn part(self) -> Part {
         match self {

@@ -1,11 +1,10 @@
-//! Why a signature does not verify: tries the mistakes that people make with this scheme and names the one that
-//! explains it.
+//! The likely reason why a signature does not verify: tries the usual mistakes with this scheme and returns the one that
+//! explains the signature.
 //!
-//! It is for messages to people. Nothing here makes a request acceptable: only [`verify`](super::verify) does.
+//! The result is for messages only. It never makes a request acceptable; [`verify`](super::verify) decides that.
 //!
-//! The public key tells what digest the signature was made over, so each guess costs an HMAC and no RSA operation,
-//! and "made with another key" is known, not supposed. One mistake at a time is tried, and each once more with the query left out:
-//! under six hundred guesses in all.
+//! The public key recovers the signed digest, so each guess costs an HMAC and no RSA operation, and "made with another key" is
+//! a fact and not a guess. Each mistake is tried alone and combined with a missing query: fewer than six hundred guesses.
 //!
 //! # Layout
 //!
@@ -30,25 +29,25 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Credential, Nonce, Stamp, VerifyingKey, key::Recovered, message::pre_sign, signature_message};
 
-/// A body above this length, in bytes, is hashed only as it is and as left out.
+/// A body above this length, in bytes, is tried only unchanged and as missing.
 const LONGEST_BODY: usize = 1024 * 1024;
 
-/// A request as it arrived, with what it claims to be signed by.
+/// A request as it arrived, with its signature headers.
 #[derive(Clone, Copy)]
 pub struct Claim<'a> {
     /// The `Credential` header.
     pub credential: &'a Credential,
     /// The `Nonce` header.
     pub nonce: &'a Nonce,
-    /// The method as it stands on the request line.
+    /// The method of the request line.
     pub method: &'a str,
-    /// Path and query as they stand on the request line.
+    /// Path and query of the request line.
     pub target: &'a str,
     /// The body, byte for byte.
     pub body: &'a [u8],
     /// The `Signature` header's text.
     pub signature: &'a str,
-    /// The `Host` header, to recognise a whole URL that was signed; Wonder's own hosts are tried in any case.
+    /// The `Host` header, to recognise a signed whole URL; Wonder's own hosts are always tried.
     pub host: Option<&'a str>,
 }
 
@@ -58,13 +57,13 @@ impl Claim<'_> {
     }
 }
 
-/// Names the mistake that explains why `claim` does not verify under `key`; `None` when it does verify.
+/// Returns the mistake that explains why `claim` does not verify under `key`; `None` if it does verify.
 #[must_use]
 pub fn diagnose(key: &VerifyingKey, claim: &Claim<'_>) -> Option<Mistake> {
     diagnose_with_place(key, claim).map(|(mistake, _)| mistake)
 }
 
-/// The same, with the number of bytes that the pre-sign strings of sender and request share, where the mistake is in those strings.
+/// The same, with the length of the common beginning of the two pre-sign strings, if the mistake is in those strings.
 #[must_use]
 pub fn diagnose_with_place(key: &VerifyingKey, claim: &Claim<'_>) -> Option<(Mistake, Option<usize>)> {
     let place = Cell::new(None);
@@ -87,7 +86,7 @@ fn find(key: &VerifyingKey, claim: &Claim<'_>, place: &Cell<Option<usize>>) -> O
     }
 }
 
-/// Finds what leads to `digest`, the likelier and cheaper guesses first.
+/// Finds the mistake that leads to `digest`, and tries likely and cheap guesses first.
 fn explain(claim: &Claim<'_>, digest: &[u8; 32], place: &Cell<Option<usize>>) -> Option<Mistake> {
     let Claim { method, target, body, .. } = *claim;
     let stamp = claim.stamp();
@@ -120,12 +119,12 @@ fn joined((method, target, body): (&str, &str, &[u8])) -> Vec<u8> {
     joined
 }
 
-/// Signing no query hides every other mistake, and one of Wonder's own SDKs does it (`deploy/docs/wonder.md` §2.5).
+/// A missing query hides every other mistake, and one of Wonder's own SDKs omits it (`deploy/docs/wonder.md` §2.5).
 fn without_query(claim: &Claim<'_>, digest: &[u8; 32], place: &Cell<Option<usize>>) -> Option<Mistake> {
     let (path, _) = claim.target.split_once('?')?;
     let explained = || explain(&Claim { target: path, ..*claim }, digest, place);
     (claim.body.len() <= scheme::LONGEST_BODY_FOR_ZONES).then(explained).flatten().map(|_| {
-        // The other mistake may be before the query or after it.
+        // The other mistake may come before the query or after it.
         let query = claim.method.len() + 1 + path.len();
         place.set(Some(place.get().map_or(query, |place| place.min(query))));
         Mistake::QueryAndAnother

@@ -1,4 +1,4 @@
-//! Guesses at a step of the scheme that was done otherwise: method, time, the HMAC chain, what RSA was given.
+//! Candidates for a wrong step of the scheme: method, time, the HMAC chain, the input of RSA.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use hmac::Mac as _;
@@ -6,10 +6,10 @@ use hmac::Mac as _;
 use super::{Claim, Mistake, clock::Offset, sha256};
 use crate::signing::{ALGORITHM, MOBILE_ALGORITHM, RequestTime, message, signature_message};
 
-/// A body above this length, in bytes, is not tried with every time zone.
+/// The time zones are not tried for a body above this length, in bytes.
 pub(super) const LONGEST_BODY_FOR_ZONES: usize = 64 * 1024;
 
-/// Tries the usual other ways on `digest`, the SHA-256 that RSA signed.
+/// Tries the usual variants on `digest`, the SHA-256 that RSA signed.
 pub(super) fn find(claim: &Claim<'_>, digest: &[u8; 32]) -> Option<Mistake> {
     let search = Search { claim, digest };
     search.method().or_else(|| search.chain()).or_else(|| search.hand_over()).or_else(|| search.time())
@@ -33,7 +33,7 @@ impl Search<'_> {
             .then_some(Mistake::OtherMethod)
     }
 
-    /// The HMAC chain and the joints of the pre-sign string.
+    /// Variants of the HMAC chain and of the separators in the pre-sign string.
     fn chain(&self) -> Option<Mistake> {
         let time = self.claim.credential.request_time.to_text();
         let (nonce, time) = (self.claim.nonce.as_str().as_bytes(), time.as_bytes());
@@ -77,7 +77,7 @@ impl Search<'_> {
         by_key().or_else(by_joint).or_else(line_end).or_else(last_swapped)
     }
 
-    /// What the RSA step was given in place of the 64 hex characters.
+    /// Variants of the RSA input in place of the 64 hex characters.
     fn hand_over(&self) -> Option<Mistake> {
         let Claim { method, target, body, .. } = *self.claim;
         let mut mac = message::keyed(&self.k2());
@@ -105,7 +105,7 @@ impl Search<'_> {
         digests.into_iter().find(|(_, digest)| digest == self.digest).map(|(mistake, _)| mistake)
     }
 
-    /// Times that are not the credential's: a clock read twice, a zone, another form.
+    /// Other times than the credential's: a clock read twice, a time zone, another format.
     fn time(&self) -> Option<Mistake> {
         let Claim { method, target, body, .. } = *self.claim;
         let seconds = self.claim.credential.request_time.unix_seconds();
@@ -138,7 +138,7 @@ impl Search<'_> {
         mac(&mac(self.claim.nonce.as_str().as_bytes(), time.as_bytes()), ALGORITHM.as_bytes())
     }
 
-    /// Whether `head`, then `joint` and the body when there is one, under `key`, was signed.
+    /// Whether `head`, then `joint` and a non-empty body, was signed under `key`.
     fn is(&self, key: &[u8], head: &[&[u8]], joint: &[u8]) -> bool {
         let mut mac = message::keyed(key);
         for piece in head {

@@ -1,4 +1,4 @@
-//! A signature in another encoding than padded standard base64: what it says, and what was done to it.
+//! A signature in another encoding than padded standard base64: its bytes, and the name of the encoding.
 
 use std::borrow::Cow;
 
@@ -11,8 +11,8 @@ use percent_encoding::percent_decode_str;
 
 use super::Mistake;
 
-/// Decodes a signature in any spelling; says what is wrong with the spelling, if anything. `length` is that of the key's modulus in
-/// bytes: of two readings the one with this length is right.
+/// Decodes a signature in any encoding, and returns the fault of the encoding, if any. `length` is that of the key's modulus in bytes:
+/// of two possible decodings, the one with this length is right.
 pub(super) fn decode(text: &str, length: usize) -> Option<(Vec<u8>, Option<Mistake>)> {
     if let Some(bytes) = percent_decoded(text).and_then(|text| base64(&text)).filter(|bytes| bytes.len() == length) {
         return Some((bytes, Some(Mistake::SignaturePercentEncoded)));
@@ -32,9 +32,9 @@ pub(super) fn decode(text: &str, length: usize) -> Option<(Vec<u8>, Option<Mista
     }
 }
 
-/// One encoding taken off.
+/// Removes one encoding.
 fn once(text: &str) -> Option<(Vec<u8>, Option<Mistake>)> {
-    // First, because hex is base64 too.
+    // Hex first, because hex digits are also valid base64.
     if let Some(bytes) = hex(text) {
         return Some((bytes, Some(Mistake::SignatureHex)));
     }
@@ -65,8 +65,8 @@ fn base64(text: &str) -> Option<Vec<u8>> {
     LENIENT.decode(plain).ok()
 }
 
-/// With a `+` for each space within the text and, where one is missing, at its front, where a header loses it altogether. `None` when the
-/// text is whole without that.
+/// Replaces each space by `+`, and adds a `+` at the front if one character is missing, because a header loses a leading space. `None`
+/// if the text needs neither.
 fn plus_restored(text: &str, length: usize) -> Option<Vec<u8>> {
     let of_length = |text: &str| BASE64_STANDARD.decode(text).ok().filter(|bytes| bytes.len() == length);
     if of_length(text).is_some() || base64(text).is_some_and(|bytes| bytes.len() == length) {
@@ -76,7 +76,7 @@ fn plus_restored(text: &str, length: usize) -> Option<Vec<u8>> {
     of_length(&restored).or_else(|| of_length(&format!("+{restored}")))
 }
 
-/// `None` if nothing was encoded.
+/// `None` if the text has no escape.
 fn percent_decoded(text: &str) -> Option<String> {
     match percent_decode_str(text).decode_utf8() {
         Ok(Cow::Owned(decoded)) => Some(decoded),

@@ -1,4 +1,4 @@
-//! Guesses at a target that was signed in place of the one sent.
+//! Candidates for a target that was signed in place of the sent one.
 
 use std::{borrow::Cow, fmt::Write as _};
 
@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 
 use super::Mistake;
 
-/// Wonder's hosts, and the one its own code samples carry (`deploy/docs/wonder.md` §1).
+/// Wonder's hosts, and the host of its code samples (`deploy/docs/wonder.md` §1).
 const HOSTS: [&str; 3] = ["gateway-stg.wonder.today", "gateway.wonder.today", "developer.wonder.today"];
 
 /// Tries the usual other targets on `signed`.
@@ -23,7 +23,7 @@ fn guesses(target: &str, host: Option<&str>) -> Vec<(Mistake, String)> {
     };
     let mut guesses: Vec<(Mistake, String)> = Vec::new();
     let mut add = |mistake, guess: String| {
-        // Most come out alike, and each is an HMAC over the whole body.
+        // Without duplicates, because each candidate costs an HMAC over the whole body.
         if guess != target && guesses.iter().all(|(_, known)| *known != guess) {
             guesses.push((mistake, guess));
         }
@@ -40,7 +40,7 @@ fn guesses(target: &str, host: Option<&str>) -> Vec<(Mistake, String)> {
     add(Mistake::TrailingSlash, with(path.strip_suffix('/').unwrap_or(path)));
     add(Mistake::TrailingSlash, with(&format!("{path}/")));
 
-    // Before the decodings and encodings, which take some of these for themselves.
+    // Before the decodings and encodings, which produce some of the same texts.
     for (from, to) in [("+", "%20"), ("%20", "+")] {
         add(Mistake::PlusForSpace, target.replace(from, to));
         add(Mistake::PlusForSpace, with_query(&|query| query.replace(from, to)));
@@ -55,14 +55,14 @@ fn guesses(target: &str, host: Option<&str>) -> Vec<(Mistake, String)> {
         add(Mistake::TargetDecoded, format!("{path}?{}", decode(query, false)));
         add(Mistake::TargetDecoded, format!("{path}?{}", decode(query, true)));
     }
-    // From what only browsers encode to what a form encoder does.
+    // From the few characters that browsers encode to those of a form encoder.
     for kept in ["/?&=%:+,;@!$'()*~", "/?&=%+:,", "/?&=%,", "/?&=%+", "/?&=%~", "/?&=%", "/%"] {
         add(Mistake::TargetEncoded, encode(target, kept));
         if let Some(query) = query {
             add(Mistake::TargetEncoded, format!("{path}?{}", encode(query, kept)));
         }
     }
-    // What a second encoder makes of a target that is encoded already.
+    // A second encoding of an encoded target.
     if target.contains('%') {
         for kept in ["/?&=", "/?&=~", "/?&=+:,", "/"] {
             add(Mistake::TargetEncodedTwice, encode(target, kept));
@@ -98,7 +98,7 @@ fn decode(text: &str, plus_is_space: bool) -> String {
     percent_decode_str(&plain).decode_utf8().map_or_else(|_| text.to_owned(), Cow::into_owned)
 }
 
-/// `text` with each escaped percent sign that begins an escape itself (`%2520`) as a plain one.
+/// `text` with each escaped percent sign that begins another escape (`%2520`) decoded once.
 fn encoded_once(text: &str) -> String {
     let mut parts = text.split("%25");
     let mut once = parts.next().unwrap_or_default().to_owned();
@@ -114,7 +114,8 @@ fn digit(byte: u8) -> Option<u8> {
     char::from(byte).to_digit(16).and_then(|digit| digit.try_into().ok())
 }
 
-/// `text` with all but letters, digits, `-._` and `kept` percent-encoded. Not the library's: it needs a static set for each `kept`.
+/// `text` with every character percent-encoded except letters, digits, `-._` and `kept`. Not with `percent-encoding`, which needs a
+/// static set for each `kept`.
 fn encode(text: &str, kept: &str) -> String {
     text.bytes().fold(String::with_capacity(text.len()), |mut encoded, byte| {
         let c = char::from(byte);

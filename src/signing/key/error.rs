@@ -1,4 +1,4 @@
-//! Why a text is not a usable key, in words that name the remedy.
+//! The reasons why a text is no usable key, each with a remedy.
 
 use super::{
     super::pem::{Format, Found},
@@ -12,7 +12,7 @@ pub(super) const ENCRYPTED_LABEL: &str = "ENCRYPTED PRIVATE KEY";
 /// Why a text is not a usable key, and what to do about it. No part of the text is repeated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// Not a byte, or white space alone.
+    /// Empty, or white space only.
     #[error("is empty")]
     Empty,
     /// No `-----BEGIN` line.
@@ -57,7 +57,7 @@ pub enum KeyError {
         "is not encrypted with the passphrase that is given; the first line of its file, without the line end, is the passphrase"
     )]
     Passphrase,
-    /// A key of another algorithm, such as EC.
+    /// A key for another algorithm, such as EC.
     #[error("is a key of another algorithm, an RSA key is needed (wonder-signer keygen --out keys makes one)")]
     NotRsa,
     /// An RSA key that its own label restricts to another padding (RFC 4055 §1.2).
@@ -65,7 +65,7 @@ pub enum KeyError {
         "is an RSA key for PSS signatures alone, one for PKCS#1 v1.5 is needed (wonder-signer keygen --out keys makes one)"
     )]
     PssOnly,
-    /// Several keys, and nothing says which one is meant.
+    /// Several different keys, so the intended one is unknown.
     #[error("holds more than one key; leave only the one that is meant in the file")]
     Several,
     /// A key in a form that is neither PEM nor DER.
@@ -74,13 +74,13 @@ pub enum KeyError {
     /// A PEM block that is no key of a known form: certificate, OpenSSH key, parameters. Its label, one of a fixed list.
     #[error("holds a PEM block \"{0}\", which is not a key in PKCS#8 or PKCS#1 form")]
     OtherBlock(&'static str),
-    /// A PEM block with a label that is not named, because it may be a part of a damaged key.
+    /// A PEM block with an unknown label, which is not repeated because it may be a part of a damaged key.
     #[error("holds a PEM block of a kind that is no key in PKCS#8 or PKCS#1 form")]
     UnknownBlock,
     /// A `BEGIN` line with too few dashes, other dashes, or in lower case.
     #[error("has a damaged BEGIN line; it begins and ends with five hyphens, as in \"-----BEGIN PRIVATE KEY-----\"")]
     Boundary,
-    /// `END` under another label than `BEGIN`.
+    /// `BEGIN` and `END` lines with different labels.
     #[error("is damaged: its BEGIN and END lines name different things")]
     Ends,
     /// The lines of base64 without those around them.
@@ -88,7 +88,7 @@ pub enum KeyError {
         "holds base64 without the lines around it; put \"-----BEGIN PRIVATE KEY-----\" (or PUBLIC) before and the END line after it"
     )]
     Bare,
-    /// A file that was encoded once more, as in the `data` of a Kubernetes Secret.
+    /// A file that was encoded again, as in the `data` of a Kubernetes Secret.
     #[error(
         "is a key file in base64 or hex; decode it first (base64 -d, or xxd -r -p), twice where it was encoded twice"
     )]
@@ -117,7 +117,7 @@ impl KeyError {
     pub(super) fn instead_of_public(found: Found) -> Self {
         match found {
             Found::Label(label) if PRIVATE_LABELS.contains(&label) => Self::PrivateKey,
-            // Not `Encrypted`: to decrypt it would be no remedy.
+            // Not `Encrypted`, because decrypting it does not help.
             Found::Label(ENCRYPTED_LABEL) => Self::PrivateKey,
             other => Self::instead_of_key(other),
         }

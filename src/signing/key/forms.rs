@@ -20,27 +20,26 @@ use super::{
     error::{ENCRYPTED_LABEL, PRIVATE_LABELS, PUBLIC_LABELS},
 };
 
-/// How often a public key may be encoded: PEM in base64 in hex is more than anybody does.
+/// How many encodings of a public key are removed: PEM in base64 in hex is more than occurs in practice.
 const MOST_LAYERS: usize = 4;
 
 /// id-RSASSA-PSS (RFC 4055 §3.1).
 const PSS_OID: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10");
 
 impl SigningKey {
-    /// Reads a private key from PEM text: PKCS#8 or PKCS#1, in any of the shapes that `pem` reads.
+    /// Reads a private key from PEM text: PKCS#8 or PKCS#1, in any form that `pem` reads.
     ///
     /// # Errors
-    /// A [`KeyError`] that says what was found instead of an RSA private key of 2048 to 4096 bits.
+    /// A [`KeyError`] that names what was found instead of an RSA private key of 2048 to 4096 bits.
     pub fn from_pem(pem: &[u8]) -> Result<Self, KeyError> {
         let blocks = pem::find(pem, &PRIVATE_LABELS).map_err(KeyError::instead_of_private)?;
         only(&blocks, |block| Self::from_der(&block.der), |key| &key.public)
     }
 
-    /// The same for a key that may be encrypted: PKCS#8 with PBES2 (RFC 8018 §6.2). A key without encryption needs no passphrase, and one
-    /// that is given is not used.
+    /// The same for a key that may be encrypted: PKCS#8 with PBES2 (RFC 8018 §6.2). A passphrase for an unencrypted key is ignored.
     ///
     /// # Errors
-    /// [`KeyError::Passphrase`] for another passphrase, [`KeyError::Encryption`] for a scheme that is not accepted, and those of
+    /// [`KeyError::Passphrase`] for a wrong passphrase, [`KeyError::Encryption`] for a scheme that is not accepted, and those of
     /// [`from_pem`](Self::from_pem).
     pub fn from_encrypted_pem(pem: &[u8], passphrase: &[u8]) -> Result<Self, KeyError> {
         match Self::from_pem(pem) {
@@ -54,19 +53,19 @@ impl SigningKey {
     fn decrypt(der: &[u8], passphrase: &[u8]) -> Result<Self, KeyError> {
         let encrypted = EncryptedPrivateKeyInfo::try_from(der).map_err(|_| KeyError::Encryption)?;
         let plain = encrypted.decrypt(passphrase).map_err(|error| match error {
-            // The one failure of a decryption that is supported is its padding, which the crate names in several ways.
+            // A supported decryption fails only by its padding, which the crate reports in several ways.
             pkcs8::Error::EncryptedPrivateKey(pkcs5::Error::DecryptFailed | pkcs5::Error::EncryptFailed) => {
                 KeyError::Passphrase
             }
             _ => KeyError::Encryption,
         })?;
-        // Padding that is right by chance.
+        // A wrong passphrase whose padding is right by chance.
         PrivateKeyInfo::try_from(plain.as_bytes()).map_err(|_| KeyError::Passphrase)?;
         Self::from_der(plain.as_bytes())
     }
 
     fn from_der(der: &[u8]) -> Result<Self, KeyError> {
-        // The label is at times that of the other form. The content says by itself which one it is.
+        // Some files have the label of the other form. The content itself shows its form.
         match PrivateKeyInfo::try_from(der) {
             Ok(outer) => {
                 check_algorithm(&outer.algorithm)?;
@@ -93,7 +92,7 @@ impl VerifyingKey {
         only(&blocks, |block| Self::from_der(&block.der), |key| key)
     }
 
-    /// Reads a public key in any form that Wonder's portal and other programs give it: PEM, DER, and base64 or hex of either.
+    /// Reads a public key in any form of Wonder's portal and other programs: PEM, DER, and base64 or hex of either.
     ///
     /// # Errors
     /// A [`KeyError`] that says what was found instead of an RSA public key of 2048 to 4096 bits.
@@ -101,7 +100,7 @@ impl VerifyingKey {
         let mut bytes = Cow::Borrowed(bytes);
         for _ in 0..MOST_LAYERS {
             match Self::from_pem(&bytes) {
-                // A line end after the last byte is the file's, unless the key ends with that byte.
+                // A final line end belongs to the file, unless the key ends with that byte.
                 Err(KeyError::Der) => {
                     return Self::from_der(&bytes).or_else(|_| Self::from_der(bytes.trim_ascii_end()));
                 }
@@ -135,7 +134,7 @@ impl VerifyingKey {
     }
 }
 
-/// The key that all of `blocks` hold, at times in both forms. Of two different keys the wrong one might be taken.
+/// The one key in all of `blocks`, which may have it in both forms. Two different keys are an error, because the choice is unknown.
 fn only<K>(
     blocks: &[Block],
     read: impl Fn(&Block) -> Result<K, KeyError>,

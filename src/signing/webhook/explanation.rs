@@ -1,6 +1,6 @@
-//! Why the signature of a captured delivery does not match: what a proxy or a framework usually does between Wonder and a handler.
+//! Why the signature of a captured delivery does not match: the usual changes by a proxy or a framework between Wonder and a handler.
 //!
-//! It is for messages to people. Nothing here makes a delivery acceptable: only [`verify`](super::verify) does.
+//! The result is for messages only. It never makes a delivery acceptable; [`verify`](super::verify) decides that.
 
 use std::fmt;
 
@@ -9,36 +9,36 @@ use crate::signing::{
     diagnosis::{Claim, Mistake, Part, diagnose},
 };
 
-/// A target that Wonder may have signed in place of the one that arrived.
+/// A target that Wonder may have signed in place of the received one.
 #[derive(Debug, Clone)]
 pub struct Candidate {
-    /// The option or header that it comes from.
+    /// The option or header with this target.
     pub source: &'static str,
     /// Path and query.
     pub target: String,
 }
 
-/// What explains a mismatch. `Display` gives the cause and the remedy, without a value of the delivery.
+/// The explanation of a mismatch. `Display` prints the cause and the remedy, without a value of the delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Explanation {
-    /// Another key than the one at hand signed it.
+    /// Another key signed it.
     AnotherKey,
-    /// A candidate was signed. The source of the candidate, and how the target that arrived differs from it.
+    /// A candidate was signed: the source of the candidate, and the difference of the received target.
     Target(&'static str, Difference),
-    /// The target was signed without the beginning of the path that arrived.
+    /// The target was signed without the beginning of the received path.
     PrefixAdded,
-    /// A mistake of the diagnosis, over the target that arrived or over the candidate of this source.
+    /// A mistake of the diagnosis, with the received target or with the candidate of this source.
     Mistake(Mistake, Option<&'static str>),
-    /// The key is right, and nothing that is tried here explains the mismatch.
+    /// The key is right, and no tried change explains the mismatch.
     Unknown,
 }
 
-/// How the target that arrived differs from the one that was signed.
+/// The difference between the received target and the signed one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Difference {
     /// It lacks the query.
     QueryLeftOut,
-    /// It has another query, or one more.
+    /// It has another query, or an added one.
     QueryChanged,
     /// It has another path.
     PathRewritten,

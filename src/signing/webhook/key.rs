@@ -1,5 +1,5 @@
-//! The webhook public key. An AppID has two key pairs: one whose private half the merchant holds, for requests; one whose private half
-//! Wonder holds, for webhooks. To confuse them is the commonest mistake, so it is refused by name.
+//! The webhook public key. An AppID has two key pairs: one for requests, whose private half the merchant holds, and one for webhooks,
+//! whose private half Wonder holds. Confusing them is the commonest mistake, so it has an error of its own.
 
 use crate::signing::{KeyError, VerifyingKey};
 
@@ -7,7 +7,7 @@ use crate::signing::{KeyError, VerifyingKey};
 /// either. `request_keys` are the public halves of the merchant's own request keys, none of which can be a webhook key.
 ///
 /// # Errors
-/// [`WebhookKeyError`], which names what was found and where the right key is.
+/// [`WebhookKeyError`], which names what was found and where to find the right key.
 pub fn public_key<'a>(
     bytes: &[u8],
     request_keys: impl IntoIterator<Item = &'a VerifyingKey>,
@@ -20,7 +20,7 @@ pub fn public_key<'a>(
     Ok(key)
 }
 
-/// Refuses a webhook key that is one of `request_keys`.
+/// Rejects a webhook key that is one of `request_keys`.
 ///
 /// # Errors
 /// [`WebhookKeyError::RequestKey`].
@@ -49,10 +49,10 @@ pub enum WebhookKeyError {
          that Wonder's portal shows as \"Webhook Public Key\" when the AppID is created"
     )]
     RequestKey {
-        /// Of the key.
+        /// The key's own error.
         fingerprint: String,
     },
-    /// No RSA public key at all.
+    /// Not an RSA public key.
     #[error("{0}")]
     Unreadable(KeyError),
 }

@@ -1,8 +1,8 @@
 //! Webhooks: the verification of one delivery, and the signature of one (`deploy/docs/wonder.md` §3).
 //!
-//! A delivery is signed like a request, by Wonder's webhook key, over the target and the body that the receiver's server gets. The
-//! target and the body are therefore verified exactly as they arrived: a proxy that rewrites one of them breaks the signature, and
-//! nothing here guesses what they were before. `Content-Type` and `X-Action` are not signed.
+//! Wonder's webhook key signs a delivery like a request, over the target and the body that the receiver's server gets. Target and body
+//! are verified exactly as they arrived. A proxy that rewrites one of them breaks the signature, and this module does not guess the
+//! original. `Content-Type` and `X-Action` are not signed.
 //!
 //! ```
 //! # use wonder_signer::signing::{AppId, SigningKey, Stamp, webhook::{self, Accepted, Delivery, Refusal}};
@@ -26,9 +26,9 @@
 //!
 //! # Layout
 //!
-//! * `refusal`: every reason to refuse a delivery, with its stable name and its likely cause.
-//! * `explanation`: what usually happened to a delivery whose signature does not match.
-//! * `key`: the webhook public key, in every encoding that the portal and environment variables give it.
+//! * `refusal`: every reason to reject a delivery, with its stable name and its likely cause.
+//! * `explanation`: the usual changes to a delivery whose signature does not match.
+//! * `key`: the webhook public key, in every encoding of the portal and of environment variables.
 
 mod explanation;
 mod key;
@@ -64,7 +64,7 @@ pub struct Delivery<'a, B> {
     pub body: &'a [B],
 }
 
-/// A webhook key that is accepted, with the credential it belongs to. An AppID may have several.
+/// An accepted webhook key with its credential. An AppID may have several.
 #[derive(Debug, Clone, Copy)]
 pub struct Accepted<'a> {
     /// The credential's name in the configuration.
@@ -110,7 +110,7 @@ impl<'a> Verified<'a> {
         self.stamp.nonce
     }
 
-    /// The `X-Action` header. It is **not signed**: the body alone says what happened.
+    /// The `X-Action` header. It is **not signed**: only the body is proof of the event.
     #[must_use]
     pub fn action(&self) -> Option<&'a str> {
         self.action
@@ -137,8 +137,8 @@ impl fmt::Debug for Verified<'_> {
 
 /// Verifies one delivery against the webhook keys that are `accepted`, at the time `now`.
 ///
-/// The cheap checks come first, so that most forgeries cost no RSA operation. Nothing is tried twice with a guess. Whether the same
-/// delivery was seen before is for the caller to decide, by its [`identity`](Verified::identity).
+/// The cheap checks come first, so that most forgeries cost no RSA operation. It never retries with a guessed target or body. The
+/// caller detects repeated deliveries by their [`identity`](Verified::identity).
 ///
 /// # Errors
 /// The first [`Refusal`] in the order of the checks.
@@ -194,7 +194,7 @@ pub fn verify<'a, B: AsRef<[u8]>>(
     Err(Refusal::SignatureMismatch)
 }
 
-/// The target as text, when it has origin form (RFC 9112 §3.2.1): a slash, then visible ASCII without a fragment.
+/// The target as text if it has origin form (RFC 9112 §3.2.1): a slash, then visible ASCII without a fragment.
 fn origin_form(target: &[u8]) -> Option<&str> {
     let visible = target.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'#');
     std::str::from_utf8(target).ok().filter(|text| visible && text.starts_with('/'))
@@ -202,7 +202,7 @@ fn origin_form(target: &[u8]) -> Option<&str> {
 
 /// Signs one delivery, as Wonder does: for the simulator, for `send-webhook`, for tests.
 ///
-/// `target` is path and query of the callback URL as they will be sent.
+/// `target` is path and query of the callback URL as sent.
 ///
 /// # Errors
 /// When the private-key operation fails, which a key that was read successfully does not do.

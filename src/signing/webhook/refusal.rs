@@ -1,4 +1,4 @@
-//! Every reason to refuse a delivery. Each has a stable name for log and metric, and a likely cause for a person.
+//! Every reason to reject a delivery. Each has a stable name for log and metric, and a likely cause for a person.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use crate::signing::{
     window::{OutsideWindow, Window},
 };
 
-/// Why a delivery is not what Wonder sent, or cannot be shown to be. It holds no value that the sender chose but times.
+/// Why a delivery is not proved to be Wonder's. Of the sender's values it has only times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
     /// The method is not `POST`.
@@ -39,11 +39,11 @@ pub enum Refusal {
     TimeLocal(Offset),
     /// The body has a content coding.
     ContentEncoding,
-    /// The body has no byte.
+    /// The body is empty.
     BodyEmpty,
     /// The signature is not padded standard base64.
     SignatureEncoding,
-    /// The signature belongs to another target, body, stamp or key.
+    /// The signature is that of another target, body, stamp or key.
     SignatureMismatch,
 }
 
@@ -90,13 +90,13 @@ impl Refusal {
         }
     }
 
-    /// Every name that [`name`](Self::name) gives.
+    /// Every name that [`name`](Self::name) returns.
     #[must_use]
     pub fn names() -> Vec<&'static str> {
         use CredentialError as Malformed;
 
         let headers = Header::ALL.into_iter().flat_map(|header| {
-            // X-Action alone may be missing.
+            // Only X-Action may be missing.
             let faults =
                 Fault::ALL.into_iter().filter(move |fault| (header, *fault) != (Header::Action, Fault::Missing));
             faults.map(move |fault| Self::Header(HeaderError { header, fault }))
@@ -124,7 +124,7 @@ impl Refusal {
         headers.chain(malformed.map(Self::Credential)).chain(others).map(|refusal| refusal.name()).collect()
     }
 
-    /// What most likely happened, and what to do about it: a sentence without a full stop.
+    /// The likely cause and the remedy: a sentence without a full stop.
     #[must_use]
     pub const fn likely_cause(&self) -> &'static str {
         const NOT_WONDER: &str = "another program than Wonder sent this, or a proxy removed or added headers";
@@ -160,7 +160,7 @@ impl Refusal {
     }
 }
 
-/// What was wrong, as a sentence without a full stop.
+/// The fault, as a sentence without a full stop.
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
