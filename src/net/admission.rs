@@ -1,11 +1,12 @@
-//! Which requests a listener admits: how many at a time, and how much of their bodies in memory.
+//! Admission of requests: how many are in flight at a time, and how much memory their bodies use.
 //!
-//! Admission knows sizes and times, and nothing of what a request is for. What is beyond its limits is rejected with a [`Failure`].
+//! Admission decides by sizes and times only, independent of the meaning of a request. It rejects a request over a limit with a
+//! [`Failure`].
 //!
 //! * `slots`: how many requests are in flight at a time. A request waits for a slot before any of its body is read.
-//! * `arrivals`: which request is evicted for another, because its body is behind.
+//! * `arrivals`: the request that is evicted for another because its body is behind.
 //! * [`body`]: reads a request body within its limits; [`chunk_buffer`]: its chunks.
-//! * [`budget`]: the memory that all bodies take together.
+//! * [`budget`]: the memory of all bodies together.
 
 mod arrivals;
 pub mod body;
@@ -27,14 +28,14 @@ use self::{
 use super::respond::Failure;
 use crate::metrics::Metrics;
 
-/// How much a listener admits.
+/// The limits of a listener.
 #[derive(Debug, Clone, Copy)]
 pub struct AdmissionLimits {
     /// Requests in flight at a time.
     pub requests: usize,
-    /// How long a request waits until it is one of them, or for memory that another returns.
+    /// How long a request waits for a slot, or for memory that another request returns.
     pub queue: Duration,
-    /// What one request body may be.
+    /// The limits of one request body.
     pub body: BodyLimits,
     /// Bytes of all bodies together.
     pub buffered: usize,
@@ -62,7 +63,7 @@ impl Admission {
         }
     }
 
-    /// Waits for a slot. The request holds it until its answer has ended, not only until that begins.
+    /// Waits for a slot. The request holds it until the end of its answer.
     pub async fn slot(&self) -> Result<OwnedSemaphorePermit, Failure> {
         self.slots.next(&self.bodies.arrivals).await
     }

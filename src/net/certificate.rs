@@ -7,10 +7,10 @@ use crate::policy::Name;
 
 /// The first DNS name among the subject alternative names of `certificate`, or the first URI if it has no DNS name.
 ///
-/// The common name is no name, because the name constraints of an authority do not bind it (RFC 5280 §4.2.1.10).
+/// The common name is ignored, because an authority's name constraints do not apply to it (RFC 5280 §4.2.1.10).
 pub(super) fn name(certificate: &CertificateDer<'_>) -> Option<Name> {
     let certificate = EndEntityCert::try_from(certificate).ok()?;
-    // A URI has a scheme, so none can be taken for a DNS name.
+    // A URI has a scheme, so it cannot be confused with a DNS name.
     let mut uris = certificate.valid_uri_names().filter(|uri| uri.contains(':'));
     certificate.valid_dns_names().next().or_else(|| uris.next())?.parse().ok()
 }
@@ -26,7 +26,7 @@ mod tests {
             CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap();
         params.distinguished_name = rcgen::DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, common);
-        // The URIs come first, and are still second choice.
+        // The DNS name is preferred although the URIs come first.
         let uris = uris.iter().map(|uri| SanType::URI((*uri).try_into().unwrap()));
         params.subject_alt_names.splice(0..0, uris);
         params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().clone()

@@ -1,10 +1,10 @@
-//! The time of day for the libraries beneath, which panic when the clock is before 1970.
+//! The time of day for libraries that panic if the clock is before 1970.
 
 use std::time::SystemTime;
 
 use rustls::{pki_types::UnixTime, time_provider::TimeProvider};
 
-/// The system's clock, for checking certificates. Before 1970 it has no time, and the handshake fails with a reason.
+/// The system's clock, for checking certificates. Before 1970 it returns no time, and the handshake fails with a reason.
 #[derive(Debug)]
 pub struct Clock;
 

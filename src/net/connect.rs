@@ -36,10 +36,10 @@ use super::{
 };
 use crate::metrics::{Metrics, Phase};
 
-/// How long a connection is idle before TCP probes its path.
+/// The idle time of a connection before TCP probes its path.
 const KEEPALIVE: Duration = Duration::from_mins(1);
 
-/// How long each step may take.
+/// The time limit of each step.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadlines {
     /// Resolving the name, the TCP handshake and the proxy's tunnel together, over all addresses.
@@ -52,7 +52,7 @@ pub struct Deadlines {
 #[derive(Clone)]
 pub(super) struct Tls {
     /// Trust, versions, ALPN.
-    /// Replaced when the files change that it is made of.
+    /// Replaced when its files change.
     pub(super) config: Arc<ArcSwap<rustls::ClientConfig>>,
     /// The name that the certificate must be for.
     pub(super) name: ServerName<'static>,
@@ -113,7 +113,7 @@ impl Connector {
         found.map_err(|error| self.failed(Step::Dns, naming(&self.host, &error)))
     }
 
-    /// Everything that makes one address a connection.
+    /// The steps that turn one address into a connection.
     async fn attempt(
         &self,
         address: SocketAddr,
@@ -175,7 +175,7 @@ fn late(key: &str, limit: Duration) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, format!("not done within {limit:?} ({key})"))
 }
 
-/// The same error, naming the host or address that it is about.
+/// Adds the host or address to the error.
 fn naming(what: &impl std::fmt::Display, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{what}: {error}"))
 }

@@ -18,7 +18,7 @@ use crate::config::{Origin, Proxy};
 /// The largest head of an answer to CONNECT, bytes.
 const HEAD_LIMIT: usize = 8 * 1024;
 
-/// A proxy and what to send to it.
+/// A proxy and its CONNECT request.
 pub(super) struct Egress {
     host: Box<str>,
     port: u16,

@@ -31,9 +31,9 @@ pub fn to_upstream(headers: &mut HeaderMap, mut stripped: impl FnMut(Stripped)) 
     }
 }
 
-/// Makes the headers of a verified webhook fit for the application, as [`to_upstream`] does, with two differences: what reverse proxies
-/// say of the sender is kept, and a missing `Content-Type` stays missing. Headers are not signed, so nothing that could turn a verified
-/// webhook into another request is forwarded.
+/// Prepares the headers of a verified webhook for the application, as [`to_upstream`] does, with two differences: the forwarding headers
+/// of reverse proxies are kept, and a missing `Content-Type` stays missing. Headers are not signed, so no header is forwarded that could
+/// turn a verified webhook into another request.
 pub fn to_application(headers: &mut HeaderMap) {
     remove_nominated(headers, &mut |_| ());
     let unwanted: Vec<HeaderName> = headers
@@ -68,8 +68,7 @@ enum Fate {
 
 fn fate(name: &HeaderName) -> Fate {
     Fate::Stripped(match name.as_str() {
-        // Set again from the origin and from the length of the body; or what every HTTP/1.1 client sends about its own
-        // connection.
+        // Set again from the origin and the body's length, or headers that every HTTP/1.1 client sends about its own connection.
         "host" | "content-length" | "expect" | "connection" | "keep-alive" | "transfer-encoding" => {
             return Fate::Dropped;
         }
@@ -94,8 +93,8 @@ fn fate(name: &HeaderName) -> Fate {
     })
 }
 
-/// Whether a name is of our name space, in any spelling. Much software treats names that differ only in `-`, `_` and `.` as one, for
-/// example in the variables of CGI and WSGI.
+/// Whether a name is in our name space, in any spelling. Much software treats names that differ only in `-`, `_` and `.` as the same
+/// name, for example in the variables of CGI and WSGI.
 fn is_ours(name: &HeaderName) -> bool {
     let (name, ours) = (name.as_str().as_bytes(), OURS.as_bytes());
     let same = |(byte, ours): (&u8, &u8)| byte == ours || (*ours == b'-' && !byte.is_ascii_alphanumeric());
@@ -119,14 +118,14 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
 }
 
 /// Whether a nomination in `Connection` has no effect on a header: a connection option, or a header for the last recipient, which
-/// must not be nominated (RFC 9110 §7.6.1). The message cannot be read without those that describe its content, nor found again without
-/// its request id and its trace.
+/// must not be nominated (RFC 9110 §7.6.1). Headers that describe the content are needed to read the message; request id and trace are
+/// needed to find it in logs.
 fn is_end_to_end(name: &HeaderName) -> bool {
     matches!(name.as_str(), "close" | "keep-alive" | "host" | "x-request-id" | "traceparent" | "tracestate")
         || name.as_str().starts_with("content-")
 }
 
-/// Removes what `Connection` nominates (RFC 9110 §7.6.1).
+/// Removes the headers that `Connection` nominates (RFC 9110 §7.6.1).
 fn remove_nominated(headers: &mut HeaderMap, stripped: &mut impl FnMut(Stripped)) {
     if !headers.contains_key(header::CONNECTION) {
         return;

@@ -19,7 +19,7 @@ impl Hosts {
 
     /// Whether `authority` (a host with or without a port) is one of them.
     ///
-    /// The port does not matter, because it may be forwarded or mapped on the way.
+    /// The port is ignored, because it may be forwarded or mapped.
     #[must_use]
     pub fn include(&self, authority: &str) -> bool {
         let host = without_port(authority);
@@ -35,7 +35,7 @@ impl Hosts {
             || v6.map_or_else(|| host.parse::<Ipv4Addr>().is_ok(), |host| host.parse::<Ipv6Addr>().is_ok())
     }
 
-    /// Whether the one `Host` of a request is one of them or an IP address. HTTP/1.0, which no browser speaks, may have none.
+    /// Whether the one `Host` of a request is one of them or an IP address. An HTTP/1.0 request may have none; no browser sends one.
     #[must_use]
     pub fn are_addressed_by(&self, headers: &HeaderMap) -> bool {
         let mut given = headers.get_all(header::HOST).iter();

@@ -1,4 +1,4 @@
-//! Strict framing in front of hyper's server: only HTTP/1 that every reader reads in the same way reaches it.
+//! Strict framing in front of hyper's server: only HTTP/1 that every parser reads in the same way reaches it.
 //!
 //! The code is our own because hyper is as lenient as the standard allows, and has no setting that changes it: it accepts a repeated
 //! `Content-Length`, lets `Transfer-Encoding` override `Content-Length`, and removes a `#fragment` from a target. Requests here move
@@ -42,13 +42,13 @@ use super::shutdown::Stage;
 pub use head::Refusal;
 pub use line::{Active, Line};
 
-/// A peer that closes its side for sending within this time after its last byte has sent all it wanted to, and waits for the answers.
-/// One that closes it later has given up.
+/// A peer that closes its sending side within this time after its last byte still waits for the answers. A peer that closes it later
+/// has given up.
 const HALF_CLOSE: Duration = Duration::from_millis(250);
 /// The head that hyper reads in place of a rejected one.
 const IN_PLACE: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
-/// What a head may be, and how long it may take.
+/// The limits of a head, in size and time.
 #[derive(Debug, Clone, Copy)]
 pub struct IntakeLimits {
     /// Header lines.
@@ -57,11 +57,11 @@ pub struct IntakeLimits {
     pub header_bytes: usize,
     /// From a head's first byte to its last; also from accept to the first byte of the first head.
     pub head: Duration,
-    /// Between two requests; also how long a peer may read nothing of what is written.
+    /// Between two requests; also how long a peer may leave an answer unread.
     pub idle: Duration,
 }
 
-/// A connection whose inbound bytes are checked.
+/// A connection with checked inbound bytes.
 pub struct Guard<S> {
     stream: S,
     line: Arc<Line>,
@@ -71,7 +71,7 @@ pub struct Guard<S> {
     opening: Option<OwnedSemaphorePermit>,
     /// Part of a head, held back.
     inbox: BytesMut,
-    /// How far `inbox` has been searched for its end.
+    /// The state of the search for the head's end in `inbox`.
     search: Search,
     /// Checked, not yet read by hyper.
     outbox: BytesMut,
@@ -79,7 +79,7 @@ pub struct Guard<S> {
     refusing: bool,
     clock: Clock,
     linger: Option<Linger>,
-    /// When the last bytes arrived.
+    /// The arrival time of the last bytes.
     arrived: Option<Instant>,
 }
 
@@ -87,9 +87,9 @@ enum Position {
     Head,
     Length(u64),
     Chunked(ChunkedBody),
-    /// A head was rejected: nothing more is read, and its answer is written.
+    /// A head was rejected: the guard reads no more, and the answer is written.
     Refused,
-    /// A body whose end cannot be found: for hyper the connection ends within it.
+    /// A body has no valid end: for hyper the connection ends within it.
     Broken,
 }
 
@@ -167,7 +167,7 @@ impl<S> Guard<S> {
         match framing {
             Ok((length, framing)) => {
                 if self.line.heads.fetch_add(1, Ordering::Relaxed) == 0 {
-                    // The shorter of the two limits may be the one that holds from now on.
+                    // From now on the shorter of the two limits may apply.
                     self.clock.restart(self.limits.idle);
                     self.opening = None;
                 }
@@ -196,8 +196,7 @@ impl<S> Guard<S> {
         self.line.heads.load(Ordering::Relaxed)
     }
 
-    /// Whether a drain or an eviction ends the connection, or the head of which only a part has arrived, now that there is nothing to
-    /// read.
+    /// Called when there is nothing to read: whether a drain or an eviction ends the connection or the unfinished head.
     fn is_over(&self) -> bool {
         match self.position {
             // With an answer that the peer has yet to read, the connection is not idle.
@@ -211,9 +210,9 @@ impl<S> Guard<S> {
         }
     }
 
-    /// Whether the peer has closed only its side for sending, right after its requests, and still reads answers. For hyper the end of
-    /// what a peer sends is the end of the connection, so it must not read the end before the answers are written. A peer that
-    /// gives up closes both sides, which looks the same, but later.
+    /// Whether the peer has closed only its sending side, right after its requests, and still reads answers. hyper treats the end of the
+    /// inbound bytes as the end of the connection, so it must not read that end before the answers are written. A peer that gives up closes
+    /// both sides, which looks the same but happens later.
     fn is_half_closed(&self) -> bool {
         let body_is_awaited = !matches!(self.position, Position::Head) && self.line.awaits_body();
         let answers = self.line.idle_since().is_none() || self.clock.is_stalled();
@@ -233,7 +232,7 @@ impl<S> Guard<S> {
         self.clock.poll_silent(wait, cx)
     }
 
-    /// The outcome of a write; an error when the peer has read nothing for too long.
+    /// The result of a write, or an error if the peer has read nothing for too long.
     fn written<T>(&mut self, written: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         let stalled = self.clock.is_stalled();
         let written = self.clock.poll_written(written, self.limits.idle, cx);
@@ -242,7 +241,7 @@ impl<S> Guard<S> {
             self.line.stall(stalls);
             if !stalls && (self.line.stage() >= Stage::Closing || self.line.is_evicted() || self.line.is_half_closed())
             {
-                // The connection may be idle now. Reading, where that is noticed, came before.
+                // The connection may be idle now; reads check that, and the last read came before.
                 cx.waker().wake_by_ref();
             }
         }
@@ -251,8 +250,8 @@ impl<S> Guard<S> {
 }
 
 impl<S: Socket> Guard<S> {
-    /// Where only the end of the connection ends an answer, every end is a reset until the answer is whole: also when this task is
-    /// aborted, or the process dies.
+    /// If only the end of the connection ends an answer, every end is a reset until the answer is whole, also when this task is aborted or
+    /// the process dies.
     fn mark_unfinished(&self) {
         if self.line.ends_the_answer.load(Ordering::Relaxed) {
             self.stream.reset_at_close(true);
@@ -265,7 +264,7 @@ pub trait Socket {
     /// Whether closing resets the connection. It has no effect on a Unix socket, which has no reset.
     fn reset_at_close(&self, resets: bool);
 
-    /// Whether bytes have arrived, in the view of the system: the runtime learns of them later.
+    /// Whether the system has received bytes, of which the runtime is notified later.
     fn has_unread(&self) -> bool;
 }
 
@@ -315,7 +314,7 @@ impl<S: AsyncRead + Socket + Unpin> AsyncRead for Guard<S> {
                     return Poll::Ready(Ok(()));
                 }
                 this.line.half_close();
-                // hyper reads again after an answer, and the guard wakes it after one that the peer was slow to read.
+                // hyper reads again after an answer, and the guard wakes it after an answer that the peer read slowly.
                 return Poll::Pending;
             }
             this.arrived = Some(Instant::now());

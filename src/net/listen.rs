@@ -73,7 +73,7 @@ impl Listener {
         Ok(Self::Unix(file, socket.listen(backlog)?))
     }
 
-    /// Where it listens, port 0 replaced by the port that was chosen.
+    /// The bound address, with the chosen port in place of 0.
     pub fn address(&self) -> io::Result<ListenAddress> {
         match self {
             Self::Tcp(listener) => listener.local_addr().map(ListenAddress::Tcp),
@@ -81,8 +81,8 @@ impl Listener {
         }
     }
 
-    /// Lets no connection begin any more. Those that have begun can still be accepted: closing the socket at once would reset every
-    /// connection that the system accepted after the last look at the queue, and with it the request that its caller sent.
+    /// Refuses new connections. Connections that have begun can still be accepted: closing the socket at once would reset every connection
+    /// that the system accepted since the last `accept`, together with its request.
     pub fn refuse_new(&self) {
         match self {
             #[cfg(target_os = "linux")]

@@ -1,17 +1,17 @@
-//! Everything that uses the network, and the pure rules that belong to it.
+//! The network code and its pure rules.
 //!
 //! * [`listen`]: TCP and Unix sockets.
 //! * [`tls_server`]: TLS on the TCP sockets, if configured; `certificate`: the name in a caller's certificate.
-//! * [`server`]: accepts connections, serves them, drains them; `places`: which connection is evicted for another.
-//! * [`admission`]: how many requests are in flight at a time, and how much of their bodies is in memory.
-//! * [`shutdown`]: the end of all listeners, in stages.
-//! * [`upstream`]: the pooled client to one origin, over [`connect`], with [`tls`] and, if there is one, through the
-//!   proxy of `egress`.
+//! * [`server`]: accepts connections, serves them, drains them; `places`: the connection that is evicted for another.
+//! * [`admission`]: limits on the requests in flight and on the memory of their bodies.
+//! * [`shutdown`]: the shutdown of all listeners, in stages.
+//! * [`upstream`]: the pooled client for one origin, over [`connect`], with [`tls`] and, if configured, through the proxy
+//!   of `egress`.
 //! * [`clock`]: the time of day, for TLS and `Date`.
-//! * [`hosts`]: the names under which a listener may be addressed; pure.
-//! * [`intake`]: strict framing: only HTTP/1 that can be read in one way is accepted.
-//! * [`headers`]: which headers are forwarded, in both directions; pure.
-//! * [`response_head`]: which answers of the origin may be forwarded, and how they are framed; pure.
+//! * [`hosts`]: the accepted names in `Host`; pure.
+//! * [`intake`]: strict framing: only unambiguous HTTP/1 is accepted.
+//! * [`headers`]: the forwarded headers, in both directions; pure.
+//! * [`response_head`]: the answers of the origin that may be forwarded, and their framing; pure.
 //! * [`respond`]: the one place where failures become responses.
 
 pub mod admission;

@@ -1,4 +1,4 @@
-//! Which connections have a place, and which one is evicted when another needs its place.
+//! The places of connections, and the choice of the connection that is evicted when another needs a place.
 //!
 //! A connection is *opening* until its first request head is complete: the TLS handshake and the wait for the first byte are part of
 //! it. A peer needs no certificate and no request for that, so opening connections have a smaller budget of their own, and the oldest
@@ -24,9 +24,9 @@ const NEW_TLS: Duration = Duration::from_millis(50);
 /// How long to wait for an evicted connection to end before another is evicted. It ends when its task runs, unless a request has
 /// arrived on it in the meantime.
 const EVICTION: Duration = Duration::from_millis(20);
-/// How long the connection of an evicted request may take to close: its answer, then the lingering close of 100 ms.
+/// How long the connection of an evicted request may take to close, with its answer and the lingering close of 100 ms.
 const CLOSE: Duration = Duration::from_millis(150);
-/// How often evictions are logged at most.
+/// The minimum interval between two log lines about evictions.
 const WARNING: Duration = Duration::from_secs(10);
 
 /// The places of one server.
@@ -35,14 +35,14 @@ pub(super) struct Places {
     new: Duration,
     all: Arc<Semaphore>,
     opening: Arc<Semaphore>,
-    /// The connections in the order in which they were accepted; at times also some that have ended.
+    /// The connections in the order of acceptance; some may have ended.
     lines: Vec<Arc<Line>>,
     admission: Arc<Admission>,
     evicted: u64,
     warned: Option<Instant>,
 }
 
-/// A connection's place. It is free again when this is dropped.
+/// A connection's place, freed when this is dropped.
 pub(super) struct Place {
     pub(super) line: Arc<Line>,
     /// Dropped when the connection is no longer opening.
@@ -64,7 +64,7 @@ impl Places {
         }
     }
 
-    /// A place for a new connection; none while every connection has a request in flight whose body is whole or on time.
+    /// A place for a new connection; `None` while every connection has a request in flight whose body is whole or on time.
     pub(super) async fn take(&mut self, stage: &watch::Receiver<Stage>) -> Option<Place> {
         let opening = self.free(Arc::clone(&self.opening), |lines| {
             lines.iter().find(|line| line.is_opening() && line.idle_since().is_some())
@@ -82,7 +82,7 @@ impl Places {
         Some(Place { line, opening, held })
     }
 
-    /// A permit of `places`; if there is none left, that of the connection which `choose` finds.
+    /// A permit of `places`, or else that of the connection which `choose` returns.
     async fn free(
         &mut self,
         places: Arc<Semaphore>,
@@ -100,7 +100,7 @@ impl Places {
                 if let Ok(Ok(place)) = timeout(CLOSE, Arc::clone(&places).acquire_owned()).await {
                     return Some(place);
                 }
-                // Its connection was kept, and is idle now.
+                // The connection was kept and is idle now.
                 continue;
             };
             let acquired = timeout_at(line.opened + self.new, Arc::clone(&places).acquire_owned());

@@ -1,5 +1,5 @@
-//! The error contract: every answer that is not Wonder's own is made here. It has the code of the error, and whether the request may
-//! have reached Wonder.
+//! The error contract: makes every answer that is not Wonder's own, with the code of the error and whether the request may have reached
+//! Wonder.
 
 use std::{borrow::Cow, fmt};
 
@@ -11,7 +11,7 @@ use crate::{
     policy::Denial,
 };
 
-/// Request and response header that names one request in every log it passes.
+/// Request and response header with the id of the request in every log.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// One failure: the answer that the caller receives, and the cause for the log.
@@ -19,7 +19,7 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub struct Failure {
     /// Which error.
     pub code: Code,
-    /// Whether any byte of the request may have been handed to a connection.
+    /// Whether any byte of the request may have been written to a connection.
     pub sent: Sent,
     message: Cow<'static, str>,
     cause: Option<String>,
@@ -27,7 +27,7 @@ pub struct Failure {
     evicts: bool,
 }
 
-/// In the extensions of an answer whose connection is closed soon, because its place and its buffers are needed.
+/// Extension of an answer whose connection closes soon, because its place and its buffers are needed.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Evicts;
 
@@ -37,7 +37,7 @@ impl Failure {
         Self { code, sent: code.rows()[0].sent, message: message.into(), cause: None, closes: false, evicts: false }
     }
 
-    /// The failure of a request that the end of a drain cuts. Nothing more is read from its connection.
+    /// The failure of a request that the end of a drain cuts. No more bytes are read from its connection.
     #[must_use]
     pub fn draining(sent: Sent) -> Self {
         let message = match sent {
@@ -47,7 +47,7 @@ impl Failure {
         Self::new(Code::Draining, message).with_sent(sent).closing()
     }
 
-    /// The same failure, for a caller that knows whether the request may have been sent.
+    /// The same failure with another `sent`.
     #[must_use]
     pub fn with_sent(mut self, sent: Sent) -> Self {
         self.sent = sent;
@@ -75,7 +75,7 @@ impl Failure {
         self
     }
 
-    /// How the code is answered.
+    /// The response of the code.
     #[must_use]
     pub fn row(&self) -> Row {
         self.code.row(self.sent)
@@ -112,7 +112,7 @@ impl Failure {
     }
 }
 
-/// What the policy denies has not been sent.
+/// A request that the policy denies has not been sent.
 impl From<Denial> for Failure {
     fn from(denial: Denial) -> Self {
         Self::new(Code::PolicyDenied, denial.to_string())

@@ -1,6 +1,6 @@
-//! Which heads of the origin's answers may be forwarded, and with which framing. Pure.
+//! Checks response heads of the origin before they are forwarded, and normalises their framing. Pure.
 //!
-//! The HTTP library has read the answer before. The forwarded answer is read again, by callers that may read it differently.
+//! The HTTP library has already parsed the answer. Callers parse the forwarded answer again, perhaps differently.
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header, response::Parts};
 
@@ -46,18 +46,18 @@ pub fn check(head: &mut Parts, limits: HeadLimits) -> Result<(), Failure> {
     }
     let encoded = check_transfer_encoding(headers)?;
     if encoded && headers.contains_key(header::CONTENT_LENGTH) {
-        // RFC 9112 §6.3: ought to be handled as an error. If it were forwarded, the length would truncate the answer unnoticed.
+        // RFC 9112 §6.3: ought to be treated as an error. Forwarded, the length would truncate the answer unnoticed.
         return Err(bad("the origin framed its answer in two ways (Transfer-Encoding and Content-Length)"));
     }
     settle_length(headers)?;
     if is_bodiless(head.status) {
-        // There is no body.
+        // The answer has no body.
         headers.remove(header::CONTENT_LENGTH);
     }
     Ok(())
 }
 
-/// Whether the answer to a request with `method` can have a body, whatever its headers say (RFC 9112 §6.3).
+/// Whether the answer to a request with `method` can have a body, independent of its headers (RFC 9112 §6.3).
 #[must_use]
 pub fn has_body(method: &Method, status: StatusCode) -> bool {
     method != Method::HEAD && !is_bodiless(status)
@@ -72,8 +72,8 @@ fn size(headers: &HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum()
 }
 
-/// Whether there is a `Transfer-Encoding`. The HTTP library decodes `chunked`. Another coding would stay applied to the body
-/// (RFC 9112 §7) while its header is removed. The request has no `TE`, so no other coding is allowed.
+/// Whether the body is chunked. Rejects every other `Transfer-Encoding`: the HTTP library decodes only `chunked`, so another coding would stay
+/// applied to the body (RFC 9112 §7) while its header is removed. The request has no `TE`, so no other coding is allowed.
 fn check_transfer_encoding(headers: &HeaderMap) -> Result<bool, Failure> {
     let mut lines = headers.get_all(header::TRANSFER_ENCODING).iter();
     match (lines.next(), lines.next()) {
@@ -83,7 +83,7 @@ fn check_transfer_encoding(headers: &HeaderMap) -> Result<bool, Failure> {
     }
 }
 
-/// RFC 9112 §6.3: several equal lengths are one. Readers disagree on several lengths, even equal ones, so one is left.
+/// RFC 9112 §6.3 accepts several equal lengths as one. Parsers disagree on repeated lengths, so only one is kept.
 fn settle_length(headers: &mut HeaderMap) -> Result<(), Failure> {
     let mut length = None;
     for line in headers.get_all(header::CONTENT_LENGTH) {
@@ -130,7 +130,7 @@ mod tests {
 
     const LIMITS: HeadLimits = HeadLimits { headers: 4, bytes: 100 };
 
-    /// The headers that are left, or why it is rejected.
+    /// The remaining headers, or the reason of the rejection.
     fn checked(status: u16, lines: &[(&str, &str)]) -> Result<Vec<String>, String> {
         let mut head = Response::builder().status(status).body(()).unwrap().into_parts().0;
         for (name, value) in lines {

@@ -46,20 +46,20 @@ use crate::{
     policy::Caller,
 };
 
-/// How long connections that have begun may take until they can be accepted, after the listeners refuse new ones.
+/// How long begun connections may take until they can be accepted, after the listeners refuse new ones.
 const HANDSHAKES: Duration = Duration::from_millis(25);
-/// How long idle connections are kept after the listeners were closed: what their callers sent until then may not have arrived yet.
+/// How long idle connections are kept after the listeners closed, because requests sent before may not have arrived yet.
 const LAST_CALL: Duration = Duration::from_millis(100);
 /// How long [`Stage::Closing`] lasts before the connections enter it.
 pub const LAST_REQUESTS: Duration = HANDSHAKES.saturating_add(LAST_CALL);
-/// How long the answers to the requests that are cut may take to reach their callers.
+/// How long the answers to cut requests may take to reach their callers.
 const LAST_WORD: Duration = Duration::from_secs(1);
 
-/// What is served together: listeners with one service and one set of limits.
+/// A listener set: listeners with one service and one set of limits.
 pub struct ListenerSet<S> {
-    /// Where connections come from.
+    /// The listeners.
     pub listeners: Vec<Listener>,
-    /// With it, connections over TCP begin with a TLS handshake.
+    /// If set, TCP connections begin with a TLS handshake.
     pub tls: Option<Arc<TlsServer>>,
     /// Answers the requests.
     pub service: S,
@@ -69,17 +69,17 @@ pub struct ListenerSet<S> {
     pub allowance: Allowance,
 }
 
-/// How many connections, and how much of their heads, a listener set accepts.
+/// The limits of a listener set on connections and request heads.
 #[derive(Debug, Clone, Copy)]
 pub struct Allowance {
-    /// Connections at a time; one more is rejected.
+    /// The maximum number of connections; one more is rejected.
     pub connections: usize,
-    /// What a request head may be, and how long it may take.
+    /// The limits of a request head, in size and time.
     pub intake: intake::IntakeLimits,
 }
 
-/// Serves a listener set until `shutdown` has gone through its stages, or until every connection has ended after
-/// [`Stage::Closing`]. Several sets may be served at a time with the same `shutdown`.
+/// Serves a listener set until `shutdown` has passed all stages, or until every connection has ended after [`Stage::Closing`].
+/// Several sets may share one `shutdown`.
 pub async fn serve<S, B>(set: ListenerSet<S>, shutdown: &Shutdown, metrics: &Metrics)
 where
     S: tower::Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + Sync + 'static,
@@ -102,7 +102,7 @@ where
     loop {
         let accepted = if let Some(handshakes) = &mut handshakes {
             tokio::select! {
-                // When the timer has elapsed, tokio knows of every connection that could be accepted before.
+                // When the timer elapses, tokio has been notified of every connection that could be accepted before.
                 biased;
                 accepted = accept(&listeners) => accepted,
                 () = handshakes => break,
@@ -123,7 +123,7 @@ where
             Ok(accepted) => accepted,
             Err(error) => {
                 let exhausted = not_accepted(&error).await;
-                // In a drain nothing releases a descriptor before the idle connections are closed below.
+                // During a drain no descriptor is released before the idle connections are closed below.
                 if exhausted && handshakes.is_some() {
                     break;
                 }
@@ -133,7 +133,7 @@ where
         let Some(Place { line, opening, held }) = places.take(&stages).await else {
             tracing::warn!(limit = allowance.connections, "too many connections: one was rejected");
             metrics.proxy_error(Code::Overloaded.as_str(), Sent::No);
-            // With TLS an answer needs a handshake, and a handshake needs a place.
+            // With TLS even a rejection needs a handshake, and a handshake needs a place.
             if tls.is_none() || matches!(stream, Stream::Unix(_)) {
                 connections.spawn(reject(stream));
             }
@@ -178,14 +178,14 @@ async fn all_ended(connections: &mut JoinSet<()>) {
     while connections.join_next().await.is_some() {}
 }
 
-/// Drives one connection to its end; `None` if it was evicted.
+/// Serves one connection to its end; `None` if it was evicted.
 async fn until_ended<F: Future>(serving: F, line: &Line, mut stage: watch::Receiver<Stage>) -> Option<F::Output> {
     let mut serving = pin!(serving);
     loop {
         tokio::select! {
             biased;
             ended = &mut serving => return Some(ended),
-            // Its guard looks at the stage when it is polled. There is always a sender.
+            // The connection's guard checks the stage when it is polled. The sender always exists.
             _ = stage.changed() => {}
             () = line.eviction() => {
                 // A request that has arrived by now is served. If none has, the guard ends the connection; a peer that does
@@ -233,7 +233,7 @@ fn protocol(limits: intake::IntakeLimits) -> http1::Builder {
     builder
 }
 
-/// The service as one connection sees it.
+/// The service of one connection.
 #[derive(Clone)]
 struct PerConnection<S> {
     inner: S,
@@ -266,9 +266,9 @@ where
 /// The future of an answer. Until it completes, the connection is not idle.
 struct Tracking<F> {
     answer: F,
-    /// Until it moves to the answer's body.
+    /// Moves to the answer's body.
     active: Option<Active>,
-    /// The caller's.
+    /// The HTTP version of the caller.
     version: Version,
 }
 
@@ -286,7 +286,7 @@ where
             active.evict();
         }
         if outgoing::ends_with_the_connection(&response, self.version) {
-            // With version 1.1 hyper would announce that the connection is kept.
+            // With version 1.1 hyper would announce a kept connection.
             *response.version_mut() = Version::HTTP_10;
             if let Some(active) = &active {
                 active.ends_with_the_connection();
@@ -309,7 +309,7 @@ where
     }
 }
 
-/// Answers a connection over the limit with the error contract's answer, and reads nothing from it.
+/// Answers a connection over the limit with an error of the contract, without reading from it.
 async fn reject(mut stream: Stream) {
     let failure = Failure::new(Code::Overloaded, "too many connections (limits.connections)").closing();
     let response = failure.respond(&HeaderValue::from_static("none"));
@@ -326,8 +326,8 @@ async fn reject(mut stream: Stream) {
     let _ = timeout(Duration::from_secs(1), answer).await;
 }
 
-/// Logs that a connection could not be accepted, and returns whether the process is out of descriptors or memory. Then it waits first,
-/// because trying again at once would only spin.
+/// Logs that a connection could not be accepted, and returns whether the process is out of descriptors or memory. In that case it waits
+/// first, because an immediate retry would only spin.
 pub async fn not_accepted(error: &io::Error) -> bool {
     tracing::warn!(%error, "cannot accept a connection");
     let exhausted = !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset);

@@ -1,23 +1,23 @@
-//! The end of all listeners, in stages. The application enters a stage, and every listener that serves takes part in it.
+//! The shutdown of all listeners, in stages. The application enters a stage, and every listener follows.
 
 use std::future::Future;
 
 use tokio::sync::watch;
 
-/// How far the end has come. A stage does not end before the next one begins.
+/// The stages of a shutdown, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
-    /// Connections are kept for their next request.
+    /// Serving: connections are kept for their next request.
     Serving,
     /// New connections are served, and the next answer on each connection is its last.
     Draining,
     /// No new connections; a connection without a request in flight is closed.
     Closing,
-    /// A request that has not arrived by now is rejected, and those in flight are to be answered at once.
+    /// A request that has not arrived is rejected, and those in flight are answered at once.
     Over,
 }
 
-/// The stage that all listeners are in. Clones share it.
+/// The stage of all listeners. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Shutdown(watch::Sender<Stage>);
 
@@ -28,7 +28,7 @@ impl Default for Shutdown {
 }
 
 impl Shutdown {
-    /// Enters a stage. There is no way back to an earlier one.
+    /// Enters a stage. An earlier stage cannot be entered again.
     pub fn enter(&self, stage: Stage) {
         self.0.send_if_modified(|now| {
             let later = stage > *now;
@@ -48,7 +48,7 @@ impl Shutdown {
         let keep = self.clone();
         let mut stages = self.0.subscribe();
         async move {
-            // Fails only without a sender, and there is one here.
+            // Fails only without a sender, which `self` holds.
             let _ = stages.wait_for(|now| *now >= stage).await;
             drop(keep);
         }

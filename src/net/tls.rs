@@ -23,7 +23,7 @@ use crate::{
     files,
 };
 
-/// More than any chain of certificates needs, bytes.
+/// The maximum size of a certificate file in bytes, more than any chain needs.
 const FILE_CAP: usize = 1024 * 1024;
 
 /// Why TLS cannot be set up.
@@ -32,23 +32,23 @@ pub enum TlsError {
     /// The file cannot be used.
     #[error("{key} {path}: {cause}")]
     File {
-        /// The key that names it.
+        /// The configuration key that names it.
         key: String,
-        /// Which file.
+        /// Its path.
         path: String,
-        /// Why not.
+        /// The reason.
         cause: String,
     },
-    /// Certificate and key do not match, or are of a kind that cannot be used.
+    /// Certificate and key do not match, or are of an unsupported kind.
     #[error("upstream.client_certificate_file and upstream.client_key_file: {0}")]
     ClientCertificate(String),
     /// The same for the listener's certificate and key.
     #[error("{0}.certificate_file and {0}.key_file: {1}")]
     ListenCertificate(&'static str, String),
-    /// The origin is not a name that a certificate can be for.
+    /// The origin's host cannot be the name of a certificate.
     #[error("upstream.origin: {0:?} is not a host name or address")]
     Host(String),
-    /// Redis is not at a name that a certificate can be for.
+    /// The host of Redis cannot be the name of a certificate.
     #[error("webhook.redis.url: {0:?} is not a host name or address")]
     RedisHost(String),
     /// The crypto provider does not support the requested protocol versions.
@@ -56,16 +56,16 @@ pub enum TlsError {
     Settings(#[from] rustls::Error),
 }
 
-/// Which certificates are accepted from an origin, and which one is shown to it.
+/// The trusted roots of an origin, and the client certificate for it.
 #[derive(Debug, Clone)]
 pub struct TlsSettings {
     /// PEM file with root certificates.
     pub ca_file: Option<PathBuf>,
     /// Whether those of `ca_file` are added to the built-in root certificates, or replace them.
     pub ca_mode: CaMode,
-    /// What is shown to an origin that requests a certificate.
+    /// The certificate for an origin that requests one.
     pub client_certificate: Option<ClientCertificate>,
-    /// The oldest version spoken.
+    /// The oldest accepted version.
     pub min_version: TlsVersion,
 }
 
@@ -77,7 +77,7 @@ impl TlsSettings {
     }
 }
 
-/// The settings of every handshake with the origin, and the name that its certificate must be for.
+/// The settings of every handshake with the origin, and the required name of its certificate.
 pub(super) fn client(
     settings: &TlsSettings,
     http_version: HttpVersion,
@@ -91,7 +91,7 @@ pub(super) fn client(
     let verifier = Verifier::new(trusted(settings)?, Arc::clone(&provider))?;
     let builder = ClientConfig::builder_with_details(provider, Arc::new(Clock))
         .with_protocol_versions(versions)?
-        // The name of every verifier that is not rustls' own. Ours adds advice to its errors.
+        // rustls calls every custom verifier dangerous. Ours only adds advice to the errors.
         .dangerous()
         .with_custom_certificate_verifier(verifier);
     let mut config = match &settings.client_certificate {
@@ -111,7 +111,7 @@ pub(super) fn client(
     Ok((Arc::new(config), server_name(origin)?))
 }
 
-/// The settings of every handshake with Redis, and the name that its certificate must be for.
+/// The settings of every handshake with Redis, and the required name of its certificate.
 pub fn redis_client(redis: &config::Redis) -> Result<(Arc<ClientConfig>, ServerName<'static>), TlsError> {
     const KEY: &str = "webhook.redis.ca_file";
     let mut roots = RootCertStore::empty();
@@ -159,7 +159,7 @@ pub(super) fn certificates(key: &str, path: &Path) -> Result<Vec<CertificateDer<
     Ok(certificates)
 }
 
-/// What is wrong with PEM text. The parser's own message quotes the line, which may be part of a key.
+/// The fault in PEM text. The parser's own message is not used, because it quotes the line, which may be part of a key.
 fn damage(error: &pem::Error) -> &'static str {
     match error {
         pem::Error::MissingSectionEnd { .. } => "is cut short: a PEM block has no \"-----END\" line",
@@ -175,7 +175,7 @@ pub(super) fn private_key(key: &str, path: &Path) -> Result<PrivateKeyDer<'stati
         .map_err(|_| bad(key, path, "holds no unencrypted private key (PKCS#8, PKCS#1 or SEC1, as PEM)".to_owned()))
 }
 
-/// Why our own certificate and key cannot be used. rustls' own message is about the certificate of a peer.
+/// Why our own certificate and key cannot be used. rustls's own message describes the certificate of a peer.
 pub(super) fn unfit(error: &rustls::Error) -> String {
     match error {
         rustls::Error::InconsistentKeys(_) => "the key belongs to another certificate".to_owned(),

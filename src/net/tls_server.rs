@@ -1,8 +1,8 @@
-//! TLS on a listener. On the signing listener, which is for callers from other pods, each must show a certificate of the configured
-//! authority. On the webhook listener none needs one.
+//! TLS on a listener. On the signing listener, callers from other pods must present a certificate of the configured authority. On the
+//! webhook listener no client certificate is needed.
 //!
-//! Certificates are renewed every few weeks or days, and a gateway must not have to restart for that: [`TlsServer::subject`] is what
-//! reads the files again. Open connections stay open. Files that cannot be used change nothing.
+//! Certificates are renewed every few weeks or days, without a restart of the gateway: [`TlsServer::subject`] reads the files again. Open
+//! connections stay open. Unusable files change nothing.
 
 use std::{
     io,
@@ -37,17 +37,17 @@ use crate::{
     policy::Caller,
 };
 
-/// How often failed handshakes are logged at most, so that a port scan does not fill the log.
+/// The minimum interval between two log lines about failed handshakes, so that a port scan does not fill the log.
 const WARNING: Duration = Duration::from_secs(10);
 
-/// How long, and for how many bytes, a refused client may still send.
+/// How long, and how many bytes, a rejected client may still send.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGERING: u64 = 64 * 1024;
 
 /// The files of one listener.
 #[derive(Debug, Clone)]
 pub struct TlsFiles {
-    /// The table of the configuration that names them.
+    /// The configuration table that names them.
     table: &'static str,
     certificate: PathBuf,
     key: PathBuf,
@@ -81,7 +81,7 @@ pub struct TlsServer {
     files: TlsFiles,
     metrics: Metrics,
     settings: ArcSwap<ServerConfig>,
-    /// The content of the files when they were read.
+    /// The content of the files at the last reading.
     read_at: Fingerprint,
     state: Mutex<State>,
 }
@@ -105,7 +105,7 @@ impl TlsServer {
         })
     }
 
-    /// The files to watch; new connections use their content.
+    /// The files to watch; new connections use their new content.
     pub fn subject(self: &Arc<Self>) -> Subject {
         let this = Arc::clone(self);
         Subject::new(paths(&self.files), self.read_at.clone(), move || {
@@ -125,7 +125,7 @@ impl TlsServer {
         })
     }
 
-    /// Completes the handshake within `limit`. One that fails is counted and logged here, and the client receives an alert.
+    /// Completes the handshake within `limit`. A failed one is counted and logged, and the client receives an alert.
     pub(super) async fn accept(
         self: &Arc<Self>,
         stream: TcpStream,
@@ -172,7 +172,7 @@ impl TlsServer {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Each change of it is complete.
+        // No panic can leave the state half changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -200,7 +200,7 @@ fn settings(files: &TlsFiles) -> Result<Arc<ServerConfig>, TlsError> {
         .with_single_cert(chain, key)
         .map_err(|error| TlsError::ListenCertificate(files.table, tls::unfit(&error)))?;
     settings.alpn_protocols = vec![b"http/1.1".to_vec()];
-    // In a resumed session the client does not present its certificate again, which may have expired by then.
+    // In a resumed session the client does not present its certificate again, although it may have expired.
     settings.session_storage = Arc::new(NoServerSessionStorage {});
     settings.send_tls13_tickets = 0;
     Ok(Arc::new(settings))

@@ -59,7 +59,7 @@ pub struct Upstream {
     renewed: Option<Arc<Renewed>>,
 }
 
-/// The settings of TLS, and what they are made of.
+/// The TLS settings, and the files from which they are made.
 struct Renewed {
     read_at: Fingerprint,
     config: Arc<ArcSwap<ClientConfig>>,
@@ -124,7 +124,7 @@ impl Upstream {
         Ok(Self { pool, origin: uri, host, metrics, renewed: renewed.map(Arc::new) })
     }
 
-    /// The files to watch, if it was made of any: new connections use what they hold.
+    /// The files to watch, if any; new connections use their new content.
     #[must_use]
     pub fn subject(&self) -> Option<Subject> {
         let (renewed, metrics) = (Arc::clone(self.renewed.as_ref()?), self.metrics.clone());
@@ -135,8 +135,8 @@ impl Upstream {
     /// Sends one request, once, and waits for the head of its answer.
     ///
     /// `headers` are complete except for `Host` and `:authority`, which are the origin's. `handover` records whether the request was
-    /// handed to a connection, and can be read at any time. After `deadline` the request is handed to none: the caller of this function
-    /// then drops the future, which does not complete.
+    /// handed to a connection, and can be read at any time. After `deadline` the request is handed to no connection: the future does not
+    /// complete, and its caller drops it.
     pub async fn send(
         &self,
         method: Method,
@@ -161,7 +161,7 @@ impl Upstream {
         let response = connection.send(request).await.inspect_err(|error| {
             handover.sent.store(error.sent() == Sent::Maybe, Ordering::Release);
         })?;
-        // Nothing was sent before there was a connection.
+        // Without a connection nothing was sent.
         let sent = opened.max(started);
         if let Some(ahead) = skew::seconds_ahead(response.headers(), SystemTime::now(), sent.elapsed()) {
             self.metrics.set_clock_skew(ahead);
@@ -203,7 +203,7 @@ pub struct Handover {
     place: Mutex<Option<Place>>,
 }
 
-/// Where a request goes: the origin, and the address at the other end of its connection.
+/// The route of a request: the origin, and the peer address of its connection.
 #[derive(Debug, Clone)]
 pub struct Place(HeaderValue, Option<SocketAddr>);
 
@@ -219,7 +219,7 @@ impl Handover {
         *self.place.lock().unwrap_or_else(PoisonError::into_inner) = Some(Place(origin, address));
     }
 
-    /// Where the request goes, from the first attempt on.
+    /// The route, from the first attempt on.
     #[must_use]
     pub fn place(&self) -> Option<Place> {
         self.place.lock().unwrap_or_else(PoisonError::into_inner).clone()

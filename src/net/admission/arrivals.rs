@@ -5,10 +5,10 @@
 //! request whose body is furthest behind is rejected. Nothing is evicted while there is room, and never a request whose body is
 //! whole.
 //!
-//! Slots that are given out only to whole bodies would protect the slots alone: the memory and the connections would still be used
-//! up, and overload would be noticed only after a body has been read.
+//! Giving slots only to whole bodies would protect only the slots: memory and connections would still run out, and overload would be
+//! noticed only after a body has been read.
 //!
-//! A body that has arrived when it is first looked at is never listed here, which is what nearly all requests have.
+//! A body that has already arrived at the first read is never listed here; nearly all bodies are of this kind.
 
 use std::{
     sync::{
@@ -31,11 +31,11 @@ use tokio::{
 
 use crate::{contract::Code, net::respond::Failure};
 
-/// How long no body is behind, because its caller is about to send it.
+/// The time after the request head in which no body is behind.
 const START: Duration = Duration::from_millis(50);
-/// How many bytes of a body arrive in a second when it is not behind. A network between two machines of a cluster carries more.
+/// The minimum rate of a body that is not behind, in bytes a second. A network between two machines of a cluster is faster.
 const RATE: u32 = 20 << 20;
-/// How long an evicted request may take to return what it holds before another is evicted.
+/// How long an evicted request may take to release its slot and memory before another is evicted.
 const EVICTION: Duration = Duration::from_millis(20);
 
 pub(super) type NextFrame = Option<Result<Frame<Bytes>, hyper::Error>>;
@@ -53,7 +53,7 @@ struct Arrival {
 }
 
 impl Arrival {
-    /// When the body is behind, unless more of it arrives.
+    /// The time at which the body is behind, unless more of it arrives.
     fn due(&self) -> Instant {
         let received = self.received.load(Ordering::Relaxed);
         self.began + START + Duration::from_secs(1) * u32::try_from(received).unwrap_or(u32::MAX) / RATE
@@ -64,11 +64,11 @@ impl Arrival {
     }
 }
 
-/// What a search for a body to evict came to.
+/// The result of a search for a body to evict.
 #[derive(Debug, PartialEq, Eq)]
 enum Found {
     Evicted,
-    /// No body is behind before then.
+    /// No body is behind before this time.
     NotBefore(Instant),
     /// No body is arriving.
     Nothing,
@@ -87,7 +87,7 @@ impl Arrivals {
         Listed { arrivals: self, arrival }
     }
 
-    /// Evicts the body that is furthest behind at `now`, but not that of `own`, for which the place is needed.
+    /// Evicts the body that is furthest behind at `now`, except that of `own`, which needs the place.
     fn evict(&self, now: Instant, own: Option<&Listed<'_>>) -> Found {
         let own = own.map(|listed| &listed.arrival);
         let arriving = self.arriving();
@@ -113,7 +113,7 @@ impl Arrivals {
             let now = Instant::now();
             match self.evict(now, own) {
                 Found::Evicted => sleep_until(now + EVICTION).await,
-                // By then it may have ended, and no other may be arriving.
+                // Meanwhile the body may have ended, and no other may be arriving.
                 Found::NotBefore(due) => sleep_until(due.min(now + EVICTION)).await,
                 Found::Nothing => return,
             }
@@ -122,7 +122,7 @@ impl Arrivals {
 
     /// Evicts one body, if one is behind now or soon. Returns whether it did.
     pub(super) async fn evict_one(&self) -> bool {
-        // A body of which a part has arrived is behind a little later than one of which nothing has.
+        // A body with some bytes is behind a little later than one without any.
         let latest = Instant::now() + 2 * START;
         loop {
             match self.evict(Instant::now(), None) {
@@ -157,7 +157,7 @@ impl Listed<'_> {
             biased;
             frame = body.frame() => frame,
             () = self.arrival.eviction.notified() => {
-                // What has arrived by now is read first: that this process is slow is not the caller's fault.
+                // Bytes that have already arrived are read first, because a slow process is not the caller's fault.
                 yield_now().await;
                 let frame = body.frame().now_or_never().ok_or_else(evicted)?;
                 self.arrival.is_evicted.store(false, Ordering::Relaxed);

@@ -29,7 +29,7 @@ pub struct BufferedBody {
     _claim: Claim,
 }
 
-/// What a body may be.
+/// The limits of a body.
 #[derive(Debug, Clone, Copy)]
 pub struct BodyLimits {
     /// Bytes.
@@ -40,26 +40,26 @@ pub struct BodyLimits {
     pub time: Duration,
 }
 
-/// What the bodies of all requests share.
+/// The state that the bodies of all requests share.
 pub(super) struct Shared {
     pub(super) budget: Budget,
     pub(super) arrivals: Arrivals,
-    /// How long a request waits for memory that bodies hold which are behind.
+    /// How long a request waits for the memory of bodies that are behind.
     pub(super) queue: Duration,
 }
 
-/// A body that is being read.
+/// A body while it is read.
 struct Reading<'a> {
     shared: &'a Shared,
     began: Instant,
     deadline: Instant,
     claim: Claim,
     chunks: ChunkBuffer,
-    /// From the moment at which it had to wait.
+    /// Set from the first wait on.
     listed: Option<Listed<'a>>,
 }
 
-/// Reads the whole body within `limits`, and within the memory that is left for all bodies together.
+/// Reads the whole body within `limits` and within the remaining memory for all bodies.
 pub(super) async fn read(mut body: Incoming, limits: BodyLimits, shared: &Shared) -> Result<BufferedBody, Failure> {
     // Before the first read, because that lets a caller with `Expect: 100-continue` send its body.
     if body.size_hint().lower() > limits.size as u64 {
@@ -102,7 +102,7 @@ impl Reading<'_> {
         listed.next(body, *deadline).await
     }
 
-    /// Claims memory for `bytes`. When there is too little, the bodies that are behind are evicted.
+    /// Claims memory for `bytes`. If there is too little, bodies that are behind are evicted.
     async fn claim(&mut self, bytes: usize) -> Result<(), Failure> {
         let Self { shared, began, deadline, claim, chunks, listed } = self;
         if claim.extend_to(bytes) {
@@ -129,8 +129,8 @@ fn too_large(BodyLimits { size, size_key, .. }: BodyLimits) -> Failure {
     Failure::new(Code::BodyTooLarge, format!("the request body is larger than {size} bytes ({size_key})"))
 }
 
-/// Reads and discards the small body of a rejected request, so that its connection can be kept: opening another costs more than
-/// rejecting a request. False where that is not worth it, or where the caller waits for `100 Continue`.
+/// Reads and discards the small body of a rejected request, so that its connection can be kept: a new connection costs more than a
+/// rejection. Returns false for a large body, and for a caller that waits for `100 Continue`.
 pub async fn discard_small(request: Request<Incoming>) -> bool {
     let (most, limit) = DISCARDED;
     let small = request.size_hint().upper().is_some_and(|length| length <= most);

@@ -1,4 +1,4 @@
-//! The memory that all bodies in one place take together.
+//! The shared memory limit of all bodies.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::metrics::{Buffered, Metrics};
 
-/// The memory that request bodies and held answers may take together.
+/// The memory that request bodies and held answers may use together.
 pub struct Budget {
     memory: Arc<Memory>,
     metrics: Metrics,
@@ -39,7 +39,7 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// Whether the claim could be made as large as `bytes`. It never gets smaller.
+    /// Tries to enlarge the claim to `bytes`, and returns whether it could. A claim never shrinks.
     pub fn extend_to(&mut self, bytes: usize) -> bool {
         let Some(more) = bytes.checked_sub(self.bytes).filter(|more| *more > 0) else { return true };
         let left = Arc::clone(&self.memory.left);
@@ -54,12 +54,12 @@ impl Claim {
         true
     }
 
-    /// Waits until the claim is as large as `bytes`. A small claim does not wait for a large one that came first, because most
-    /// requests are small.
+    /// Waits until the claim is as large as `bytes`. A small claim does not wait for an earlier large one, because most requests are
+    /// small.
     pub(super) async fn extended_to(&mut self, bytes: usize) {
         let memory = Arc::clone(&self.memory);
         loop {
-            // Made first, so that nothing that is returned from now on is missed.
+            // Registered first, so that memory returned from now on is not missed.
             let returned = memory.returned.notified();
             if self.extend_to(bytes) {
                 return;

@@ -2,8 +2,8 @@
 
 use bytes::{Bytes, BytesMut};
 
-/// Chunks in their order. Small ones are copied together, because each keeps a whole read buffer alive, and there may be as many
-/// as there are bytes.
+/// Chunks in their order. Small chunks are copied into one, because each keeps a whole read buffer in memory, and a body may have as many
+/// chunks as bytes.
 #[derive(Default)]
 pub struct ChunkBuffer {
     chunks: Vec<Bytes>,
@@ -37,7 +37,7 @@ impl ChunkBuffer {
         }
     }
 
-    /// The chunks, and their bytes together.
+    /// The chunks and their total length.
     #[must_use]
     pub fn finish(mut self) -> (Vec<Bytes>, usize) {
         self.settle();

@@ -1,4 +1,4 @@
-//! How many requests are in flight at a time.
+//! Limits the number of requests in flight.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::{
     overload::Overload,
 };
 
-/// How long a request waits for a slot before it looks for bodies that are behind once more.
+/// How long a request waits for a slot before it searches again for bodies that are behind.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 pub(super) struct Slots {
@@ -23,12 +23,12 @@ pub(super) struct Slots {
 }
 
 impl Slots {
-    /// `count` slots, for which a request waits up to `queue`.
+    /// Makes `count` slots, for which a request waits up to `queue`.
     pub(super) fn new(count: usize, queue: Duration) -> Self {
         Self { free: Arc::new(Semaphore::new(count)), overload: Overload::new(queue) }
     }
 
-    /// Waits for a slot. When there is none, the requests whose bodies are behind are evicted.
+    /// Waits for a slot. If none is free, requests whose bodies are behind are evicted.
     pub(super) async fn next(&self, arrivals: &Arrivals) -> Result<OwnedSemaphorePermit, Failure> {
         let free = Arc::clone(&self.free);
         if let Ok(slot) = Arc::clone(&free).try_acquire_owned() {
@@ -39,7 +39,7 @@ impl Slots {
         let evicting = async {
             loop {
                 arrivals.evict_all_behind(None).await;
-                // The requests that have the slots may begin to read their bodies.
+                // Meanwhile requests with slots may start to read their bodies.
                 sleep(LOOK_AGAIN).await;
             }
         };
@@ -51,7 +51,7 @@ impl Slots {
         }
     }
 
-    /// From now on there are none, and requests that wait for one are rejected.
+    /// Closes the slots: waiting and later requests are rejected.
     pub(super) fn close(&self) {
         self.free.close();
     }
@@ -79,7 +79,7 @@ mod tests {
         let slots = Slots::new(1, QUEUE);
         let slot = slots.next(&Arrivals::default()).await.unwrap();
         assert_eq!(rejected_after(&slots).await, QUEUE);
-        // Paused time goes in milliseconds.
+        // Tokio's paused time has a resolution of milliseconds.
         tokio::time::advance(Duration::from_millis(1)).await;
         assert_eq!(rejected_after(&slots).await, QUEUE / 10);
         drop(slot);

@@ -4,15 +4,15 @@ use std::{io, net::SocketAddr};
 
 use http::StatusCode;
 
-/// Why there is no connection. Not a byte of any request was written.
+/// Why there is no connection. No byte of any request was written.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .step.trouble(*.proxied))]
 pub struct ConnectError {
     /// The step that failed.
     pub step: Step,
-    /// Whether there is an egress proxy: name and TCP are then the proxy's.
+    /// Whether an egress proxy is configured; name and TCP address are then those of the proxy.
     pub proxied: bool,
-    /// What to set, if more is known than the step. Nothing of it comes from the peer.
+    /// The remedy, if one is known. It has no text of the peer.
     pub advice: Option<&'static str>,
     #[source]
     pub(super) cause: io::Error,
@@ -23,7 +23,7 @@ impl ConnectError {
         Self { step, proxied, advice: None, cause }
     }
 
-    /// Whether a second attempt may help: TCP did not come about, or the resolver did not answer, where a packet may be lost.
+    /// Whether a second attempt may help: TCP failed or the resolver did not answer, perhaps because a packet was lost.
     #[must_use]
     pub fn may_be_tried_again(&self) -> bool {
         match self.step {
@@ -33,8 +33,7 @@ impl ConnectError {
         }
     }
 
-    /// The one error for several addresses that failed: the step is the furthest that any of them reached, the cause names
-    /// them all.
+    /// One error for several failed addresses: the step is the furthest that any of them reached, and the cause lists all of them.
     pub(super) fn of_all(mut failures: Vec<(SocketAddr, Self)>) -> Option<Self> {
         if failures.len() == 1 {
             return failures.pop().map(|(_, error)| error);

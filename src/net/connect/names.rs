@@ -42,14 +42,14 @@ pub(super) type LookUp = BoxFuture<'static, Result<Addresses, Arc<io::Error>>>;
 /// One name. Each call looks it up anew, unless a look-up began just before.
 pub(super) struct Names {
     look_up: Box<dyn Fn() -> LookUp + Send + Sync>,
-    /// The last look-up and when it began. It ends with the last request that waits for it.
+    /// The last look-up and its start time. Dropping the last waiting request cancels it.
     running: Mutex<Option<(Instant, WeakShared<LookUp>)>>,
-    /// The last answer and when it came.
+    /// The last answer and its time.
     known: Arc<Mutex<Option<(Instant, Addresses)>>>,
 }
 
 impl Names {
-    /// Of a host as it is in a URI, by the system's resolver. An address is its own answer.
+    /// For a host of a URI, with the system's resolver. An IP address needs no look-up.
     pub(super) fn of(host: &str) -> Self {
         let resolver = Arc::new(Resolver::of(host.trim_start_matches('[').trim_end_matches(']')));
         Self::by(move || Arc::clone(&resolver).look_up().boxed())
@@ -67,14 +67,14 @@ impl Names {
             Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => Err(unshared(&error)),
             Ok(Err(_)) => Ok(known),
             Err(_) => {
-                // An answer that comes late is still the newest one.
+                // A late answer is still the newest one.
                 tokio::spawn(answer);
                 Ok(known)
             }
         }
     }
 
-    /// The look-up that is under way, or a new one.
+    /// The running look-up, or a new one.
     fn running(&self) -> Shared<LookUp> {
         let mut running = lock(&self.running);
         let young = running.as_ref().filter(|(began, _)| began.elapsed() < JOINED_FOR);

@@ -12,13 +12,13 @@ use tokio::time::Instant;
 /// How long an address that failed is tried last.
 const AVOIDED_FOR: Duration = Duration::from_mins(1);
 
-/// The addresses that failed lately, and when; the oldest failure first.
+/// The addresses that failed recently, with the time; the oldest failure first.
 #[derive(Default)]
 pub(super) struct Order(Mutex<Vec<(SocketAddr, Instant)>>);
 
 impl Order {
     /// `found` at `port` in the order to try them: as the resolver sorted them, but with the two families in turns (RFC 8305 §4),
-    /// and those that failed lately behind the others.
+    /// and those that failed recently behind the others.
     pub(super) fn of(&self, found: &[SocketAddr], port: u16) -> Vec<SocketAddr> {
         let mut failed = self.failed_lately();
         failed.retain(|(_, when)| when.elapsed() < AVOIDED_FOR);
@@ -26,7 +26,7 @@ impl Order {
         addresses.dedup();
         let first_is_ipv4 = addresses.first().is_some_and(SocketAddr::is_ipv4);
         let (mut first, mut second) = (0, 0);
-        // Each family's n-th address stands at place n of that family; sorting keeps the order of equals.
+        // Sorts by the position within the address family; a stable sort keeps the order of equals.
         let mut places: Vec<_> = addresses
             .into_iter()
             .map(|address| {

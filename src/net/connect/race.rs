@@ -1,5 +1,5 @@
-//! Connection attempts to several addresses, staggered (RFC 8305 §5): an address that does not answer holds up the next one
-//! for a moment only, and one that fails not at all.
+//! Staggered connection attempts to several addresses (RFC 8305 §5): an address that does not answer delays the next one only
+//! briefly, and one that fails does not delay it.
 
 use std::{
     net::SocketAddr,
@@ -13,9 +13,9 @@ use std::{
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use tokio::time::sleep;
 
-/// How long the newest attempt stays alone before the next begins.
+/// The delay between the newest attempt and the next one.
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
-/// How much longer it stays alone where TCP is connected, because handshakes take several round trips and cost the origin more.
+/// The longer delay after TCP is connected, because a TLS handshake takes several round trips and costs the origin more.
 const HANDSHAKE_DELAY: Duration = Duration::from_secs(1);
 
 /// The progress of one attempt.
@@ -35,12 +35,12 @@ pub(super) struct Finish<T, E> {
     pub(super) winner: Option<(SocketAddr, T)>,
     /// Attempts that failed, in the order of their failures.
     pub(super) failures: Vec<(SocketAddr, E)>,
-    /// Attempts that began before the winner's and were still without an outcome.
+    /// Earlier attempts that had no outcome when the winner succeeded.
     pub(super) outrun: Vec<SocketAddr>,
 }
 
-/// Attempts the addresses in their order until one succeeds. A failure that is `last` ends the race, because another
-/// address would give the same.
+/// Tries the addresses in their order until one succeeds. A failure that is `last` ends the race, because another address would
+/// fail in the same way.
 pub(super) async fn race<T, E, F>(
     addresses: Vec<SocketAddr>,
     attempt: impl Fn(SocketAddr, Arc<Progress>) -> F,
@@ -108,18 +108,18 @@ mod tests {
         SocketAddr::from((Ipv4Addr::new(192, 0, 2, number), 443))
     }
 
-    /// What an attempt does.
+    /// The scripted behaviour of an attempt.
     #[derive(Clone, Copy)]
     enum Act {
         Connects(u64),
         Fails(u64),
         Silent,
-        /// TCP is connected at once, and nothing more happens.
+        /// TCP connects at once, then the attempt hangs.
         Hangs,
         EndsAll,
     }
 
-    /// Who wins and when (milliseconds), how many failed, and which were outrun.
+    /// The winner and its time (milliseconds), the number of failures, and the attempts that were overtaken.
     async fn run(acts: &[Act]) -> (Option<u8>, u64, usize, Vec<u8>) {
         let addresses = (0..acts.len()).map(|number| address(u8::try_from(number).unwrap())).collect();
         let number = |address: SocketAddr| match address {

@@ -38,7 +38,7 @@ pub struct Life {
 }
 
 impl Life {
-    /// When it was ready for requests.
+    /// The time at which it was ready for requests.
     #[must_use]
     pub fn opened(&self) -> Instant {
         self.opened
@@ -159,7 +159,7 @@ impl AsyncWrite for UpstreamStream {
         Poll::Ready(result.map_err(|error| self.failed_to_write(error, cx)))
     }
 
-    /// We close the connection, so an error in that is not recorded.
+    /// The sidecar closes the connection itself, so an error is not recorded.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.io {
             Io::Plain(stream) => Pin::new(stream).poll_shutdown(cx),

@@ -9,9 +9,9 @@ use super::head::is_token;
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ChunkedBody {
     place: Place,
-    /// Bytes of the present chunk's data still to come; while its size is read, the size so far.
+    /// Missing bytes of the current chunk's data; while its size is read, the size so far.
     size: u64,
-    /// Bytes of extensions and trailers so far. They are limited, because they are not data.
+    /// Bytes of extensions and trailers so far. They have a limit of their own, because they are not data.
     lines: usize,
 }
 
@@ -81,7 +81,7 @@ impl ChunkedBody {
     fn next(&mut self, byte: u8) -> Place {
         match (self.place, byte) {
             (Place::Size | Place::Digits, digit) if digit.is_ascii_hexdigit() => {
-                // 15 digits are more than any limit on a body; a reader that counts in 64 bits never overflows.
+                // 15 digits exceed every body limit, and cannot overflow a 64-bit count.
                 if self.size >> 56 != 0 {
                     return Place::Broken;
                 }
@@ -129,7 +129,7 @@ mod tests {
     fn pass(body: &[u8]) -> (usize, bool, bool) {
         let mut chunks = ChunkedBody::default();
         let passed = chunks.pass(body);
-        // However it is cut, the outcome is the same.
+        // Every split gives the same result.
         let mut piecewise = ChunkedBody::default();
         assert_eq!(body.iter().map(|byte| piecewise.pass(&[*byte])).sum::<usize>(), passed);
         assert_eq!((piecewise.ended(), piecewise.broken()), (chunks.ended(), chunks.broken()));

@@ -9,31 +9,31 @@ use std::{
 
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
-/// What a silent connection waits for.
+/// What is due on a silent connection.
 #[derive(Clone, Copy)]
 pub(super) enum Wait {
     /// The rest of a head, within this time.
     Head(Duration),
-    /// The next request, for so long since then; none while a request is in flight.
+    /// The next request, within this time since then; no limit while a request is in flight.
     Since(Option<Instant>, Duration),
 }
 
 #[derive(Default)]
 pub(super) struct Clock {
-    /// When the head began of which only a part has arrived.
+    /// The start of an unfinished head.
     head_since: Option<Instant>,
     silence: Option<Pin<Box<Sleep>>>,
-    /// Runs while the peer has yet to read what was written.
+    /// Runs while written bytes are unread by the peer.
     stall: Option<Pin<Box<Sleep>>>,
 }
 
 impl Clock {
-    /// The head whose time is measured is complete.
+    /// The measured head is complete.
     pub(super) fn head_moved(&mut self) {
         self.head_since = None;
     }
 
-    /// The limit is now `limit`, which may be shorter than the one the timer was set for.
+    /// Changes the limit, which may be shorter than that of the running timer.
     pub(super) fn restart(&mut self, limit: Duration) {
         if let Some(silence) = &mut self.silence {
             silence.as_mut().reset(Instant::now() + limit);
@@ -42,14 +42,14 @@ impl Clock {
 
     /// Ready when the peer has been silent for too long.
     ///
-    /// Nothing polls this when a request ends, so the timer also runs while one is in flight; it is set again when it elapses.
+    /// No code polls this when a request ends, so the timer also runs while a request is in flight, and is set again when it elapses.
     pub(super) fn poll_silent(&mut self, wait: Wait, cx: &mut Context<'_>) -> Poll<()> {
         let (since, limit) = match wait {
             Wait::Head(limit) => (Some(*self.head_since.get_or_insert_with(Instant::now)), limit),
             Wait::Since(since, limit) => (since, limit),
         };
         loop {
-            // With a request in flight any timer that has not elapsed will do. One that elapses too early is set again then,
+            // While a request is in flight, any timer that has not elapsed is good enough. One that elapses too early is set again,
             // which is cheaper than setting it, or reading the clock, for every request.
             if since.is_none()
                 && let Some(silence) = self.silence.as_mut().filter(|silence| !silence.is_elapsed())
@@ -70,12 +70,12 @@ impl Clock {
         }
     }
 
-    /// Whether the peer has yet to read what was written.
+    /// Whether written bytes are unread by the peer.
     pub(super) fn is_stalled(&self) -> bool {
         self.stall.is_some()
     }
 
-    /// The outcome of a write. A peer that reads nothing for `limit` is an error, because its request would hold its place for ever.
+    /// The result of a write, or an error if the peer reads nothing for `limit`, because its request would hold its slot forever.
     pub(super) fn poll_written<T>(
         &mut self,
         written: Poll<io::Result<T>>,

@@ -1,4 +1,4 @@
-//! Reads a request head of HTTP/1 as strictly as RFC 9112 lets a server be. Pure.
+//! Parses an HTTP/1 request head as strictly as RFC 9112 allows a server. Pure.
 
 use http::Uri;
 use memchr::memchr;
@@ -24,7 +24,7 @@ pub enum Refusal {
     Fragment,
     /// A line that continues the one before.
     FoldedHeader,
-    /// Not `name: value`, a space before the colon, or a byte that is not allowed there.
+    /// Not `name: value`, a space before the colon, or an invalid byte.
     HeaderLine,
     /// More than one `Host`.
     TwoHosts,
@@ -42,7 +42,7 @@ pub enum Refusal {
     HeadTimeout,
     /// It was not complete at the end of a drain.
     Draining,
-    /// It had not arrived when another connection needed the place.
+    /// It was not complete when another connection needed the place.
     Evicted,
 }
 
@@ -81,14 +81,14 @@ impl From<Refusal> for Failure {
     }
 }
 
-/// The HTTP library accepts no longer target, and would answer without the error contract.
+/// hyper rejects a longer target, without the error contract.
 const LONGEST_TARGET: usize = 65_534;
-/// The same of a header name.
+/// The same for a header name.
 const LONGEST_NAME: usize = 65_535;
 /// The HTTP library reserves the two numbers above.
 const LARGEST_LENGTH: u64 = u64::MAX - 2;
 
-/// What follows a head.
+/// The body that follows a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Framing {
     None,
@@ -96,22 +96,22 @@ pub(super) enum Framing {
     Chunked,
 }
 
-/// Where a head ends.
+/// The end of a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scan {
     Partial,
-    /// Its length, the empty line included.
+    /// Its length, including the empty line.
     Whole(usize),
-    /// It is invalid, whatever follows.
+    /// It is invalid, with any continuation.
     Wrong(Refusal),
 }
 
 /// How far a head that arrives in several reads has been searched for its end, so that no byte is searched twice.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Search {
-    /// Where the present line begins.
+    /// The start of the current line.
     line: usize,
-    /// Up to where it has no end.
+    /// The searched length without an end.
     seen: usize,
     /// Whether the request line is one of HTTP/1.0.
     old: bool,
@@ -234,7 +234,7 @@ fn header(line: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
     }
 }
 
-/// Digits only: a sign, a list or white space within are read differently by different readers.
+/// Digits only, because parsers disagree on a sign, a list or inner white space.
 fn number(value: &[u8]) -> Option<u64> {
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
         return None;
@@ -244,7 +244,7 @@ fn number(value: &[u8]) -> Option<u64> {
     number.filter(|number| *number <= LARGEST_LENGTH)
 }
 
-/// Letters, digits, and `others`; as a table, since every byte of a head is looked up.
+/// Letters, digits and `others`, as a table, because every byte of a head is looked up.
 const fn letters_and(others: &[u8]) -> [bool; 256] {
     let mut table = [false; 256];
     let mut byte = 0_u8;

@@ -24,17 +24,17 @@ pub struct Line {
     pub(super) heads: AtomicUsize,
     calls: AtomicUsize,
     active: AtomicUsize,
-    /// When the connection was accepted.
+    /// The time at which the connection was accepted.
     pub(in crate::net) opened: Instant,
-    /// When the last request ended, in milliseconds since `opened`.
+    /// The end of the last request, in milliseconds since `opened`.
     idle_since: AtomicU64,
     stage: watch::Receiver<Stage>,
     served: AtomicBool,
-    /// Whether an answer broke off, and what came before is not written yet.
+    /// Whether an answer broke off and the bytes before the break are not yet written.
     pub(super) awaits_flush: AtomicBool,
     /// Whether only the end of the connection ends the answer.
     pub(super) ends_the_answer: AtomicBool,
-    /// Whether the peer has yet to read what was written.
+    /// Whether written bytes are unread by the peer.
     stalled: AtomicBool,
     /// Whether the peer sends no more and reads on.
     half_closed: AtomicBool,
@@ -43,7 +43,7 @@ pub struct Line {
     eviction: Notify,
 }
 
-/// The line of a connection to a listener that does not end.
+/// The state of a connection whose listener never ends.
 impl Default for Line {
     fn default() -> Self {
         Self::new(watch::channel(Stage::Serving).1)
@@ -51,7 +51,7 @@ impl Default for Line {
 }
 
 impl Line {
-    /// The line of a new connection, to a listener that is in this stage.
+    /// The state of a new connection of a listener in this stage.
     #[must_use]
     pub fn new(stage: watch::Receiver<Stage>) -> Self {
         Self {
@@ -72,12 +72,12 @@ impl Line {
         }
     }
 
-    /// How far the end of the listener has come.
+    /// The shutdown stage of the listener.
     pub(super) fn stage(&self) -> Stage {
         *self.stage.borrow()
     }
 
-    /// When the last request ended; `None` while one is in flight.
+    /// The end of the last request; `None` while one is in flight.
     pub(in crate::net) fn idle_since(&self) -> Option<Instant> {
         let idle = self.active.load(Ordering::Acquire) == 0;
         idle.then(|| self.opened + Duration::from_millis(self.idle_since.load(Ordering::Relaxed)))
@@ -93,7 +93,7 @@ impl Line {
         self.served.load(Ordering::Relaxed)
     }
 
-    /// Whether the peer has yet to read what was written.
+    /// Whether written bytes are unread by the peer.
     pub(super) fn stall(&self, stalled: bool) {
         self.stalled.store(stalled, Ordering::Relaxed);
     }
@@ -118,7 +118,7 @@ impl Line {
         self.calls.load(Ordering::Relaxed) >= self.heads.load(Ordering::Relaxed)
     }
 
-    /// Whether the connection is to end, because another needs its place.
+    /// Whether the connection must end because another needs its place.
     pub(in crate::net) fn is_evicted(&self) -> bool {
         self.evicted.load(Ordering::Relaxed)
     }
@@ -134,8 +134,8 @@ impl Line {
         self.eviction.notified()
     }
 
-    /// The service is called. hyper calls it in the order of the request heads, so the count identifies the request, and
-    /// whether it replaces one that was refused.
+    /// Records a call of the service. hyper calls it in the order of the request heads, so the count identifies the request and whether it
+    /// replaces a rejected one.
     pub fn call(self: &Arc<Self>) -> (Active, Option<Refusal>) {
         let number = self.calls.fetch_add(1, Ordering::Relaxed);
         self.active.fetch_add(1, Ordering::Relaxed);
@@ -144,29 +144,28 @@ impl Line {
     }
 }
 
-/// A request in flight; while there is one the connection is not idle.
+/// A request in flight. The connection is not idle until it is dropped.
 #[derive(Debug)]
 pub struct Active(Arc<Line>);
 
 impl Active {
-    /// The answer breaks off; the connection's task is woken when what came before is written.
+    /// Records that the answer breaks off. The connection's task is woken when the bytes before the break are written.
     pub fn await_flush(&self) {
         self.0.awaits_flush.store(true, Ordering::Relaxed);
     }
 
-    /// Whether something that came before the break is not written yet.
+    /// Whether bytes before the break are not yet written.
     #[must_use]
     pub fn awaits_flush(&self) -> bool {
         self.0.awaits_flush.load(Ordering::Relaxed)
     }
 
-    /// Only the end of the connection ends the answer. Until that is an orderly one, it is a reset.
+    /// Records that only the end of the connection ends the answer. Every end is a reset until the answer is whole.
     pub fn ends_with_the_connection(&self) {
         self.0.ends_the_answer.store(true, Ordering::Relaxed);
     }
 
-    /// Whether its answer is to be the last on the connection. A request that a caller sent after it without waiting, and that
-    /// has arrived, is still served.
+    /// Whether its answer must be the last on the connection. A pipelined request that has already arrived is still served.
     #[must_use]
     pub fn is_last(&self) -> bool {
         (self.0.stage() > Stage::Serving || self.0.is_evicted() || self.0.is_half_closed())

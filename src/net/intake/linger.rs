@@ -1,5 +1,5 @@
-//! The lingering close: a connection that is closed with unread bytes is reset, and a reset may destroy an answer that the peer has not
-//! read (RFC 9112 §9.6). So after the FIN, what still arrives is read and discarded for a while.
+//! The lingering close: closing a connection with unread bytes resets it, and a reset may destroy an answer that the peer has not read
+//! (RFC 9112 §9.6). So after the FIN, arriving bytes are read and discarded for a while.
 
 use std::{
     pin::Pin,
@@ -12,12 +12,12 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-/// How long a peer may go on sending the rest of a request that was answered, and how much.
+/// How long a peer may still send the rest of an answered request, and how much.
 const LONGEST: Duration = Duration::from_secs(2);
-/// The same where the connection is evicted: its buffers are needed.
+/// The same for an evicted connection, whose buffers are needed.
 const EVICTED: Duration = Duration::from_millis(100);
 const MOST: usize = 64 << 20;
-/// How much is discarded where a request has not begun.
+/// How much is discarded if no request has begun.
 const BETWEEN: usize = 256 << 10;
 
 #[derive(Default)]
@@ -27,8 +27,8 @@ pub(super) struct Linger {
 }
 
 impl Linger {
-    /// Ready when the peer has ended its side too, or has sent or waited too much. With `unfinished`, a part of a request has not
-    /// been read; otherwise only what has arrived is discarded.
+    /// Ready when the peer has closed its side too, or has exceeded a limit. With `unfinished`, a part of a request has not been read;
+    /// otherwise only bytes that have already arrived are discarded.
     pub(super) fn poll<S: AsyncRead + Unpin>(
         &mut self,
         stream: &mut S,
@@ -51,7 +51,7 @@ impl Linger {
                     );
                     break;
                 }
-                // Its end or an error: there is nobody to read the answer, or nothing to destroy it.
+                // An end or an error: either the peer no longer reads, or no unread byte can destroy the answer.
                 _ => break,
             }
         }

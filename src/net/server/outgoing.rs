@@ -1,7 +1,7 @@
-//! The body of an answer as its connection writes it. What fails in it, fails after the head was written.
+//! The body of an answer while its connection writes it. A failure in it comes after the head was written.
 //!
-//! hyper ends a connection at an error of a body, and discards what it has not written yet. The caller would get no byte at all,
-//! and many clients then send the request again by themselves. So an error is kept until hyper has flushed what came before it.
+//! hyper ends a connection at an error of a body, and discards unwritten bytes. The caller would get no byte at all, and many clients
+//! then retry by themselves. So an error is held until hyper has flushed the bytes before it.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -20,7 +20,7 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 /// A response body during which the connection is not idle.
 pub(super) struct Outgoing<B> {
     body: B,
-    /// What ends the body, until it may be reported.
+    /// The error that ends the body, held until it may be reported.
     failed: Option<Error>,
     active: Option<Active>,
 }
@@ -51,7 +51,7 @@ where
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = &mut *self;
         if this.failed.is_none() {
-            // A panic would drop the connection with what it has not written. The panic hook has logged it.
+            // A panic would drop the connection with its unwritten bytes. The panic hook has logged it.
             match catch_unwind(AssertUnwindSafe(|| Pin::new(&mut this.body).poll_frame(cx))) {
                 Ok(polled) => match ready!(polled) {
                     Some(Err(error)) => this.failed = Some(error.into()),
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
     use crate::net::intake::Line;
 
-    /// A piece, and then a panic.
+    /// One chunk, then a panic.
     fn faulty() -> impl Body<Data = Bytes, Error = Infallible> + Unpin {
         let frames = futures_util::stream::iter([false, true]).map(|panics| {
             assert!(!panics, "a fault in a body");

@@ -1,4 +1,4 @@
-//! What went wrong in a TLS handshake, and what to set: in full for the log, and without text of the peer for the caller.
+//! The cause of a failed TLS handshake and its remedy: in full for the log, and without text of the peer for the caller.
 //!
 //! In TLS 1.3 a client ends its part of the handshake before the server has received its certificate. So a rejection arrives as an
 //! alert at the first read (RFC 8446 §4.4.2.4).
@@ -11,12 +11,12 @@ use rustls::{
 
 use super::verifier::Untrusted;
 
-/// A handshake that failed.
+/// A failed handshake.
 #[derive(Debug, Clone)]
 pub(in super::super) struct Trouble {
-    /// What is wrong and what to set. Nothing of it comes from the peer.
+    /// The fault and the remedy, without text of the peer.
     pub(in super::super) advice: &'static str,
-    /// What happened, with names and dates.
+    /// The details, with names and dates.
     pub(in super::super) detail: String,
 }
 
@@ -29,8 +29,8 @@ pub(in super::super) fn with_origin(error: &io::Error) -> Trouble {
     Trouble { advice, detail }
 }
 
-/// What the origin rejected after our part of the handshake had ended. `is_first`: it had sent nothing before. Later alerts that
-/// are not about a certificate end a connection that was in use.
+/// A rejection by the origin after our part of the handshake had ended. `is_first`: the origin had sent nothing before. Later alerts
+/// that do not concern a certificate end a connection that was in use.
 pub(in super::super) fn after_handshake(error: &io::Error, is_first: bool) -> Option<Trouble> {
     match rustls_error(error)? {
         Error::AlertReceived(alert) if is_first || rejects_certificate(*alert) => Some(with_origin(error)),
@@ -138,7 +138,7 @@ fn origin_advice(error: &Error) -> &'static str {
     }
 }
 
-/// Whether an alert means that the sender does not accept our certificate, or requires one.
+/// Whether an alert means that the peer rejects our certificate, or requires one.
 fn rejects_certificate(alert: AlertDescription) -> bool {
     use AlertDescription as Alert;
     matches!(
@@ -157,7 +157,7 @@ fn rejects_certificate(alert: AlertDescription) -> bool {
     )
 }
 
-/// What happened, for the log. `peer` names the peer.
+/// The details for the log. `peer` names the peer.
 fn detail(error: &Error, peer: &str) -> String {
     match error {
         Error::InvalidCertificate(CertificateError::ExpiredContext { time, not_after }) => {

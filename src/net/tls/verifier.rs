@@ -12,7 +12,7 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
 
-/// Decides as [`WebPkiServerVerifier`] does. It only replaces errors that do not name the certificate.
+/// Delegates to [`WebPkiServerVerifier`], and only replaces errors that do not name the certificate.
 #[derive(Debug)]
 pub(super) struct Verifier(Arc<WebPkiServerVerifier>);
 
@@ -59,7 +59,7 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// A certificate that is not trusted. The names are quoted from the certificate.
+/// An untrusted certificate, with quoted names of the certificate.
 #[derive(Debug)]
 pub(super) enum Untrusted {
     /// The certificate of an authority, which the server presents as its own.
@@ -111,7 +111,7 @@ fn common_name(name: &[u8]) -> String {
     const COMMON_NAME: &[u8] = &[0x06, 0x03, 0x55, 0x04, 0x03];
     const LONGEST: usize = 64;
     let value = name.windows(COMMON_NAME.len()).position(|window| window == COMMON_NAME).and_then(|place| {
-        // A tag of some type of string, a length of one byte, the text.
+        // The tag of a string type, a length of one byte, the text.
         let (&[_, length], text) = name[place + COMMON_NAME.len()..].split_first_chunk()?;
         text.get(..usize::from(length))
     });

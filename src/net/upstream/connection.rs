@@ -1,4 +1,4 @@
-//! One connection, as a request uses it.
+//! One connection for one request.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::net::{connect::Life, response_head};
 /// A connection for one request.
 pub(super) enum Connection {
     Http1(Http1),
-    /// A stream of a connection that others share.
+    /// A stream of a shared connection.
     Http2(Http2, Slot),
 }
 
@@ -50,7 +50,7 @@ impl Connection {
         matches!(self, Self::Http1(_))
     }
 
-    /// Its age and its peer.
+    /// The connection's age and peer.
     pub(super) fn life(&self) -> &Life {
         match self {
             Self::Http1(connection) => connection.life(),
@@ -58,7 +58,7 @@ impl Connection {
         }
     }
 
-    /// Sends a request and waits for the head of its answer. The body owns what it needs of the connection.
+    /// Sends a request and waits for the head of its answer. The body owns the connection.
     pub(super) async fn send(self, request: Request<RequestBody>) -> Result<Response<Source>, SendError> {
         match self {
             Self::Http1(mut connection) => {

@@ -1,4 +1,4 @@
-//! Where an [`Upstream`](super::Upstream) sends requests, and how. Plain values, so that several can exist.
+//! The destination of an [`Upstream`](super::Upstream) as plain values, so that several can exist.
 
 use std::time::Duration;
 
@@ -7,26 +7,26 @@ use crate::{
     net::{connect::Deadlines, response_head, tls::TlsSettings},
 };
 
-/// One origin, and the way to it.
+/// One origin and the route to it.
 #[derive(Debug, Clone)]
 pub struct Destination {
     /// Scheme, host and port.
     pub origin: Origin,
     /// For an origin with the scheme `https`.
     pub tls: TlsSettings,
-    /// Which HTTP is spoken.
+    /// The HTTP version.
     pub http_version: HttpVersion,
-    /// The proxy on the way. A plain origin is on this machine and is called without it.
+    /// The egress proxy. A plain origin is on this machine and is called without it.
     pub egress: Option<Proxy>,
-    /// How long the steps of a new connection may take.
+    /// The time limits of a new connection.
     pub deadlines: Deadlines,
-    /// Which connections are kept.
+    /// The limits of kept connections.
     pub pool: PoolLimits,
-    /// How large the head of an answer may be.
+    /// The maximum size of a response head.
     pub response_head: response_head::HeadLimits,
 }
 
-/// How many connections are kept, and for how long.
+/// The number and age limits of kept connections.
 #[derive(Debug, Clone, Copy)]
 pub struct PoolLimits {
     /// How long a connection is kept without a request.
@@ -38,7 +38,7 @@ pub struct PoolLimits {
 }
 
 impl Destination {
-    /// The one that the configuration describes.
+    /// The destination in the configuration.
     #[must_use]
     pub fn new(upstream: &config::Upstream, limits: &config::Limits, timeouts: &config::Timeouts) -> Self {
         Self {

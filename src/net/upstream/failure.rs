@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// Why there is no answer.
+/// The reason why there is no answer.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum SendError {
     /// No connection: nothing was written.
@@ -41,11 +41,11 @@ pub enum SendError {
     /// The origin rejected the TLS connection after our part of the handshake had ended.
     #[error("the origin rejected the TLS connection")]
     Rejected {
-        /// What to set. Nothing of it comes from the origin.
+        /// The remedy, without text of the origin.
         advice: &'static str,
         /// Whether the request may have been written before.
         sent: Sent,
-        /// What the origin sent.
+        /// The alert of the origin.
         #[source]
         cause: Cause,
     },
@@ -60,7 +60,7 @@ pub enum SendError {
 type Cause = Arc<dyn std::error::Error + Send + Sync>;
 
 impl SendError {
-    /// Whether it is certain that the request was not processed, and mostly that no byte of it was written.
+    /// Whether the request certainly was not processed; in most cases no byte of it was written.
     #[must_use]
     pub fn sent(&self) -> Sent {
         match self {
@@ -72,7 +72,7 @@ impl SendError {
         }
     }
 
-    /// Whether a second attempt may help and can do no harm.
+    /// Whether a second attempt may help and is safe.
     #[must_use]
     pub fn may_be_tried_again(&self) -> bool {
         match self {
@@ -86,7 +86,7 @@ impl SendError {
         }
     }
 
-    /// A connection that ended before it had a request.
+    /// The failure of a connection that ended before it had a request.
     pub(super) fn unsent(error: impl std::error::Error + Send + Sync + 'static) -> Self {
         Self::Unsent(Arc::new(error))
     }
@@ -149,7 +149,7 @@ impl From<SendError> for Failure {
                         Some(advice) => format!("no TLS connection to the origin: {advice}").into(),
                         None => "no TLS connection to the origin".into(),
                     },
-                    // Its text names steps, keys and a status, and nothing that came from the network.
+                    // Its text has steps, keys and a status, and no text from the network.
                     (_, true) => error.to_string().into(),
                     (Step::Dns, false) => "the name of the origin cannot be resolved".into(),
                     (Step::Tcp | Step::Tunnel(_), false) => "no connection to the origin".into(),

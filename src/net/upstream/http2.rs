@@ -1,4 +1,4 @@
-//! An HTTP/2 connection: which requests it accepts, and what is certain about those that fail on it.
+//! An HTTP/2 connection: the requests that it accepts, and whether a failed request was processed.
 //!
 //! It uses h2 without hyper, because the stream of a failed request decides whether `sent` is `no` or `maybe`, and hyper does not report
 //! it. Three rules make it exact:
@@ -38,14 +38,14 @@ use crate::net::{
     response_head,
 };
 
-/// Bytes of one answer that may wait for a slow reader.
+/// Buffered bytes of one answer with a slow reader.
 const STREAM_WINDOW: u32 = 64 * 1024;
-/// The same for all answers on a connection: 256 times as much, so that callers that do not read cannot use up the window of the others.
-/// If this were less than the streams together may hold, a few stuck answers would stop the connection for all.
+/// The same for all answers on a connection: 256 times as much, so that callers that do not read cannot exhaust the window of the others.
+/// With less than the sum of the streams, a few stuck answers would block the whole connection.
 const CONNECTION_WINDOW: u32 = 256 * STREAM_WINDOW;
 /// How often a connection with requests on it is checked with a PING, and how long the answer may take.
 const PING: Duration = Duration::from_secs(10);
-/// What h2 reports as the origin's limit of streams before the origin has set one. No 32-bit setting has this value.
+/// h2's value for the origin's limit of streams before the origin has set one. No 32-bit setting has this value.
 const NOT_SET: usize = usize::MAX - 1;
 
 type Driven = h2::client::Connection<UpstreamStream, Bytes>;
@@ -83,23 +83,23 @@ impl Http2 {
         Ok(Self { sender, streams, life })
     }
 
-    /// A stream for one request, if there is one.
+    /// A stream for one request, if one is free.
     pub(super) fn stream(self) -> Option<Connection> {
         let slot = self.streams.take()?;
         Some(Connection::Http2(self, slot))
     }
 
-    /// Whether there is a slot now.
+    /// Whether a slot is free now.
     pub(super) fn has_room(&self) -> bool {
         self.streams.has_room() && !self.is_closed()
     }
 
-    /// Waits until there may be a slot, or until there will be none.
+    /// Waits until a slot may be free, or until the connection accepts no more requests.
     pub(super) async fn room(&self) {
         self.streams.room().await;
     }
 
-    /// How many streams the origin allows at once.
+    /// The origin's limit of concurrent streams.
     pub(super) fn limit(&self) -> usize {
         self.streams.limit()
     }
@@ -110,7 +110,7 @@ impl Http2 {
         self.streams.is_closed() || matches!(self.sender.clone().poll_ready(&mut cx), Poll::Ready(Err(_)))
     }
 
-    /// When its last request ended; `None` while it has one.
+    /// The end of its last request; `None` while it has one.
     pub(super) fn idle_since(&self) -> Option<Instant> {
         self.streams.idle_since()
     }

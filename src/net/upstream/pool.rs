@@ -3,8 +3,8 @@
 //! A request uses a kept connection or stream, or opens a connection. The connection returns to the pool when the answer has been read to
 //! its end.
 //!
-//! The code is our own because the pool decides what `sent` is: it must know for each request that no byte of it was written, or that the
-//! origin returned it unprocessed. hyper-util's pooled client sends a request again by itself, and does not report which of these holds.
+//! The code is our own because the pool decides the value of `sent`: for each request it must be certain that no byte was written, or that
+//! the origin returned it unprocessed. hyper-util's pooled client retries by itself, and does not report which of these is the case.
 
 mod kept;
 
@@ -30,14 +30,14 @@ use super::{
 };
 use crate::net::{connect::Connector, response_head};
 
-/// The most that is read from an HTTP/1 connection at a time: the HTTP library's default.
+/// The maximum size of one read from an HTTP/1 connection, hyper's default.
 const READ_BUFFER: usize = 8192 + 4096 * 100;
 
 /// Opens connections and keeps them for the next request.
 pub(super) struct Pool {
     connector: Connector,
     limits: PoolLimits,
-    /// How long the origin may take to begin HTTP/2, and how long a request waits for a stream.
+    /// How long the origin may take to start HTTP/2, and how long a request waits for a stream.
     connect: Duration,
     heads: response_head::HeadLimits,
     only_http2: bool,
@@ -73,7 +73,7 @@ impl Pool {
                 Found::Opening(opening) => match self.join(&opening).await {
                     Ok(Some(connection)) => return Ok(connection),
                     Ok(None) => {}
-                    // The origin may limit connections as well. A stream of an open one may become free.
+                    // The origin may also limit connections, and a stream of an open one may become free.
                     Err(error) => {
                         let full = self.kept().full();
                         wait(&full.ok_or(error)?, deadline).await?;
@@ -119,7 +119,7 @@ impl Pool {
         self.look_after(&mut kept);
     }
 
-    /// Boxed, because few requests need it and the future of each would be larger for it.
+    /// Boxed, because few requests need it and it would enlarge the future of each request.
     fn open(&self) -> BoxFuture<'_, Result<Opened, SendError>> {
         Box::pin(async {
             let stream = self.connector.connect().await?;
@@ -152,9 +152,9 @@ impl Pool {
         drop(surplus);
     }
 
-    /// Makes sure that a task evicts idle connections in time.
+    /// Starts the task that evicts idle connections, unless it runs.
     fn look_after(self: &Arc<Self>, kept: &mut Kept) {
-        // An answer may be dropped after the runtime, and the pool is dropped then as well.
+        // An answer may be dropped after the runtime; then the pool is dropped too.
         if !kept.is_empty()
             && !kept.watched
             && let Ok(runtime) = Handle::try_current()
@@ -175,7 +175,7 @@ async fn wait(full: &Http2, deadline: Instant) -> Result<(), SendError> {
     timeout_at(deadline, full.room()).await.map_err(|_| SendError::NoStream { limit: full.limit() })
 }
 
-/// Runs while connections are kept, and while there is a pool.
+/// Runs while the pool exists and has connections.
 async fn watch(pool: Weak<Pool>) {
     while let Some(next) = pool.upgrade().and_then(|pool| pool.kept().evict(&pool.limits)) {
         sleep_until(next).await;

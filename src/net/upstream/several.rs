@@ -1,20 +1,20 @@
-//! One pool of connections per origin, found by the credential that a request is signed with.
+//! One pool of connections per origin, selected by the credential of a request.
 
 use std::collections::BTreeMap;
 
 use super::{Destination, Upstream, UpstreamError};
 use crate::{config::Origin, files::Subject, metrics::Metrics};
 
-/// The upstreams of all credentials. Credentials for the same origin share one.
+/// The upstreams of all credentials. Credentials with the same origin share one.
 #[derive(Clone)]
 pub struct Upstreams {
     usual: Upstream,
-    /// Those for another origin, by credential.
+    /// The upstreams for other origins, by credential.
     others: BTreeMap<String, Upstream>,
 }
 
 impl Upstreams {
-    /// `usual` is where requests go, but for those of the credentials that `credentials` gives another origin.
+    /// `usual` is the destination of all credentials except those to which `credentials` assigns another one.
     ///
     /// # Errors
     /// Those of [`Upstream::new`].
@@ -40,7 +40,7 @@ impl Upstreams {
         Ok(Self { usual: Upstream::new(usual, metrics.clone())?, others })
     }
 
-    /// That of a credential.
+    /// The upstream of a credential.
     #[must_use]
     pub fn of(&self, credential: &str) -> &Upstream {
         self.others.get(credential).unwrap_or(&self.usual)

@@ -4,8 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, header};
 
-/// Seconds that our clock is ahead of the one that wrote `Date` (RFC 9110 §6.6.1), which is taken to have been read in the
-/// middle between sending and receiving. `None` if an answer has no such header, or is from a cache (`Age`).
+/// Seconds that our clock is ahead of the origin's `Date` (RFC 9110 §6.6.1), assuming that the origin read its clock halfway
+/// between sending and receiving. `None` if an answer has no such header, or is from a cache (`Age`).
 pub(super) fn seconds_ahead(headers: &HeaderMap, received: SystemTime, took: Duration) -> Option<f64> {
     if headers.contains_key(header::AGE) {
         return None;

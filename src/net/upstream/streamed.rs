@@ -27,12 +27,12 @@ pub struct Streamed {
 
 /// The body as the version of HTTP frames it.
 pub(super) enum Source {
-    /// With its connection, until that returns to the pool.
+    /// The connection, until it returns to the pool.
     Http1(Incoming, Option<Http1>),
     Http2(Box<Download>),
 }
 
-/// Why a body broke off.
+/// The reason why a body broke off.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
     /// On an HTTP/1 connection.
@@ -44,12 +44,12 @@ pub enum BodyError {
 }
 
 impl BodyError {
-    /// The code of the caller's answer: the origin sent bytes that are no body, or the body broke off.
+    /// The error code: the origin sent an invalid body, or the body broke off.
     #[must_use]
     pub fn code(&self) -> Code {
         let malformed = match self {
             Self::Http1(error) => error.source().and_then(|source| source.downcast_ref()).is_some_and(is_malformed),
-            // h2 itself found that the origin broke the rules.
+            // h2 itself detected a protocol error of the origin.
             Self::Http2(error) => error.is_library(),
         };
         if malformed { Code::UpstreamBadResponse } else { Code::UpstreamReset }
@@ -67,7 +67,7 @@ impl Streamed {
         Self { source, ended: false, opened: opened.into_std(), pool: Arc::clone(pool) }
     }
 
-    /// When the connection that it comes over was ready for requests.
+    /// The time at which its connection was ready for requests.
     #[must_use]
     pub fn connection_opened(&self) -> Instant {
         self.opened
@@ -94,7 +94,7 @@ impl Body for Streamed {
                     ready!(Pin::new(body).poll_frame(cx)).map(|frame| frame.map_err(BodyError::from))
                 }
             };
-            // Trailers are not forwarded (RFC 9110 §6.5.1): callers need none, and one with a name of ours would be forged.
+            // Trailers are not forwarded (RFC 9110 §6.5.1): callers need none, and a trailer with a name of ours would be forged.
             if !matches!(&frame, Some(Ok(frame)) if frame.is_trailers()) {
                 self.ended |= frame.is_none();
                 return Poll::Ready(frame);

@@ -57,7 +57,7 @@ impl Resolver {
             let text = format!("{THREADS} look-ups of the name already wait for the resolver");
             io::Error::new(io::ErrorKind::TimedOut, text)
         })?;
-        // The runtime's own threads for blocking work are of no use here: without a thread it panics, or queues the work for ever.
+        // Not the runtime's threads for blocking work: if no thread can be created, tokio panics or queues the work forever.
         let thread = thread::Builder::new().name("resolver".to_owned()).spawn(move || {
             let _ = sender.send(resolve(&host, family));
             drop(permit);
@@ -125,7 +125,7 @@ mod tests {
         assert!(resolver.ask(None).await.is_ok());
     }
 
-    /// The numbers are those of Linux.
+    /// The error numbers of Linux.
     #[cfg(target_os = "linux")]
     #[test]
     fn a_name_that_does_not_exist_differs_from_a_resolver_that_does_not_answer() {

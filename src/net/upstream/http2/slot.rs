@@ -1,4 +1,4 @@
-//! How many streams a connection has and may have. A request that waits for a slot has not been handed to h2.
+//! Counts and limits the streams of a connection. A request that waits for a slot has not been handed to h2.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,7 +14,7 @@ struct State {
     limit: usize,
     active: usize,
     closed: bool,
-    /// When the last one ended.
+    /// The end of the last one.
     since: Instant,
 }
 
@@ -36,7 +36,7 @@ impl Streams {
         Some(Slot(Arc::clone(self)))
     }
 
-    /// Waits until there is room, or until the connection accepts no more requests.
+    /// Waits until a slot is free, or until the connection accepts no more requests.
     pub(super) async fn room(&self) {
         loop {
             let changed = self.changed.notified();

@@ -1,4 +1,4 @@
-//! The connections that the pool keeps, and which one a request uses.
+//! The kept connections of the pool, and the choice of one for a request.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -33,7 +33,7 @@ struct Idle {
     since: Instant,
 }
 
-/// What the pool has for a request.
+/// The pool's offer for a request.
 pub(super) enum Found {
     Connection(Connection),
     /// An HTTP/2 connection to wait for.
@@ -52,7 +52,7 @@ impl Kept {
         self.idle.is_empty() && self.shared.is_empty()
     }
 
-    /// What the pool has for a request at `now`. A request that needs a `fresh` connection uses none that was open before.
+    /// The pool's offer for a request at `now`. A request that needs a `fresh` connection uses none that was open before.
     pub(super) fn find(&mut self, now: Instant, fresh: bool, limits: &PoolLimits) -> Found {
         match (self.is_shared, fresh) {
             (true, _) => self.find_shared(now, fresh, limits),
@@ -144,7 +144,7 @@ fn is_usable(connection: &Http2, now: Instant, limits: &PoolLimits) -> bool {
     !idle && !connection.is_closed() && !is_aged(connection.life(), now, limits)
 }
 
-/// Whether a connection is too old for another request. Its [`Life`] records that for the metric of why connections end.
+/// Whether a connection is too old for another request. Its [`Life`] records that for the metric of end reasons.
 fn is_aged(life: &Life, now: Instant, limits: &PoolLimits) -> bool {
     let aged = now.saturating_duration_since(life.opened()) > limits.age;
     if aged {
