@@ -1,5 +1,6 @@
 //! Builds the sidecar from its configuration, runs it, and drains it.
 
+mod credential_facts;
 mod webhooks;
 
 use std::{
@@ -25,7 +26,7 @@ mod rotations;
 
 use self::{rotations::Rotations, webhooks::WebhookListener};
 use crate::{
-    admin::{self, CredentialFact, Probes, Readiness, StatusFacts, shutdown::ShutdownRequest},
+    admin::{self, Probes, Readiness, StatusFacts, shutdown::ShutdownRequest},
     config::{Config, ListenAddress, Shutdown},
     contract::{Code, Sent},
     credentials::{self, Permits, Store, UnitError},
@@ -154,6 +155,7 @@ impl App {
         let origins = config.credentials.iter().map(|(name, credential)| (name.as_str(), &credential.origin));
         let upstreams = Upstreams::new(&destination, origins, &metrics)?;
         let rotations = Rotations::new(&config, &credentials, &upstreams, &metrics);
+        rotations.prove_first(&credentials);
         let permits = Arc::new(Permits::new(Handle::current().metrics().num_workers(), config.timeouts.sign));
         let mut watched =
             credentials::load(&config.credentials, &permits, &credentials, &metrics, &rotations.notified())?;
@@ -181,7 +183,7 @@ impl App {
         metrics.set_in_flight_limit(config.limits.requests_in_flight);
         let requests = Requests::new(&config.log);
         // From here on the system accepts connections, which wait in the listener's backlog until `run`.
-        let readiness = Readiness::with_keys(credentials.usable());
+        let readiness = Readiness::with_keys(credentials.proved(), credentials.usable());
         readiness.set_ready();
         let watch = Watch::new(watched);
         let hurry = Box::pin(pending());
@@ -282,6 +284,8 @@ impl App {
         let shutdown = net::shutdown::Shutdown::default();
         let drain = Drain::new(shutdown.clone(), metrics.clone());
         let admission = Arc::new(Admission::new(admission_limits(&config), metrics.clone()));
+        let mut proved = credentials.proved();
+        let proved = async move { drop(proved.wait_for(|proved| *proved).await) };
         let webhooks = webhook.map(|listener| listener.serve(&config, Arc::clone(&credentials), &metrics, &shutdown));
         let stack = proxy::stack(proxy::Parts {
             credentials,
@@ -332,7 +336,8 @@ impl App {
         };
         tokio::select! {
             biased;
-            _ = future::join(server::serve(signing, &shutdown, &metrics), OptionFuture::from(webhooks)) => {}
+            // Connections wait in the backlog for the few seconds of a first proof, so that no request is signed with a unit that is not valid.
+            _ = proved.then(|()| future::join(server::serve(signing, &shutdown, &metrics), OptionFuture::from(webhooks))) => {}
             () = draining => {}
         }
         let receipt = drain.receipt();
@@ -459,17 +464,7 @@ fn facts(config: &Config, credentials: &Arc<Store>, addresses: &Addresses) -> St
         environment: config.upstream.environment.to_string(),
         origin: config.upstream.origin.to_string(),
         hosts: hosts(config, addresses),
-        credentials: Arc::new(move || {
-            credentials
-                .entries()
-                .iter()
-                .map(|entry| CredentialFact {
-                    name: entry.name.clone(),
-                    fingerprint: entry.verifying_key.fingerprint().to_owned(),
-                    bits: entry.verifying_key.bits(),
-                })
-                .collect()
-        }),
+        credentials: Arc::new(move || credential_facts::of(&credentials)),
         config: Arc::new(move || masked.clone()),
     }
 }

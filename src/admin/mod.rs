@@ -77,7 +77,7 @@ pub struct StatusFacts {
     pub origin: String,
     /// The names in `Host` for which the pages are served, besides any IP address.
     pub hosts: Hosts,
-    /// The credentials in use.
+    /// Every configured credential.
     pub credentials: Arc<dyn Fn() -> Vec<CredentialFact> + Send + Sync>,
     /// The configuration in force, its secrets masked already.
     pub config: Arc<dyn Fn() -> serde_json::Value + Send + Sync>,
@@ -99,9 +99,18 @@ impl fmt::Debug for StatusFacts {
 pub struct CredentialFact {
     /// Its name in the configuration.
     pub name: String,
-    /// The first 8 hex digits of SHA-256 over its public key.
+    /// The key that signs, if there is one.
+    pub key: Option<KeyFact>,
+    /// What its units are doing, in words.
+    pub state: &'static str,
+}
+
+/// The public facts of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyFact {
+    /// The first 8 hex digits of SHA-256 over its public half.
     pub fingerprint: String,
-    /// The size of the key's modulus.
+    /// The size of its modulus.
     pub bits: usize,
 }
 

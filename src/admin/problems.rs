@@ -36,7 +36,8 @@ fn state(seen: &Seen<'_>) -> Option<Problem> {
     match seen.state {
         State::Ready => None,
         State::Starting => {
-            Some(problem("the listeners are not bound yet; if it lasts, read the log".to_owned(), None))
+            let text = "no request is accepted yet; a credential with rotate = \"when_proven\" waits up to 5 s for Wonder's judgement";
+            Some(problem(text.to_owned(), None))
         }
         State::NoKey => Some(problem(
             "the files of a credential cannot be used, so its requests get 503 no_key: the log names the file and the remedy"

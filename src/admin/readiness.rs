@@ -12,8 +12,8 @@ use tokio::sync::watch;
 #[derive(Debug, Clone, Default)]
 pub struct Readiness {
     state: Arc<AtomicU8>,
-    /// Whether every credential can sign; none where that is not in question.
-    keys: Option<watch::Receiver<bool>>,
+    /// Whether it is decided which keys sign, and whether each can; none where that is not in question.
+    keys: Option<[watch::Receiver<bool>; 2]>,
 }
 
 impl Readiness {
@@ -23,10 +23,10 @@ impl Readiness {
         Self::default()
     }
 
-    /// The state of a program that starts, and is ready only while `keys` is true.
+    /// The state of a program that starts, is starting until `decided` is true, and is ready only while `usable` is true.
     #[must_use]
-    pub fn with_keys(keys: watch::Receiver<bool>) -> Self {
-        Self { keys: Some(keys), ..Self::default() }
+    pub fn with_keys(decided: watch::Receiver<bool>, usable: watch::Receiver<bool>) -> Self {
+        Self { keys: Some([decided, usable]), ..Self::default() }
     }
 
     /// The listeners are bound. Has no effect while the program drains.
@@ -42,9 +42,11 @@ impl Readiness {
     /// The current state.
     #[must_use]
     pub fn state(&self) -> State {
+        let [decided, usable] = self.keys.as_ref().map_or([true; 2], |keys| keys.each_ref().map(|key| *key.borrow()));
         match self.state.load(Ordering::Acquire) {
             0 => State::Starting,
-            1 if self.keys.as_ref().is_some_and(|keys| !*keys.borrow()) => State::NoKey,
+            1 if !decided => State::Starting,
+            1 if !usable => State::NoKey,
             1 => State::Ready,
             _ => State::Draining,
         }
@@ -58,7 +60,7 @@ impl Readiness {
 /// A stage in the life of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// The listeners are not bound.
+    /// The listeners are not bound, or Wonder is asked which unit of a credential signs.
     Starting,
     /// A credential cannot sign, because its files cannot be used.
     NoKey,
@@ -99,10 +101,12 @@ mod tests {
 
     #[test]
     fn is_ready_only_while_every_credential_can_sign() {
-        let (keys, usable) = watch::channel(false);
-        let readiness = Readiness::with_keys(usable);
+        let ((proofs, decided), (keys, usable)) = (watch::channel(false), watch::channel(false));
+        let readiness = Readiness::with_keys(decided, usable);
         assert_eq!(readiness.state(), State::Starting);
         readiness.set_ready();
+        assert_eq!(readiness.state(), State::Starting);
+        proofs.send_replace(true);
         assert_eq!(readiness.state().as_str(), "no_key");
         keys.send_replace(true);
         assert_eq!(readiness.state(), State::Ready);

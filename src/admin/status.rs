@@ -239,12 +239,12 @@ fn instance(seen: &Seen<'_>) -> Section {
 }
 
 fn credentials(seen: &Seen<'_>) -> Section {
-    let rows = seen
-        .credentials
-        .iter()
-        .map(|fact| row(&fact.name, vec![fact.fingerprint.clone(), format!("RSA {} bits", fact.bits)]))
-        .collect();
-    or_none("Credentials", &["key's fingerprint", "key"], rows)
+    let cells = |fact: &CredentialFact| match &fact.key {
+        Some(key) => vec![key.fingerprint.clone(), format!("RSA {} bits", key.bits), fact.state.to_owned()],
+        None => vec!["–".to_owned(), "–".to_owned(), fact.state.to_owned()],
+    };
+    let rows = seen.credentials.iter().map(|fact| row(&fact.name, cells(fact))).collect();
+    or_none("Credentials", &["key's fingerprint", "key", "state"], rows)
 }
 
 fn recently(seen: &Seen<'_>) -> String {

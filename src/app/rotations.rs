@@ -59,6 +59,11 @@ impl Rotations {
         self.0.iter().map(|rotation| (rotation.name.clone(), notified(rotation))).collect()
     }
 
+    /// Has the credentials wait for the first proof of a next unit that is to sign as soon as Wonder accepts it.
+    pub(super) fn prove_first(&self, store: &Store) {
+        self.0.iter().filter(|rotation| rotation.proves_first()).for_each(|rotation| store.prove_first(&rotation.name));
+    }
+
     /// Runs each as a task until what this returns is dropped.
     pub(super) fn start(self) -> Rotators {
         let started = self.0.into_iter().map(|rotation| {

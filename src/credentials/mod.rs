@@ -4,6 +4,7 @@
 //!
 //! * [`Store`]: all credentials; its snapshot is replaced as a whole.
 //! * [`Entry`]: one credential that can sign.
+//! * `units`: the unit that signs, and those around it.
 //! * `unit`: reads what belongs to one credential, at start and whenever its files change.
 //! * `reload`: what a reading changes: the store, the log, the metrics.
 //! * [`Rotation`]: the switch from one unit to the next.
@@ -15,6 +16,7 @@ mod rotation;
 mod signer;
 mod store;
 mod unit;
+mod units;
 
 use std::sync::Arc;
 
@@ -22,11 +24,12 @@ use tokio::sync::Notify;
 
 pub(crate) use self::reload::{Rotating, load};
 pub(crate) use self::unit::{PASSPHRASE_CAP, passphrase};
+pub(crate) use self::units::Units;
 pub use self::{
     permits::Permits,
     rotation::{Proof, Prove, Request as RotationRequest, Rotation},
     signer::{SignError, Signer},
-    store::{NoEntry, Store, Units},
+    store::{NoEntry, Store},
     unit::UnitError,
 };
 use crate::{
@@ -60,15 +63,6 @@ impl UnitName {
         match self {
             Self::Main => format!("credentials.{name}"),
             Self::Next => format!("credentials.{name}.next"),
-        }
-    }
-
-    /// The other one.
-    #[must_use]
-    pub fn other(self) -> Self {
-        match self {
-            Self::Main => Self::Next,
-            Self::Next => Self::Main,
         }
     }
 }
@@ -124,7 +118,7 @@ impl Entry {
         all: impl IntoIterator<Item = &'a Self>,
     ) -> Result<(), UnitError> {
         let Some(key) = &self.webhook_key else { return Ok(()) };
-        let request_keys = all.into_iter().filter(|other| !self.is_same_unit(other)).map(|other| &other.verifying_key);
+        let request_keys = all.into_iter().filter(|other| !self.is_same_place(other)).map(|other| &other.verifying_key);
         unit::check_webhook_key(&self.unit.table(&self.name), sources, key, request_keys)
     }
 
@@ -138,15 +132,20 @@ impl Entry {
         all: impl IntoIterator<Item = &'a Self>,
     ) -> Result<(), UnitError> {
         let mixed_up =
-            |other: &&Self| !self.is_same_unit(other) && other.webhook_key.as_ref() == Some(&self.verifying_key);
+            |other: &&Self| !self.is_same_place(other) && other.webhook_key.as_ref() == Some(&self.verifying_key);
         match all.into_iter().find(mixed_up) {
             Some(other) => Err(unit::is_webhook_key(&self.unit.table(&self.name), sources, &other.name)),
             None => Ok(()),
         }
     }
 
-    fn is_same_unit(&self, other: &Self) -> bool {
+    fn is_same_place(&self, other: &Self) -> bool {
         (&self.name, self.unit) == (&other.name, other.unit)
+    }
+
+    /// Whether both have the same AppID and the same key.
+    pub(crate) fn is_same_unit(&self, other: &Self) -> bool {
+        self.app_id == other.app_id && self.verifying_key == other.verifying_key
     }
 
     /// Wonder answered a request that this unit signed; `rejected` with 401 or 403.

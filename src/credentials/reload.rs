@@ -9,7 +9,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::{Entry, Permits, Store, UnitError, UnitName, unit};
+use super::{Entry, Permits, Store, UnitError, UnitName, rotation::mistaken, unit};
 use crate::{
     config::{CredentialConfig, UnitConfig},
     files::{Commit, Fingerprint, Subject, steady},
@@ -134,23 +134,39 @@ impl Reader {
     }
 
     fn put(&self, entry: Arc<Entry>) {
+        self.warn_of_half_a_change(&entry);
         self.store.put(entry);
-        self.outdated(false);
         publish(&self.store, &self.name, &self.metrics);
         self.changed.notify_one();
     }
 
+    /// AppID and key change together at Wonder. A reload is not proved there, so this is the only sign of a mistake before the 401s.
+    fn warn_of_half_a_change(&self, entry: &Entry) {
+        let units = self.store.units(&self.name);
+        let Some(before) = units.in_use() else { return };
+        let mistake = mistaken(before, entry);
+        if !mistake.is_empty() {
+            tracing::warn!(
+                credential = self.name,
+                unit = self.unit.as_str(),
+                app_id = %entry.app_id,
+                cause = mistake.trim_start_matches("; it "),
+                "AppID and key of the credential do not change together"
+            );
+        }
+    }
+
     fn failed(&self, error: &UnitError) {
         let (credential, error) = (&self.name, error.to_string());
-        let units = self.store.units(&self.name);
-        self.outdated(true);
+        self.store.fail(&self.name, self.unit);
+        publish(&self.store, &self.name, &self.metrics);
         match self.unit {
             UnitName::Next => tracing::error!(
                 credential,
                 error,
                 "next unit of the credential cannot be used; the credential is not switched to it"
             ),
-            UnitName::Main if units.in_use().is_some() => {
+            UnitName::Main if self.store.units(&self.name).in_use().is_some() => {
                 tracing::error!(credential, error, "credential cannot be reloaded; the one read before stays in use");
             }
             UnitName::Main => tracing::error!(
@@ -160,17 +176,12 @@ impl Reader {
             ),
         }
     }
-
-    fn outdated(&self, outdated: bool) {
-        if self.unit == UnitName::Main {
-            self.metrics.credential_outdated(&self.name, outdated);
-        }
-    }
 }
 
-/// Has the metrics show the unit that signs.
+/// Has the metrics show the unit that signs, and whether files cannot be used.
 pub(super) fn publish(store: &Store, name: &str, metrics: &Metrics) {
     let units = store.units(name);
+    metrics.credential_outdated(name, units.is_outdated());
     let Some(entry) = units.in_use() else { return };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     metrics.key_loaded(&LoadedKey {

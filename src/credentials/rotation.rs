@@ -7,16 +7,20 @@ use std::{fmt, sync::Arc, time::Duration};
 use futures_util::future::BoxFuture;
 use tokio::{
     sync::{Notify, mpsc, oneshot},
-    time::{Instant, sleep_until},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 
-use super::{Entry, Store, UnitName, reload::publish};
+use super::{Entry, Store, reload::publish};
 use crate::{config::Rotate, metrics::Metrics};
 
 /// How long after a proof that failed the next one follows: twice as long each time, from the first to the second of these.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
-/// How often a rejection has both units proved again, at most.
+/// How often a rejection has two units proved, at most.
 const REPROOF: Duration = Duration::from_secs(10);
+/// How long a start waits for Wonder to accept or reject the next unit. An outage at Wonder delays a start by no more.
+const FIRST_PROOF: Duration = Duration::from_secs(5);
+/// How soon a first proof that Wonder did not judge is repeated.
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// Whether Wonder accepts a unit, with the reason in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,127 +76,192 @@ pub struct Rotation {
 /// Asks for a switch; the answer is what a person reads.
 pub type Request = oneshot::Sender<Result<String, String>>;
 
+/// When the proofs of a rotation are due.
+struct Due {
+    /// The proof of the next unit.
+    next: Instant,
+    /// How long after that the one follows that is due if it fails.
+    retry: Duration,
+    /// The end of `keep_old`.
+    forget: Option<Instant>,
+    /// Whether Wonder has rejected a request, and when both units may be proved for that.
+    rejected: (bool, Instant),
+}
+
+impl Due {
+    fn now() -> Self {
+        let now = Instant::now();
+        Self { next: now, retry: RETRY.0, forget: None, rejected: (false, now) }
+    }
+
+    fn soon(&mut self) {
+        (self.next, self.retry) = (Instant::now(), RETRY.0);
+    }
+
+    fn later(&mut self) {
+        self.next = Instant::now() + self.retry;
+        self.retry = (self.retry * 2).min(RETRY.1);
+    }
+}
+
 impl Rotation {
+    /// Whether the next unit is proved before the credential is ready.
+    pub(crate) fn proves_first(&self) -> bool {
+        self.rotate == Rotate::WhenProven
+    }
+
     /// Runs until `requests` is closed.
     pub async fn run(self, mut requests: mpsc::Receiver<Request>) {
-        let (mut retry, mut next_proof) = (RETRY.0, Instant::now());
-        let (mut forget, mut reproof) = (None, Instant::now());
+        let mut due = Due::now();
+        if self.proves_first() {
+            self.prove_first(&mut due).await;
+            self.store.decided(&self.name);
+        }
         loop {
             let units = self.store.units(&self.name);
-            let proves = self.rotate == Rotate::WhenProven && units.active == UnitName::Main && units.next.is_some();
+            let proves = self.rotate == Rotate::WhenProven && units.candidate().is_some();
+            let has_two = units.old().or(units.candidate()).is_some();
             tokio::select! {
-                () = sleep_until(next_proof), if proves => {
-                    if self.switch_to_next().await.is_ok() {
-                        forget = Some(Instant::now() + self.keep_old);
-                        retry = RETRY.0;
-                    } else {
-                        next_proof = Instant::now() + retry;
-                        retry = (retry * 2).min(RETRY.1);
+                () = sleep_until(due.next), if proves => {
+                    if self.switch_to_next(&mut due).await.is_err() {
+                        due.later();
                     }
                 }
-                () = self.changed.notified() => {
-                    next_proof = Instant::now();
-                    retry = RETRY.0;
+                () = self.changed.notified() => due.soon(),
+                () = self.rejections.notified() => due.rejected.0 = true,
+                () = sleep_until(due.rejected.1), if due.rejected.0 && has_two => {
+                    due.rejected = (false, Instant::now() + REPROOF);
+                    self.prove_both(&mut due).await;
                 }
-                () = self.rejections.notified(), if forget.is_some() && Instant::now() >= reproof => {
-                    reproof = Instant::now() + REPROOF;
-                    if self.prove_both().await {
-                        forget = None;
-                        next_proof = Instant::now() + RETRY.1;
-                    }
-                }
-                () = sleep_until(forget.unwrap_or(next_proof)), if forget.is_some() => {
-                    forget = None;
-                    self.store.forget(&self.name, UnitName::Main);
+                () = sleep_until(due.forget.unwrap_or(due.next)), if due.forget.is_some() => {
+                    due.forget = None;
+                    self.store.forget(&self.name);
                     tracing::info!(credential = self.name, "old unit of the credential dropped (keep_old)");
                 }
                 request = requests.recv() => {
                     let Some(request) = request else { return };
-                    let outcome = self.switch_to_next().await;
-                    if outcome.is_ok() {
-                        forget = Some(Instant::now() + self.keep_old);
-                    }
-                    let _ = request.send(outcome);
+                    let outcome = self.switch_to_next(&mut due).await;
+                    let _ = request.send(outcome.map_err(|not| not.reason));
                 }
+            }
+            if !has_two {
+                // A rejection is about the only unit there is.
+                due.rejected.0 = false;
+            }
+        }
+    }
+
+    /// Has the next unit sign from the first request on, if Wonder accepts it. After a restart the unit of the configuration may be one
+    /// that Wonder no longer accepts.
+    async fn prove_first(&self, due: &mut Due) {
+        let proving = async {
+            while self.store.units(&self.name).candidate().is_some() && !self.is_judged(due).await {
+                sleep(AGAIN).await;
+            }
+        };
+        if timeout(FIRST_PROOF, proving).await.is_err() {
+            tracing::warn!(
+                credential = self.name,
+                "Wonder did not judge the next unit of the credential at start; the old one signs until it does"
+            );
+        }
+    }
+
+    async fn is_judged(&self, due: &mut Due) -> bool {
+        match self.switch_to_next(due).await {
+            Ok(_) => true,
+            Err(unproved) => {
+                due.later();
+                !matches!(unproved.proof, Some(Proof::Unknown(_)))
             }
         }
     }
 
     /// Proves the next unit and, if Wonder accepts it, has it sign.
-    async fn switch_to_next(&self) -> Result<String, String> {
+    async fn switch_to_next(&self, due: &mut Due) -> Result<String, NotSwitched> {
         let units = self.store.units(&self.name);
-        if units.active == UnitName::Next {
-            return Err(format!("credential {} signs with its next unit already", self.name));
-        }
-        let Some(next) = units.next else {
-            return Err(format!(
-                "credential {} has no next unit that can be used; the log names the file and the remedy",
-                self.name
-            ));
-        };
-        let proof = self.proved(&next).await;
-        let (credential, app_id) = (&self.name, &next.app_id);
-        match proof {
-            Proof::Accepted(how) => {
-                let same = self.store.units(&self.name).next.is_some_and(|now| Arc::ptr_eq(&now, &next));
-                if !same {
-                    return Err("the next unit changed while it was proved".to_owned());
+        let credential = &self.name;
+        let Some(next) = units.candidate() else {
+            return match units.in_use().zip(units.next()) {
+                Some((in_use, next)) if in_use.is_same_unit(next) => {
+                    Ok(format!("credential {credential} signs with its next unit already: {}", described(in_use)))
                 }
-                self.store.switch(&self.name, UnitName::Next);
-                publish(&self.store, &self.name, &self.metrics);
+                _ => Err(NotSwitched::because(format!(
+                    "credential {credential} has no next unit that can be used; the log names the file and the remedy"
+                ))),
+            };
+        };
+        let (proof, app_id) = (self.proved(next).await, &next.app_id);
+        let hint = units.in_use().map_or("", |in_use| mistaken(in_use, next));
+        match &proof {
+            Proof::Accepted(how) => {
+                if !self.switched(next) {
+                    return Err(NotSwitched::because("the next unit changed while it was proved".to_owned()));
+                }
+                due.forget = units.in_use().map(|_| Instant::now() + self.keep_old);
+                due.retry = RETRY.0;
                 tracing::info!(credential, %app_id, key = %next.verifying_key, "credential switched to its next unit");
-                Ok(format!("credential {credential} signs with AppID {app_id}, {} now: {how}", next.verifying_key))
+                Ok(format!("credential {credential} signs with {} now: {how}", described(next)))
             }
-            proof => {
-                let (cause, result) = (proof.to_string(), proof.result());
+            unproved => {
+                let (cause, result) = (format!("{unproved}{hint}"), unproved.result());
                 tracing::warn!(credential, %app_id, result, cause, "next unit of the credential is not proved; the old one signs");
-                Err(format!("the next unit of credential {credential} (AppID {app_id}) is not proved: {cause}"))
+                let reason =
+                    format!("the next unit of credential {credential} (AppID {app_id}) is not proved: {cause}");
+                Err(NotSwitched { reason, proof: Some(proof) })
             }
         }
     }
 
-    /// Proves both units after Wonder rejected a request, and logs which works. Goes back to the old one where Wonder accepts that alone
-    /// and may be asked by itself; returns whether it did.
-    async fn prove_both(&self) -> bool {
+    fn switched(&self, entry: &Arc<Entry>) -> bool {
+        let switched = self.store.switch(&self.name, entry);
+        publish(&self.store, &self.name, &self.metrics);
+        switched
+    }
+
+    /// Proves the unit that signs and the other one after Wonder rejected a request, and logs which works. Has the other one sign where
+    /// Wonder accepts that alone and the credential may switch by itself.
+    async fn prove_both(&self, due: &mut Due) {
         let units = self.store.units(&self.name);
-        let (Some(main), Some(next)) = (&units.main, &units.next) else { return false };
-        let (of_main, of_next) = tokio::join!(self.proved(main), self.proved(next));
+        let (Some(in_use), Some(other)) = (units.in_use(), units.old().or(units.candidate())) else { return };
+        let is_old = units.old().is_some();
+        let (of_this, of_other) = tokio::join!(self.proved(in_use), self.proved(other));
         let credential = &self.name;
-        let (main_result, next_result) = (of_main.result(), of_next.result());
-        let (main_cause, next_cause) = (of_main.to_string(), of_next.to_string());
-        match (of_main, of_next) {
-            (_, Proof::Accepted(_)) => {
-                tracing::info!(
-                    credential,
-                    main = main_result,
-                    next = next_result,
-                    "Wonder rejected a request and accepts the unit that signs; the rejection has another cause"
-                );
-                false
-            }
-            (Proof::Accepted(_), Proof::Rejected(_)) if self.rotate == Rotate::WhenProven => {
-                self.store.switch(&self.name, UnitName::Main);
-                publish(&self.store, &self.name, &self.metrics);
+        let (app_id, other_app_id) = (&in_use.app_id, &other.app_id);
+        let (result, other_result) = (of_this.result(), of_other.result());
+        let (cause, other_cause) = (of_this.to_string(), of_other.to_string());
+        match (of_this, of_other) {
+            (Proof::Accepted(_), _) => tracing::info!(
+                credential,
+                %app_id,
+                result,
+                %other_app_id,
+                other_result,
+                "Wonder rejected a request and accepts the unit that signs; the rejection has another cause"
+            ),
+            (Proof::Rejected(_), Proof::Accepted(_)) if self.rotate == Rotate::WhenProven && self.switched(other) => {
+                due.forget = (!is_old).then(|| Instant::now() + self.keep_old);
+                if is_old {
+                    due.next = Instant::now() + RETRY.1;
+                }
                 tracing::error!(
                     credential,
-                    main = main_result,
-                    next = next_result,
-                    cause = next_cause,
-                    "Wonder accepts the old unit alone; the credential signs with that again"
+                    %app_id,
+                    cause,
+                    %other_app_id,
+                    "Wonder rejects the unit that signed and accepts the other one, which signs from now on"
                 );
-                true
             }
-            _ => {
-                tracing::error!(
-                    credential,
-                    main = main_result,
-                    main_cause,
-                    next = next_result,
-                    next_cause,
-                    "Wonder rejects the unit that signs"
-                );
-                false
-            }
+            _ => tracing::error!(
+                credential,
+                %app_id,
+                result,
+                cause,
+                %other_app_id,
+                other_result,
+                other_cause,
+                "Wonder rejects the unit that signs"
+            ),
         }
     }
 
@@ -200,5 +269,35 @@ impl Rotation {
         let proof = (self.prove)(Arc::clone(entry)).await;
         self.metrics.unit_proved(&self.name, entry.unit.as_str(), proof.result());
         proof
+    }
+}
+
+/// Why a credential was not switched, for a person.
+struct NotSwitched {
+    reason: String,
+    /// The proof, if there was one.
+    proof: Option<Proof>,
+}
+
+impl NotSwitched {
+    fn because(reason: String) -> Self {
+        Self { reason, proof: None }
+    }
+}
+
+fn described(entry: &Entry) -> String {
+    format!("AppID {}, {}", entry.app_id, entry.verifying_key)
+}
+
+/// What two units have in common that they cannot have at Wonder, as the end of a sentence.
+pub(super) fn mistaken(one: &Entry, other: &Entry) -> &'static str {
+    match (one.app_id == other.app_id, one.verifying_key == other.verifying_key) {
+        (true, false) => {
+            "; it has the AppID of the unit that signs and another key, and at Wonder a new key needs a new AppID"
+        }
+        (false, true) => {
+            "; it has the key of the unit that signs and another AppID, and at Wonder each AppID has a key of its own: do both files              come from the same moment?"
+        }
+        _ => "",
     }
 }

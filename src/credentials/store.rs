@@ -8,7 +8,7 @@ use std::{
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
-use super::{Entry, UnitName};
+use super::{Entry, UnitName, units::Units};
 
 /// The credentials, by name. A request takes its entry once and keeps it to its end, whatever is put in meanwhile.
 #[derive(Debug)]
@@ -16,46 +16,14 @@ pub struct Store {
     snapshot: ArcSwap<Snapshot>,
     /// Held while a new snapshot is made of the old one.
     writing: Mutex<()>,
+    /// Whether no first proof is to come.
+    proved: watch::Sender<bool>,
+    /// Whether that is so, and every credential can sign.
     usable: watch::Sender<bool>,
 }
 
 /// Every configured name.
 type Snapshot = BTreeMap<String, Units>;
-
-/// The units of one credential, of which one is in use.
-#[derive(Debug, Clone, Default)]
-pub struct Units {
-    /// The unit of `[credentials.NAME]`, if it can be used and was not forgotten.
-    pub main: Option<Arc<Entry>>,
-    /// The unit of `[credentials.NAME.next]`, if there is one that can be used.
-    pub next: Option<Arc<Entry>>,
-    /// Which of them signs.
-    pub active: UnitName,
-}
-
-impl Units {
-    /// The unit that signs.
-    #[must_use]
-    pub fn in_use(&self) -> Option<&Arc<Entry>> {
-        self.get(self.active)
-    }
-
-    /// The unit of that name.
-    #[must_use]
-    pub fn get(&self, unit: UnitName) -> Option<&Arc<Entry>> {
-        match unit {
-            UnitName::Main => self.main.as_ref(),
-            UnitName::Next => self.next.as_ref(),
-        }
-    }
-
-    fn set(&mut self, unit: UnitName, entry: Option<Arc<Entry>>) {
-        match unit {
-            UnitName::Main => self.main = entry,
-            UnitName::Next => self.next = entry,
-        }
-    }
-}
 
 /// Why there is no entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,8 +39,8 @@ impl Store {
     #[must_use]
     pub fn new<'a>(names: impl IntoIterator<Item = &'a String>) -> Self {
         let snapshot: Snapshot = names.into_iter().map(|name| (name.clone(), Units::default())).collect();
-        let usable = watch::Sender::new(snapshot.is_empty());
-        Self { snapshot: ArcSwap::from_pointee(snapshot), writing: Mutex::new(()), usable }
+        let (proved, usable) = (watch::Sender::new(true), watch::Sender::new(snapshot.is_empty()));
+        Self { snapshot: ArcSwap::from_pointee(snapshot), writing: Mutex::new(()), proved, usable }
     }
 
     /// The credential of that name.
@@ -85,8 +53,14 @@ impl Store {
 
     /// The units of that credential; none of one that is not configured.
     #[must_use]
-    pub fn units(&self, name: &str) -> Units {
+    pub(crate) fn units(&self, name: &str) -> Units {
         self.snapshot.load().get(name).cloned().unwrap_or_default()
+    }
+
+    /// The units of every credential, in the order of the names.
+    #[must_use]
+    pub(crate) fn all(&self) -> Vec<(String, Units)> {
+        self.snapshot.load().iter().map(|(name, units)| (name.clone(), units.clone())).collect()
     }
 
     /// All credentials that can sign, in the order of their names.
@@ -98,35 +72,49 @@ impl Store {
     /// Every unit that can be used, whether it signs or not: a webhook may be for the AppID of each.
     #[must_use]
     pub fn all_units(&self) -> Vec<Arc<Entry>> {
-        self.snapshot.load().values().flat_map(|units| [&units.main, &units.next]).flatten().cloned().collect()
+        self.snapshot.load().values().flat_map(Units::all).cloned().collect()
     }
 
-    /// Replaces a unit. If it is the one in use, requests that come from now on are signed with `entry`.
+    /// Takes a unit that was read; [`Units`] decides whether it signs.
     pub fn put(&self, entry: Arc<Entry>) {
-        self.change(&entry.name.clone(), |units| units.set(entry.unit, Some(entry)));
+        self.change(&entry.name.clone(), |units| units.put(entry));
     }
 
-    /// Requests that come from now on are signed with `unit`.
-    pub fn switch(&self, name: &str, unit: UnitName) {
-        self.change(name, |units| units.active = unit);
+    /// The files of a unit cannot be used.
+    pub(super) fn fail(&self, name: &str, unit: UnitName) {
+        self.change(name, |units| units.fail(unit));
     }
 
-    /// Drops a unit that is not in use; its key leaves the memory with the last request that it signed.
-    pub fn forget(&self, name: &str, unit: UnitName) {
-        self.change(name, |units| {
-            if units.active != unit {
-                units.set(unit, None);
-            }
-        });
+    /// Requests that come from now on are signed with `entry`; returns whether it is a unit of the credential still.
+    pub(super) fn switch(&self, name: &str, entry: &Arc<Entry>) -> bool {
+        self.change(name, |units| units.switch(entry))
     }
 
-    fn change(&self, name: &str, change: impl FnOnce(&mut Units)) {
+    /// Drops the unit that signed before the last switch.
+    pub(super) fn forget(&self, name: &str) {
+        self.change(name, Units::forget);
+    }
+
+    /// The credential is not ready before [`decided`](Self::decided).
+    pub(crate) fn prove_first(&self, name: &str) {
+        self.change(name, |units| units.set_unproved(true));
+    }
+
+    /// Which unit of the credential signs is decided.
+    pub(super) fn decided(&self, name: &str) {
+        self.change(name, |units| units.set_unproved(false));
+    }
+
+    fn change<T>(&self, name: &str, change: impl FnOnce(&mut Units) -> T) -> T {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut snapshot = Snapshot::clone(&self.snapshot.load());
-        change(snapshot.entry(name.to_owned()).or_default());
-        let usable = snapshot.values().all(|units| units.in_use().is_some());
+        let changed = change(snapshot.entry(name.to_owned()).or_default());
+        let proved = !snapshot.values().any(Units::is_unproved);
+        let usable = proved && snapshot.values().all(|units| units.in_use().is_some());
         self.snapshot.store(Arc::new(snapshot));
+        self.proved.send_replace(proved);
         self.usable.send_replace(usable);
+        changed
     }
 
     /// Whether every credential can sign.
@@ -141,7 +129,13 @@ impl Store {
         let _ = self.usable.subscribe().wait_for(|usable| *usable).await;
     }
 
-    /// The same, for those that look at it often.
+    /// Whether no first proof is to come.
+    #[must_use]
+    pub fn proved(&self) -> watch::Receiver<bool> {
+        self.proved.subscribe()
+    }
+
+    /// Whether every credential can sign, for those that look at it often.
     #[must_use]
     pub fn usable(&self) -> watch::Receiver<bool> {
         self.usable.subscribe()

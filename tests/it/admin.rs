@@ -16,7 +16,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 use wonder_signer::{
-    admin::{self, CredentialFact, Probes, Readiness, StatusFacts},
+    admin::{self, CredentialFact, KeyFact, Probes, Readiness, StatusFacts},
     contract::Sent,
     metrics::Metrics,
     net::hosts::Hosts,
@@ -55,7 +55,8 @@ fn facts(environment: &str) -> StatusFacts {
         origin: "https://gateway-stg.wonder.today".to_owned(),
         hosts: Hosts::new(["admin.example".to_owned()]),
         credentials: Arc::new(|| {
-            vec![CredentialFact { name: "default".to_owned(), fingerprint: "0a1b2c3d".to_owned(), bits: 2048 }]
+            let key = Some(KeyFact { fingerprint: "0a1b2c3d".to_owned(), bits: 2048 });
+            vec![CredentialFact { name: "default".to_owned(), key, state: "signs" }]
         }),
         config: Arc::new(|| json!({"credentials": {"default": {"private_key": "***"}}})),
     }

@@ -1,6 +1,6 @@
 use http::{Method, StatusCode};
 
-use super::*;
+use super::{super::KeyFact, *};
 use crate::{
     metrics::{Metrics, Responder},
     operations,
@@ -71,7 +71,7 @@ fn counts_the_requests_in_flight_if_none_has_ended() {
 #[test]
 fn names_the_reason_for_not_being_ready() {
     for (state, headline, why) in [
-        (State::Starting, "not ready: starting", "the listeners are not bound"),
+        (State::Starting, "not ready: starting", "no request is accepted yet"),
         (State::NoKey, "not ready: no_key", "the files of a credential cannot be used"),
         (State::Draining, "not ready: draining", "it is shutting down"),
     ] {
@@ -98,11 +98,16 @@ fn figures_are_in_columns_for_the_window_and_since_the_start() {
     metrics.proxy_error("upstream_reset", Sent::Maybe);
     metrics.set_clock_skew(1.25);
     let total = metrics.snapshot();
-    let credentials = [CredentialFact { name: "default".to_owned(), fingerprint: "0a1b2c3d".to_owned(), bits: 2048 }];
+    let key = Some(KeyFact { fingerprint: "0a1b2c3d".to_owned(), bits: 2048 });
+    let credentials = [
+        CredentialFact { name: "default".to_owned(), key, state: "signs" },
+        CredentialFact { name: "payouts".to_owned(), key: None, state: "no key" },
+    ];
     let (recent, lasts) = (total.since(&before), Lasts::default());
     let status = Status::of(&Seen { credentials: &credentials, ..seen(State::Ready, &total, &recent, &lasts) });
     for (label, expected) in [
-        ("default", "0a1b2c3d | RSA 2048 bits"),
+        ("default", "0a1b2c3d | RSA 2048 bits | signs"),
+        ("payouts", "– | – | no key"),
         ("requests", "30 | 150"),
         ("rate", "0.1/s | 0.0/s"),
         ("answers by Wonder", "4xx 30 | 2xx 120 · 4xx 30"),
