@@ -16,8 +16,9 @@ use super::{
 };
 use crate::{
     config::{Config, Flags, ListenAddress, Made, values::path_text},
+    files::{Fingerprint, Subject, Watch},
     signing::{AppId, VerifyingKey},
-    simulator::{Options, Simulator},
+    simulator::{Apps, Options, Simulator},
     telemetry,
 };
 
@@ -51,7 +52,8 @@ pub(super) struct SimulateArgs {
     /// AppID whose requests are accepted; may be repeated
     #[arg(long, value_name = "UUID", required = true)]
     app_id: Vec<AppId>,
-    /// PEM file with the public key that verifies the AppID's signatures; one for each --app-id, in the same order
+    /// PEM file with the public key that verifies the AppID's signatures; one for each --app-id, in the same order. Read again when it
+    /// changes, to simulate that Wonder learns a key late
     #[arg(long, value_name = "FILE", required = true, value_parser = path_text)]
     public_key_file: Vec<PathBuf>,
     #[command(flatten)]
@@ -119,6 +121,7 @@ impl SimulateArgs {
         let webhooks = options.webhooks.clone();
         let simulator = self.local.bind("listen.address", options).await?;
         self.webhooks.write_public_keys(&webhooks)?;
+        let _watching = self.watch(&simulator.apps()).start();
         let trusted = Trusted::written(&self.local, &simulator)?;
         self.greet(&simulator, trusted.path(), out)?;
         self.local.write_ready(&serde_json::json!({ "listen": simulator.address() }))?;
@@ -133,6 +136,12 @@ impl SimulateArgs {
             () = signals.second => {}
         }
         Ok(())
+    }
+
+    /// Has the simulator learn the keys that the files hold later.
+    fn watch(&self, apps: &Apps) -> Watch {
+        let files = self.app_id.iter().zip(&self.public_key_file);
+        Watch::new(files.map(|(app_id, path)| learning(apps.clone(), app_id.clone(), path.clone())).collect())
     }
 
     /// Prints a command for each AppID that runs a sidecar against this simulator.
@@ -156,6 +165,24 @@ impl SimulateArgs {
         };
         show().context("standard output")
     }
+}
+
+fn learning(apps: Apps, app_id: AppId, path: PathBuf) -> Subject {
+    let paths = vec![path.clone()];
+    let read_at = Fingerprint::of(&paths);
+    Subject::new(paths, read_at, move || {
+        let (apps, app_id) = (apps.clone(), app_id.clone());
+        let key = input::key("--public-key-file", &path, VerifyingKey::from_pem);
+        Box::new(move || match key {
+            Ok(key) => {
+                tracing::info!(%app_id, key = key.fingerprint(), "AppID may call");
+                apps.learn(app_id, key);
+            }
+            Err(failure) => {
+                tracing::error!(%app_id, error = %failure.error, "public key cannot be read; the one read before stays in use");
+            }
+        })
+    })
 }
 
 /// A path as one word of a shell.

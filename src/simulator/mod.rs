@@ -69,6 +69,7 @@ use bytes::Bytes;
 use serde_json::json;
 use uuid::Uuid;
 
+pub use gate::Apps;
 pub use ledger::Currency;
 pub use server::{BindError, Simulator};
 pub use state::{StateError, StateFile};
@@ -251,8 +252,8 @@ struct Made {
 }
 
 /// All routes behind the gate, and the envelope around both.
-fn router(options: Options, wonder: &Arc<Wonder>) -> Router {
-    let gate = Arc::new(Gate::new(options.apps, options.clock));
+fn router(options: Options, apps: Apps, wonder: &Arc<Wonder>) -> Router {
+    let gate = Arc::new(Gate::new(apps, options.clock));
     let hosts = Arc::new(Hosts::new(options.tls_names));
     served()
         .route("/simulator/orders/{number}/pay", post(payments::pay::handle))

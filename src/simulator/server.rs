@@ -27,7 +27,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::config::Origin;
 
 use super::{
-    Made, Options, Wonder,
+    Apps, Made, Options, Wonder,
     ids::Ids,
     orders, router,
     state::{self, Journal, StateError, StateFile},
@@ -46,6 +46,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// A bound simulator. It answers once [`run`](Self::run) is polled.
 pub struct Simulator {
+    apps: Apps,
     listener: TcpListener,
     address: SocketAddr,
     identity: Option<Identity>,
@@ -92,14 +93,21 @@ impl Simulator {
         });
         // Links to pages are without TLS: a browser would warn of the certificate.
         let wonder = super::wonder(&options, origin(false, address), Made { ids, journal, webhooks })?;
-        let router = router(options, &wonder);
-        Ok(Self { listener, address, identity, router, wonder, lanes, state })
+        let apps = Apps::new(options.apps.clone());
+        let router = router(options, apps.clone(), &wonder);
+        Ok(Self { apps, listener, address, identity, router, wonder, lanes, state })
     }
 
     /// The bound address, with the port that was free.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The AppIDs that may call, to change them while it runs.
+    #[must_use]
+    pub fn apps(&self) -> Apps {
+        self.apps.clone()
     }
 
     /// Sends the webhooks for one origin to another one, which forwards them. For a sidecar that starts after the simulator is bound.

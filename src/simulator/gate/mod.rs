@@ -5,6 +5,7 @@
 //! first: one with a raw `"`, `<` or `>` in its query gets hyper's own 400 without a body, and a fragment (`#…`), which
 //! no request target has (RFC 9112 §3.2), is dropped.
 
+mod apps;
 mod nonces;
 
 use std::{
@@ -22,6 +23,7 @@ use bytes::Bytes;
 use http::{header, request::Parts};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
+pub use self::apps::Apps;
 use self::nonces::UsedNonces;
 use super::{Clock, console::Received, faults::Picked, refusal::Refusal};
 use crate::signing::{
@@ -41,13 +43,13 @@ const BODY_TIME: Duration = Duration::from_secs(30);
 
 /// Knows the AppIDs and their public keys, the time, and which nonces were used.
 pub(super) struct Gate {
-    apps: Vec<(AppId, VerifyingKey)>,
+    apps: Apps,
     clock: Clock,
     used: Mutex<UsedNonces>,
 }
 
 impl Gate {
-    pub(super) fn new(apps: Vec<(AppId, VerifyingKey)>, clock: Clock) -> Self {
+    pub(super) fn new(apps: Apps, clock: Clock) -> Self {
         Self { apps, clock, used: Mutex::default() }
     }
 
@@ -67,7 +69,7 @@ impl Gate {
             [Header::Credential, Header::Nonce, Header::Signature].map(|header| headers.one(header));
         let credential: Credential = credential?.parse().map_err(Refusal::Credential)?;
         let (nonce, signature) = (nonce?, signature?);
-        let (_, key) = self.apps.iter().find(|(app_id, _)| *app_id == credential.app_id).ok_or(Refusal::UnknownApp)?;
+        let key = self.apps.key(&credential.app_id).ok_or(Refusal::UnknownApp)?;
 
         let now = self.now(head);
         Window::REQUEST.check(credential.request_time, now).map_err(|outside| match outside {
@@ -83,12 +85,12 @@ impl Gate {
         let stamp = Stamp { request_time: credential.request_time, nonce };
         let target = head.uri.path_and_query().map_or("", |target| target.as_str());
         let method = head.method.as_str();
-        signing::verify(key, &stamp, method, target, &[body], signature).map_err(|error| match error {
+        signing::verify(&key, &stamp, method, target, &[body], signature).map_err(|error| match error {
             VerifyError::Encoding => Refusal::SignatureEncoding,
             VerifyError::Mismatch => {
                 let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
                 let claim = Claim { credential: &credential, nonce: &nonce, method, target, body, signature, host };
-                let (mistake, parts_at) = mistake(key, &claim).unzip();
+                let (mistake, parts_at) = mistake(&key, &claim).unzip();
                 Refusal::SignatureMismatch {
                     fingerprint: key.fingerprint().to_owned(),
                     target: target.len(),
