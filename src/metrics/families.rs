@@ -326,8 +326,8 @@ impl Families {
             ),
             credential_outdated: make.gauges(
                 "wonder_signer_credential_outdated",
-                "1 while the files of a credential cannot be used; it signs with what was read before, if anything. A restart would \
-                 lose that too: correct the files first.",
+                "1 while the files of a credential, or of its next unit, cannot be used; it signs with what was read before, if anything. \
+                 A restart would lose that too: correct the files first.",
                 &["credential"],
             ),
             certificate_reloads: one_each::<Certificates, _>(|files| {

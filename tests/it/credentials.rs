@@ -1,6 +1,7 @@
 //! Credentials that change while the sidecar runs, and credentials that cannot be used.
 
 mod load;
+mod proof;
 mod reload;
 mod rotation;
 mod several;

@@ -12,8 +12,9 @@ use tempfile::TempDir;
 
 use crate::support::{
     program::{Alive, Program},
-    sidecar::APP_ID,
+    sidecar::{APP_ID, verifying_key},
     upstream::Recorder,
+    volume::UNITS,
     wire::{exchange, request},
 };
 
@@ -155,6 +156,21 @@ fn simulate_takes_configuration_from_the_environment() {
             format!("usage: {option} needs TLS; leave out --plain, or {option}")
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn simulate_learns_a_key_when_its_file_changes() {
+    let directory = tempfile::tempdir().unwrap();
+    let key_file = directory.path().join("public_key.pem");
+    fs::write(&key_file, UNITS[0].public.to_pem().unwrap()).unwrap();
+    let arguments = ["simulate", "--plain", "--listen", "127.0.0.1:0", "--app-id", APP_ID, "--public-key-file"];
+    let mut program = Program::start(&[&arguments[..], &[key_file.to_str().unwrap()]].concat(), &[], b"");
+    program.line_with(UNITS[0].public.fingerprint());
+    program.line_with("simulator ready");
+    fs::write(&key_file, "half").unwrap();
+    program.line_with("public key cannot be read; the one read before stays in use");
+    fs::write(&key_file, verifying_key().to_pem().unwrap()).unwrap();
+    program.line_with(verifying_key().fingerprint());
 }
 
 #[test]

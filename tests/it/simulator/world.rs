@@ -17,7 +17,7 @@ use tokio::{
 };
 use wonder_signer::{
     signing::{AppId, Nonce, RequestTime, SigningKey, Stamp, sign},
-    simulator::{Options, Simulator},
+    simulator::{Apps, Options, Simulator},
 };
 
 pub(crate) const APP_ID: &str = "1f0e5b52-6c0a-4a55-9a0e-2f6b8d0c7e11";
@@ -36,6 +36,8 @@ pub(crate) struct World {
     pub address: std::net::SocketAddr,
     pub origin: String,
     pub ca_pem: Option<String>,
+    /// The AppIDs that may call.
+    pub apps: Apps,
     clock: Arc<AtomicU64>,
     stop: oneshot::Sender<()>,
     running: JoinHandle<()>,
@@ -57,10 +59,10 @@ impl World {
         change(&mut options);
         let simulator = Simulator::bind(options).await.unwrap();
         let (address, origin) = (simulator.address(), simulator.origin());
-        let ca_pem = simulator.ca_pem().map(str::to_owned);
+        let (ca_pem, apps) = (simulator.ca_pem().map(str::to_owned), simulator.apps());
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(simulator.run(async { stopped.await.unwrap_or(()) }));
-        Self { address, origin, ca_pem, clock, stop, running }
+        Self { address, origin, ca_pem, apps, clock, stop, running }
     }
 
     pub(crate) fn set_clock(&self, unix_seconds: u64) {
