@@ -37,6 +37,7 @@ pub(super) const APP_ID: &str = "00000000-0000-4000-8000-00000000d0e5";
   wonder-signer dev
   wonder-signer dev --webhook-to http://127.0.0.1:3000/hook
   wonder-signer dev --state wonder.state
+  wonder-signer dev --seed seed.json --deterministic my-tests
   wonder-signer dev --listen 127.0.0.1:0 --admin 127.0.0.1:0 --ready-file ready.json
 
 In a container, for other services of the same Compose file, which call http://wonder-signer:8080:
@@ -149,6 +150,8 @@ impl DevArgs {
             apps: vec![(APP_ID.parse().context("AppID")?, key.verifying_key().clone())],
             webhooks: webhooks.clone(),
             state,
+            seed: self.local.seed()?,
+            deterministic: self.local.deterministic(),
             ..Options::default()
         });
         let simulator = self.local.bind("--simulator", options).await?;

@@ -10,11 +10,11 @@ use anyhow::{Context as _, anyhow};
 use rustls::pki_types::ServerName;
 use serde::Serialize;
 
-use super::{Failure, Outcome, process, whole};
+use super::{Failure, Outcome, input, process, whole};
 use crate::{
     app::bind_reason,
     config::{Config, Flags, Made, values::path_text},
-    simulator::{BindError, Options, Simulator, StateError, StateFile},
+    simulator::{BindError, Options, Seed, Simulator, StateError, StateFile},
 };
 
 /// The shared options.
@@ -39,6 +39,12 @@ pub(super) struct LocalArgs {
     /// File that keeps customers, tokens, orders, transactions and webhooks over a restart; it is created if there is none
     #[arg(long, value_name = "FILE", value_parser = path_text)]
     state: Option<PathBuf>,
+    /// Customers, payment tokens and orders (JSON) that are there from the start and after a reset; deploy/docs/simulator.md describes the file
+    #[arg(long, value_name = "FILE", value_parser = path_text)]
+    seed: Option<PathBuf>,
+    /// Text from which uuids, order numbers, times of orders and nonces of webhooks are derived: the same calls get the same
+    #[arg(long, value_name = "SEED")]
+    deterministic: Option<String>,
     /// Write the bound addresses to this file as JSON when ready
     #[arg(long, value_name = "FILE", value_parser = path_text)]
     ready_file: Option<PathBuf>,
@@ -82,7 +88,21 @@ impl LocalArgs {
                 if error.kind() == ErrorKind::InvalidInput { Failure::usage(text) } else { Failure::no(text) }
             }
             BindError::State(error) => self.state_failure(&error),
+            BindError::Seed(error) => {
+                let path = self.seed.as_deref().unwrap_or(Path::new("")).display();
+                Failure::usage(anyhow!("start: --seed {path}: {error}"))
+            }
         })
+    }
+
+    /// The seed of `--seed`, if given.
+    pub(super) fn seed(&self) -> Result<Option<Seed>, Failure> {
+        self.seed.as_deref().map(|path| Ok(Seed::new(&input::whole("--seed", path)?))).transpose()
+    }
+
+    /// The seed of `--deterministic`, if given.
+    pub(super) fn deterministic(&self) -> Option<String> {
+        self.deterministic.clone()
     }
 
     /// Opens the file of `--state`, if given.

@@ -39,6 +39,10 @@ Send signed webhooks to a handler, with an hour of Wonder's retries in a second:
 Keep customers, orders and webhooks over a restart:
   wonder-signer simulate --app-id 1f0e5b52-6c0a-4a55-9a0e-2f6b8d0c7e11 --public-key-file keys/public_key.pem --state wonder.state
 
+Start each test run with the same customers and orders, and give the same calls the same ids:
+  wonder-signer simulate --app-id 1f0e5b52-6c0a-4a55-9a0e-2f6b8d0c7e11 --public-key-file keys/public_key.pem \
+      --seed seed.json --deterministic my-tests
+
 For an unchanged program with a Wonder SDK, with an entry for gateway-stg.wonder.today in /etc/hosts:
   wonder-signer simulate --listen 127.0.0.1:443 --tls-name gateway-stg.wonder.today \\
       --app-id 1f0e5b52-6c0a-4a55-9a0e-2f6b8d0c7e11 --public-key-file keys/public_key.pem --ca-out simulator-ca.pem")]
@@ -108,6 +112,8 @@ impl SimulateArgs {
             apps: apps.collect::<Result<_, Failure>>()?,
             webhooks: self.webhooks.settings(&self.app_id, false, state.as_deref())?,
             state,
+            seed: self.local.seed()?,
+            deterministic: self.local.deterministic(),
             ..Options::default()
         }))
     }

@@ -46,6 +46,11 @@ impl<'a> Fields<'a> {
         Refusal::FieldValue(self.name(field), rule)
     }
 
+    /// The first field that is not among `known`.
+    pub(super) fn unknown(&self, known: &[&str]) -> Option<&'a str> {
+        self.members.keys().map(String::as_str).find(|name| !known.contains(name))
+    }
+
     /// Whether a field is there and not `null`.
     pub(super) fn has(&self, field: &str) -> bool {
         self.members.get(field).is_some_and(|value| !value.is_null())

@@ -46,6 +46,7 @@ mod pages;
 mod path;
 mod payments;
 mod refusal;
+mod seed;
 mod server;
 mod state;
 mod store;
@@ -71,6 +72,7 @@ use uuid::Uuid;
 
 pub use gate::Apps;
 pub use ledger::Currency;
+pub use seed::{Seed, SeedError};
 pub use server::{BindError, Simulator};
 pub use state::{StateError, StateFile};
 
@@ -88,6 +90,7 @@ use ids::Ids;
 use ledger::Order;
 use pages::{guard, payment, three_d_secure};
 use refusal::Refusal;
+use seed::Ground;
 use state::{Batch, Journal};
 use store::Store;
 use webhooks::{History, Webhooks};
@@ -122,6 +125,8 @@ pub struct Options {
     pub webhooks: webhooks::Settings,
     /// The file that customers, tokens, orders and webhooks survive a restart in; nothing to keep them in memory alone.
     pub state: Option<Arc<StateFile>>,
+    /// What is there from the start, and again after a reset.
+    pub seed: Option<Seed>,
     /// A seed for ids, so that the same calls get the same.
     pub deterministic: Option<String>,
     /// The time that request times are held against.
@@ -143,6 +148,7 @@ impl Default for Options {
             refund_window: Duration::ZERO,
             webhooks: webhooks::Settings::default(),
             state: None,
+            seed: None,
             deterministic: None,
             clock: Arc::new(|| {
                 let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -158,6 +164,8 @@ struct Wonder {
     /// Scheme and address of its pages.
     origin: String,
     clock: Clock,
+    app_ids: Vec<AppId>,
+    seed: Option<Seed>,
     currencies: Vec<Currency>,
     /// In seconds.
     refund_window: u64,
@@ -176,13 +184,28 @@ impl Wonder {
         store
     }
 
-    /// Forgets everything.
+    /// Forgets everything but the seed.
     fn reset(&self) {
         let mut store = self.store();
         store.reset();
         self.webhooks.forget();
+        if let Err(error) = self.sow(&mut store) {
+            // It was right at the start.
+            tracing::error!(%error, "seed not used");
+        }
         drop(store);
         self.faults.remove(None);
+    }
+
+    /// Puts the seed into an empty store.
+    fn sow(&self, store: &mut Store) -> Result<(), SeedError> {
+        let Some(seed) = &self.seed else { return Ok(()) };
+        let (app_ids, currencies, now) = (&self.app_ids[..], &self.currencies[..], self.now());
+        self.webhooks.silently(|| {
+            Ground { store: &mut *store, app_ids, currencies, now }.sow(seed)?;
+            store.orders.void_overdue(now);
+            Ok(())
+        })
     }
 
     /// All rows that changed since they were taken last, as they are between two calls.
@@ -222,18 +245,21 @@ impl Wonder {
 }
 
 /// What the handlers share, with the state of the file that the options name.
-fn wonder(options: &Options, origin: String, made: Made) -> Result<Arc<Wonder>, StateError> {
+fn wonder(options: &Options, origin: String, made: Made) -> Result<Arc<Wonder>, BindError> {
     let Made { ids, journal, webhooks } = made;
     let mut store = Store::new(options.capacity, ids, journal.as_ref(), Arc::clone(&webhooks));
     let deliveries = webhooks.history();
-    if let Some(state) = &options.state {
-        state.load(&mut store, &deliveries)?;
-        store.orders.shrink();
-    }
-    Ok(Arc::new(Wonder {
+    let has_state = match &options.state {
+        Some(state) => state.load(&mut store, &deliveries)?,
+        None => false,
+    };
+    store.orders.shrink();
+    let wonder = Wonder {
         store: Mutex::new(store),
         origin,
         clock: Arc::clone(&options.clock),
+        app_ids: options.apps.iter().map(|(app_id, _)| app_id.clone()).collect(),
+        seed: options.seed.clone(),
         currencies: options.currencies.clone(),
         refund_window: options.refund_window.as_secs(),
         console: Console::new(),
@@ -241,7 +267,11 @@ fn wonder(options: &Options, origin: String, made: Made) -> Result<Arc<Wonder>, 
         deliveries,
         journal,
         faults: Switches::default(),
-    }))
+    };
+    if !has_state {
+        wonder.sow(&mut wonder.store())?;
+    }
+    Ok(Arc::new(wonder))
 }
 
 /// The parts that `wonder` is made of.

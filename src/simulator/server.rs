@@ -30,6 +30,7 @@ use super::{
     Apps, Made, Options, Wonder,
     ids::Ids,
     orders, router,
+    seed::SeedError,
     state::{self, Journal, StateError, StateFile},
     tls::Identity,
     webhooks::{Keys, Lane, Means, Webhooks},
@@ -65,6 +66,9 @@ pub enum BindError {
     /// The state file cannot be used.
     #[error(transparent)]
     State(#[from] StateError),
+    /// The seed is wrong.
+    #[error(transparent)]
+    Seed(#[from] SeedError),
 }
 
 impl Simulator {

@@ -15,6 +15,7 @@ mod orders;
 mod page;
 mod payment;
 mod payments;
+mod seed;
 mod serving;
 mod state;
 mod tokens;

@@ -156,10 +156,7 @@ pub(super) async fn delete(
 /// The fields that creating and editing share.
 fn change<'a>(fields: &Fields<'a>) -> Result<Change<'a>, Refusal> {
     fields.text("company_name", TEXT)?;
-    let default_method = fields.text("default_payment_method", TEXT)?;
-    if default_method.is_some_and(|method| !method.is_empty() && !METHODS.contains(&method)) {
-        return Err(fields.broken("default_payment_method", Rule::OneOf(METHOD_LIST)));
-    }
+    let default_method = default_method(fields)?;
     Ok(Change {
         name: fields.text("name", TEXT)?,
         email: fields.text("email", TEXT)?,
@@ -169,6 +166,15 @@ fn change<'a>(fields: &Fields<'a>) -> Result<Change<'a>, Refusal> {
         default_token: fields.text("default_payment_token", TEXT)?,
         default_token_field: fields.name("default_payment_token"),
     })
+}
+
+/// `default_payment_method`: one of the known ones, or empty.
+pub(super) fn default_method<'a>(fields: &Fields<'a>) -> Result<Option<&'a str>, Refusal> {
+    let default_method = fields.text("default_payment_method", TEXT)?;
+    if default_method.is_some_and(|method| !method.is_empty() && !METHODS.contains(&method)) {
+        return Err(fields.broken("default_payment_method", Rule::OneOf(METHOD_LIST)));
+    }
+    Ok(default_method)
 }
 
 fn answer(store: &Store, customer: &Customer, headers: &HeaderMap) -> Answer {

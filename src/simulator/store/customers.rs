@@ -107,6 +107,34 @@ impl Customers {
         Ok(())
     }
 
+    /// Takes a customer of a seed, whose tokens are there.
+    pub(in super::super) fn seed(&mut self, customer: Customer) -> Result<(), Refusal> {
+        if self.rows.len() >= self.capacity {
+            return Err(Refusal::Full(self.capacity));
+        }
+        if self.by_uuid.contains_key(&customer.uuid) {
+            return Err(Refusal::NoCustomer);
+        }
+        self.made += 1;
+        self.insert(self.made, customer);
+        self.touched.add(self.made);
+        Ok(())
+    }
+
+    /// Takes a token of a seed.
+    pub(in super::super) fn seed_token(&mut self, token: Token) -> Result<(), Refusal> {
+        if self.tokens.len() >= self.capacity {
+            return Err(Refusal::Full(self.capacity));
+        }
+        if self.tokens.contains_key(&token.uuid) || self.by_verify_uuid.contains_key(&token.verify_uuid) {
+            return Err(Refusal::NoToken);
+        }
+        self.touched_tokens.add(token.uuid);
+        self.by_verify_uuid.insert(token.verify_uuid, token.uuid);
+        self.tokens.insert(token.uuid, token);
+        Ok(())
+    }
+
     fn insert(&mut self, at: u64, customer: Customer) {
         self.by_uuid.insert(customer.uuid, at);
         let references = self.by_reference.entry(customer.app_id.clone()).or_default();

@@ -108,6 +108,25 @@ impl Orders {
         Ok(())
     }
 
+    /// The number of an order of a seed: the given one if it is free, or the next.
+    pub(in super::super) fn number_of_seed(&mut self, given: Option<u64>) -> Option<u64> {
+        let number = given.unwrap_or(self.next);
+        let is_free = !self.rows.contains_key(&number);
+        is_free.then(|| self.next = self.next.max(number + 1))?;
+        Some(number)
+    }
+
+    /// Takes an order of a seed.
+    pub(in super::super) fn seed(&mut self, order: Box<Order>) -> Result<(), Refusal> {
+        if self.rows.len() >= self.capacity {
+            return Err(Refusal::Full(self.capacity));
+        }
+        self.touched.add(order.number);
+        self.find_by_names(&order);
+        self.keep(order);
+        Ok(())
+    }
+
     /// Makes room where a stored state has more orders than the capacity is now. What is not finished stays.
     pub(in super::super) fn shrink(&mut self) {
         while self.rows.len() > self.capacity && self.evict().is_ok() {}

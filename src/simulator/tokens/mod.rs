@@ -208,11 +208,22 @@ impl New {
     }
 }
 
-fn read_card(fields: &Fields<'_>, now: RequestTime) -> Result<New, Refusal> {
+/// The means of payment of a token that is there from the start. An expired card is accepted.
+pub(super) fn read_means(fields: &Fields<'_>) -> Result<Means, Refusal> {
+    match (fields.object("card")?, fields.has("alipay"), fields.has("wechatpay")) {
+        (Some(card), false, false) => Ok(Means::Card(read_stored(&card)?)),
+        (None, true, false) => Ok(Means::Alipay),
+        (None, false, true) => Ok(Means::Wechat),
+        _ => Err(fields.broken("card", Rule::ExactlyOne("card, alipay, wechatpay"))),
+    }
+}
+
+/// What is stored of a card.
+fn read_stored(fields: &Fields<'_>) -> Result<Card, Refusal> {
     let two_digits = |text: &str| text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
     let number = fields.required("number", TEXT)?;
     let (masked, brand) = card::mask(number).ok_or_else(|| fields.broken("number", Rule::CardNumber))?;
-    let card = Card {
+    Ok(Card {
         masked,
         brand: brand.into(),
         exp_month: fields
@@ -220,7 +231,11 @@ fn read_card(fields: &Fields<'_>, now: RequestTime) -> Result<New, Refusal> {
             .to_owned(),
         exp_year: fields.ruled("exp_year", Rule::Year, two_digits)?.to_owned(),
         holder_name: fields.required("holder_name", TEXT)?.to_owned(),
-    };
+    })
+}
+
+fn read_card(fields: &Fields<'_>, now: RequestTime) -> Result<New, Refusal> {
+    let card = read_stored(fields)?;
     if card.has_expired(now) {
         return Err(fields.broken("exp_year", Rule::Unexpired));
     }
@@ -242,7 +257,11 @@ fn read_card(fields: &Fields<'_>, now: RequestTime) -> Result<New, Refusal> {
         None => [None, None],
     };
     transaction_type(fields)?;
-    Ok(New { means: Means::Card(card), return_urls, frictionless: card::is_frictionless(number) })
+    Ok(New {
+        means: Means::Card(card),
+        return_urls,
+        frictionless: card::is_frictionless(fields.required("number", TEXT)?),
+    })
 }
 
 /// `alipay`; `wechatpay` by analogy, as its own body was not found.

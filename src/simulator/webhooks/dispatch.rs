@@ -2,7 +2,10 @@
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -48,6 +51,8 @@ pub(in super::super) struct Webhooks {
     begun: mpsc::UnboundedSender<Lane>,
     /// Changes when all deliveries are forgotten.
     forgotten: watch::Sender<()>,
+    /// Whether events are not reported, because a seed makes them.
+    silent: AtomicBool,
     at_once: Semaphore,
     warned: Mutex<HashSet<String>>,
 }
@@ -88,6 +93,7 @@ impl Webhooks {
             lanes: Mutex::default(),
             begun,
             forgotten: watch::Sender::default(),
+            silent: AtomicBool::new(false),
             at_once: Semaphore::new(AT_ONCE),
             warned: Mutex::default(),
         };
@@ -139,8 +145,19 @@ impl Webhooks {
         }
     }
 
+    /// Reports nothing of what `work` does. The caller holds the lock of the store.
+    pub(in super::super) fn silently<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.silent.store(true, Ordering::Relaxed);
+        let done = work();
+        self.silent.store(false, Ordering::Relaxed);
+        done
+    }
+
     /// Queues an event for its URLs.
     pub(in super::super) fn report(&self, event: &Event<'_>) {
+        if self.silent.load(Ordering::Relaxed) {
+            return;
+        }
         let order_number = event.order.number.to_string();
         let mut to: Vec<Callback> = Vec::new();
         if let Some(text) = event.order.draft.callback_url.as_deref() {

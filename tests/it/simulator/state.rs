@@ -150,7 +150,8 @@ async fn a_retry_that_waits_goes_on_after_a_restart_with_the_headers_of_the_firs
         }
     })
     .await;
-    assert!(world.deliveries().await[0]["attempts"].as_array().unwrap().len() >= 3);
+    // The attempt that the end of the first simulator cut off has no result.
+    assert!(world.deliveries().await[0]["attempts"].as_array().unwrap().len() >= 2);
 }
 
 #[tokio::test]
@@ -376,7 +377,7 @@ async fn opened(content: &[u8]) -> Result<usize, StateError> {
     match Simulator::bind(options).await {
         Ok(_) => {}
         Err(BindError::State(error)) => return Err(error),
-        Err(BindError::Address(error)) => panic!("{error}"),
+        Err(error) => panic!("{error}"),
     }
     Ok(place.world(None).await.all_orders().await.as_array().unwrap().len())
 }
