@@ -193,7 +193,7 @@ pub(super) fn is_url(text: &str) -> bool {
 }
 
 /// A JSON number without an exponent.
-fn plain(number: &Number) -> String {
+pub(super) fn plain(number: &Number) -> String {
     // `{}` of a float never has an exponent, unlike its JSON.
     if let (None, None, Some(float)) = (number.as_u64(), number.as_i64(), number.as_f64()) {
         return format!("{float}");

@@ -64,7 +64,7 @@ impl Filter {
             brackets(rest).ok_or_else(|| broken(Rule::Like("filter[<field>][<operator>]=<value>")))?;
         let kind = kind(field).ok_or_else(|| broken(Rule::OneOf(known)))?;
         let name = format!("filter[{field}]");
-        let operators = if kind == Kind::Text { ALL } else { WITHOUT_CONTAINS };
+        let operators = kind.operators();
         let operator = Operator::parse(operator)
             .filter(|operator| kind == Kind::Text || !matches!(operator, Operator::Contains | Operator::NotContains))
             .ok_or_else(|| Refusal::FieldValue(name.clone(), Rule::Operator(operators)))?;
@@ -117,6 +117,11 @@ impl Operator {
 }
 
 impl Kind {
+    /// The operators that a field of this kind takes.
+    pub(super) fn operators(self) -> &'static str {
+        if self == Self::Text { ALL } else { WITHOUT_CONTAINS }
+    }
+
     fn read(self, name: &str, text: &str) -> Result<Datum, Refusal> {
         let (datum, like) = match self {
             Self::Text => (Some(Datum::Text(text.to_owned())), ""),

@@ -15,7 +15,7 @@
 //! * `envelope`: answers become bytes; `refusal`: every refusal, its code and its text; `language`: the languages of pages.
 //! * `console`: pages for a developer, with every call.
 //! * `faults`: what goes wrong on purpose.
-//! * `openapi`: the description of the calls.
+//! * `served`: the table of all calls; `openapi`: their description.
 //! * `pages`: pages for a payer's browser; `tls`: certificates made at start.
 //!
 //! ```no_run
@@ -47,6 +47,7 @@ mod path;
 mod payments;
 mod refusal;
 mod seed;
+mod served;
 mod server;
 mod state;
 mod store;
@@ -64,7 +65,7 @@ use axum::{
     Router,
     extract::{DefaultBodyLimit, State},
     middleware,
-    routing::{MethodRouter, delete, get, post, put},
+    routing::get,
 };
 use bytes::Bytes;
 use serde_json::json;
@@ -78,7 +79,7 @@ pub use state::{StateError, StateFile};
 
 use crate::{
     net::hosts::Hosts,
-    operations::{self, CATALOGUE, Operation},
+    operations,
     signing::{AppId, RequestTime, VerifyingKey},
 };
 use console::Console;
@@ -285,13 +286,9 @@ struct Made {
 fn router(options: Options, apps: Apps, wonder: &Arc<Wonder>) -> Router {
     let gate = Arc::new(Gate::new(apps, options.clock));
     let hosts = Arc::new(Hosts::new(options.tls_names));
-    served()
-        .route("/simulator/orders/{number}/pay", post(payments::pay::handle))
-        .route("/simulator/faults", get(faults::list).post(faults::add).delete(faults::clear))
-        .route("/simulator/faults/{id}", delete(faults::remove))
+    served::routes()
         .route("/l/{number}", get(payment::show).post(payment::decide))
         .route("/simulator/openapi.json", get(openapi::serve))
-        .route("/simulator/webhooks", get(webhook_deliveries))
         .route("/3ds/{verify_uuid}", get(three_d_secure::show).post(three_d_secure::decide))
         .merge(console::routes())
         .fallback(nowhere)
@@ -304,37 +301,6 @@ fn router(options: Options, apps: Apps, wonder: &Arc<Wonder>) -> Router {
         .layer(middleware::from_fn_with_state(Arc::clone(wonder), envelope::render))
         .layer(middleware::from_fn_with_state(Arc::clone(wonder), faults::inject))
         .with_state(Arc::clone(wonder))
-}
-
-/// The operations of Wonder that the simulator serves, at the paths of the catalogue.
-fn served() -> Router<Arc<Wonder>> {
-    let operations: [(&str, MethodRouter<Arc<Wonder>>); 20] = [
-        ("echo", post(echo)),
-        ("customers.list", get(customers::list)),
-        ("customers.create", post(customers::save)),
-        ("customers.get_by_reference", get(customers::by_reference)),
-        ("customers.get_by_token", post(customers::by_token)),
-        ("customers.update", put(customers::edit)),
-        ("customers.get", get(customers::by_uuid)),
-        ("customers.delete", delete(customers::delete)),
-        ("payment_tokens.check", post(tokens::check)),
-        ("payment_tokens.create", post(tokens::create)),
-        ("payment_tokens.list", get(tokens::list)),
-        ("payment_tokens.delete", delete(tokens::delete)),
-        ("orders.create", post(orders::create)),
-        ("orders.check", post(orders::check)),
-        ("orders.list", get(orders::list)),
-        ("orders.void", post(orders::void)),
-        ("orders.refund", post(orders::refund)),
-        ("transactions.void", post(payments::void)),
-        ("transactions.check", post(payments::check)),
-        ("open_payments.create", post(payments::open::create)),
-    ];
-    let paths = |name: &str| CATALOGUE.iter().find(|operation| operation.name() == name).map(Operation::templates);
-    operations.into_iter().fold(Router::new(), |router, (name, handler)| {
-        let paths = paths(name).unwrap_or_default();
-        paths.iter().fold(router, |router, path| router.route(path, handler.clone()))
-    })
 }
 
 /// Both echo paths: gives `message` back, whatever it is. The envelope is a guess (`deploy/docs/wonder.md` §1).

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::refusal::{Refusal, Rule};
 
 /// The most rows a page has (`deploy/docs/wonder.md` §6).
-const MOST_ROWS: usize = 1000;
+pub(super) const MOST_ROWS: usize = 1000;
 /// The rows of a page when the caller does not say; Wonder documents none.
 const USUAL_ROWS: usize = 20;
 

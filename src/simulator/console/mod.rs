@@ -86,12 +86,11 @@ pub(super) fn routes() -> Router<Arc<Wonder>> {
         .route("/console/webhooks", get(webhooks::show).post(webhooks::send))
         .route("/console/faults", get(faults::show).post(faults::act))
         .route("/console/reset", post(reset_page))
-        .route("/simulator/reset", post(reset))
         .route("/simulator/events", get(live::events))
 }
 
 /// `POST /simulator/reset`: forgets customers, tokens, orders and calls, and switches all faults off.
-async fn reset(State(wonder): State<Arc<Wonder>>) -> Answer {
+pub(super) async fn reset(State(wonder): State<Arc<Wonder>>) -> Answer {
     wonder.reset();
     wonder.console.calls.clear();
     Answer::new(json!({}))

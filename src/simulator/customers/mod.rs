@@ -29,7 +29,7 @@ use crate::signing::AppId;
 
 const METHODS: [&str; 8] =
     ["Credit Card", "Alipay", "Wechat Pay", "Google Pay", "FPS", "Octopus Business", "Union Pay", "Payment Token"];
-const METHOD_LIST: &str =
+pub(super) const METHOD_LIST: &str =
     "Credit Card, Alipay, Wechat Pay, Google Pay, FPS, Octopus Business, Union Pay, Payment Token";
 
 /// `POST customers`: creates, or updates when the reference number exists.

@@ -98,7 +98,9 @@ impl Switches {
             Value::Null => None,
             Value::String(text) if text.is_empty() => None,
             Value::String(text) => Some(text.parse().ok()),
-            other => Some(other.as_u64()),
+            // JSON does not tell 3 from 3.0.
+            Value::Number(number) => Some(fields::plain(number).parse().ok()),
+            _ => Some(None),
         };
         let calls = calls.map(|calls| {
             let calls = calls.filter(|calls| (1..=1_000_000).contains(calls));

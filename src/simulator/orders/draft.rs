@@ -11,7 +11,7 @@ use super::super::{
 };
 
 /// The most line items of an order; Wonder documents no limit.
-const MOST_ITEMS: usize = 500;
+pub(in super::super) const MOST_ITEMS: usize = 500;
 
 /// Checks the `order` object of `POST orders`.
 ///

@@ -49,6 +49,11 @@ pub(in super::super) async fn list(
     Ok(Answer::page(json!({ "orders": rows }), total))
 }
 
+/// The fields that filters know, and what they hold.
+pub(in super::super) fn filter_fields() -> impl Iterator<Item = (&'static str, Kind)> {
+    FIELDS.split(", ").filter_map(|field| Some((field, kind(field)?)))
+}
+
 fn kind(field: &str) -> Option<Kind> {
     if !FIELDS.split(", ").any(|known| known == field) {
         return None;

@@ -12,7 +12,11 @@ use bytes::Bytes;
 use http::Uri;
 use serde_json::json;
 
-pub(super) use self::{draft::read as read_draft, list::list, names::read as read_names};
+pub(super) use self::{
+    draft::{MOST_ITEMS, read as read_draft},
+    list::{filter_fields, list},
+    names::read as read_names,
+};
 use super::{
     Wonder,
     envelope::Answer,

@@ -34,9 +34,12 @@ const TRANSACTION_TYPES: [&str; 6] = [
     "unscheduled_cof",
     "unscheduled_cof_subsequent",
 ];
-const TRANSACTION_TYPE_LIST: &str = "partial_split_shipment, delayed_charges, no_show, recurring_payment, \
+pub(super) const TRANSACTION_TYPE_LIST: &str = "partial_split_shipment, delayed_charges, no_show, recurring_payment, \
                                      unscheduled_cof, unscheduled_cof_subsequent";
 const TERMINAL_TYPES: [&str; 3] = ["WEB", "WAP", "official_account"];
+pub(super) const TERMINAL_TYPE_LIST: &str = "WEB, WAP, official_account";
+/// The token types that a list takes. `Gateway` stands for cards.
+pub(super) const TOKEN_TYPES: &str = "Gateway, CreditCard, AlipayAutoDebit, WechatPayAutoDebit";
 
 /// `POST customers/{id}/payment_tokens`: a pending token and where the payer verifies it. A frictionless card needs no payer: its token
 /// is in state `success` at once, and `verify_url` is `null`.
@@ -166,7 +169,7 @@ pub(super) fn view(token: &Token, default: bool, language: Language) -> Value {
     view
 }
 
-/// The token types that a list is to show; none means all. `Gateway` stands for cards.
+/// The token types that a list is to show; none means all.
 fn token_types(uri: &Uri) -> Result<Vec<&'static str>, Refusal> {
     let mut wanted = Vec::new();
     for (_, value) in query(uri).iter().filter(|(name, _)| name == "token_type") {
@@ -176,7 +179,7 @@ fn token_types(uri: &Uri) -> Result<Vec<&'static str>, Refusal> {
                 "AlipayAutoDebit" => "AlipayAutoDebit",
                 "WechatPayAutoDebit" => "WechatPayAutoDebit",
                 _ => {
-                    let known = Rule::OneOf("Gateway, CreditCard, AlipayAutoDebit, WechatPayAutoDebit");
+                    let known = Rule::OneOf(TOKEN_TYPES);
                     return Err(Refusal::FieldValue("token_type".to_owned(), known));
                 }
             });
@@ -268,7 +271,7 @@ fn read_card(fields: &Fields<'_>, now: RequestTime) -> Result<New, Refusal> {
 fn read_auto_debit(fields: &Fields<'_>) -> Result<ReturnUrls, Refusal> {
     let terminal = fields.text("terminal_type", TEXT)?.filter(|text| !text.is_empty());
     if terminal.is_some_and(|terminal| !TERMINAL_TYPES.contains(&terminal)) {
-        return Err(fields.broken("terminal_type", Rule::OneOf("WEB, WAP, official_account")));
+        return Err(fields.broken("terminal_type", Rule::OneOf(TERMINAL_TYPE_LIST)));
     }
     let return_url = fields.text("return_url", URL)?.filter(|text| !text.is_empty());
     if return_url.is_some_and(|url| !is_url(url)) {
