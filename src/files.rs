@@ -1,4 +1,4 @@
-//! Reads small files whole, with a cap, into memory that is wiped; `watch` reads them again when their content changes.
+//! Reads small files whole, with a size limit, into memory that is wiped; `watch` reads them again when their content changes.
 
 mod fingerprint;
 mod watch;
@@ -15,13 +15,13 @@ use zeroize::Zeroizing;
 
 /// A file as read.
 pub struct Content {
-    /// At most the cap.
+    /// At most the size limit.
     pub bytes: Zeroizing<Vec<u8>>,
-    /// Permission bits of the very file that was read; 0 where the system has none.
+    /// Permission bits of the read file; 0 on a system without them.
     pub mode: u32,
 }
 
-/// How long a named pipe may be without a writer, because its writer may wait for a person at a password prompt.
+/// How long a named pipe may be without a writer. The writer may wait for a person at a password prompt.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Reads `path`, of at most `cap` bytes. It may be a pipe, as a shell's `<(…)` makes them.
@@ -29,7 +29,7 @@ pub fn read(path: &Path, cap: usize) -> Result<Content, ReadError> {
     if is_named_pipe(path) { read_pipe(path, cap, PATIENCE) } else { read_whole(path, cap) }
 }
 
-/// Opening a named pipe blocks until it has a writer, which may be never. A thread of its own waits; past `patience` it is abandoned.
+/// Opening a named pipe blocks until it has a writer, perhaps forever. A separate thread waits, and is abandoned after `patience`.
 fn read_pipe(path: &Path, cap: usize, patience: Duration) -> Result<Content, ReadError> {
     let (send, receive) = mpsc::channel();
     let path = path.to_owned();
@@ -43,7 +43,7 @@ fn read_whole(path: &Path, cap: usize) -> Result<Content, ReadError> {
     if metadata.is_dir() {
         return Err(ReadError::Directory);
     }
-    // Of the full size from the start, so that growing leaves no copies behind.
+    // With the full capacity from the start, because growing would leave copies of the key in memory.
     let mut bytes = Zeroizing::new(Vec::with_capacity(cap + 1));
     file.take(cap as u64 + 1).read_to_end(&mut bytes)?;
     if bytes.len() > cap {
@@ -79,10 +79,10 @@ pub enum ReadError {
     /// The system's reason.
     #[error("cannot be read: {0}")]
     Io(#[from] std::io::Error),
-    /// A directory, as a mount without its sub-path gives.
+    /// A directory, as from a mount without its sub-path.
     #[error("is a directory, a file is needed")]
     Directory,
-    /// More than the cap, in KiB.
+    /// Larger than the limit, in KiB.
     #[error("is larger than {0} KiB")]
     TooLarge(usize),
     /// A named pipe without a writer.
@@ -101,7 +101,7 @@ mod tests {
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
         let nobody = read_pipe(&pipe, 10, Duration::from_millis(20)).err().unwrap();
         assert_eq!(nobody.to_string(), "is a named pipe, and nothing wrote it to its end within 20ms");
-        // Another one, because the thread that was left behind still waits for the first one's writer.
+        // Another pipe, because the abandoned thread still waits for a writer of the first one.
         let pipe = directory.path().join("other");
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
         let writer = thread::spawn({

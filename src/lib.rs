@@ -7,7 +7,7 @@
 //! ```text
 //! 5   main.rs → cli
 //! 4   app
-//! 3   proxy   echo   admin   simulator (feature)       strangers to one another
+//! 3   proxy   webhook   echo   admin   simulator (feature)       no imports between them
 //! 2   net   credentials   telemetry
 //! 1   config   metrics   files   overload
 //! 0   signing   policy   operations   contract   html

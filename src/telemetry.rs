@@ -47,7 +47,7 @@ use crate::{
 
 /// This crate, whose events are logged at every level.
 const OWN: &str = "wonder_signer";
-/// How long [`say`] waits for room, and the end of the process for the last lines.
+/// How long [`say`] waits for room, and how long the end of the process waits for the last lines.
 const PATIENCE: Duration = Duration::from_millis(100);
 const LAST_LINES: Duration = Duration::from_secs(1);
 
@@ -204,7 +204,7 @@ pub enum TelemetryError {
     /// It is set up already.
     #[error("logging is set up already")]
     Twice,
-    /// The system gave it no thread.
+    /// The system could not create a thread.
     #[error("cannot start the thread of the log; raise the limit of processes (podPidsLimit, pids.max, ulimit -u)")]
     Thread(#[source] io::Error),
 }

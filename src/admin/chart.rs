@@ -10,7 +10,7 @@ use super::{
 
 /// The height of the drawing; its width is one unit for each point. The page scales both.
 const HEIGHT: f64 = 60.0;
-/// The least height of a bar, so that one error among thousands of requests is visible.
+/// The minimum height of a bar, so that one error among thousands of requests is visible.
 const LEAST_BAR: f64 = 2.0;
 
 /// One chart.

@@ -1,7 +1,7 @@
 //! Samples of the last hour, one every ten seconds from the start of the process.
 //!
-//! Two rings: an hour of small points for the charts (about 16 KiB), and snapshots that are half a minute apart for the figures of
-//! the last five minutes (about as much again).
+//! Two rings: an hour of small points for the charts (about 16 KiB), and snapshots half a minute apart for the figures of the last
+//! five minutes (about the same size).
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::cause::errors_by_cause;
 use crate::metrics::Snapshot;
 
-/// The time between two samples. An idle process wakes up this often for them.
+/// The time between two samples, and so between two wake-ups of an idle process.
 pub(super) const SPACING: Duration = Duration::from_secs(10);
 /// An hour of points.
 pub(super) const POINTS: usize = 360;

@@ -1,4 +1,4 @@
-//! Requests that change something come from a program on this machine alone.
+//! Only a program on this machine may send a request that changes state.
 
 use std::net::SocketAddr;
 
@@ -6,10 +6,10 @@ use axum::http::HeaderMap;
 
 use crate::net::hosts::Hosts;
 
-/// Why this caller may not change anything; nothing when it may.
+/// Why this caller may not change state; `None` if it may.
 ///
-/// The peer must be loopback, `header` must be `yes`, nothing that marks a browser may be there, and `Host` must be a name of this
-/// listener or an address. A page in a browser can reach loopback, but cannot do all four.
+/// The peer must be loopback, `header` must be `yes`, no header may mark a browser, and `Host` must be a name of this listener or an IP
+/// address. A page in a browser can reach loopback, but cannot meet all four conditions.
 pub(super) fn refusal(
     peer: SocketAddr,
     headers: &HeaderMap,

@@ -64,7 +64,7 @@ use crate::{
     net::hosts::Hosts,
 };
 
-/// The content of the pages besides the metrics. Each answer calls the functions again.
+/// The content of the pages apart from the metrics. Each answer calls the functions again.
 #[derive(Clone)]
 pub struct StatusFacts {
     /// The program's version.
@@ -161,7 +161,7 @@ struct Admin {
     scrape: Mutex<Option<Scrape>>,
 }
 
-/// The greatest age of the text of `/metrics`. It costs as much as many probes, and every client that reaches the pod can request it.
+/// The maximum age of the text of `/metrics`, which costs as much as many probes and which every client of the pod can request.
 const SCRAPE: Duration = Duration::from_secs(1);
 
 /// The last text of `/metrics`.

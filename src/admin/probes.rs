@@ -86,8 +86,8 @@ impl Probes {
     }
 }
 
-/// Serves every connection. One over the limit closes the one that was accepted first: a peer that hoards connections so closes its
-/// own, while a probe needs only a millisecond.
+/// Serves every connection. A connection over the limit evicts the oldest one, so a peer that hoards connections evicts its own, while a
+/// probe needs only a millisecond.
 async fn accept(listener: TcpListener, routes: Router) {
     let mut connections = VecDeque::<AbortHandle>::new();
     loop {

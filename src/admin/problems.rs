@@ -1,4 +1,4 @@
-//! The problems on the status page: what is wrong, what to do, and the entry in the runbook.
+//! The problems on the status page: the fault, the remedy, and the entry in the runbook.
 
 use serde::Serialize;
 
@@ -29,7 +29,7 @@ pub(super) fn problems(seen: &Seen<'_>) -> Vec<Problem> {
     found
 }
 
-/// A fault that single requests may have by chance is a problem if more than one request in this many has it.
+/// A fault that single requests may have by chance counts as a problem above one request in this many.
 const TOLERATED: u64 = 10;
 
 fn state(seen: &Seen<'_>) -> Option<Problem> {
@@ -51,7 +51,7 @@ fn state(seen: &Seen<'_>) -> Option<Problem> {
     }
 }
 
-/// Why requests fail, in the order in which a person should look.
+/// The reasons of failed requests, in the order in which a person should check them.
 fn failures(seen: &Seen<'_>) -> Vec<Problem> {
     let recent = seen.recent;
     let counts = errors_by_cause(recent);
@@ -185,7 +185,7 @@ fn last_failed(seen: &Seen<'_>) -> Option<Problem> {
     (since && seen.recent.requests() == 0 && seen.state == State::Ready).then(|| problem(text, entry))
 }
 
-/// Whether there were requests, and Wonder answered all of them with a rejection or a fault, if at all.
+/// Whether there were requests and none succeeded: Wonder rejected or failed all that it answered.
 fn nothing_got_through(recent: &Snapshot) -> bool {
     let [ok, redirected, refused, _] = recent.upstream;
     recent.requests() > 0 && ok + redirected + refused.saturating_sub(recent.rejected) == 0

@@ -7,8 +7,8 @@ use std::sync::{
 
 use tokio::sync::watch;
 
-/// The state of the whole program, shared by its parts: starting, ready, draining. It never goes back. It is ready only while every
-/// credential can sign.
+/// The state of the whole program, shared by its parts: starting, ready, draining. It never returns to an earlier state. It is ready
+/// only while every credential can sign.
 #[derive(Debug, Clone, Default)]
 pub struct Readiness {
     state: Arc<AtomicU8>,
@@ -17,7 +17,7 @@ pub struct Readiness {
 }
 
 impl Readiness {
-    /// The state of a program that starts.
+    /// The state of a starting program.
     #[must_use]
     pub fn new() -> Self {
         Self::default()

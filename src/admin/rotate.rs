@@ -1,6 +1,6 @@
-//! `POST /rotate/NAME`: has a credential switched to its next unit, if Wonder accepts that.
+//! `POST /rotate/NAME`: switches a credential to its next unit, if Wonder accepts that unit.
 //!
-//! It exists only when `admin.rotate` is set, and even then only a program on this machine (in this pod) may ask; see `local`.
+//! The route exists only if `admin.rotate` is set, and accepts only programs on this machine (in this pod); see `local`.
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -15,18 +15,18 @@ use tokio::sync::{mpsc, oneshot};
 use super::local;
 use crate::net::hosts::Hosts;
 
-/// Must be in the request, with the value `yes`.
+/// The header that the request must have, with the value `yes`.
 pub const HEADER: &str = "x-wonder-signer-rotate";
 
-/// Asks for a switch; the answer is what a person reads.
+/// A request to switch; the answer is a text for people.
 pub type Request = oneshot::Sender<Result<String, String>>;
 
-/// The rotations under way, by credential.
+/// The rotations, by credential.
 #[derive(Debug, Clone, Default)]
 pub struct Rotators(BTreeMap<String, mpsc::Sender<Request>>);
 
 impl Rotators {
-    /// Each takes one request after the other.
+    /// Each handles requests in sequence.
     #[must_use]
     pub fn new(by_credential: BTreeMap<String, mpsc::Sender<Request>>) -> Self {
         Self(by_credential)
@@ -50,7 +50,7 @@ impl Rotators {
     }
 }
 
-/// The route. It is to be served with the peer's address as [`ConnectInfo`].
+/// The route. The server must provide the peer's address as [`ConnectInfo`].
 pub fn router(rotators: Rotators, hosts: Hosts) -> Router {
     Router::new().route("/rotate/{credential}", post(rotate)).with_state((rotators, hosts))
 }

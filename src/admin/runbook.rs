@@ -1,4 +1,4 @@
-//! The runbook, compiled in: a person on call may reach nothing but this pod, and needs the runbook of this version.
+//! The runbook, compiled in, because a person on call may reach only this pod and needs the runbook of this version.
 
 pub(super) const TEXT: &str = include_str!("../../deploy/runbook.md");
 

@@ -49,7 +49,7 @@ impl Default for ShutdownRequest {
     }
 }
 
-/// The route. It is to be served with the peer's address as [`ConnectInfo`].
+/// The route. The server must provide the peer's address as [`ConnectInfo`].
 pub fn router(request: ShutdownRequest, hosts: Hosts) -> Router {
     Router::new().route("/shutdown", post(shutdown)).with_state((request, hosts))
 }
@@ -68,7 +68,7 @@ async fn shutdown(
     (StatusCode::ACCEPTED, "draining\n")
 }
 
-/// Why this caller may not end the program; nothing when it may.
+/// Why this caller may not end the program; `None` if it may.
 fn refusal(peer: SocketAddr, headers: &HeaderMap, hosts: &Hosts) -> Option<&'static str> {
     local::refusal(peer, headers, hosts, (HEADER, "needs the header x-wonder-signer-shutdown: yes\n"))
 }

@@ -5,8 +5,8 @@
 //! * [`Store`]: all credentials; its snapshot is replaced as a whole.
 //! * [`Entry`]: one credential that can sign.
 //! * `units`: the unit that signs, and those around it.
-//! * `unit`: reads what belongs to one credential, at start and whenever its files change.
-//! * `reload`: what a reading changes: the store, the log, the metrics.
+//! * `unit`: reads the parts of one credential, at start and whenever its files change.
+//! * `reload`: applies a reading to the store, the log and the metrics.
 //! * [`Rotation`]: the switch from one unit to the next.
 //! * `signer`: the private-key operation; `permits`: how many of them run at a time.
 
@@ -38,18 +38,18 @@ use crate::{
     signing::{AppId, SignatureMessage, Signed, Stamp, VerifyingKey},
 };
 
-/// Which unit of a credential.
+/// One of the two units of a credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum UnitName {
-    /// That of `[credentials.NAME]`.
+    /// The unit of `[credentials.NAME]`.
     #[default]
     Main,
-    /// That of `[credentials.NAME.next]`.
+    /// The unit of `[credentials.NAME.next]`.
     Next,
 }
 
 impl UnitName {
-    /// As logs and metrics have it.
+    /// The name in logs and metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -70,11 +70,11 @@ impl UnitName {
 /// One credential, ready to sign.
 #[derive(Debug)]
 pub struct Entry {
-    /// The name it has in the configuration.
+    /// Its name in the configuration.
     pub name: String,
     /// Which of its units this is.
     pub unit: UnitName,
-    /// Names the application to Wonder.
+    /// The id of the application at Wonder.
     pub app_id: AppId,
     /// The public half of the key that it signs with.
     pub verifying_key: VerifyingKey,
@@ -89,7 +89,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Reads a unit of the credential `name`; as a whole or not at all.
+    /// Reads a unit of the credential `name`, as a whole or not at all.
     ///
     /// # Errors
     /// The first part of it that cannot be used.
@@ -107,11 +107,11 @@ impl Entry {
         })
     }
 
-    /// Refuses a webhook key that is the public half of a request key of another unit in `all`: the holder of that request key could
+    /// Rejects a webhook key that is the public half of a request key of another unit in `all`, because the holder of that request key could
     /// forge webhooks.
     ///
     /// # Errors
-    /// For the webhook key.
+    /// An error about the webhook key.
     pub fn check_webhook_key<'a>(
         &self,
         sources: &UnitConfig,
@@ -122,10 +122,10 @@ impl Entry {
         unit::check_webhook_key(&self.unit.table(&self.name), sources, key, request_keys)
     }
 
-    /// Refuses a request key whose public half is the webhook key of another unit in `all`.
+    /// Rejects a request key whose public half is the webhook key of another unit in `all`.
     ///
     /// # Errors
-    /// For the request key.
+    /// An error about the request key.
     fn check_request_key<'a>(
         &self,
         sources: &UnitConfig,
@@ -148,7 +148,7 @@ impl Entry {
         self.app_id == other.app_id && self.verifying_key == other.verifying_key
     }
 
-    /// Wonder answered a request that this unit signed; `rejected` with 401 or 403.
+    /// Records Wonder's answer to a request that this unit signed; `rejected` means 401 or 403.
     pub fn answered(&self, rejected: bool) {
         if let Some(answers) = &self.answers {
             answers.count(rejected);
@@ -162,7 +162,7 @@ impl Entry {
     /// the stamp.
     ///
     /// # Errors
-    /// [`SignError::Overloaded`] when the signer has more to do than it can.
+    /// [`SignError::Overloaded`] if the queue for the signer is too long.
     pub async fn sign(&self, stamped: impl FnOnce() -> (Stamp, SignatureMessage)) -> Result<Signed, SignError> {
         let (stamp, signature) = self.signer.sign(stamped).await?;
         Ok(Signed::new(&self.app_id, &stamp, &signature))

@@ -1,5 +1,5 @@
-//! How many local signatures are made at a time. Signatures are most of the processor time that a request takes, so a worker that has
-//! signed for a [`SLICE`] does whatever else is ready first: reading, answering and rejecting stay quick however many requests wait.
+//! Limits the number of concurrent local signatures. Signatures are most of the processor time of a request, so a worker that has signed
+//! for a [`SLICE`] runs all other ready tasks first: reading, answering and rejecting stay quick with any number of waiting requests.
 //!
 //! The worker itself signs. Measured with one worker on one processor of an AMD EPYC (Zen 5), RSA-2048, 64 callers, processor
 //! time of a request and its 99th percentile (`cargo bench --bench gateway`, and `--overload` for the last column, the median
@@ -12,7 +12,7 @@
 //! | `block_in_place` | 335 µs | 144 ms | 226 ms |
 //! | threads of its own (`spawn_blocking`), with permits | 330 µs | 31 ms | 123 ms |
 //!
-//! Switching threads costs more than it gains, with RSA-4096 too, and probes have a thread of their own in any case.
+//! Switching threads costs more than it gains, also with RSA-4096, and probes have a thread of their own.
 
 use std::{cell::Cell, fmt, time::Duration};
 
@@ -25,24 +25,24 @@ use tokio::{
 use super::SignError;
 use crate::overload::Overload;
 
-/// How long a worker signs before it looks at its sockets again and writes what it has signed: four signatures of RSA-2048,
-/// or one of a larger key. Looking after each of them costs 3 to 9 µs more a request, and writing each before the next is
-/// signed another 5 or 6, most of it in waking peers once for every request and answer in place of once for several.
+/// How long a worker signs before it polls its sockets again and writes the signed requests: four signatures of RSA-2048, or one of a
+/// larger key. Polling after each signature costs 3 to 9 µs more per request, and writing each request before the next signature another 5
+/// or 6 µs. Most of that is waking peers for every single request and answer.
 const SLICE: Duration = Duration::from_millis(1);
 
 thread_local! {
-    /// When this worker last looked at its sockets on the way to a signature.
+    /// The time at which this worker last polled its sockets before a signature.
     static LOOKED: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
-/// The permits to sign with a key in memory; all such keys share them, as they share the processor.
+/// The permits to sign with a key in memory. All such keys share them, because they share the processor.
 pub struct Permits {
     places: Semaphore,
     overload: Overload,
 }
 
 impl Permits {
-    /// As many signatures at a time as there are `workers`; a request that waits for longer than `limit` is rejected.
+    /// Allows `workers` signatures at a time; a request that waits longer than `limit` is rejected.
     #[must_use]
     pub fn new(workers: usize, limit: Duration) -> Self {
         Self { places: Semaphore::new(workers), overload: Overload::new(limit) }
@@ -64,9 +64,9 @@ impl Permits {
         if now - asked > self.overload.patience(now) {
             return Err(SignError::Overloaded);
         }
-        // Other work first: without this a worker would sign for all that have a permit before it looks at a socket again.
+        // Other tasks first: without this, a worker would sign for every task with a permit before it polls a socket again.
         if LOOKED.get().is_none_or(|looked| now - looked > SLICE) {
-            // As a task of its own, since one that serves a connection may be woken early, and then goes on without having yielded.
+            // In a task of its own, because the task of a connection may be woken early and would continue without having yielded.
             let _ = spawn(yield_now()).await;
             LOOKED.set(Some(Instant::now()));
         }
@@ -110,7 +110,7 @@ mod tests {
         assert!(matches!(early.await, Err(SignError::Overloaded)));
         let permit = late.await.unwrap();
         drop(permit);
-        // It was empty, so what comes now may be a burst again.
+        // The queue was empty, so the next requests may be a burst again.
         let permit = permits.acquire().await.unwrap();
         let mut next = pin!(permits.acquire());
         assert!(next.as_mut().now_or_never().is_none());

@@ -1,4 +1,4 @@
-//! What a reading of a unit's files changes: the store, the log, the metrics. A unit that cannot be used changes nothing that signs.
+//! Applies a reading of a unit's files to the store, the log and the metrics. An unusable unit does not change the signing unit.
 
 use std::{
     collections::BTreeMap,
@@ -16,16 +16,16 @@ use crate::{
     metrics::{LoadedKey, Metrics},
 };
 
-/// What a reading notifies: the rotations, by credential.
+/// The rotations to notify after a reading, by credential.
 pub(crate) type Rotating = BTreeMap<String, (Arc<Notify>, Arc<Notify>)>;
 
-/// Reads every unit into `store`, and returns what is to be watched.
+/// Reads every unit into `store`, and returns the subjects to watch.
 ///
-/// A unit in files that cannot be used is logged: its credential cannot sign until they can. One without files can only be corrected by
-/// another configuration.
+/// Unusable files of a unit are logged, and its credential cannot sign until they are usable. A unit without files can only be corrected
+/// in the configuration.
 ///
 /// # Errors
-/// The first unit without files that cannot be used.
+/// The first unusable unit without files.
 pub(crate) fn load(
     credentials: &BTreeMap<String, CredentialConfig>,
     permits: &Arc<Permits>,
@@ -54,7 +54,7 @@ pub(crate) fn load(
             read.push((reader, paths, fingerprint, entry.map(Arc::new)));
         }
     }
-    // A unit may have the webhook key that is wrong, and another, later one the request key that shows it.
+    // A later unit may have the request key that proves the webhook key of an earlier one wrong.
     let all: Vec<Arc<Entry>> = read.iter().filter_map(|(.., entry)| entry.as_ref().ok()).cloned().collect();
     let mut subjects = Vec::new();
     for (reader, paths, fingerprint, entry) in read {
@@ -67,7 +67,7 @@ pub(crate) fn load(
     Ok(subjects)
 }
 
-/// Reads one unit, again and again.
+/// Reads one unit whenever its files change.
 struct Reader {
     name: String,
     unit: UnitName,
@@ -80,7 +80,7 @@ struct Reader {
 }
 
 impl Reader {
-    /// Puts to use what was read for the first time from `paths`.
+    /// Applies the first reading of `paths`.
     fn start(
         self,
         paths: Vec<PathBuf>,
@@ -124,7 +124,7 @@ impl Reader {
         })
     }
 
-    /// Refuses keys that are mixed up with those in use.
+    /// Rejects keys that are confused with those in use.
     fn checked(&self, entry: Entry) -> Result<Arc<Entry>, UnitError> {
         let in_use = self.store.all_units();
         let in_use = || in_use.iter().map(AsRef::as_ref);

@@ -1,4 +1,4 @@
-//! Has a credential sign with its next unit: by request, or as soon as Wonder accepts it.
+//! Switches a credential to its next unit: by request, or as soon as Wonder accepts it.
 //!
 //! A proof is Wonder's echo call, which changes nothing. A request that Wonder rejected is never sent again.
 
@@ -13,7 +13,7 @@ use tokio::{
 use super::{Entry, Store, reload::publish};
 use crate::{config::Rotate, metrics::Metrics};
 
-/// How long after a proof that failed the next one follows: twice as long each time, from the first to the second of these.
+/// The delay after a failed proof, which doubles each time from the first to the second of these.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
 /// How often a rejection has two units proved, at most.
 const REPROOF: Duration = Duration::from_secs(10);
@@ -25,11 +25,11 @@ const AGAIN: Duration = Duration::from_millis(500);
 /// Whether Wonder accepts a unit, with the reason in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Proof {
-    /// It does.
+    /// Wonder accepts it.
     Accepted(String),
-    /// It does not.
+    /// Wonder rejects it.
     Rejected(String),
-    /// Wonder did not say: it could not be reached, or has a fault.
+    /// Unknown: Wonder could not be reached, or has a fault.
     Unknown(String),
 }
 
@@ -57,11 +57,11 @@ pub type Prove = Arc<dyn Fn(Arc<Entry>) -> BoxFuture<'static, Proof> + Send + Sy
 pub struct Rotation {
     /// Its name.
     pub name: String,
-    /// What has its next unit used.
+    /// What starts the switch.
     pub rotate: Rotate,
     /// How long the old unit is kept.
     pub keep_old: Duration,
-    /// Where its units are.
+    /// The store of its units.
     pub store: Arc<Store>,
     /// Proves a unit.
     pub prove: Prove,
@@ -73,7 +73,7 @@ pub struct Rotation {
     pub rejections: Arc<Notify>,
 }
 
-/// Asks for a switch; the answer is what a person reads.
+/// A request to switch; the answer is a text for people.
 pub type Request = oneshot::Sender<Result<String, String>>;
 
 /// When the proofs of a rotation are due.
@@ -177,7 +177,7 @@ impl Rotation {
         }
     }
 
-    /// Proves the next unit and, if Wonder accepts it, has it sign.
+    /// Proves the next unit and, if Wonder accepts it, makes it the signing unit.
     async fn switch_to_next(&self, due: &mut Due) -> Result<String, NotSwitched> {
         let units = self.store.units(&self.name);
         let credential = &self.name;

@@ -1,4 +1,4 @@
-//! The private-key operation of a credential, wherever its key is.
+//! The private-key operation of a credential, for any location of its key.
 
 use std::{fmt, sync::Arc};
 

@@ -10,11 +10,11 @@ use tokio::sync::watch;
 
 use super::{Entry, UnitName, units::Units};
 
-/// The credentials, by name. A request takes its entry once and keeps it to its end, whatever is put in meanwhile.
+/// The credentials, by name. A request looks its entry up once and keeps it to its end, even if the entry is replaced meanwhile.
 #[derive(Debug)]
 pub struct Store {
     snapshot: ArcSwap<Snapshot>,
-    /// Held while a new snapshot is made of the old one.
+    /// Held while a new snapshot is made from the old one.
     writing: Mutex<()>,
     /// Whether no first proof is to come.
     proved: watch::Sender<bool>,
@@ -30,12 +30,12 @@ type Snapshot = BTreeMap<String, Units>;
 pub enum NoEntry {
     /// The configuration has no such credential.
     Unknown,
-    /// Its files could not be used since the start.
+    /// Its files have been unusable since the start.
     NoKey,
 }
 
 impl Store {
-    /// With the credentials of `names`, none of which can sign yet.
+    /// Makes a store with the credentials of `names`, none of which can sign yet.
     #[must_use]
     pub fn new<'a>(names: impl IntoIterator<Item = &'a String>) -> Self {
         let snapshot: Snapshot = names.into_iter().map(|name| (name.clone(), Units::default())).collect();
@@ -46,12 +46,12 @@ impl Store {
     /// The credential of that name.
     ///
     /// # Errors
-    /// When it cannot sign, or is not configured.
+    /// If it cannot sign, or is not configured.
     pub fn get(&self, name: &str) -> Result<Arc<Entry>, NoEntry> {
         self.snapshot.load().get(name).ok_or(NoEntry::Unknown)?.in_use().cloned().ok_or(NoEntry::NoKey)
     }
 
-    /// The units of that credential; none of one that is not configured.
+    /// The units of that credential; `None` if it is not configured.
     #[must_use]
     pub(crate) fn units(&self, name: &str) -> Units {
         self.snapshot.load().get(name).cloned().unwrap_or_default()
@@ -69,7 +69,7 @@ impl Store {
         self.snapshot.load().values().filter_map(Units::in_use).cloned().collect()
     }
 
-    /// Every unit that can be used, whether it signs or not: a webhook may be for the AppID of each.
+    /// Every usable unit, signing or not, because a webhook may be for the AppID of each.
     #[must_use]
     pub fn all_units(&self) -> Vec<Arc<Entry>> {
         self.snapshot.load().values().flat_map(Units::all).cloned().collect()

@@ -1,4 +1,4 @@
-//! Reads what belongs to one credential as one unit: AppID, private key and webhook key. It can be used as a whole or not at all.
+//! Reads the parts of one credential as one unit: AppID, private key and webhook key. It is usable as a whole or not at all.
 
 use std::path::{Path, PathBuf};
 
@@ -10,23 +10,23 @@ use crate::{
     signing::{self, AppId, KeyError, Nonce, RequestTime, SigningKey, Stamp, VerifyingKey, signature_message, webhook},
 };
 
-/// More than any PEM file with one RSA key has, leading text included.
+/// The maximum size of a key file: more than any PEM file with one RSA key has, leading text included.
 const KEY_CAP: usize = 64 * 1024;
-/// More than any file with one AppID has.
+/// The maximum size of an AppID file.
 const APP_ID_CAP: usize = 4096;
-/// More than any passphrase has.
+/// The maximum size of a passphrase file.
 pub(crate) const PASSPHRASE_CAP: usize = 4096;
-/// The permission bit that lets everyone on the machine read a file.
+/// The permission bit with which every user of the machine can read a file.
 const WORLD_READABLE: u32 = 0o004;
 
-/// What was read, checked, and has signed once.
+/// A checked unit that has signed once.
 pub(super) struct Unit {
     pub(super) app_id: AppId,
     pub(super) key: SigningKey,
     pub(super) webhook_key: Option<VerifyingKey>,
 }
 
-/// The files that the unit is in.
+/// The files of the unit.
 pub(super) fn paths(sources: &UnitConfig) -> Vec<PathBuf> {
     let app_id = match &sources.app_id {
         AppIdSource::File(path) => Some(path),
@@ -85,7 +85,7 @@ pub(super) fn read(table: &str, sources: &UnitConfig) -> Result<Unit, UnitError>
     Ok(Unit { app_id, key, webhook_key })
 }
 
-/// Refuses a webhook key of the unit in `table` that is the public half of one of `request_keys`.
+/// Rejects a webhook key of the unit in `table` that is the public half of one of `request_keys`.
 pub(super) fn check_webhook_key<'a>(
     table: &str,
     sources: &UnitConfig,
@@ -99,7 +99,7 @@ pub(super) fn check_webhook_key<'a>(
     webhook::check(key, request_keys).map_err(|error| UnitError::new(&format!("{table}.{last}"), path, error.into()))
 }
 
-/// Refuses a request key of the unit in `table`, because its public half is already the webhook key of the credential `other`.
+/// Rejects a request key of the unit in `table`, because its public half is already the webhook key of the credential `other`.
 pub(super) fn is_webhook_key(table: &str, sources: &UnitConfig, other: &str) -> UnitError {
     let (last, path) = match &sources.private_key {
         KeySource::File(path) => ("private_key_file", Some(path.as_path())),
@@ -108,7 +108,7 @@ pub(super) fn is_webhook_key(table: &str, sources: &UnitConfig, other: &str) -> 
     UnitError::new(&format!("{table}.{last}"), path, Reason::IsWebhookKey(other.to_owned()))
 }
 
-/// Reads a key from a file, for which the first of `keys` stands in the configuration, or from the configuration itself.
+/// Reads a key from the file that the first of `keys` names, or from the configuration itself.
 fn read_key<K, E: Into<Reason>>(
     keys: [&str; 2],
     source: &KeySource,
@@ -127,7 +127,7 @@ fn read_key<K, E: Into<Reason>>(
     }
 }
 
-/// The first line of a passphrase file, as openssl's `file:` reads it; none if it is empty.
+/// The first line of a passphrase file, as openssl's `file:` reads it; `None` if it is empty.
 pub(crate) fn passphrase(content: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let line = content.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -138,15 +138,15 @@ fn read_file(key: &str, path: &Path, cap: usize) -> Result<Content, UnitError> {
     files::read(path, cap).map_err(|error| UnitError::new(key, Some(path), Reason::File(error)))
 }
 
-/// Signs once and throws the result away. The first signature of a process gathers entropy for tens of milliseconds (ten times that
-/// under a tight CPU limit); this happens before the sidecar is ready, not in the first payment.
+/// Signs once and discards the result. The first signature of a process gathers entropy for tens of milliseconds (ten times that under a
+/// tight CPU limit), which must happen before the sidecar is ready and not in the first payment.
 fn sign_once(key: &SigningKey) -> Result<(), signing::SignError> {
     let stamp =
         Stamp { request_time: RequestTime::from_unix_seconds(0), nonce: Nonce::generate(&mut rand::thread_rng()) };
     signing::sign_message(key, &signature_message(&stamp, "POST", "/", &[b""])).map(drop)
 }
 
-/// Which part of a unit cannot be used, and why. No part of a key is repeated.
+/// The unusable part of a unit, and the reason. No part of a key is repeated.
 #[derive(Debug, thiserror::Error)]
 #[error("{key}{path}: {reason}", path = .path.as_ref().map(|path| format!(" {}", path.display())).unwrap_or_default())]
 pub struct UnitError {

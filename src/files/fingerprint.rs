@@ -1,5 +1,5 @@
-//! What the content of files is compared by. It is never logged: of a short secret, such as a passphrase, it would allow a guess to be
-//! checked.
+//! A hash for comparing the content of files. It is never logged, because a guess of a short secret, such as a passphrase, could be
+//! checked against it.
 
 use std::{
     fmt,
@@ -11,22 +11,22 @@ use std::{
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-/// More than any file that is watched may have: what is longer is refused where it is read.
+/// The maximum size of a watched file; the reader rejects a longer one.
 const CAP: u64 = 4 * 1024 * 1024;
 
-/// The content of several files, or why there is none.
+/// The content of several files, or the reason why one has none.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
-    /// Of `paths` as they are now.
+    /// The current fingerprint of `paths`.
     #[must_use]
     pub fn of(paths: &[PathBuf]) -> Self {
         let mut whole = Sha256::new();
         for path in paths {
             match content(path) {
                 Ok(Some(digest)) => whole.update(digest),
-                // A pipe has no content to compare, and reading it would take it away.
+                // A pipe has no content to compare, and reading would consume it.
                 Ok(None) => whole.update(b"no regular file"),
                 Err(error) => whole.update(format!("{:?}", error.kind())),
             }
@@ -43,7 +43,7 @@ impl fmt::Debug for Fingerprint {
 }
 
 fn content(path: &Path) -> io::Result<Option<[u8; 32]>> {
-    // Before it is opened: opening a pipe would wait for its writer.
+    // Checked before the open, because opening a pipe would wait for its writer.
     if !std::fs::metadata(path)?.is_file() {
         return Ok(None);
     }

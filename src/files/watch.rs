@@ -1,8 +1,8 @@
 //! Watches files by their content and reads them again when it changes.
 //!
-//! Kubernetes replaces what a mount holds by swapping the symbolic link `..data`; others rename a new file over the old one, or write
-//! into it. Times, sizes and inode numbers can be the same before and after, so the content is compared. Events of the system
-//! only say when to look; the poll finds a change without them, on a file system or under a limit that gives none.
+//! Kubernetes replaces the content of a mount by swapping the symbolic link `..data`. Other programs rename a new file over the old one, or
+//! overwrite it. Times, sizes and inode numbers may stay the same, so the content is compared. System events only trigger a check; a poll
+//! finds changes on file systems without events, or when a limit allows none.
 
 use std::{
     collections::BTreeSet,
@@ -20,16 +20,16 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _, event::
 
 use super::fingerprint::Fingerprint;
 
-/// How often the files are looked at without an event.
+/// The interval of the poll.
 const POLL: Duration = Duration::from_secs(5);
-/// How long the content must be the same before it is read: a file that is written in place is read whole or not at all.
+/// How long the content must stay the same before it is read, so that a file overwritten in place is read whole.
 const QUIET: Duration = Duration::from_secs(2);
-/// From an event to the look. A busy directory so costs at most this many looks.
+/// The delay from an event to the check, which limits the cost of a busy directory.
 const SETTLE: Duration = Duration::from_millis(250);
-/// How often a set of files is read that changes while it is read.
+/// How often a set of files is read again if it changes while it is read.
 const ATTEMPTS: usize = 5;
 
-/// Puts what was read to use.
+/// Applies a reading.
 pub type Commit = Box<dyn FnOnce() + Send>;
 
 /// Files that belong together, and how to read them.
@@ -40,7 +40,7 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// Of `paths`, which were last read when their content was that of `read_at`.
+    /// Makes a subject of `paths`, whose content at the last reading was that of `read_at`.
     pub fn new(paths: Vec<PathBuf>, read_at: Fingerprint, read: impl FnMut() -> Commit + Send + 'static) -> Self {
         Self { paths, quiet: Quiet::new(read_at), read: Box::new(read) }
     }
@@ -62,8 +62,8 @@ impl Subject {
     }
 }
 
-/// Reads `paths` with `read` until they are the same before and after, so that parts of two moments are not mixed. Files that change
-/// faster than they can be read are used as they were read last; the watcher sees the next change.
+/// Reads `paths` with `read` until they are the same before and after, so that a reading never mixes two versions. If files change faster
+/// than they can be read, the last reading is used, and the watcher detects the next change.
 pub fn steady<T>(paths: &[PathBuf], mut read: impl FnMut() -> T) -> (Fingerprint, T) {
     let mut before = Fingerprint::of(paths);
     let mut result = read();
@@ -77,12 +77,12 @@ pub fn steady<T>(paths: &[PathBuf], mut read: impl FnMut() -> T) -> (Fingerprint
     (before, result)
 }
 
-/// Tells a change that is complete from one that is going on.
+/// Distinguishes a complete change from one in progress.
 #[derive(Debug)]
 struct Quiet {
-    /// The content that was read.
+    /// The content at the last reading.
     read: Fingerprint,
-    /// Another content, and since when it has been there.
+    /// A different content, and the time since which it has stayed the same.
     changed: Option<(Fingerprint, Instant)>,
 }
 
@@ -91,7 +91,7 @@ impl Quiet {
         Self { read, changed: None }
     }
 
-    /// Whether `seen` has to be read: it differs from what was read, and has not changed for [`QUIET`].
+    /// Whether `seen` must be read: it differs from the last reading and has not changed for [`QUIET`].
     fn look(&mut self, seen: Fingerprint, now: Instant) -> bool {
         if seen == self.read {
             self.changed = None;
@@ -111,18 +111,18 @@ impl Quiet {
     }
 }
 
-/// Files that are to be watched.
+/// Files to watch.
 pub struct Watch {
     subjects: Vec<Subject>,
     reload: Reload,
     messages: Receiver<Message>,
 }
 
-/// A thread that watches, until this is dropped.
+/// A watching thread, which ends when this is dropped.
 #[derive(Debug)]
 pub struct Watching(Reload);
 
-/// Has the watched files read again at once, changed or not.
+/// Requests an immediate reading of all watched files, changed or not.
 #[derive(Debug, Clone)]
 pub struct Reload(Sender<Message>);
 
@@ -142,20 +142,20 @@ enum Message {
 }
 
 impl Watch {
-    /// Nothing is looked at before [`start`](Self::start).
+    /// Makes a watcher, which does nothing before [`start`](Self::start).
     #[must_use]
     pub fn new(subjects: Vec<Subject>) -> Self {
         let (send, messages) = mpsc::channel();
         Self { subjects, reload: Reload(send), messages }
     }
 
-    /// Has the files read again, once the thread runs.
+    /// The handle that requests a reading, once the thread runs.
     #[must_use]
     pub fn reload(&self) -> Reload {
         self.reload.clone()
     }
 
-    /// Watches from now on.
+    /// Starts the thread.
     pub fn start(self) -> Watching {
         let Self { subjects, reload, messages } = self;
         let events = reload.0.clone();
@@ -209,10 +209,10 @@ fn watch(mut subjects: Vec<Subject>, messages: &Receiver<Message>, events: Sende
     }
 }
 
-/// The directories that the files are in, and the system's events about them.
+/// The directories of the files, and the system's events for them.
 struct Directories {
     watcher: Option<RecommendedWatcher>,
-    /// Whether an event has been sent and not been received: one is enough.
+    /// Whether a sent event has not been received yet; one is enough.
     announced: Arc<AtomicBool>,
 }
 
@@ -221,7 +221,7 @@ impl Directories {
         let announced = Arc::new(AtomicBool::new(false));
         let is_announced = Arc::clone(&announced);
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            // Our own reading opens files, which is an event too.
+            // Our own reads also cause events.
             let is_change = event.is_ok_and(
                 |event| !matches!(event.kind, EventKind::Access(kind) if !matches!(kind, AccessKind::Close(_))),
             );
@@ -237,7 +237,7 @@ impl Directories {
         Self { watcher, announced }
     }
 
-    /// Watches each directory, also one that was deleted and made again. Watching one that is watched already changes nothing.
+    /// Watches each directory, including one that was deleted and made again. Watching a directory twice has no effect.
     fn watch(&mut self, subjects: &[Subject]) {
         let Some(watcher) = &mut self.watcher else { return };
         let mut directories = BTreeSet::new();
@@ -247,7 +247,7 @@ impl Directories {
             directories.extend(path.canonicalize().ok().as_deref().map(directory));
         }
         for directory in directories {
-            // One that is missing is watched when it is there; until then the poll sees the files.
+            // A missing directory is watched once it exists; until then the poll checks the files.
             let _ = watcher.watch(&directory, RecursiveMode::NonRecursive);
         }
     }
@@ -279,13 +279,13 @@ mod tests {
         let mut quiet = Quiet::new(seen("one"));
         assert!(!quiet.look(seen("one"), at(0)));
         assert_eq!(quiet.due(), None);
-        // Half written, then the rest: the two seconds begin again.
+        // Half written, then the rest: the quiet time starts again.
         assert!(!quiet.look(seen("tw"), at(1)));
         assert_eq!(quiet.due(), Some(at(3)));
         assert!(!quiet.look(seen("two"), at(2)));
         assert!(!quiet.look(seen("two"), at(3)));
         assert!(quiet.look(seen("two"), at(4)));
-        // Back to what was read, within the two seconds.
+        // Back to the last reading within the quiet time.
         let mut quiet = Quiet::new(seen("one"));
         assert!(!quiet.look(seen("two"), at(10)));
         assert!(!quiet.look(seen("one"), at(11)));

@@ -1,4 +1,4 @@
-//! The layer that lets a request in flight: it waits for a slot before any of its body is read.
+//! The admission layer: a request waits for a slot before any of its body is read.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The body of every response: forwards the parts, and reports the end to the exchange.
+//! The body of every response: forwards its chunks, and reports the end to the exchange.
 
 use std::{
     io,
@@ -25,7 +25,7 @@ use crate::{
 /// The body of Wonder's response, held or streamed, or of one of our own. The exchange ends when it is dropped.
 pub struct Answer {
     ahead: Ahead,
-    /// The part that has not been read from the origin. Boxed, because few responses are larger than what is held.
+    /// The part that has not been read from the origin. Boxed, because few responses are larger than the held part.
     rest: Option<Box<Rest>>,
     _claim: Option<Claim>,
     ours: bool,

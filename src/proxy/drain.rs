@@ -46,17 +46,17 @@ pub(super) enum End {
     Cut(Sent),
 }
 
-/// What became of the requests in flight.
+/// The outcomes of the requests in flight.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
-    /// How many got their whole response.
+    /// How many responses were forwarded whole.
     pub finished: u64,
     /// Those that were answered with `draining`, or whose response was broken off.
     pub cut: Vec<Cut>,
 }
 
 impl Drain {
-    /// Of the listeners that end with `shutdown`.
+    /// For the listeners that end with `shutdown`.
     #[must_use]
     pub fn new(shutdown: Shutdown, metrics: Metrics) -> Self {
         Self(Arc::new(Ledger {

@@ -2,7 +2,7 @@
 //! is dropped, after the last byte of the response or when the caller has closed the connection, the record goes to log, traces
 //! and drain.
 //!
-//! What an event means is in `record`; formatting and sampling are in `telemetry`.
+//! The meaning of an event is in `record`; formatting and sampling are in `telemetry`.
 
 use std::{
     future::Future,
@@ -140,7 +140,7 @@ impl Exchange {
         self.state().slot = Some(slot);
     }
 
-    /// The request is to be signed with this credential.
+    /// This credential will sign the request.
     pub(super) fn signing_as(&self, credential: &Arc<Entry>) {
         self.state().credential = Some(Arc::clone(credential));
     }
@@ -188,7 +188,7 @@ impl Exchange {
         self.metrics.upstream_phase(metrics::Phase::Head, took.as_secs_f64());
     }
 
-    /// Whether any byte of the request may have left.
+    /// Whether any byte of the request may have been sent.
     pub(super) fn sent(&self) -> Sent {
         self.handover.sent()
     }
@@ -224,17 +224,17 @@ impl Exchange {
         self.record(|record| record.response_broken(code, cause));
     }
 
-    /// Ends when the response is to be broken off.
+    /// Completes when the response must be broken off.
     pub(super) fn cutting(&self) -> impl Future<Output = ()> + Send + use<> {
         self.drain.cutting()
     }
 
-    /// Whether the response is to be broken off.
+    /// Whether the response must be broken off.
     pub(super) fn is_cutting(&self) -> bool {
         self.drain.is_cutting()
     }
 
-    /// The cause of an error on the way to Wonder, with the place where it happened.
+    /// The cause of an upstream error, with the origin or address where it happened.
     fn located(&self, code: Code, cause: String) -> String {
         use Code::{
             Draining, UpstreamBadResponse, UpstreamConnect, UpstreamDns, UpstreamReset, UpstreamTimeout, UpstreamTls,
@@ -299,7 +299,7 @@ impl Exchange {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing panics while it is held, and an incomplete record is still worth a line.
+        // No code panics while it is held, and an incomplete record still gets a line.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -339,7 +339,7 @@ mod tests {
         telemetry::{Recorder, TraceId},
     };
 
-    /// Notes at each request how many places are free.
+    /// Records the number of free slots at each request.
     struct Watcher {
         places: Arc<Semaphore>,
         free: Mutex<Vec<usize>>,

@@ -56,14 +56,14 @@ pub(super) struct Hold<'a> {
 type NextFrame = Option<Result<Frame<Bytes>, BodyError>>;
 
 impl Hold<'_> {
-    /// Reads `body` whole if it is within the limit and there is memory for it. Of a larger one, it reads only until that shows.
-    /// An error if the body breaks off before.
+    /// Reads `body` whole if it is within the limit and there is memory for it. Of a larger body it reads only up to the limit. Returns an
+    /// error if the body breaks off before.
     pub(super) async fn read(self, headers: &HeaderMap, mut body: Streamed) -> Result<Held, Failure> {
         let declared = response_head::length(headers).unwrap_or(0);
         if body.is_end_stream() || self.limit == 0 || declared > self.limit {
             return Ok(Held::new(Ahead::default(), body, None));
         }
-        // Most responses arrive together with their head, in one part. They need no claim, because nothing waits.
+        // Most responses arrive together with their head in one chunk. They need no claim, because no memory is held over a wait.
         let first = poll_fn(|cx| Poll::Ready(Pin::new(&mut body).poll_frame(cx))).await;
         match first {
             Poll::Ready(Some(Ok(frame))) if body.is_end_stream() => {
@@ -97,7 +97,7 @@ impl Hold<'_> {
 }
 
 impl Held {
-    /// The body of a response that cannot have one. What the origin sends nevertheless is not read.
+    /// The body of a response that cannot have one. Bytes that the origin sends anyway are not read.
     pub(super) fn without(body: Streamed) -> Self {
         drop(body);
         Self { ahead: Ahead::default(), rest: None, claim: None }

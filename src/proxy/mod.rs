@@ -4,7 +4,7 @@
 //!
 //! * [`stack`]: the tower stack that serves every connection of the signing listener.
 //! * `observe`: the outermost layer; opens an `exchange`, turns failures into responses.
-//! * `record`: what is known about one request, as the sum of its events; pure.
+//! * `record`: the known facts of one request, as the sum of its events; pure.
 //! * `exchange`: observes one request; feeds its record, and from it metrics, log, traces and drain.
 //! * `deadline`: the deadline for the response head; pure.
 //! * `admit`: a request waits for its slot.
@@ -12,7 +12,7 @@
 //! * `gateway`: stamps, signs and forwards.
 //! * [`Drain`]: the requests that a drain finished, and those that it cut.
 //! * `held`: reads a small response whole before its head is forwarded.
-//! * `rejection`: what to check when Wonder rejects the authentication; pure.
+//! * `rejection`: the advice when Wonder rejects the authentication; pure.
 //! * `answer`: the body of every response; reports its end.
 //! * `trace`: W3C `traceparent`; pure.
 

@@ -99,7 +99,7 @@ where
             return Box::pin(ready(Ok(reject((*refusal).into(), exchange))));
         }
         if let Err(denial) = self.policy.admit(exchange.caller()) {
-            // The denial holds for every request of the connection.
+            // The denial applies to every request of the connection.
             let failure = Failure::from(denial).closing();
             return Box::pin(ready(Ok(reject(failure, exchange))));
         }

@@ -1,5 +1,5 @@
-//! What is known about one request and its response, as the events that an [`Exchange`](super::exchange::Exchange) observes. Pure:
-//! times are handed in, and count from the request head.
+//! The known facts of one request and its response, from the events that an [`Exchange`](super::exchange::Exchange) observes. Pure:
+//! times are arguments, and count from the request head.
 //!
 //! ```text
 //! body_read → signed → attempt_started → response_head → head_forwarded → response_data, … → response_end → closed
@@ -9,8 +9,8 @@
 //! * `failed` replaces Wonder's response by an error of our own; `response_broken` ends a response whose head was forwarded.
 //! * `cancelled` and `drained` end a request that got no whole response.
 //!
-//! There is no event for "sent": only the connection knows whether a byte of the request may have left. The events whose meaning
-//! depends on it receive the answer.
+//! There is no event for "sent", because only the connection can determine whether a byte of the request was written. Events that depend
+//! on it receive that fact as an argument.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Record {
     attempts: u32,
-    /// When the attempt under way started.
+    /// The start of the current attempt.
     attempt: Option<Duration>,
     response_head: Option<Duration>,
     response_end: Option<Duration>,
@@ -37,7 +37,7 @@ pub(super) struct Record {
     error: Option<Code>,
     cause: Option<String>,
     cancelled: bool,
-    /// What is certain about the bytes of a request that got no whole response of Wonder.
+    /// Whether a request without a whole response of Wonder may have been sent.
     sent: Option<Sent>,
     request_bytes: u64,
     response_bytes: u64,
@@ -91,7 +91,7 @@ impl Record {
         took
     }
 
-    /// Wonder's response head was forwarded. `cause` is what is known about a response that is an error.
+    /// Wonder's response head was forwarded. `cause` is the known cause of an error response.
     pub(super) fn head_forwarded(&mut self, status: StatusCode, cause: Option<String>) {
         self.status = Some(status);
         self.cause = cause;
@@ -116,7 +116,7 @@ impl Record {
         self.broken(code, sent, cause);
     }
 
-    /// The response broke off after its head was forwarded. The caller cannot know what the rest of it was.
+    /// The response broke off after its head was forwarded. The caller does not get the rest.
     pub(super) fn response_broken(&mut self, code: Code, cause: String) {
         self.broken(code, Sent::Maybe, cause);
     }
@@ -150,7 +150,7 @@ impl Record {
     }
 }
 
-/// What the events add up to.
+/// The summary of the events.
 impl Record {
     /// Whether neither the end of a response nor an error was recorded.
     pub(super) fn is_open(&self) -> bool {
@@ -183,7 +183,7 @@ impl Record {
         self.cancelled
     }
 
-    /// What is certain about the request's bytes; none for a response of Wonder that was forwarded whole.
+    /// Whether the request may have been sent; `None` if a response of Wonder was forwarded whole.
     pub(super) fn sent(&self) -> Option<Sent> {
         self.sent
     }

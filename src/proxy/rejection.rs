@@ -1,6 +1,7 @@
-//! What to check when Wonder rejects the authentication of a request (401 or 403). Pure.
+//! The advice when Wonder rejects the authentication of a request (401 or 403). Pure.
 //!
-//! Wonder's response body is not logged. The clock can be judged without it, because Wonder's responses show how far it is off.
+//! Wonder's response body is not logged. The clock can be checked without it, because the `Date` of Wonder's responses shows the
+//! difference.
 
 use std::time::Duration;
 

@@ -12,7 +12,7 @@ const ROOT: &str = "/svc/";
 /// Below [`ROOT`], the family of operations that RSA does not sign (`deploy/docs/wonder.md` §5.4).
 const PUBLIC: [&[u8]; 2] = [b"payment", b"public"];
 
-/// Rejects a target that is outside [`ROOT`], or in [`PUBLIC`], in any reading. The query does not matter.
+/// Rejects a target that is outside [`ROOT`], or in [`PUBLIC`], in any reading. The query is ignored.
 pub(super) fn check(target: &PathAndQuery) -> Result<(), Failure> {
     let Some(path) = target.path().strip_prefix(ROOT) else {
         return Err(Failure::new(Code::NotWonder, "the request target is not under /svc/; nothing else is forwarded"));
@@ -38,7 +38,7 @@ pub(super) fn check(target: &PathAndQuery) -> Result<(), Failure> {
 /// The longest path with a ".." for which every reading is tried, because each takes time and no service has a longer path.
 const LONGEST_DOTTED: usize = 4096;
 
-/// Where a path leads.
+/// The place to which a path resolves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     /// Under [`ROOT`], in every reading.
@@ -115,7 +115,7 @@ fn byte(high: Symbol, low: Symbol) -> Option<u8> {
     digit(high).zip(digit(low)).map(|(high, low)| high << 4 | low)
 }
 
-/// Percent-decodes once (RFC 3986 §2.1); a `%` without two digits stays. Not a library's: each byte keeps whether it was encoded.
+/// Percent-decodes once (RFC 3986 §2.1); a `%` without two digits stays. Own code, because each byte must keep whether it was encoded.
 fn decoded(mut symbols: Vec<Symbol>) -> Vec<Symbol> {
     let (mut read, mut written) = (0, 0);
     while let Some(first) = symbols.get(read).copied() {
@@ -181,7 +181,7 @@ fn folding(bytes: &[u8]) -> Option<(usize, u8)> {
     u8::try_from(point).ok().filter(u8::is_ascii).map(|byte| (length, byte))
 }
 
-/// One way in which a program reads a path. How often the program decodes is varied by the caller of this type.
+/// One way in which a program reads a path. The caller of this type varies the number of decodings.
 #[derive(Debug, Clone, Copy)]
 #[expect(
     clippy::struct_excessive_bools,

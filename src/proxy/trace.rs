@@ -58,7 +58,7 @@ impl fmt::Display for Traceparent {
     }
 }
 
-/// Where a request is in a trace: in its caller's, or in a new one if it is to be recorded or forwarded.
+/// The position of a request in a trace: in its caller's, or in a new one if it is recorded or forwarded.
 pub(super) fn position(caller: Option<Traceparent>, requests: &Requests, rng: &mut impl Rng) -> Option<Trace> {
     if caller.is_none() && !requests.makes_traceparent() && !requests.has_recorder() {
         return None;

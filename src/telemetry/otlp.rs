@@ -1,4 +1,4 @@
-//! Traces: a span for each request, with spans below it for what its time went to, exported as OTLP/JSON over HTTP.
+//! Traces: a span for each request, with child spans for the parts of its time, exported as OTLP/JSON over HTTP.
 //!
 //! ```text
 //! customers.create           the request, from head to last byte; in the caller's trace if it sent a traceparent
@@ -54,7 +54,7 @@ const FINISHING: Duration = Duration::from_secs(2);
 /// Starts the export, on the current tokio runtime.
 ///
 /// # Errors
-/// When the certificates that the settings name cannot be used.
+/// If the certificates in the settings cannot be used.
 pub fn start(settings: Settings) -> Result<(Arc<Traces>, Exporting), SettingsError> {
     let (queue, records) = mpsc::channel(settings.queue);
     let (stop, stopped) = oneshot::channel();

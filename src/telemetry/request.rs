@@ -70,13 +70,13 @@ pub struct Finished<'a> {
     pub status: Option<u16>,
     /// The origin of the response: `upstream` or `signer`.
     pub origin: &'static str,
-    /// What is certain about its bytes; none if Wonder's response was forwarded whole.
+    /// Whether it may have been sent; `None` if Wonder's response was forwarded whole.
     pub sent: Option<Sent>,
     /// The code of the error, if there was one.
     pub error: Option<Code>,
     /// The error's cause, for the log alone.
     pub cause: Option<&'a str>,
-    /// The caller hung up before it had the whole response.
+    /// The caller disconnected before the end of the response.
     pub cancelled: bool,
     /// The name in the caller's certificate, if it sent one.
     pub caller: Option<&'a str>,

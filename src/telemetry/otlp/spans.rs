@@ -40,7 +40,7 @@ pub(super) struct Record {
 }
 
 impl Record {
-    /// The record of a request that ends now; `None` if it is in no trace.
+    /// The record of a finished request; `None` if it is in no trace.
     pub(super) fn of(request: &Finished<'_>, now: SystemTime) -> Option<Self> {
         Some(Self {
             trace: request.trace?,
