@@ -47,7 +47,7 @@ use crate::{
     policy::Policy,
     proxy::{self, Drain, Receipt, Rules},
     signing::RequestTime,
-    telemetry::{Recorder, Requests},
+    telemetry::Requests,
     webhook::RedisSetupError,
 };
 
@@ -119,7 +119,7 @@ pub enum StartError {
 impl StartError {
     /// Whether an argument, a setting, or a file that one of them names must change. Otherwise something outside prevents the start.
     #[must_use]
-    pub fn is_configuration(&self) -> bool {
+    pub(crate) fn is_configuration(&self) -> bool {
         match self {
             Self::Unit(_) | Self::Upstream(_) | Self::Tls(_) | Self::Redis(_) => true,
             Self::Bind { .. } => false,
@@ -224,21 +224,22 @@ impl App {
     }
 
     /// Resolves when every credential can sign; at once where that is so from the start.
-    pub fn ready(&self) -> impl Future<Output = ()> + Send + use<> {
+    pub(crate) fn ready(&self) -> impl Future<Output = ()> + Send + use<> {
         let credentials = Arc::clone(&self.credentials);
         async move { credentials.wait_until_usable().await }
     }
 
     /// Adds a recorder of traces.
+    #[cfg(feature = "otel")]
     #[must_use]
-    pub fn recorded_by(mut self, recorder: Arc<dyn Recorder>) -> Self {
+    pub(crate) fn recorded_by(mut self, recorder: Arc<dyn crate::telemetry::Recorder>) -> Self {
         self.requests = self.requests.recorded_by(recorder);
         self
     }
 
     /// Ends the drain as soon as `hurry` resolves. The requests in flight are then answered with `draining`.
     #[must_use]
-    pub fn hurried_by(mut self, hurry: impl Future<Output = ()> + Send + 'static) -> Self {
+    pub(crate) fn hurried_by(mut self, hurry: impl Future<Output = ()> + Send + 'static) -> Self {
         self.hurry = Box::pin(hurry);
         self
     }

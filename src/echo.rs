@@ -37,18 +37,18 @@ struct Asked<'a> {
 
 /// The Wonder that is called.
 #[derive(Debug, Clone)]
-pub struct Place {
+pub(crate) struct Place {
     /// Its environment.
-    pub environment: Environment,
+    pub(crate) environment: Environment,
     /// Its origin.
-    pub origin: Origin,
+    pub(crate) origin: Origin,
     /// How long to wait for its answer (`timeouts.response_head`).
-    pub patience: Duration,
+    pub(crate) patience: Duration,
 }
 
 /// Why an echo proves nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Unproved {
+pub(crate) enum Unproved {
     /// Wonder does not accept the unit (401, 403).
     #[error("{0}")]
     Rejected(String),
@@ -71,7 +71,7 @@ struct Answer {
 ///
 /// # Errors
 /// [`Unproved`], in words for a person.
-pub async fn echo(place: &Place, entry: &Entry, upstream: &Upstream) -> Result<String, Unproved> {
+pub(crate) async fn echo(place: &Place, entry: &Entry, upstream: &Upstream) -> Result<String, Unproved> {
     // Random, so that no page of a proxy has it by chance.
     let message = format!("wonder-signer check {}", Nonce::generate(&mut rand::thread_rng()));
     let answer = call(place.patience, entry, upstream, &message).await.map_err(Unproved::Unknown)?;

@@ -4,7 +4,7 @@ mod fingerprint;
 mod watch;
 
 pub use self::watch::Reload;
-pub use self::{
+pub(crate) use self::{
     fingerprint::Fingerprint,
     watch::{Commit, Subject, Watch, steady},
 };
@@ -14,18 +14,18 @@ use std::{fs::File, io::Read as _, path::Path, sync::mpsc, thread, time::Duratio
 use zeroize::Zeroizing;
 
 /// A file as read.
-pub struct Content {
+pub(crate) struct Content {
     /// At most the size limit.
-    pub bytes: Zeroizing<Vec<u8>>,
+    pub(crate) bytes: Zeroizing<Vec<u8>>,
     /// Permission bits of the read file; 0 on a system without them.
-    pub mode: u32,
+    pub(crate) mode: u32,
 }
 
 /// How long a named pipe may be without a writer. The writer may wait for a person at a password prompt.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Reads `path`, of at most `cap` bytes. It may be a pipe, as a shell's `<(…)` makes them.
-pub fn read(path: &Path, cap: usize) -> Result<Content, ReadError> {
+pub(crate) fn read(path: &Path, cap: usize) -> Result<Content, ReadError> {
     if is_named_pipe(path) { read_pipe(path, cap, PATIENCE) } else { read_whole(path, cap) }
 }
 
@@ -75,7 +75,7 @@ fn mode(_: &std::fs::Metadata) -> u32 {
 
 /// Why a file could not be read.
 #[derive(Debug, thiserror::Error)]
-pub enum ReadError {
+pub(crate) enum ReadError {
     /// The system's reason.
     #[error("cannot be read: {0}")]
     Io(#[from] std::io::Error),

@@ -15,24 +15,29 @@
 //! ```
 //!
 //! Most requests pass through [`proxy`]. Its purpose is [`signing`].
+//!
+//! # Public items
+//!
+//! [`signing`] is a library, public as a whole. Of the other modules, what `main.rs`, the tests, the benchmarks and the fuzz targets
+//! call is public; everything else is `pub(crate)`.
 
 pub mod admin;
 pub mod app;
 pub mod cli;
 pub mod config;
 pub mod contract;
-pub mod credentials;
-pub mod echo;
+mod credentials;
+mod echo;
 pub mod files;
 mod html;
 pub mod metrics;
 pub mod net;
 pub mod operations;
 mod overload;
-pub mod policy;
+mod policy;
 pub mod proxy;
 pub mod signing;
 #[cfg(feature = "simulator")]
 pub mod simulator;
 pub mod telemetry;
-pub mod webhook;
+mod webhook;

@@ -26,14 +26,14 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use http::{Method, StatusCode};
 use prometheus::{IntCounter, IntGauge, TextEncoder};
 
+pub use self::labels::{Phase, Responder};
 use self::{
     families::Families,
     labels::{CodeClass, Label, Verb},
 };
-pub use self::{
+pub(crate) use self::{
     labels::{
-        Certificates, Closed, DuplicateStore, Phase, Responder, StoreOperation, Stripped, WebhookAction,
-        WebhookOutcome, WebhookPhase,
+        Certificates, Closed, DuplicateStore, StoreOperation, Stripped, WebhookAction, WebhookOutcome, WebhookPhase,
     },
     last::{Last, LastAnswer, Lasts},
     snapshot::{Distribution, Snapshot},
@@ -42,7 +42,7 @@ pub use self::{
 use crate::{contract::Sent, operations::Operation};
 
 /// The `Content-Type` of the text that [`Metrics::encode`] returns.
-pub const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+pub(crate) const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// What a proof of a unit can come to.
 const PROOFS: [&str; 3] = ["accepted", "rejected", "unknown"];
@@ -95,7 +95,7 @@ impl Metrics {
 
     /// The request counts of the callers that the configuration lists, by `names`; each is at zero from now on.
     #[must_use]
-    pub fn callers<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> CallerRequests {
+    pub(crate) fn callers<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> CallerRequests {
         let count = |name: &str| self.0.callers.with_label_values(&[name]);
         let listed = names.into_iter().map(|name| (name.to_owned(), count(name))).collect();
         CallerRequests { listed, other: count(OTHER_CALLER) }
@@ -104,7 +104,7 @@ impl Metrics {
     /// The counts of a webhook listener that serves these credentials, at zero from now on. `reasons` is the closed set for
     /// [`Webhooks::not_forwarded`].
     #[must_use]
-    pub fn webhooks<'a>(
+    pub(crate) fn webhooks<'a>(
         &self,
         credentials: impl IntoIterator<Item = &'a str>,
         reasons: impl IntoIterator<Item = &'static str>,
@@ -113,7 +113,7 @@ impl Metrics {
     }
 
     /// A TLS handshake with a caller failed.
-    pub fn handshake_failed(&self) {
+    pub(crate) fn handshake_failed(&self) {
         self.0.handshakes_failed.inc();
     }
 
@@ -124,12 +124,12 @@ impl Metrics {
     }
 
     /// A response ended; the size of its body as far as it was forwarded.
-    pub fn response_body(&self, bytes: u64) {
+    pub(crate) fn response_body(&self, bytes: u64) {
         self.0.response_body.observe(approximate(bytes));
     }
 
     /// The time that this program added to a request: its duration without the reading of its body and the [phases](Phase) of upstream.
-    pub fn added(&self, seconds: f64) {
+    pub(crate) fn added(&self, seconds: f64) {
         self.0.added_duration.observe(seconds);
     }
 
@@ -161,13 +161,13 @@ impl Metrics {
 
     /// A connection to upstream is ready for requests; it counts as open until the guard is dropped.
     #[must_use]
-    pub fn upstream_connected(&self) -> Connection {
+    pub(crate) fn upstream_connected(&self) -> Connection {
         self.0.connections_opened.inc();
         Connection { families: Arc::clone(&self.0), _open: Held::take(&self.0.connections_open, 1), reason: None }
     }
 
     /// A request of which nothing was written is sent once more, on another connection.
-    pub fn connect_retried(&self) {
+    pub(crate) fn connect_retried(&self) {
         self.0.connect_retries.inc();
     }
 
@@ -183,43 +183,43 @@ impl Metrics {
     }
 
     /// One header of the caller was not forwarded.
-    pub fn stripped(&self, kind: Stripped) {
+    pub(crate) fn stripped(&self, kind: Stripped) {
         self.0.stripped[kind.place()].inc();
     }
 
     /// The caller hung up before it had the whole response.
-    pub fn cancelled(&self, sent: Sent) {
+    pub(crate) fn cancelled(&self, sent: Sent) {
         self.0.cancelled[sent.place()].inc();
     }
 
     /// The end of the grace period cut a request.
-    pub fn drain_cut(&self, sent: Sent) {
+    pub(crate) fn drain_cut(&self, sent: Sent) {
         self.0.drain_cut[sent.place()].inc();
     }
 
     /// Whether the program drains.
-    pub fn set_draining(&self, draining: bool) {
+    pub(crate) fn set_draining(&self, draining: bool) {
         self.0.draining.set(draining.into());
     }
 
     /// The configured number of requests in flight.
-    pub fn set_in_flight_limit(&self, requests: usize) {
+    pub(crate) fn set_in_flight_limit(&self, requests: usize) {
         self.0.in_flight_limit.set(signed(requests));
     }
 
     /// How many seconds this host's clock is ahead of upstream's (negative: behind).
-    pub fn set_clock_skew(&self, seconds: f64) {
+    pub(crate) fn set_clock_skew(&self, seconds: f64) {
         self.0.clock_skew.set(seconds);
     }
 
     /// The last value of [`set_clock_skew`](Self::set_clock_skew); 0 before the first.
     #[must_use]
-    pub fn clock_skew(&self) -> f64 {
+    pub(crate) fn clock_skew(&self) -> f64 {
         self.0.clock_skew.get()
     }
 
     /// These are the configured credentials; each is at zero from now on.
-    pub fn set_credentials<'a>(&self, names: impl IntoIterator<Item = &'a str>) {
+    pub(crate) fn set_credentials<'a>(&self, names: impl IntoIterator<Item = &'a str>) {
         for name in names {
             for result in ["ok", "failed"] {
                 self.0.credential_reloads.with_label_values(&[name, result]);
@@ -236,48 +236,48 @@ impl Metrics {
     }
 
     /// This key signs for its credential from now on, and no other.
-    pub fn key_loaded(&self, key: &LoadedKey<'_>) {
+    pub(crate) fn key_loaded(&self, key: &LoadedKey<'_>) {
         let seconds = i64::try_from(key.unix_seconds).unwrap_or(i64::MAX);
         self.0.keys.replace_one([key.credential, key.fingerprint], seconds);
         self.0.credential_usable.with_label_values(&[key.credential]).set(1);
     }
 
     /// The files of a credential were read again.
-    pub fn credential_reloaded(&self, credential: &str, ok: bool) {
+    pub(crate) fn credential_reloaded(&self, credential: &str, ok: bool) {
         let result = if ok { "ok" } else { "failed" };
         self.0.credential_reloads.with_label_values(&[credential, result]).inc();
     }
 
     /// Whether the files of a credential, as they are now, cannot be used.
-    pub fn credential_outdated(&self, credential: &str, outdated: bool) {
+    pub(crate) fn credential_outdated(&self, credential: &str, outdated: bool) {
         self.0.credential_outdated.with_label_values(&[credential]).set(outdated.into());
     }
 
     /// Wonder was asked whether it accepts a unit of a credential.
-    pub fn unit_proved(&self, credential: &str, unit: &str, result: &str) {
+    pub(crate) fn unit_proved(&self, credential: &str, unit: &str, result: &str) {
         self.0.credential_proofs.with_label_values(&[credential, unit, result]).inc();
     }
 
     /// The counts of Wonder's answers to requests that are signed with a credential.
     #[must_use]
-    pub fn credential_answers(&self, credential: &str) -> CredentialAnswers {
+    pub(crate) fn credential_answers(&self, credential: &str) -> CredentialAnswers {
         let [accepted, rejected] =
             ["accepted", "rejected"].map(|result| self.0.credential_responses.with_label_values(&[credential, result]));
         CredentialAnswers { accepted, rejected }
     }
 
     /// Certificates were read again; those that cannot be used leave the old ones in use.
-    pub fn certificates_reloaded(&self, files: Certificates, ok: bool) {
+    pub(crate) fn certificates_reloaded(&self, files: Certificates, ok: bool) {
         self.0.certificate_reloads[files.place()][usize::from(!ok)].inc();
         self.0.certificates_outdated[files.place()].set((!ok).into());
     }
 
     /// Replaces the configuration in use. `hash` is short text over the effective configuration without its secrets.
-    pub fn set_config(&self, environment: &str, hash: &str) {
+    pub(crate) fn set_config(&self, environment: &str, hash: &str) {
         self.0.config.replace(&[([environment, hash], 1)]);
     }
 
-    /// All metrics in the Prometheus text format, [`TEXT_FORMAT`]; reads `/proc/self` on Linux.
+    /// All metrics in the Prometheus text format, `TEXT_FORMAT`; reads `/proc/self` on Linux.
     pub fn encode(&self) -> Result<String, EncodeError> {
         let mut text = String::with_capacity(96 * 1024);
         TextEncoder::new().encode_utf8(&self.0.registry.gather(), &mut text).map_err(EncodeError)?;
@@ -286,19 +286,19 @@ impl Metrics {
 
     /// The current figures of the status page.
     #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
+    pub(crate) fn snapshot(&self) -> Snapshot {
         Snapshot::of(&self.0)
     }
 
     /// The last success and the last failures.
     #[must_use]
-    pub fn lasts(&self) -> Lasts {
+    pub(crate) fn lasts(&self) -> Lasts {
         self.0.last.read()
     }
 }
 
 /// Log lines were lost. The process has one log, so all [`Metrics`] of a process share this count.
-pub fn log_lines_lost(lines: usize) {
+pub(crate) fn log_lines_lost(lines: usize) {
     families::LOG_LINES_LOST.inc_by(lines.try_into().unwrap_or(u64::MAX));
 }
 
@@ -310,39 +310,39 @@ impl fmt::Debug for Metrics {
 
 /// A signing key as `wonder_signer_key_loaded_timestamp_seconds` shows it.
 #[derive(Debug, Clone, Copy)]
-pub struct LoadedKey<'a> {
+pub(crate) struct LoadedKey<'a> {
     /// The credential's name in the configuration.
-    pub credential: &'a str,
+    pub(crate) credential: &'a str,
     /// The first 8 hex digits of SHA-256 over the public key.
-    pub fingerprint: &'a str,
+    pub(crate) fingerprint: &'a str,
     /// When it was loaded, seconds since 1970-01-01T00:00:00Z.
-    pub unix_seconds: u64,
+    pub(crate) unix_seconds: u64,
 }
 
 /// How many requests that were signed with a credential Wonder accepted, and how many it rejected with 401 or 403.
 #[derive(Debug, Clone)]
-pub struct CredentialAnswers {
+pub(crate) struct CredentialAnswers {
     accepted: IntCounter,
     rejected: IntCounter,
 }
 
 impl CredentialAnswers {
     /// Counts one answer.
-    pub fn count(&self, rejected: bool) {
+    pub(crate) fn count(&self, rejected: bool) {
         if rejected { &self.rejected } else { &self.accepted }.inc();
     }
 }
 
 /// How many requests each caller with a certificate has sent.
 #[derive(Debug, Clone)]
-pub struct CallerRequests {
+pub(crate) struct CallerRequests {
     listed: BTreeMap<String, IntCounter>,
     other: IntCounter,
 }
 
 impl CallerRequests {
     /// Counts one request. A name that is not listed, and none, counts as `other`, because labels come from closed sets only.
-    pub fn count(&self, name: Option<&str>) {
+    pub(crate) fn count(&self, name: Option<&str>) {
         name.and_then(|name| self.listed.get(name)).unwrap_or(&self.other).inc();
     }
 }
@@ -363,7 +363,7 @@ impl Buffered {
 }
 
 /// An open connection to upstream. Dropped without a [reason](Self::because), it counts as [`Closed::Idle`].
-pub struct Connection {
+pub(crate) struct Connection {
     families: Arc<Families>,
     _open: Held,
     reason: Option<Closed>,
@@ -371,7 +371,7 @@ pub struct Connection {
 
 impl Connection {
     /// Sets why the connection is about to end. The first reason stays, because later ones are its consequence.
-    pub fn because(&mut self, reason: Closed) {
+    pub(crate) fn because(&mut self, reason: Closed) {
         self.reason.get_or_insert(reason);
     }
 }

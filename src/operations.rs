@@ -15,7 +15,7 @@ use std::fmt;
 
 pub use self::template::template;
 
-/// A named operation, which is a row of [`CATALOGUE`].
+/// A named operation, which is a row of `CATALOGUE`.
 #[derive(Clone, Copy)]
 pub struct Operation {
     name: &'static str,
@@ -31,31 +31,31 @@ impl Operation {
 
     /// The name: lower case, `resource.verb`, except for `echo` and `other`.
     #[must_use]
-    pub fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         self.name
     }
 
     /// The method in upper case; empty for [`OTHER`], which matches any.
     #[must_use]
-    pub fn method(&self) -> &'static str {
+    pub(crate) fn method(&self) -> &'static str {
         self.method
     }
 
     /// The path templates. `{…}` matches one segment. Some operations have two templates, [`OTHER`] has none.
     #[must_use]
-    pub fn templates(&self) -> &'static [&'static str] {
+    pub(crate) fn templates(&self) -> &'static [&'static str] {
         self.templates
     }
 
     /// The index in [`CATALOGUE`], from 0 without a gap, so that arrays can be indexed by it.
     #[must_use]
-    pub fn index(&self) -> usize {
+    pub(crate) fn index(&self) -> usize {
         self.index
     }
 
     /// Whether this is [`OTHER`], the operation of every request that matches no row.
     #[must_use]
-    pub fn is_other(&self) -> bool {
+    pub(crate) fn is_other(&self) -> bool {
         self.templates.is_empty()
     }
 }
@@ -127,10 +127,10 @@ fn has_encoded_slash(segment: &str) -> bool {
 }
 
 /// The operation of every request that matches no row.
-pub static OTHER: &Operation = &ROWS[ROWS.len() - 1];
+pub(crate) static OTHER: &Operation = &ROWS[ROWS.len() - 1];
 
 /// Every operation in the order of matching: literal segments before placeholders, [`OTHER`] last.
-pub static CATALOGUE: &[Operation] = &ROWS;
+pub(crate) static CATALOGUE: &[Operation] = &ROWS;
 
 macro_rules! payment {
     ($path:literal) => {

@@ -14,7 +14,7 @@
 
 mod lines;
 #[cfg(feature = "otel")]
-pub mod otlp;
+pub(crate) mod otlp;
 mod output;
 mod quota;
 mod request;
@@ -37,8 +37,10 @@ use tracing_subscriber::{
     layer::{Context, Filter, SubscriberExt},
 };
 
-pub use self::quota::Quota;
-pub use self::request::{Finished, Phase, Phases, Recorder, Requests, SpanId, Trace, TraceId};
+pub(crate) use self::quota::Quota;
+#[cfg(any(feature = "otel", test))]
+pub(crate) use self::request::Recorder;
+pub(crate) use self::request::{Finished, Phase, Phases, Requests, SpanId, Trace, TraceId};
 use self::{lines::Lines, output::Output};
 use crate::{
     config::{LogFormat, LogLevel},
@@ -55,7 +57,7 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 static OUTPUT: OnceLock<Arc<Output>> = OnceLock::new();
 
 /// Sets up logging for the whole process, panics included. Fails if it is called twice.
-pub fn init(level: LogLevel, format: LogFormat) -> Result<Telemetry, TelemetryError> {
+pub(crate) fn init(level: LogLevel, format: LogFormat) -> Result<Telemetry, TelemetryError> {
     let style = match format {
         LogFormat::Text => Style::Text,
         LogFormat::Auto if io::stderr().is_terminal() => Style::Text,
@@ -72,14 +74,14 @@ pub fn init(level: LogLevel, format: LogFormat) -> Result<Telemetry, TelemetryEr
 }
 
 /// Writes `line` and a line feed to standard error, after the log. It does not wait long for the reader.
-pub fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     flush();
     // A reader that does not accept the line leaves no other place for it.
     let _ = output::write_all(&io::stderr(), format!("{line}\n").as_bytes(), Some(PATIENCE));
 }
 
 /// Waits until the log lines so far are written. A stuck reader ends the wait after a second.
-pub fn flush() {
+pub(crate) fn flush() {
     if let Some(output) = OUTPUT.get() {
         output.flush(LAST_LINES);
     }
@@ -87,7 +89,7 @@ pub fn flush() {
 
 /// Calls [`flush`] when it is dropped, by a return or by a panic.
 #[derive(Debug)]
-pub struct FlushOnDrop;
+pub(crate) struct FlushOnDrop;
 
 impl Drop for FlushOnDrop {
     fn drop(&mut self) {
@@ -95,7 +97,7 @@ impl Drop for FlushOnDrop {
     }
 }
 
-/// The subscriber of [`init`], with its clock and the function that receives finished lines (each with its line feed).
+/// The subscriber of `init`, with its clock and the function that receives finished lines (each with its line feed).
 pub fn subscriber(
     level: LogLevel,
     style: Style,
@@ -123,27 +125,25 @@ pub struct Telemetry(Arc<AtomicU8>);
 impl Telemetry {
     /// The level in force.
     #[must_use]
-    pub fn level(&self) -> LogLevel {
+    pub(crate) fn level(&self) -> LogLevel {
         let level = self.0.load(Ordering::Relaxed);
         LogLevel::ALL.iter().copied().find(|known| *known as u8 == level).unwrap_or(LogLevel::Info)
     }
 
     /// Sets the level, from the next event on.
-    pub fn set_level(&self, level: LogLevel) {
+    pub(crate) fn set_level(&self, level: LogLevel) {
         self.0.store(level as u8, Ordering::Relaxed);
         // tracing caches for each call site whether it is enabled.
         tracing::callsite::rebuild_interest_cache();
     }
 
     /// One level more, up to trace. Returns the new level.
-    #[expect(clippy::must_use_candidate, reason = "called for the step")]
-    pub fn more(&self) -> LogLevel {
+    pub(crate) fn more(&self) -> LogLevel {
         self.step(1)
     }
 
     /// One level less, down to error: events that need a person are still logged. Returns the new level.
-    #[expect(clippy::must_use_candidate, reason = "called for the step")]
-    pub fn less(&self) -> LogLevel {
+    pub(crate) fn less(&self) -> LogLevel {
         self.step(-1)
     }
 
@@ -200,7 +200,7 @@ pub enum Style {
 
 /// Why logging could not be set up.
 #[derive(Debug, thiserror::Error)]
-pub enum TelemetryError {
+pub(crate) enum TelemetryError {
     /// It is set up already.
     #[error("logging is set up already")]
     Twice,

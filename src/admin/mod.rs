@@ -1,4 +1,4 @@
-//! The admin listener: probes, metrics and a status page. Nothing here is secret. Only [`shutdown`], which is off by default, changes
+//! The admin listener: probes, metrics and a status page. Nothing here is secret. Only `shutdown`, which is off by default, changes
 //! state.
 //!
 //! | Path | Answer |
@@ -23,9 +23,9 @@ mod page;
 mod probes;
 mod problems;
 mod readiness;
-pub mod rotate;
+pub(crate) mod rotate;
 mod runbook;
-pub mod shutdown;
+pub(crate) mod shutdown;
 mod status;
 mod words;
 
@@ -51,14 +51,12 @@ use axum::{
 use bytes::Bytes;
 use tokio::time::Instant;
 
+pub(crate) use self::readiness::State;
 use self::{
     history::{History, Point},
     status::{Seen, Status},
 };
-pub use self::{
-    probes::Probes,
-    readiness::{Readiness, State},
-};
+pub use self::{probes::Probes, readiness::Readiness};
 use crate::{
     metrics::{Metrics, TEXT_FORMAT},
     net::hosts::Hosts,

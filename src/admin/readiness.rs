@@ -25,7 +25,7 @@ impl Readiness {
 
     /// The state of a program that starts, is starting until `decided` is true, and is ready only while `usable` is true.
     #[must_use]
-    pub fn with_keys(decided: watch::Receiver<bool>, usable: watch::Receiver<bool>) -> Self {
+    pub(crate) fn with_keys(decided: watch::Receiver<bool>, usable: watch::Receiver<bool>) -> Self {
         Self { keys: Some([decided, usable]), ..Self::default() }
     }
 
@@ -41,7 +41,7 @@ impl Readiness {
 
     /// The current state.
     #[must_use]
-    pub fn state(&self) -> State {
+    pub(crate) fn state(&self) -> State {
         let [decided, usable] = self.keys.as_ref().map_or([true; 2], |keys| keys.each_ref().map(|key| *key.borrow()));
         match self.state.load(Ordering::Acquire) {
             0 => State::Starting,
@@ -59,7 +59,7 @@ impl Readiness {
 
 /// A stage in the life of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub(crate) enum State {
     /// The listeners are not bound, or Wonder is asked which unit of a credential signs.
     Starting,
     /// A credential cannot sign, because its files cannot be used.
@@ -73,7 +73,7 @@ pub enum State {
 impl State {
     /// The body of `/readyz`.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Starting => "starting",
             Self::NoKey => "no_key",

@@ -16,19 +16,19 @@ use super::local;
 use crate::net::hosts::Hosts;
 
 /// The header that the request must have, with the value `yes`.
-pub const HEADER: &str = "x-wonder-signer-rotate";
+pub(crate) const HEADER: &str = "x-wonder-signer-rotate";
 
 /// A request to switch; the answer is a text for people.
-pub type Request = oneshot::Sender<Result<String, String>>;
+pub(crate) type Request = oneshot::Sender<Result<String, String>>;
 
 /// The rotations, by credential.
 #[derive(Debug, Clone, Default)]
-pub struct Rotators(BTreeMap<String, mpsc::Sender<Request>>);
+pub(crate) struct Rotators(BTreeMap<String, mpsc::Sender<Request>>);
 
 impl Rotators {
     /// Each handles requests in sequence.
     #[must_use]
-    pub fn new(by_credential: BTreeMap<String, mpsc::Sender<Request>>) -> Self {
+    pub(crate) fn new(by_credential: BTreeMap<String, mpsc::Sender<Request>>) -> Self {
         Self(by_credential)
     }
 
@@ -51,7 +51,7 @@ impl Rotators {
 }
 
 /// The route. The server must provide the peer's address as [`ConnectInfo`].
-pub fn router(rotators: Rotators, hosts: Hosts) -> Router {
+pub(crate) fn router(rotators: Rotators, hosts: Hosts) -> Router {
     Router::new().route("/rotate/{credential}", post(rotate)).with_state((rotators, hosts))
 }
 

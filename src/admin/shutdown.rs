@@ -18,21 +18,21 @@ use super::local;
 use crate::net::hosts::Hosts;
 
 /// The header that the request must have, with the value `yes`.
-pub const HEADER: &str = "x-wonder-signer-shutdown";
+pub(crate) const HEADER: &str = "x-wonder-signer-shutdown";
 
 /// Whether a shutdown was requested, shared by the route and the program's main task.
 #[derive(Debug, Clone)]
-pub struct ShutdownRequest(Arc<watch::Sender<bool>>);
+pub(crate) struct ShutdownRequest(Arc<watch::Sender<bool>>);
 
 impl ShutdownRequest {
     /// No shutdown was requested.
     #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Arc::new(watch::Sender::new(false)))
     }
 
     /// Ends when a shutdown was requested.
-    pub fn asked(&self) -> impl Future<Output = ()> + Send + use<> {
+    pub(crate) fn asked(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut asked = self.0.subscribe();
         let keep = Arc::clone(&self.0);
         async move {
@@ -50,7 +50,7 @@ impl Default for ShutdownRequest {
 }
 
 /// The route. The server must provide the peer's address as [`ConnectInfo`].
-pub fn router(request: ShutdownRequest, hosts: Hosts) -> Router {
+pub(crate) fn router(request: ShutdownRequest, hosts: Hosts) -> Router {
     Router::new().route("/shutdown", post(shutdown)).with_state((request, hosts))
 }
 

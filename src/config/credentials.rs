@@ -22,42 +22,42 @@ const MASKED: &str = "(secret)";
 
 /// One credential.
 #[derive(Debug, Clone)]
-pub struct CredentialConfig {
+pub(crate) struct CredentialConfig {
     /// What it signs with.
-    pub unit: UnitConfig,
+    pub(crate) unit: UnitConfig,
     /// What it is to sign with next, default none; from `[credentials.NAME.next]`.
-    pub next: Option<UnitConfig>,
+    pub(crate) next: Option<UnitConfig>,
     /// What has the next unit used, default manual.
-    pub rotate: Rotate,
+    pub(crate) rotate: Rotate,
     /// How long the old unit is kept after a switch, default 10 min.
-    pub keep_old: Duration,
+    pub(crate) keep_old: Duration,
     /// Which Wonder it is for, default `upstream.environment`.
-    pub environment: Environment,
+    pub(crate) environment: Environment,
     /// The origin of that Wonder.
-    pub origin: Origin,
+    pub(crate) origin: Origin,
     /// The callers that may use it, by the name in their certificates, default every caller.
-    pub callers: Option<Vec<Name>>,
+    pub(crate) callers: Option<Vec<Name>>,
     /// The application that receives the webhooks of its AppID, default `webhook.forward_to`.
-    pub webhook_forward_to: Option<Application>,
+    pub(crate) webhook_forward_to: Option<Application>,
 }
 
 /// AppID and keys that belong together.
 #[derive(Debug, Clone)]
-pub struct UnitConfig {
+pub(crate) struct UnitConfig {
     /// Names the application to Wonder; from `app_id` or `app_id_file`.
-    pub app_id: AppIdSource,
+    pub(crate) app_id: AppIdSource,
     /// Where the private key is; from `private_key_file` or, in the environment only, `private_key`.
-    pub private_key: KeySource,
+    pub(crate) private_key: KeySource,
     /// The file whose first line is the passphrase of the private key, default none.
-    pub passphrase_file: Option<PathBuf>,
+    pub(crate) passphrase_file: Option<PathBuf>,
     /// Where the key is that verifies Wonder's webhooks, default none; from `webhook_public_key_file` or, in the environment only,
     /// `webhook_public_key`.
-    pub webhook_public_key: Option<KeySource>,
+    pub(crate) webhook_public_key: Option<KeySource>,
 }
 
 /// The source of an AppID.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AppIdSource {
+pub(crate) enum AppIdSource {
     /// In the configuration itself.
     Value(AppId),
     /// In a text file.
@@ -66,7 +66,7 @@ pub enum AppIdSource {
 
 /// The source of a key.
 #[derive(Debug, Clone)]
-pub enum KeySource {
+pub(crate) enum KeySource {
     /// In a file.
     File(PathBuf),
     /// In an environment variable, as text.
@@ -75,18 +75,18 @@ pub enum KeySource {
 
 /// Text that is wiped when dropped and never printed.
 #[derive(Clone)]
-pub struct Secret(Zeroizing<String>);
+pub(crate) struct Secret(Zeroizing<String>);
 
 impl Secret {
     /// Wraps `text`.
     #[must_use]
-    pub fn new(text: Zeroizing<String>) -> Self {
+    pub(crate) fn new(text: Zeroizing<String>) -> Self {
         Self(text)
     }
 
     /// The text, for the code that reads the key.
     #[must_use]
-    pub fn expose(&self) -> &str {
+    pub(crate) fn expose(&self) -> &str {
         &self.0
     }
 }

@@ -12,12 +12,13 @@ use super::{
 
 /// The layer that set each key: `default`, `file /x`, `environment variable …`, `flag …`.
 #[derive(Debug, Clone, Default)]
-pub struct Sources(BTreeMap<String, String>);
+pub(crate) struct Sources(BTreeMap<String, String>);
 
 impl Sources {
     /// The layer that `key` (`limits.body`) came from.
+    #[cfg(any(feature = "simulator", test))]
     #[must_use]
-    pub fn of(&self, key: &str) -> &str {
+    pub(crate) fn of(&self, key: &str) -> &str {
         self.0.get(key).map_or(DEFAULT, String::as_str)
     }
 
@@ -42,7 +43,7 @@ impl FromIterator<(String, String)> for Sources {
 ///
 /// # Errors
 /// Those of `out`.
-pub fn explain(config: &Config, out: &mut dyn io::Write) -> io::Result<()> {
+pub(crate) fn explain(config: &Config, out: &mut dyn io::Write) -> io::Result<()> {
     for (key, value) in config.entries() {
         let source = match config.sources.0.get(&key) {
             Some(source) => source.clone(),
@@ -57,7 +58,7 @@ pub fn explain(config: &Config, out: &mut dyn io::Write) -> io::Result<()> {
 impl Config {
     /// The effective values as nested objects, in the words of the file; an inline key is `"(secret)"`.
     #[must_use]
-    pub fn to_masked_json(&self) -> Value {
+    pub(crate) fn to_masked_json(&self) -> Value {
         let mut root = json!({});
         for (key, value) in self.entries() {
             let place = key.split('.').fold(&mut root, |table, part| &mut table[part]);

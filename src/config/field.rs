@@ -15,6 +15,7 @@ pub(super) struct Key {
     /// Whether the value may contain a secret, which no error may repeat.
     pub(super) secret: bool,
     /// The JSON Schema of the value in a file.
+    #[cfg_attr(not(test), expect(dead_code, reason = "a test writes and compares `config/schema.json`"))]
     pub(super) schema: Json,
 }
 
@@ -98,17 +99,17 @@ impl Shown<'_> {
 /// section! {
 ///     /// `[limits]`: sizes and numbers above which a request is rejected.
 ///     #[derive(Debug, Clone)]
-///     Limits {
+///     pub Limits {
 ///         /// Bytes of a request body.
 ///         body: usize = "limits.body", size(1..=64 * MIB);
 ///     }
 /// }
 /// ```
 macro_rules! section {
-    ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $field:ident: $type:ty = $key:literal, $kind:expr;)+ }) => {
+    ($(#[$about:meta])* $vis:vis $name:ident { $($(#[$doc:meta])* $field:ident: $type:ty = $key:literal, $kind:expr;)+ }) => {
         $(#[$about])*
-        pub struct $name {
-            $($(#[$doc])* pub $field: $type,)+
+        $vis struct $name {
+            $($(#[$doc])* $vis $field: $type,)+
         }
 
         impl $crate::config::field::Section for $name {

@@ -40,23 +40,23 @@ const FILE_CAP: usize = 1024 * 1024;
 #[derive(Debug, Clone, Default)]
 pub struct Flags {
     /// `--app-id`: `credentials.default.app_id`.
-    pub app_id: Option<String>,
+    pub(crate) app_id: Option<String>,
     /// `--private-key-file`: `credentials.default.private_key_file`.
-    pub private_key_file: Option<PathBuf>,
+    pub(crate) private_key_file: Option<PathBuf>,
     /// `--environment`: `upstream.environment`.
-    pub environment: Option<String>,
+    pub(crate) environment: Option<String>,
     /// `--origin`: `upstream.origin`.
-    pub origin: Option<String>,
+    pub(crate) origin: Option<String>,
     /// `--ca-file`: `upstream.ca_file`.
-    pub ca_file: Option<PathBuf>,
+    pub(crate) ca_file: Option<PathBuf>,
     /// `--listen`: `listen.address`.
-    pub listen: Option<String>,
+    pub(crate) listen: Option<String>,
     /// `--admin`: `admin.address`.
-    pub admin: Option<String>,
+    pub(crate) admin: Option<String>,
     /// `--allowed-host`, several times: `listen.allowed_hosts`.
-    pub allowed_hosts: Vec<String>,
+    pub(crate) allowed_hosts: Vec<String>,
     /// `--allow-non-loopback`: `listen.dangerous_allow_non_loopback`.
-    pub allow_non_loopback: bool,
+    pub(crate) allow_non_loopback: bool,
 }
 
 impl Flags {

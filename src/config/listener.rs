@@ -23,7 +23,7 @@ pub enum ListenAddress {
 impl ListenAddress {
     /// Whether only processes on this machine (or in this pod) can reach it.
     #[must_use]
-    pub fn is_local(&self) -> bool {
+    pub(crate) fn is_local(&self) -> bool {
         match self {
             Self::Tcp(address) => address.ip().to_canonical().is_loopback(),
             Self::Unix(_) => true,
@@ -71,9 +71,9 @@ pub struct NotAnAddress(String);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequiredHeader {
     /// Its name.
-    pub name: HeaderName,
+    pub(crate) name: HeaderName,
     /// Its value, which is compared byte for byte.
-    pub value: HeaderValue,
+    pub(crate) value: HeaderValue,
 }
 
 impl FromStr for RequiredHeader {

@@ -12,13 +12,13 @@
 //!
 //! # Layout
 //!
-//! * [`sections`]: the finished types, one per table of the file and one row per key. A new key is written there and in
+//! * `sections`: the finished types, one per table of the file and one row per key. A new key is written there and in
 //!   `config/default.toml`; the rest follows.
-//! * [`listener`]: the addresses of the signing listener.
-//! * [`origin`]: the origin that requests are sent to.
-//! * [`proxy`]: the egress proxy.
-//! * [`webhook`]: the webhook listener and the application that receives webhooks; [`network`]: addresses they may come from.
-//! * [`credentials`]: the sources of each credential's AppID and keys.
+//! * `listener`: the addresses of the signing listener.
+//! * `origin`: the origin that requests are sent to.
+//! * `proxy`: the egress proxy.
+//! * `webhook`: the webhook listener and the application that receives webhooks; `network`: addresses they may come from.
+//! * `credentials`: the sources of each credential's AppID and keys.
 //! * `layers`: merges defaults, files, environment and flags, and rejects unknown keys.
 //! * `field`: how a row becomes reader, known key, variable and shown value.
 //! * `keys`: the names of all keys, and the one most like a name that is none of them.
@@ -29,39 +29,40 @@
 //! * `schema`: the JSON Schema of a configuration file, for editors.
 //! * `error`: the error, in one line.
 
-pub mod credentials;
+pub(crate) mod credentials;
 mod error;
 mod explain;
 mod field;
 mod keys;
 mod layers;
-pub mod listener;
-pub mod network;
-pub mod origin;
+pub(crate) mod listener;
+pub(crate) mod network;
+pub(crate) mod origin;
 pub(crate) mod percent;
-pub mod proxy;
+pub(crate) mod proxy;
+#[cfg(test)]
 mod schema;
-pub mod sections;
+pub(crate) mod sections;
 mod shapes;
 mod upstream;
 pub(crate) mod values;
-pub mod webhook;
+pub(crate) mod webhook;
 
-pub use credentials::{AppIdSource, CredentialConfig, KeySource, Secret, UnitConfig};
+pub(crate) use credentials::{AppIdSource, CredentialConfig, KeySource, Secret, UnitConfig};
 pub use error::ConfigError;
-pub use explain::{Sources, explain};
+pub(crate) use explain::{Sources, explain};
 pub use layers::{Flags, Made};
 pub use listener::{ListenAddress, RequiredHeader};
-pub use network::Network;
-pub use origin::{Origin, OriginError};
-pub use proxy::Proxy;
-pub use schema::schema;
-pub use sections::{
-    Admin, CaMode, ClientCertificate, Environment, HttpVersion, Limits, Listen, ListenTls, Log, LogFormat, LogLevel,
-    Process, Rotate, Shutdown, Timeouts, TlsVersion, Upstream,
+pub(crate) use network::Network;
+pub(crate) use origin::Origin;
+pub(crate) use proxy::Proxy;
+pub use sections::LogLevel;
+pub(crate) use sections::{
+    Admin, CaMode, ClientCertificate, Environment, HttpVersion, Limits, Listen, ListenTls, Log, LogFormat, Process,
+    Rotate, Shutdown, Timeouts, TlsVersion, Upstream,
 };
-pub use values::{app_id_of, duration_of};
-pub use webhook::{Application, OriginalTarget, PathPrefix, Redis, RedisUrl, Webhook, WebhookTls};
+pub(crate) use values::{app_id_of, duration_of};
+pub(crate) use webhook::{Application, OriginalTarget, PathPrefix, Redis, RedisUrl, Webhook, WebhookTls};
 
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, time::Duration};
 
@@ -81,28 +82,28 @@ const DAY: Duration = Duration::from_hours(24);
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The signing listener.
-    pub listen: Listen,
+    pub(crate) listen: Listen,
     /// The listener for probes and metrics.
-    pub admin: Admin,
+    pub(crate) admin: Admin,
     /// The origin, and the connections to it.
     pub upstream: Upstream,
     /// The credentials by name (1 to 64 of `a-z0-9_-`). `default` signs a request that names none. May be empty, see
     /// [`Config::require_credential`].
-    pub credentials: BTreeMap<String, CredentialConfig>,
+    pub(crate) credentials: BTreeMap<String, CredentialConfig>,
     /// The webhook listener.
-    pub webhook: Webhook,
+    pub(crate) webhook: Webhook,
     /// Sizes and numbers above which requests are rejected.
     pub limits: Limits,
     /// The longest time of each step.
     pub timeouts: Timeouts,
     /// The drain between SIGTERM and exit.
-    pub shutdown: Shutdown,
+    pub(crate) shutdown: Shutdown,
     /// The log on standard error.
-    pub log: Log,
+    pub(crate) log: Log,
     /// Access of other programs to this process.
-    pub process: Process,
+    pub(crate) process: Process,
     /// The layer that set each key.
-    pub sources: Sources,
+    pub(crate) sources: Sources,
 }
 
 impl Config {
@@ -125,7 +126,7 @@ impl Config {
     ///
     /// # Errors
     /// The first [`ConfigError`], also for a layer that sets what the command makes.
-    pub fn load_with(
+    pub(crate) fn load_with(
         files: &[PathBuf],
         environment: impl IntoIterator<Item = (OsString, OsString)>,
         flags: &Flags,
@@ -161,7 +162,7 @@ impl Config {
     ///
     /// # Errors
     /// [`ConfigError::NoCredentials`].
-    pub fn require_credential(&self) -> Result<(), ConfigError> {
+    pub(crate) fn require_credential(&self) -> Result<(), ConfigError> {
         if self.credentials.is_empty() { Err(ConfigError::NoCredentials) } else { Ok(()) }
     }
 }

@@ -4,7 +4,7 @@ use std::{fmt, net::IpAddr, str::FromStr};
 
 /// `203.0.113.7`, `203.0.113.0/24`, `2001:db8::/32`. Bits after the prefix are ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network {
+pub(crate) struct Network {
     address: IpAddr,
     prefix: u8,
 }
@@ -12,7 +12,7 @@ pub struct Network {
 impl Network {
     /// Whether `address` is in the block. An IPv4 address that is mapped into IPv6 (RFC 4291 §2.5.5.2) counts as the IPv4 address.
     #[must_use]
-    pub fn contains(&self, address: IpAddr) -> bool {
+    pub(crate) fn contains(&self, address: IpAddr) -> bool {
         // How many low bits may differ; a shift by all of them leaves nothing to compare.
         match (self.address, address.to_canonical()) {
             (IpAddr::V4(own), IpAddr::V4(other)) => {
@@ -65,7 +65,7 @@ impl fmt::Display for Network {
 /// The text is no block of addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not an IP address or a network; write for example \"203.0.113.0/24\"")]
-pub struct NotANetwork;
+pub(crate) struct NotANetwork;
 
 #[cfg(test)]
 mod tests {

@@ -20,31 +20,31 @@ pub struct Origin {
 impl Origin {
     /// `true` for `https`, `false` for `http`.
     #[must_use]
-    pub fn scheme_is_tls(&self) -> bool {
+    pub(crate) fn scheme_is_tls(&self) -> bool {
         self.tls
     }
 
     /// Host name in lower case, or IP address; an IPv6 address without its brackets.
     #[must_use]
-    pub fn host(&self) -> &str {
+    pub(crate) fn host(&self) -> &str {
         &self.host
     }
 
     /// The port; 443 or 80 if the text has none.
     #[must_use]
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
     /// Whether it is on this machine, by its very name.
     #[must_use]
-    pub fn is_loopback(&self) -> bool {
+    pub(crate) fn is_loopback(&self) -> bool {
         is_loopback(&self.host)
     }
 
     /// Host and port as in the `Host` header: a default port is left out, an IPv6 address is in brackets.
     #[must_use]
-    pub fn authority(&self) -> &str {
+    pub(crate) fn authority(&self) -> &str {
         &self.authority
     }
 }

@@ -30,25 +30,19 @@ pub struct Proxy {
 impl Proxy {
     /// Host name in lower case, or IP address; an IPv6 address without its brackets.
     #[must_use]
-    pub fn host(&self) -> &str {
+    pub(crate) fn host(&self) -> &str {
         &self.host
     }
 
     /// The port; 80 if the text has none.
     #[must_use]
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.port
-    }
-
-    /// Host and port, an IPv6 address in brackets.
-    #[must_use]
-    pub fn authority(&self) -> &str {
-        &self.authority
     }
 
     /// The value of `Proxy-Authorization` (RFC 7617), marked sensitive.
     #[must_use]
-    pub fn authorization(&self) -> Option<&HeaderValue> {
+    pub(crate) fn authorization(&self) -> Option<&HeaderValue> {
         self.authorization.as_ref()
     }
 }

@@ -15,7 +15,7 @@ use super::{keys::KEYS, layers::DEFAULTS};
 
 /// The schema (JSON Schema draft 7, which editors support).
 #[must_use]
-pub fn schema() -> Json {
+pub(crate) fn schema() -> Json {
     let notes = Notes::of(DEFAULTS);
     let mut root = table();
     root["$schema"] = json!("http://json-schema.org/draft-07/schema#");

@@ -17,7 +17,7 @@ use crate::policy::Name;
 section! {
     /// `[listen]`: the signing listener.
     #[derive(Debug, Clone, PartialEq, Eq)]
-    Listen {
+    pub(crate) Listen {
         /// Addresses that accept plain requests, at least one, default `127.0.0.1:8080`.
         addresses: Vec<ListenAddress> = "listen.address", listeners();
         /// Permission bits of a Unix socket's file, default `0o600`: the same user only.
@@ -41,21 +41,21 @@ section! {
 /// `[listen.tls]`: TLS with required client certificates on the TCP addresses of the signing listener. All files are PEM, and are
 /// read again when they change.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListenTls {
+pub(crate) struct ListenTls {
     /// The listener's certificate and its chain.
-    pub certificate_file: PathBuf,
+    pub(crate) certificate_file: PathBuf,
     /// Its private key.
-    pub key_file: PathBuf,
+    pub(crate) key_file: PathBuf,
     /// The authorities that issue callers' certificates.
-    pub client_ca_file: PathBuf,
+    pub(crate) client_ca_file: PathBuf,
     /// The callers that are admitted, by the name in their certificate, default all whose certificate has a name.
-    pub callers: Vec<Name>,
+    pub(crate) callers: Vec<Name>,
 }
 
 section! {
     /// `[admin]`: the listener for probes and metrics.
     #[derive(Debug, Clone, PartialEq, Eq)]
-    Admin {
+    pub(crate) Admin {
         /// Address, default `0.0.0.0:9090`. It shows no secret and changes no state, and probes connect from outside the pod.
         address: SocketAddr = "admin.address", address();
         /// Whether `POST /shutdown` from loopback ends the program, default `false`.
@@ -68,7 +68,7 @@ section! {
 section! {
     /// `[upstream]`: the origin of all requests.
     #[derive(Debug, Clone, PartialEq, Eq)]
-    Upstream {
+    pub Upstream {
         /// The Wonder environment, default staging, because real money needs an explicit setting.
         environment: Environment = "upstream.environment", word();
         /// Fixed by `environment`, or the one given with `custom`.
@@ -100,15 +100,15 @@ section! {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientCertificate {
     /// The certificate and its chain, from `client_certificate_file`.
-    pub certificate_file: PathBuf,
+    pub(crate) certificate_file: PathBuf,
     /// Its private key, from `client_key_file`.
-    pub key_file: PathBuf,
+    pub(crate) key_file: PathBuf,
 }
 
 section! {
     /// `[limits]`: sizes and numbers above which requests are rejected, so that memory stays bounded.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    Limits {
+    pub Limits {
         /// Bytes of a request body, default 1 MiB. The body is held in memory to sign it.
         body: usize = "limits.body", size(1..=64 * MIB);
         /// Bytes of a webhook's body, default 1 MiB: it is held in memory to be verified.
@@ -137,7 +137,7 @@ section! {
 section! {
     /// `[timeouts]`: the longest time of each step.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    Timeouts {
+    pub Timeouts {
         /// From accept to the first byte, and from a request head's first byte to its last, default 10 s.
         request_head: Duration = "timeouts.request_head", duration(MILLISECOND..=HOUR);
         /// From the end of an answer to the next request on the same connection, default 10 min. It is longer than clients keep
@@ -167,7 +167,7 @@ section! {
 section! {
     /// `[shutdown]`: the drain between SIGTERM and exit.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    Shutdown {
+    pub(crate) Shutdown {
         /// How long connections are still accepted after readiness was withdrawn, default 5 s.
         drain_delay: Duration = "shutdown.drain_delay", duration(Duration::ZERO..=10 * MINUTE);
         /// How long requests in flight may still take after the delay, default 20 s: with it less than the 30 s of a pod.
@@ -178,7 +178,7 @@ section! {
 section! {
     /// `[log]`: the log on standard error.
     #[derive(Debug, Clone, Copy, PartialEq)]
-    Log {
+    pub(crate) Log {
         /// The least important level written, default info.
         level: LogLevel = "log.level", word();
         /// The shape of a line, default auto.
@@ -196,7 +196,7 @@ section! {
 section! {
     /// `[process]`: access of other programs to this process.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    Process {
+    pub(crate) Process {
         /// Whether they may read its memory (`perf`, `gdb`, core files), default `false`: keys are in it.
         dumpable: bool = "process.dumpable", switch();
     }
@@ -204,20 +204,17 @@ section! {
 
 /// Declares an enum of configuration words with the conversions from and to them.
 macro_rules! words {
-    ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+    ($(#[$about:meta])* $vis:vis $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
         $(#[$about])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum $name {
+        $vis enum $name {
             $($(#[$doc])* #[doc = concat!("Written `", $word, "`.")] $variant),+
         }
 
         impl $name {
-            /// Every word, in this order.
-            pub const ALL: &[Self] = &[$(Self::$variant),+];
-
             /// The word as in the configuration.
             #[must_use]
-            pub fn as_str(self) -> &'static str {
+            $vis fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $word),+ }
             }
         }
@@ -247,7 +244,7 @@ macro_rules! words {
 
 words! {
     /// The Wonder environment.
-    Environment {
+    pub Environment {
         /// Wonder's test system.
         Staging = "staging",
         /// Real money.
@@ -259,7 +256,7 @@ words! {
 
 words! {
     /// What has the next unit of a credential used.
-    Rotate {
+    pub(crate) Rotate {
         /// `wonder-signer rotate` alone.
         Manual = "manual",
         /// Wonder's acceptance of an echo that is signed with it.
@@ -269,7 +266,7 @@ words! {
 
 words! {
     /// The effect of `upstream.ca_file` on the built-in root certificates.
-    CaMode {
+    pub CaMode {
         /// The file's certificates are trusted in addition to the built-in ones.
         Add = "add",
         /// The file's certificates alone are trusted.
@@ -279,7 +276,7 @@ words! {
 
 words! {
     /// A version of TLS.
-    TlsVersion {
+    pub TlsVersion {
         /// RFC 5246.
         Tls12 = "1.2",
         /// RFC 8446.
@@ -289,7 +286,7 @@ words! {
 
 words! {
     /// The HTTP version towards upstream.
-    HttpVersion {
+    pub HttpVersion {
         /// Chosen by ALPN in the TLS handshake, HTTP/2 preferred; HTTP/1.1 without TLS.
         Auto = "auto",
         /// HTTP/1.1 only.
@@ -301,7 +298,7 @@ words! {
 
 words! {
     /// The least important level that is logged.
-    LogLevel {
+    pub LogLevel {
         /// Nothing.
         Off = "off",
         /// A person is needed.
@@ -317,9 +314,14 @@ words! {
     }
 }
 
+impl LogLevel {
+    /// From the fewest lines to the most.
+    pub(crate) const ALL: [Self; 6] = [Self::Off, Self::Error, Self::Warn, Self::Info, Self::Debug, Self::Trace];
+}
+
 words! {
     /// The shape of a log line.
-    LogFormat {
+    pub(crate) LogFormat {
         /// Text on a terminal, JSON elsewhere.
         Auto = "auto",
         /// One JSON object per line.

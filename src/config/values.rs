@@ -35,7 +35,7 @@ pub(super) fn duration(bounds: RangeInclusive<Duration>) -> Kind<Duration> {
 }
 
 /// A duration with its unit, from a text that need not be part of the configuration.
-pub fn duration_of(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration_of(text: &str) -> Result<Duration, String> {
     let text = text.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err("has no unit; write for example \"5s\" or \"250ms\"".to_owned());
@@ -144,7 +144,7 @@ pub(super) fn parse_word<T: FromStr<Err: Display>>(value: &Value) -> Result<T, S
 }
 
 /// The AppID in `text`, white space and byte order marks around it aside; the error repeats no part of the text.
-pub fn app_id_of(text: &str) -> Result<AppId, String> {
+pub(crate) fn app_id_of(text: &str) -> Result<AppId, String> {
     let text = trimmed(text);
     if text.is_empty() {
         return Err("holds no AppID: it is empty".to_owned());

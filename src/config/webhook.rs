@@ -19,7 +19,7 @@ use super::{
 section! {
     /// `[webhook]`: the webhook listener. It exists where `address` is set.
     #[derive(Debug, Clone, PartialEq, Eq)]
-    Webhook {
+    pub(crate) Webhook {
         /// Where webhooks arrive, default none: no listener. Any address will do, because only verified requests are forwarded.
         address: Option<ListenAddress> = "webhook.address", Optional(text(shapes::listener()));
         /// Permission bits of a Unix socket's file, default `0o600`: the same user only.
@@ -100,7 +100,7 @@ impl Webhook {
 
     /// The application that receives the webhooks of `credential`.
     #[must_use]
-    pub fn application_of<'a>(&'a self, credential: &'a CredentialConfig) -> Option<&'a Application> {
+    pub(crate) fn application_of<'a>(&'a self, credential: &'a CredentialConfig) -> Option<&'a Application> {
         credential.webhook_forward_to.as_ref().or(self.forward_to.as_ref())
     }
 
@@ -129,7 +129,7 @@ impl Webhook {
 
 /// Where an application takes its verified webhooks: `http://host[:port]` or `unix:/path`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Application {
+pub(crate) enum Application {
     /// Plain HTTP over TCP.
     Http(Origin),
     /// Plain HTTP over a Unix socket.
@@ -139,7 +139,7 @@ pub enum Application {
 impl Application {
     /// Whether it is on this machine (or in this pod), by its very name.
     #[must_use]
-    pub fn is_local(&self) -> bool {
+    pub(crate) fn is_local(&self) -> bool {
         match self {
             Self::Http(origin) => origin.is_loopback(),
             Self::Unix(_) => true,
@@ -177,7 +177,7 @@ impl fmt::Display for Application {
 
 /// Why a text is no application to forward to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotAnApplication {
+pub(crate) enum NotAnApplication {
     /// Neither URL nor socket.
     #[error("not an application; write for example \"http://127.0.0.1:3000\" or \"unix:/run/app.sock\"")]
     Form,
@@ -194,12 +194,12 @@ pub enum NotAnApplication {
 
 /// A path with all below it: `/hooks` has `/hooks`, `/hooks/wonder` and `/hooks?x`, and not `/hooksx`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PathPrefix(String);
+pub(crate) struct PathPrefix(String);
 
 impl PathPrefix {
     /// The path, without a slash at its end.
     #[must_use]
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -234,11 +234,11 @@ fn path(text: &str) -> Result<&str, NotAPath> {
 #[error(
     "not a path; write for example \"/payments/wonder\": visible ASCII, without query and without \".\" or \"..\" as a segment"
 )]
-pub struct NotAPath;
+pub(crate) struct NotAPath;
 
 /// How the target that Wonder signed is restored.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum OriginalTarget {
+pub(crate) enum OriginalTarget {
     /// It is the value of this header: nginx sets `X-Original-URI` to `$request_uri`.
     Header(HeaderName),
     /// It is the received target after this prefix, which a reverse proxy took off.
@@ -299,11 +299,11 @@ fn header(text: &str) -> Result<HeaderName, String> {
 
 /// `[webhook.tls]`: TLS on the webhook listener. Both files are PEM, and are read again when they change. Senders need no certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WebhookTls {
+pub(crate) struct WebhookTls {
     /// Our certificate and its chain.
-    pub certificate_file: PathBuf,
+    pub(crate) certificate_file: PathBuf,
     /// Its private key.
-    pub key_file: PathBuf,
+    pub(crate) key_file: PathBuf,
 }
 
 /// Half of the pair is refused.
@@ -338,15 +338,15 @@ impl Field<Option<WebhookTls>> for TlsFiles {
 
 /// `[webhook.redis]`: the store that replicas share.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Redis {
+pub(crate) struct Redis {
     /// The server.
-    pub url: RedisUrl,
+    pub(crate) url: RedisUrl,
     /// File with the password, default none.
-    pub password_file: Option<PathBuf>,
+    pub(crate) password_file: Option<PathBuf>,
     /// PEM file with root certificates beside the built-in ones, default none.
-    pub ca_file: Option<PathBuf>,
+    pub(crate) ca_file: Option<PathBuf>,
     /// How long one command may take, connecting included, default 500 ms. After that the delivery is forwarded all the same.
-    pub timeout: Duration,
+    pub(crate) timeout: Duration,
 }
 
 struct RedisKeys;
@@ -404,17 +404,17 @@ impl Field<Option<Redis>> for RedisKeys {
 
 /// `rediss://[user@]host[:port][/database]`, or `redis://` without TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RedisUrl {
+pub(crate) struct RedisUrl {
     /// Whether the connection is encrypted.
-    pub tls: bool,
+    pub(crate) tls: bool,
     /// The user of Redis' access control lists, default none: the default user.
-    pub user: Option<String>,
+    pub(crate) user: Option<String>,
     /// Host name in lower case, or IP address; an IPv6 address without its brackets.
-    pub host: Box<str>,
+    pub(crate) host: Box<str>,
     /// The port, default 6379.
-    pub port: u16,
+    pub(crate) port: u16,
     /// The number of the database, default 0.
-    pub database: u32,
+    pub(crate) database: u32,
 }
 
 impl FromStr for RedisUrl {
@@ -460,7 +460,7 @@ impl fmt::Display for RedisUrl {
 
 /// Why a text is not the URL of a Redis server. The text is not repeated: it may hold a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotARedisUrl {
+pub(crate) enum NotARedisUrl {
     /// Not a URL of a Redis server.
     #[error("not the URL of a Redis server; write for example \"rediss://redis.internal:6379\"")]
     Form,

@@ -89,7 +89,7 @@ codes! {
 impl Code {
     /// The response for a request of which `sent` is known.
     #[must_use]
-    pub fn row(self, sent: Sent) -> Row {
+    pub(crate) fn row(self, sent: Sent) -> Row {
         let rows = self.rows();
         rows.iter().find(|row| row.sent == sent).copied().unwrap_or(Row { sent, ..rows[0] })
     }

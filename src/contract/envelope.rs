@@ -6,9 +6,9 @@ use serde::Serialize;
 use super::{Code, Sent};
 
 /// Response header with the error code, on the sidecar's own responses: `X-Wonder-Signer-Error: body_too_large`.
-pub const ERROR: HeaderName = HeaderName::from_static("x-wonder-signer-error");
+pub(crate) const ERROR: HeaderName = HeaderName::from_static("x-wonder-signer-error");
 /// Response header that states whether Wonder may have received the request: `X-Wonder-Signer-Sent: no`.
-pub const SENT: HeaderName = HeaderName::from_static("x-wonder-signer-sent");
+pub(crate) const SENT: HeaderName = HeaderName::from_static("x-wonder-signer-sent");
 
 /// The body, in the shape of Wonder's envelope (`deploy/docs/wonder.md` §4) with `code` a string.
 ///

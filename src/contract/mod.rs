@@ -8,5 +8,6 @@ mod envelope;
 mod sent;
 
 pub use code::{Code, Row, Severity};
-pub use envelope::{ERROR, Envelope, SENT};
+pub use envelope::Envelope;
+pub(crate) use envelope::{ERROR, SENT};
 pub use sent::Sent;

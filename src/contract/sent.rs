@@ -11,7 +11,7 @@ pub enum Sent {
 
 impl Sent {
     /// Both values, in the order of the variants.
-    pub const ALL: &[Self] = &[Self::No, Self::Maybe];
+    pub(crate) const ALL: &[Self] = &[Self::No, Self::Maybe];
 
     /// The value as in headers, labels and log lines.
     #[must_use]

@@ -25,9 +25,9 @@ use tokio::sync::Notify;
 pub(crate) use self::reload::{Rotating, load};
 pub(crate) use self::unit::{PASSPHRASE_CAP, passphrase};
 pub(crate) use self::units::Units;
-pub use self::{
+pub(crate) use self::{
     permits::Permits,
-    rotation::{Proof, Prove, Request as RotationRequest, Rotation},
+    rotation::{Proof, Prove, Rotation},
     signer::{SignError, Signer},
     store::{NoEntry, Store},
     unit::UnitError,
@@ -40,7 +40,7 @@ use crate::{
 
 /// One of the two units of a credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum UnitName {
+pub(crate) enum UnitName {
     /// The unit of `[credentials.NAME]`.
     #[default]
     Main,
@@ -51,7 +51,7 @@ pub enum UnitName {
 impl UnitName {
     /// The name in logs and metrics.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Main => "main",
             Self::Next => "next",
@@ -69,19 +69,19 @@ impl UnitName {
 
 /// One credential, ready to sign.
 #[derive(Debug)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// Its name in the configuration.
-    pub name: String,
+    pub(crate) name: String,
     /// Which of its units this is.
-    pub unit: UnitName,
+    pub(crate) unit: UnitName,
     /// The id of the application at Wonder.
-    pub app_id: AppId,
+    pub(crate) app_id: AppId,
     /// The public half of the key that it signs with.
-    pub verifying_key: VerifyingKey,
+    pub(crate) verifying_key: VerifyingKey,
     /// Makes its signatures.
-    pub signer: Signer,
+    pub(crate) signer: Signer,
     /// Verifies Wonder's webhooks for this AppID.
-    pub webhook_key: Option<VerifyingKey>,
+    pub(crate) webhook_key: Option<VerifyingKey>,
     /// Notified when Wonder rejects a request that it signed.
     rejections: Arc<Notify>,
     /// Counts Wonder's answers, where they are counted.
@@ -93,7 +93,12 @@ impl Entry {
     ///
     /// # Errors
     /// The first part of it that cannot be used.
-    pub fn read(name: &str, unit: UnitName, sources: &UnitConfig, permits: &Arc<Permits>) -> Result<Self, UnitError> {
+    pub(crate) fn read(
+        name: &str,
+        unit: UnitName,
+        sources: &UnitConfig,
+        permits: &Arc<Permits>,
+    ) -> Result<Self, UnitError> {
         let read = unit::read(&unit.table(name), sources)?;
         Ok(Self {
             name: name.to_owned(),
@@ -112,7 +117,7 @@ impl Entry {
     ///
     /// # Errors
     /// An error about the webhook key.
-    pub fn check_webhook_key<'a>(
+    pub(crate) fn check_webhook_key<'a>(
         &self,
         sources: &UnitConfig,
         all: impl IntoIterator<Item = &'a Self>,
@@ -149,7 +154,7 @@ impl Entry {
     }
 
     /// Records Wonder's answer to a request that this unit signed; `rejected` means 401 or 403.
-    pub fn answered(&self, rejected: bool) {
+    pub(crate) fn answered(&self, rejected: bool) {
         if let Some(answers) = &self.answers {
             answers.count(rejected);
         }
@@ -163,7 +168,7 @@ impl Entry {
     ///
     /// # Errors
     /// [`SignError::Overloaded`] if the queue for the signer is too long.
-    pub async fn sign(&self, stamped: impl FnOnce() -> (Stamp, SignatureMessage)) -> Result<Signed, SignError> {
+    pub(crate) async fn sign(&self, stamped: impl FnOnce() -> (Stamp, SignatureMessage)) -> Result<Signed, SignError> {
         let (stamp, signature) = self.signer.sign(stamped).await?;
         Ok(Signed::new(&self.app_id, &stamp, &signature))
     }

@@ -36,7 +36,7 @@ thread_local! {
 }
 
 /// The permits to sign with a key in memory. All such keys share them, because they share the processor.
-pub struct Permits {
+pub(crate) struct Permits {
     places: Semaphore,
     overload: Overload,
 }
@@ -44,7 +44,7 @@ pub struct Permits {
 impl Permits {
     /// Allows `workers` signatures at a time; a request that waits longer than `limit` is rejected.
     #[must_use]
-    pub fn new(workers: usize, limit: Duration) -> Self {
+    pub(crate) fn new(workers: usize, limit: Duration) -> Self {
         Self { places: Semaphore::new(workers), overload: Overload::new(limit) }
     }
 

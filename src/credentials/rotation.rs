@@ -24,7 +24,7 @@ const AGAIN: Duration = Duration::from_millis(500);
 
 /// Whether Wonder accepts a unit, with the reason in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Proof {
+pub(crate) enum Proof {
     /// Wonder accepts it.
     Accepted(String),
     /// Wonder rejects it.
@@ -51,30 +51,30 @@ impl fmt::Display for Proof {
 }
 
 /// Proves a unit at Wonder.
-pub type Prove = Arc<dyn Fn(Arc<Entry>) -> BoxFuture<'static, Proof> + Send + Sync>;
+pub(crate) type Prove = Arc<dyn Fn(Arc<Entry>) -> BoxFuture<'static, Proof> + Send + Sync>;
 
 /// The rotation of one credential.
-pub struct Rotation {
+pub(crate) struct Rotation {
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// What starts the switch.
-    pub rotate: Rotate,
+    pub(crate) rotate: Rotate,
     /// How long the old unit is kept.
-    pub keep_old: Duration,
+    pub(crate) keep_old: Duration,
     /// The store of its units.
-    pub store: Arc<Store>,
+    pub(crate) store: Arc<Store>,
     /// Proves a unit.
-    pub prove: Prove,
+    pub(crate) prove: Prove,
     /// Counts proofs.
-    pub metrics: Metrics,
+    pub(crate) metrics: Metrics,
     /// Notified when a unit was read again.
-    pub changed: Arc<Notify>,
+    pub(crate) changed: Arc<Notify>,
     /// Notified when Wonder rejects a request.
-    pub rejections: Arc<Notify>,
+    pub(crate) rejections: Arc<Notify>,
 }
 
 /// A request to switch; the answer is a text for people.
-pub type Request = oneshot::Sender<Result<String, String>>;
+pub(crate) type Request = oneshot::Sender<Result<String, String>>;
 
 /// When the proofs of a rotation are due.
 struct Due {
@@ -111,7 +111,7 @@ impl Rotation {
     }
 
     /// Runs until `requests` is closed.
-    pub async fn run(self, mut requests: mpsc::Receiver<Request>) {
+    pub(crate) async fn run(self, mut requests: mpsc::Receiver<Request>) {
         let mut due = Due::now();
         if self.proves_first() {
             self.prove_first(&mut due).await;

@@ -3,18 +3,18 @@
 use std::{fmt, sync::Arc};
 
 use super::permits::Permits;
-use crate::signing::{self, RawSignature, SignatureMessage, SigningKey, Stamp, VerifyingKey};
+use crate::signing::{self, RawSignature, SignatureMessage, SigningKey, Stamp};
 
 /// Makes the signatures of one credential.
 #[derive(Debug)]
-pub enum Signer {
+pub(crate) enum Signer {
     /// With a key in this process's memory.
     Local(Local),
 }
 
 /// Why there is no signature.
 #[derive(Debug, thiserror::Error)]
-pub enum SignError {
+pub(crate) enum SignError {
     /// The request waited for longer than the queue allows.
     #[error("more requests than can be signed (timeouts.sign); add processor time or instances")]
     Overloaded,
@@ -26,7 +26,7 @@ pub enum SignError {
 impl Signer {
     /// Signs with `key`, as many signatures at a time as `permits` allows.
     #[must_use]
-    pub fn local(key: SigningKey, permits: Arc<Permits>) -> Self {
+    pub(crate) fn local(key: SigningKey, permits: Arc<Permits>) -> Self {
         Self::Local(Local { key, permits })
     }
 
@@ -48,17 +48,9 @@ impl Signer {
 }
 
 /// A key in memory, and the permits that all such keys share.
-pub struct Local {
+pub(crate) struct Local {
     key: SigningKey,
     permits: Arc<Permits>,
-}
-
-impl Local {
-    /// The public half of the key.
-    #[must_use]
-    pub fn verifying_key(&self) -> &VerifyingKey {
-        self.key.verifying_key()
-    }
 }
 
 impl fmt::Debug for Local {

@@ -12,7 +12,7 @@ use super::{Entry, UnitName, units::Units};
 
 /// The credentials, by name. A request looks its entry up once and keeps it to its end, even if the entry is replaced meanwhile.
 #[derive(Debug)]
-pub struct Store {
+pub(crate) struct Store {
     snapshot: ArcSwap<Snapshot>,
     /// Held while a new snapshot is made from the old one.
     writing: Mutex<()>,
@@ -27,7 +27,7 @@ type Snapshot = BTreeMap<String, Units>;
 
 /// Why there is no entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NoEntry {
+pub(crate) enum NoEntry {
     /// The configuration has no such credential.
     Unknown,
     /// Its files have been unusable since the start.
@@ -37,7 +37,7 @@ pub enum NoEntry {
 impl Store {
     /// Makes a store with the credentials of `names`, none of which can sign yet.
     #[must_use]
-    pub fn new<'a>(names: impl IntoIterator<Item = &'a String>) -> Self {
+    pub(crate) fn new<'a>(names: impl IntoIterator<Item = &'a String>) -> Self {
         let snapshot: Snapshot = names.into_iter().map(|name| (name.clone(), Units::default())).collect();
         let (proved, usable) = (watch::Sender::new(true), watch::Sender::new(snapshot.is_empty()));
         Self { snapshot: ArcSwap::from_pointee(snapshot), writing: Mutex::new(()), proved, usable }
@@ -47,7 +47,7 @@ impl Store {
     ///
     /// # Errors
     /// If it cannot sign, or is not configured.
-    pub fn get(&self, name: &str) -> Result<Arc<Entry>, NoEntry> {
+    pub(crate) fn get(&self, name: &str) -> Result<Arc<Entry>, NoEntry> {
         self.snapshot.load().get(name).ok_or(NoEntry::Unknown)?.in_use().cloned().ok_or(NoEntry::NoKey)
     }
 
@@ -65,18 +65,18 @@ impl Store {
 
     /// All credentials that can sign, in the order of their names.
     #[must_use]
-    pub fn entries(&self) -> Vec<Arc<Entry>> {
+    pub(crate) fn entries(&self) -> Vec<Arc<Entry>> {
         self.snapshot.load().values().filter_map(Units::in_use).cloned().collect()
     }
 
     /// Every usable unit, signing or not, because a webhook may be for the AppID of each.
     #[must_use]
-    pub fn all_units(&self) -> Vec<Arc<Entry>> {
+    pub(crate) fn all_units(&self) -> Vec<Arc<Entry>> {
         self.snapshot.load().values().flat_map(Units::all).cloned().collect()
     }
 
     /// Takes a unit that was read; [`Units`] decides whether it signs.
-    pub fn put(&self, entry: Arc<Entry>) {
+    pub(crate) fn put(&self, entry: Arc<Entry>) {
         self.change(&entry.name.clone(), |units| units.put(entry));
     }
 
@@ -119,25 +119,25 @@ impl Store {
 
     /// Whether every credential can sign.
     #[must_use]
-    pub fn is_usable(&self) -> bool {
+    pub(crate) fn is_usable(&self) -> bool {
         *self.usable.borrow()
     }
 
     /// Waits until every credential can sign.
-    pub async fn wait_until_usable(&self) {
+    pub(crate) async fn wait_until_usable(&self) {
         // Fails only without a sender, and the store has it.
         let _ = self.usable.subscribe().wait_for(|usable| *usable).await;
     }
 
     /// Whether no first proof is to come.
     #[must_use]
-    pub fn proved(&self) -> watch::Receiver<bool> {
+    pub(crate) fn proved(&self) -> watch::Receiver<bool> {
         self.proved.subscribe()
     }
 
     /// Whether every credential can sign, for those that look at it often.
     #[must_use]
-    pub fn usable(&self) -> watch::Receiver<bool> {
+    pub(crate) fn usable(&self) -> watch::Receiver<bool> {
         self.usable.subscribe()
     }
 }

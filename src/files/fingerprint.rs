@@ -16,12 +16,12 @@ const CAP: u64 = 4 * 1024 * 1024;
 
 /// The content of several files, or the reason why one has none.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Fingerprint([u8; 32]);
+pub(crate) struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
     /// The current fingerprint of `paths`.
     #[must_use]
-    pub fn of(paths: &[PathBuf]) -> Self {
+    pub(crate) fn of(paths: &[PathBuf]) -> Self {
         let mut whole = Sha256::new();
         for path in paths {
             match content(path) {

@@ -30,10 +30,10 @@ const SETTLE: Duration = Duration::from_millis(250);
 const ATTEMPTS: usize = 5;
 
 /// Applies a reading.
-pub type Commit = Box<dyn FnOnce() + Send>;
+pub(crate) type Commit = Box<dyn FnOnce() + Send>;
 
 /// Files that belong together, and how to read them.
-pub struct Subject {
+pub(crate) struct Subject {
     paths: Vec<PathBuf>,
     quiet: Quiet,
     read: Box<dyn FnMut() -> Commit + Send>,
@@ -41,7 +41,11 @@ pub struct Subject {
 
 impl Subject {
     /// Makes a subject of `paths`, whose content at the last reading was that of `read_at`.
-    pub fn new(paths: Vec<PathBuf>, read_at: Fingerprint, read: impl FnMut() -> Commit + Send + 'static) -> Self {
+    pub(crate) fn new(
+        paths: Vec<PathBuf>,
+        read_at: Fingerprint,
+        read: impl FnMut() -> Commit + Send + 'static,
+    ) -> Self {
         Self { paths, quiet: Quiet::new(read_at), read: Box::new(read) }
     }
 
@@ -64,7 +68,7 @@ impl Subject {
 
 /// Reads `paths` with `read` until they are the same before and after, so that a reading never mixes two versions. If files change faster
 /// than they can be read, the last reading is used, and the watcher detects the next change.
-pub fn steady<T>(paths: &[PathBuf], mut read: impl FnMut() -> T) -> (Fingerprint, T) {
+pub(crate) fn steady<T>(paths: &[PathBuf], mut read: impl FnMut() -> T) -> (Fingerprint, T) {
     let mut before = Fingerprint::of(paths);
     let mut result = read();
     for _ in 1..ATTEMPTS {
@@ -112,7 +116,7 @@ impl Quiet {
 }
 
 /// Files to watch.
-pub struct Watch {
+pub(crate) struct Watch {
     subjects: Vec<Subject>,
     reload: Reload,
     messages: Receiver<Message>,
@@ -120,7 +124,7 @@ pub struct Watch {
 
 /// A watching thread, which ends when this is dropped.
 #[derive(Debug)]
-pub struct Watching(Reload);
+pub(crate) struct Watching(Reload);
 
 /// Requests an immediate reading of all watched files, changed or not.
 #[derive(Debug, Clone)]
@@ -144,19 +148,19 @@ enum Message {
 impl Watch {
     /// Makes a watcher, which does nothing before [`start`](Self::start).
     #[must_use]
-    pub fn new(subjects: Vec<Subject>) -> Self {
+    pub(crate) fn new(subjects: Vec<Subject>) -> Self {
         let (send, messages) = mpsc::channel();
         Self { subjects, reload: Reload(send), messages }
     }
 
     /// The handle that requests a reading, once the thread runs.
     #[must_use]
-    pub fn reload(&self) -> Reload {
+    pub(crate) fn reload(&self) -> Reload {
         self.reload.clone()
     }
 
     /// Starts the thread.
-    pub fn start(self) -> Watching {
+    pub(crate) fn start(self) -> Watching {
         let Self { subjects, reload, messages } = self;
         let events = reload.0.clone();
         let thread = thread::Builder::new().name("files".to_owned());

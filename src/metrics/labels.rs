@@ -36,7 +36,7 @@ macro_rules! label {
 
 label! {
     /// Which certificates were read again (label `files`).
-    pub Certificates {
+    pub(crate) Certificates {
         /// Those of `[listen.tls]`.
         Listener = "listen.tls",
         /// `ca_file`, `client_certificate_file` and `client_key_file` of `[upstream]`.
@@ -83,7 +83,7 @@ label! {
 
 label! {
     /// Why an upstream connection ended (label `reason`).
-    pub Closed {
+    pub(crate) Closed {
         /// Evicted by the pool: unused for `upstream.pool_idle`, or for another reason of the pool.
         Idle = "idle",
         /// Older than the limit.
@@ -119,7 +119,7 @@ label! {
 
 label! {
     /// What a webhook claims to be about, in `X-Action` (label `action`).
-    pub WebhookAction {
+    pub(crate) WebhookAction {
         /// `invoiced`, `unpaid`.
         OrderCreated = "order.created",
         /// In part or in full.
@@ -140,14 +140,14 @@ label! {
 impl WebhookAction {
     /// The one that `text` names.
     #[must_use]
-    pub fn of(text: &[u8]) -> Self {
+    pub(crate) fn of(text: &[u8]) -> Self {
         Self::ALL.iter().copied().find(|action| action.as_str().as_bytes() == text).unwrap_or(Self::Other)
     }
 }
 
 label! {
     /// What became of a webhook (label `outcome`).
-    pub WebhookOutcome {
+    pub(crate) WebhookOutcome {
         /// The application answered 2xx.
         Acknowledged = "acknowledged",
         /// The application had acknowledged an earlier copy.
@@ -169,7 +169,7 @@ label! {
 
 label! {
     /// A part of a webhook's time (label `phase`).
-    pub WebhookPhase {
+    pub(crate) WebhookPhase {
         /// The checks, the signature's included.
         Verify = "verify",
         /// From the forwarded request to the application's answer.
@@ -181,7 +181,7 @@ label! {
 
 label! {
     /// What recognised a repeat (label `store`).
-    pub DuplicateStore {
+    pub(crate) DuplicateStore {
         /// The memory of this process.
         Memory = "memory",
         /// The store of all replicas.
@@ -191,7 +191,7 @@ label! {
 
 label! {
     /// What the shared store was to do (label `operation`).
-    pub StoreOperation {
+    pub(crate) StoreOperation {
         /// Before a webhook is forwarded.
         Claim = "claim",
         /// After the application acknowledged it.

@@ -13,16 +13,16 @@ use crate::contract::Sent;
 
 /// The last response of one kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Last {
+pub(crate) struct Last {
     /// Seconds since 1970-01-01T00:00:00Z.
-    pub unix_seconds: u64,
+    pub(crate) unix_seconds: u64,
     /// The response.
-    pub answer: LastAnswer,
+    pub(crate) answer: LastAnswer,
 }
 
 /// A response as the caller received it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LastAnswer {
+pub(crate) enum LastAnswer {
     /// A response of upstream with this status.
     Upstream(u16),
     /// An error of this program with this code.
@@ -31,11 +31,11 @@ pub enum LastAnswer {
 
 /// The last success and the last failures; kinds without a response are absent.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Lasts {
+pub(crate) struct Lasts {
     /// The last 2xx of upstream.
-    pub success: Option<Last>,
+    pub(crate) success: Option<Last>,
     /// The last 4xx, the last 401 or 403, the last 5xx, and the last error of each code.
-    pub failures: Vec<Last>,
+    pub(crate) failures: Vec<Last>,
 }
 
 /// One cell per kind. A cell has the time in its upper bits and the status or `sent` in the lower 16; 0 is "never". Both are in one

@@ -9,31 +9,31 @@ use super::{
 
 /// Totals since the start, except where a field says that it is a state.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     /// Responses of upstream: 2xx, 3xx, 4xx, 5xx.
-    pub upstream: [u64; 4],
+    pub(crate) upstream: [u64; 4],
     /// Our own responses: 4xx, 5xx.
-    pub signer: [u64; 2],
+    pub(crate) signer: [u64; 2],
     /// Responses of upstream that reject the authentication: 401 and 403.
-    pub rejected: u64,
+    pub(crate) rejected: u64,
     /// Errors by reason, with `sent` *no* and *maybe*. Always all reasons, in one order.
-    pub errors: Vec<(&'static str, [u64; 2])>,
+    pub(crate) errors: Vec<(&'static str, [u64; 2])>,
     /// Signatures that could not be made.
-    pub signatures_failed: u64,
+    pub(crate) signatures_failed: u64,
     /// Seconds from the request head to the end of upstream's response.
-    pub duration: Distribution,
+    pub(crate) duration: Distribution,
     /// Seconds for a signature.
-    pub signing: Distribution,
+    pub(crate) signing: Distribution,
     /// Seconds until upstream's response head.
-    pub upstream_head: Distribution,
+    pub(crate) upstream_head: Distribution,
     /// State: requests in flight.
-    pub in_flight: i64,
+    pub(crate) in_flight: i64,
     /// State: the configured limit of `in_flight`; 0 before it is set.
-    pub in_flight_limit: i64,
+    pub(crate) in_flight_limit: i64,
     /// State: open connections to upstream.
-    pub connections: i64,
+    pub(crate) connections: i64,
     /// State: seconds that this host's clock is ahead of upstream's; 0 until the first response.
-    pub clock_skew: f64,
+    pub(crate) clock_skew: f64,
 }
 
 impl Snapshot {
@@ -62,7 +62,7 @@ impl Snapshot {
 
     /// The difference to `earlier`; states keep their current values.
     #[must_use]
-    pub fn since(&self, earlier: &Self) -> Self {
+    pub(crate) fn since(&self, earlier: &Self) -> Self {
         Self {
             upstream: less(self.upstream, earlier.upstream),
             signer: less(self.signer, earlier.signer),
@@ -86,17 +86,17 @@ impl Snapshot {
 
     /// All responses.
     #[must_use]
-    pub fn requests(&self) -> u64 {
+    pub(crate) fn requests(&self) -> u64 {
         self.upstream.iter().chain(&self.signer).sum()
     }
 }
 
 /// The observations of a histogram by bucket.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Distribution {
+pub(crate) struct Distribution {
     /// The finite upper bounds in ascending order, each with the number of observations up to it.
     buckets: Vec<(f64, u64)>,
-    count: u64,
+    pub(super) count: u64,
 }
 
 impl Distribution {
@@ -127,17 +127,11 @@ impl Distribution {
         }
     }
 
-    /// The number of observations.
-    #[must_use]
-    pub fn count(&self) -> u64 {
-        self.count
-    }
-
     /// The value that a share of `per_mille` of the observations does not exceed, interpolated within its bucket as Prometheus does.
     /// `None` without observations; the last finite bound if the value is above it.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "an estimate between two bounds")]
-    pub fn quantile(&self, per_mille: u16) -> Option<f64> {
+    pub(crate) fn quantile(&self, per_mille: u16) -> Option<f64> {
         if self.count == 0 {
             return None;
         }

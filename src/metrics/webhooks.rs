@@ -17,7 +17,7 @@ const OTHER: &str = "other";
 
 /// Counts what the webhook listener does; clones count into the same numbers.
 #[derive(Clone)]
-pub struct Webhooks(Arc<Counters>);
+pub(crate) struct Webhooks(Arc<Counters>);
 
 struct Counters {
     /// By credential, then by action, then by outcome.
@@ -63,7 +63,7 @@ impl Webhooks {
     }
 
     /// A webhook was answered. `credential` is the one that it names, if that is configured.
-    pub fn answered(&self, credential: Option<&str>, action: WebhookAction, outcome: WebhookOutcome) {
+    pub(crate) fn answered(&self, credential: Option<&str>, action: WebhookAction, outcome: WebhookOutcome) {
         let known = credential.and_then(|name| self.0.outcomes.get(name));
         if let Some(outcomes) = known.or_else(|| self.0.outcomes.get(NO_CREDENTIAL)) {
             outcomes[action.place()][outcome.place()].inc();
@@ -71,30 +71,30 @@ impl Webhooks {
     }
 
     /// A webhook was answered without being forwarded, for this reason. One that is in no list counts as `other`.
-    pub fn not_forwarded(&self, reason: &str) {
+    pub(crate) fn not_forwarded(&self, reason: &str) {
         if let Some(counter) = self.0.errors.get(reason).or_else(|| self.0.errors.get(OTHER)) {
             counter.inc();
         }
     }
 
     /// A part of the time that a webhook took is over.
-    pub fn phase(&self, phase: WebhookPhase, seconds: f64) {
+    pub(crate) fn phase(&self, phase: WebhookPhase, seconds: f64) {
         self.0.durations[phase.place()].observe(seconds);
     }
 
     /// A webhook was verified, so many seconds after it was signed.
     #[expect(clippy::cast_precision_loss, reason = "exact for 285 million years")]
-    pub fn age(&self, seconds: u64) {
+    pub(crate) fn age(&self, seconds: u64) {
         self.0.age.observe(seconds as f64);
     }
 
     /// A repeat of an acknowledged delivery was recognised.
-    pub fn duplicate(&self, store: DuplicateStore) {
+    pub(crate) fn duplicate(&self, store: DuplicateStore) {
         self.0.duplicates[store.place()].inc();
     }
 
     /// The shared store failed.
-    pub fn store_failed(&self, operation: StoreOperation) {
+    pub(crate) fn store_failed(&self, operation: StoreOperation) {
         self.0.store_failures[operation.place()].inc();
     }
 }

@@ -9,9 +9,9 @@
 //! * [`budget`]: the memory of all bodies together.
 
 mod arrivals;
-pub mod body;
-pub mod budget;
-pub mod chunk_buffer;
+pub(crate) mod body;
+pub(crate) mod budget;
+pub(crate) mod chunk_buffer;
 mod slots;
 
 use std::time::Duration;
@@ -30,19 +30,19 @@ use crate::metrics::Metrics;
 
 /// The limits of a listener.
 #[derive(Debug, Clone, Copy)]
-pub struct AdmissionLimits {
+pub(crate) struct AdmissionLimits {
     /// Requests in flight at a time.
-    pub requests: usize,
+    pub(crate) requests: usize,
     /// How long a request waits for a slot, or for memory that another request returns.
-    pub queue: Duration,
+    pub(crate) queue: Duration,
     /// The limits of one request body.
-    pub body: BodyLimits,
+    pub(crate) body: BodyLimits,
     /// Bytes of all bodies together.
-    pub buffered: usize,
+    pub(crate) buffered: usize,
 }
 
 /// The slots and the memory of one listener's requests.
-pub struct Admission {
+pub(crate) struct Admission {
     slots: Slots,
     bodies: body::Shared,
     body: BodyLimits,
@@ -51,7 +51,7 @@ pub struct Admission {
 impl Admission {
     /// With all slots and all memory free.
     #[must_use]
-    pub fn new(limits: AdmissionLimits, metrics: Metrics) -> Self {
+    pub(crate) fn new(limits: AdmissionLimits, metrics: Metrics) -> Self {
         Self {
             slots: Slots::new(limits.requests, limits.queue),
             bodies: body::Shared {
@@ -64,17 +64,17 @@ impl Admission {
     }
 
     /// Waits for a slot. The request holds it until the end of its answer.
-    pub async fn slot(&self) -> Result<OwnedSemaphorePermit, Failure> {
+    pub(crate) async fn slot(&self) -> Result<OwnedSemaphorePermit, Failure> {
         self.slots.next(&self.bodies.arrivals).await
     }
 
     /// Reads a whole request body.
-    pub async fn read_body(&self, body: Incoming) -> Result<BufferedBody, Failure> {
+    pub(crate) async fn read_body(&self, body: Incoming) -> Result<BufferedBody, Failure> {
         body::read(body, self.body, &self.bodies).await
     }
 
     /// The memory for bodies.
-    pub fn budget(&self) -> &Budget {
+    pub(crate) fn budget(&self) -> &Budget {
         &self.bodies.budget
     }
 
@@ -84,7 +84,7 @@ impl Admission {
     }
 
     /// Ends admission: requests without a slot are rejected with `draining`.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         self.slots.close();
     }
 }

@@ -6,7 +6,7 @@ use rustls::{pki_types::UnixTime, time_provider::TimeProvider};
 
 /// The system's clock, for checking certificates. Before 1970 it returns no time, and the handshake fails with a reason.
 #[derive(Debug)]
-pub struct Clock;
+pub(crate) struct Clock;
 
 impl TimeProvider for Clock {
     fn current_time(&self) -> Option<UnixTime> {
@@ -16,7 +16,7 @@ impl TimeProvider for Clock {
 
 /// Whether the clock can be written into a `Date` header (RFC 9110 §5.6.7), which the HTTP library does for every answer.
 #[must_use]
-pub fn has_date() -> bool {
+pub(crate) fn has_date() -> bool {
     // The header has four digits for the year.
     const YEAR_10000: u64 = 253_402_300_800;
     Clock.current_time().is_some_and(|now| now.as_secs() < YEAR_10000)

@@ -20,7 +20,7 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-pub use self::{
+pub(crate) use self::{
     error::{ConnectError, Step},
     stream::{Life, UpstreamStream},
 };
@@ -41,11 +41,11 @@ const KEEPALIVE: Duration = Duration::from_mins(1);
 
 /// The time limit of each step.
 #[derive(Debug, Clone, Copy)]
-pub struct Deadlines {
+pub(crate) struct Deadlines {
     /// Resolving the name, the TCP handshake and the proxy's tunnel together, over all addresses.
-    pub connect: Duration,
+    pub(crate) connect: Duration,
     /// The TLS handshake with one address.
-    pub tls_handshake: Duration,
+    pub(crate) tls_handshake: Duration,
 }
 
 /// The TLS of a connection.

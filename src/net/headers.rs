@@ -34,7 +34,7 @@ pub fn to_upstream(headers: &mut HeaderMap, mut stripped: impl FnMut(Stripped)) 
 /// Prepares the headers of a verified webhook for the application, as [`to_upstream`] does, with two differences: the forwarding headers
 /// of reverse proxies are kept, and a missing `Content-Type` stays missing. Headers are not signed, so no header is forwarded that could
 /// turn a verified webhook into another request.
-pub fn to_application(headers: &mut HeaderMap) {
+pub(crate) fn to_application(headers: &mut HeaderMap) {
     remove_nominated(headers, &mut |_| ());
     let unwanted: Vec<HeaderName> = headers
         .keys()

@@ -21,14 +21,14 @@ impl Hosts {
     ///
     /// The port is ignored, because it may be forwarded or mapped.
     #[must_use]
-    pub fn include(&self, authority: &str) -> bool {
+    pub(crate) fn include(&self, authority: &str) -> bool {
         let host = without_port(authority);
         self.0.iter().any(|known| known.eq_ignore_ascii_case(host))
     }
 
     /// The same, or any IP address. DNS rebinding needs a name, so it cannot produce an address.
     #[must_use]
-    pub fn include_or_address(&self, authority: &str) -> bool {
+    pub(crate) fn include_or_address(&self, authority: &str) -> bool {
         let host = without_port(authority);
         let v6 = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
         self.include(authority)
@@ -37,7 +37,7 @@ impl Hosts {
 
     /// Whether the one `Host` of a request is one of them or an IP address. An HTTP/1.0 request may have none; no browser sends one.
     #[must_use]
-    pub fn are_addressed_by(&self, headers: &HeaderMap) -> bool {
+    pub(crate) fn are_addressed_by(&self, headers: &HeaderMap) -> bool {
         let mut given = headers.get_all(header::HOST).iter();
         match (given.next(), given.next()) {
             (None, _) => true,

@@ -39,8 +39,8 @@ use self::{
     linger::Linger,
 };
 use super::shutdown::Stage;
-pub use head::Refusal;
-pub use line::{Active, Line};
+pub(crate) use head::Refusal;
+pub(crate) use line::{Active, Line};
 
 /// A peer that closes its sending side within this time after its last byte still waits for the answers. A peer that closes it later
 /// has given up.
@@ -50,19 +50,19 @@ const IN_PLACE: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 /// The limits of a head, in size and time.
 #[derive(Debug, Clone, Copy)]
-pub struct IntakeLimits {
+pub(crate) struct IntakeLimits {
     /// Header lines.
-    pub headers: usize,
+    pub(crate) headers: usize,
     /// Bytes of request line and headers together.
-    pub header_bytes: usize,
+    pub(crate) header_bytes: usize,
     /// From a head's first byte to its last; also from accept to the first byte of the first head.
-    pub head: Duration,
+    pub(crate) head: Duration,
     /// Between two requests; also how long a peer may leave an answer unread.
-    pub idle: Duration,
+    pub(crate) idle: Duration,
 }
 
 /// A connection with checked inbound bytes.
-pub struct Guard<S> {
+pub(crate) struct Guard<S> {
     stream: S,
     line: Arc<Line>,
     limits: IntakeLimits,
@@ -95,7 +95,7 @@ enum Position {
 
 impl<S> Guard<S> {
     /// Puts a guard on `stream`; `line` is shared with the service.
-    pub fn new(stream: S, line: Arc<Line>, limits: IntakeLimits) -> Self {
+    pub(crate) fn new(stream: S, line: Arc<Line>, limits: IntakeLimits) -> Self {
         Self {
             stream,
             line,
@@ -114,7 +114,7 @@ impl<S> Guard<S> {
 
     /// The same, with a permit that is returned when the first head is complete.
     #[must_use]
-    pub fn opening(mut self, permit: OwnedSemaphorePermit) -> Self {
+    pub(crate) fn opening(mut self, permit: OwnedSemaphorePermit) -> Self {
         self.opening = Some(permit);
         self
     }
@@ -260,7 +260,7 @@ impl<S: Socket> Guard<S> {
 }
 
 /// A stream that can end with a reset instead of an orderly close.
-pub trait Socket {
+pub(crate) trait Socket {
     /// Whether closing resets the connection. It has no effect on a Unix socket, which has no reset.
     fn reset_at_close(&self, resets: bool);
 

@@ -74,7 +74,7 @@ impl Listener {
     }
 
     /// The bound address, with the chosen port in place of 0.
-    pub fn address(&self) -> io::Result<ListenAddress> {
+    pub(crate) fn address(&self) -> io::Result<ListenAddress> {
         match self {
             Self::Tcp(listener) => listener.local_addr().map(ListenAddress::Tcp),
             Self::Unix(file, _) => Ok(ListenAddress::Unix(file.path.clone())),
@@ -98,7 +98,7 @@ impl Listener {
     }
 
     /// The next connection, and its caller as far as the system reports it.
-    pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Stream, Caller)>> {
+    pub(crate) fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Stream, Caller)>> {
         Poll::Ready(Ok(match self {
             Self::Tcp(listener) => {
                 let (stream, address) = ready!(listener.poll_accept(cx))?;
@@ -171,7 +171,7 @@ impl Drop for SocketFile {
 
 /// A connection to or from downstream.
 #[derive(Debug)]
-pub enum Stream {
+pub(crate) enum Stream {
     /// Over TCP.
     Tcp(TcpStream),
     /// Over TLS, after the handshake.

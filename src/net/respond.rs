@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Request and response header with the id of the request in every log.
-pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// One failure: the answer that the caller receives, and the cause for the log.
 #[derive(Debug)]
@@ -33,13 +33,13 @@ pub(super) struct Evicts;
 
 impl Failure {
     /// A failure with the `sent` that the code has by default; `message` is one sentence for the caller, without anything secret.
-    pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
         Self { code, sent: code.rows()[0].sent, message: message.into(), cause: None, closes: false, evicts: false }
     }
 
     /// The failure of a request that the end of a drain cuts. No more bytes are read from its connection.
     #[must_use]
-    pub fn draining(sent: Sent) -> Self {
+    pub(crate) fn draining(sent: Sent) -> Self {
         let message = match sent {
             Sent::No => "shutting down; send it to another instance, or again after the restart",
             Sent::Maybe => "shutting down before the origin answered (shutdown.grace); ask Wonder what became of it",
@@ -49,21 +49,21 @@ impl Failure {
 
     /// The same failure with another `sent`.
     #[must_use]
-    pub fn with_sent(mut self, sent: Sent) -> Self {
+    pub(crate) fn with_sent(mut self, sent: Sent) -> Self {
         self.sent = sent;
         self
     }
 
     /// Adds the cause for the log, with its sources.
     #[must_use]
-    pub fn because(mut self, cause: &dyn std::error::Error) -> Self {
+    pub(crate) fn because(mut self, cause: &dyn std::error::Error) -> Self {
         self.cause = Some(chain(cause));
         self
     }
 
     /// Closes the connection after the answer, because the rest of the request is unread or cannot be separated from the next request.
     #[must_use]
-    pub fn closing(mut self) -> Self {
+    pub(crate) fn closing(mut self) -> Self {
         self.closes = true;
         self
     }
@@ -77,7 +77,7 @@ impl Failure {
 
     /// The response of the code.
     #[must_use]
-    pub fn row(&self) -> Row {
+    pub(crate) fn row(&self) -> Row {
         self.code.row(self.sent)
     }
 
@@ -127,7 +127,7 @@ impl fmt::Display for Failure {
 
 /// The text of an error and of its sources.
 #[must_use]
-pub fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

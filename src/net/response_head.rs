@@ -12,11 +12,11 @@ use crate::{
 
 /// How large a response head may be, in every version of HTTP.
 #[derive(Debug, Clone, Copy)]
-pub struct HeadLimits {
+pub(crate) struct HeadLimits {
     /// Header lines.
-    pub headers: usize,
+    pub(crate) headers: usize,
     /// Bytes of the status line and the headers.
-    pub bytes: usize,
+    pub(crate) bytes: usize,
 }
 
 impl From<&config::Limits> for HeadLimits {
@@ -33,7 +33,7 @@ impl HeadLimits {
 }
 
 /// Rejects a head that cannot be forwarded, and leaves at most one `Content-Length`, which is a plain number.
-pub fn check(head: &mut Parts, limits: HeadLimits) -> Result<(), Failure> {
+pub(crate) fn check(head: &mut Parts, limits: HeadLimits) -> Result<(), Failure> {
     let headers = &mut head.headers;
     if head.status.is_informational() {
         return Err(bad("the origin switched to a protocol that the request did not ask for"));
@@ -59,7 +59,7 @@ pub fn check(head: &mut Parts, limits: HeadLimits) -> Result<(), Failure> {
 
 /// Whether the answer to a request with `method` can have a body, independent of its headers (RFC 9112 §6.3).
 #[must_use]
-pub fn has_body(method: &Method, status: StatusCode) -> bool {
+pub(crate) fn has_body(method: &Method, status: StatusCode) -> bool {
     method != Method::HEAD && !is_bodiless(status)
 }
 
@@ -107,7 +107,7 @@ fn settle_length(headers: &mut HeaderMap) -> Result<(), Failure> {
 
 /// The length of the body that a checked head declares. One too large to count is the largest there is.
 #[must_use]
-pub fn length(headers: &HeaderMap) -> Option<usize> {
+pub(crate) fn length(headers: &HeaderMap) -> Option<usize> {
     let length = number(headers.get(header::CONTENT_LENGTH)?.as_bytes())?;
     Some(usize::try_from(length).unwrap_or(usize::MAX))
 }

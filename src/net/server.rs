@@ -51,36 +51,36 @@ const HANDSHAKES: Duration = Duration::from_millis(25);
 /// How long idle connections are kept after the listeners closed, because requests sent before may not have arrived yet.
 const LAST_CALL: Duration = Duration::from_millis(100);
 /// How long [`Stage::Closing`] lasts before the connections enter it.
-pub const LAST_REQUESTS: Duration = HANDSHAKES.saturating_add(LAST_CALL);
+pub(crate) const LAST_REQUESTS: Duration = HANDSHAKES.saturating_add(LAST_CALL);
 /// How long the answers to cut requests may take to reach their callers.
 const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// A listener set: listeners with one service and one set of limits.
-pub struct ListenerSet<S> {
+pub(crate) struct ListenerSet<S> {
     /// The listeners.
-    pub listeners: Vec<Listener>,
+    pub(crate) listeners: Vec<Listener>,
     /// If set, TCP connections begin with a TLS handshake.
-    pub tls: Option<Arc<TlsServer>>,
+    pub(crate) tls: Option<Arc<TlsServer>>,
     /// Answers the requests.
-    pub service: S,
+    pub(crate) service: S,
     /// Admits the requests of `service`.
-    pub admission: Arc<Admission>,
+    pub(crate) admission: Arc<Admission>,
     /// The limits.
-    pub allowance: Allowance,
+    pub(crate) allowance: Allowance,
 }
 
 /// The limits of a listener set on connections and request heads.
 #[derive(Debug, Clone, Copy)]
-pub struct Allowance {
+pub(crate) struct Allowance {
     /// The maximum number of connections; one more is rejected.
-    pub connections: usize,
+    pub(crate) connections: usize,
     /// The limits of a request head, in size and time.
-    pub intake: intake::IntakeLimits,
+    pub(crate) intake: intake::IntakeLimits,
 }
 
 /// Serves a listener set until `shutdown` has passed all stages, or until every connection has ended after [`Stage::Closing`].
 /// Several sets may share one `shutdown`.
-pub async fn serve<S, B>(set: ListenerSet<S>, shutdown: &Shutdown, metrics: &Metrics)
+pub(crate) async fn serve<S, B>(set: ListenerSet<S>, shutdown: &Shutdown, metrics: &Metrics)
 where
     S: tower::Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + Sync + 'static,
     S::Future: Send + Unpin + 'static,
@@ -328,7 +328,7 @@ async fn reject(mut stream: Stream) {
 
 /// Logs that a connection could not be accepted, and returns whether the process is out of descriptors or memory. In that case it waits
 /// first, because an immediate retry would only spin.
-pub async fn not_accepted(error: &io::Error) -> bool {
+pub(crate) async fn not_accepted(error: &io::Error) -> bool {
     tracing::warn!(%error, "cannot accept a connection");
     let exhausted = !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset);
     if exhausted {

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 /// The stages of a shutdown, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Stage {
+pub(crate) enum Stage {
     /// Serving: connections are kept for their next request.
     Serving,
     /// New connections are served, and the next answer on each connection is its last.
@@ -19,7 +19,7 @@ pub enum Stage {
 
 /// The stage of all listeners. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Shutdown(watch::Sender<Stage>);
+pub(crate) struct Shutdown(watch::Sender<Stage>);
 
 impl Default for Shutdown {
     fn default() -> Self {
@@ -29,7 +29,7 @@ impl Default for Shutdown {
 
 impl Shutdown {
     /// Enters a stage. An earlier stage cannot be entered again.
-    pub fn enter(&self, stage: Stage) {
+    pub(crate) fn enter(&self, stage: Stage) {
         self.0.send_if_modified(|now| {
             let later = stage > *now;
             *now = stage.max(*now);
@@ -39,12 +39,12 @@ impl Shutdown {
 
     /// Whether `stage` has begun.
     #[must_use]
-    pub fn has_reached(&self, stage: Stage) -> bool {
+    pub(crate) fn has_reached(&self, stage: Stage) -> bool {
         *self.0.borrow() >= stage
     }
 
     /// Completes when `stage` has begun.
-    pub fn reached(&self, stage: Stage) -> impl Future<Output = ()> + Send + use<> {
+    pub(crate) fn reached(&self, stage: Stage) -> impl Future<Output = ()> + Send + use<> {
         let keep = self.clone();
         let mut stages = self.0.subscribe();
         async move {

@@ -58,15 +58,15 @@ pub enum TlsError {
 
 /// The trusted roots of an origin, and the client certificate for it.
 #[derive(Debug, Clone)]
-pub struct TlsSettings {
+pub(crate) struct TlsSettings {
     /// PEM file with root certificates.
-    pub ca_file: Option<PathBuf>,
+    pub(crate) ca_file: Option<PathBuf>,
     /// Whether those of `ca_file` are added to the built-in root certificates, or replace them.
-    pub ca_mode: CaMode,
+    pub(crate) ca_mode: CaMode,
     /// The certificate for an origin that requests one.
-    pub client_certificate: Option<ClientCertificate>,
+    pub(crate) client_certificate: Option<ClientCertificate>,
     /// The oldest accepted version.
-    pub min_version: TlsVersion,
+    pub(crate) min_version: TlsVersion,
 }
 
 impl TlsSettings {
@@ -112,7 +112,7 @@ pub(super) fn client(
 }
 
 /// The settings of every handshake with Redis, and the required name of its certificate.
-pub fn redis_client(redis: &config::Redis) -> Result<(Arc<ClientConfig>, ServerName<'static>), TlsError> {
+pub(crate) fn redis_client(redis: &config::Redis) -> Result<(Arc<ClientConfig>, ServerName<'static>), TlsError> {
     const KEY: &str = "webhook.redis.ca_file";
     let mut roots = RootCertStore::empty();
     roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());

@@ -46,7 +46,7 @@ const LINGERING: u64 = 64 * 1024;
 
 /// The files of one listener.
 #[derive(Debug, Clone)]
-pub struct TlsFiles {
+pub(crate) struct TlsFiles {
     /// The configuration table that names them.
     table: &'static str,
     certificate: PathBuf,
@@ -77,7 +77,7 @@ impl From<&WebhookTls> for TlsFiles {
 }
 
 /// The server's side of TLS.
-pub struct TlsServer {
+pub(crate) struct TlsServer {
     files: TlsFiles,
     metrics: Metrics,
     settings: ArcSwap<ServerConfig>,
@@ -93,7 +93,7 @@ struct State {
 
 impl TlsServer {
     /// Reads the files.
-    pub fn load(files: impl Into<TlsFiles>, metrics: &Metrics) -> Result<Self, TlsError> {
+    pub(crate) fn load(files: impl Into<TlsFiles>, metrics: &Metrics) -> Result<Self, TlsError> {
         let files = files.into();
         let (read_at, settings) = steady(&paths(&files), || settings(&files));
         Ok(Self {
@@ -106,7 +106,7 @@ impl TlsServer {
     }
 
     /// The files to watch; new connections use their new content.
-    pub fn subject(self: &Arc<Self>) -> Subject {
+    pub(crate) fn subject(self: &Arc<Self>) -> Subject {
         let this = Arc::clone(self);
         Subject::new(paths(&self.files), self.read_at.clone(), move || {
             let (this, read) = (Arc::clone(&this), settings(&this.files));

@@ -28,14 +28,11 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header, uri::
 use rustls::ClientConfig;
 use tokio::time::Instant;
 
+#[cfg(feature = "simulator")]
+pub(crate) use self::destination::PoolLimits;
 use self::{connection::Connection, pool::Pool};
-pub use self::{
-    destination::{Destination, PoolLimits},
-    failure::SendError,
-    request_body::RequestBody,
-    several::Upstreams,
-    streamed::{BodyError, Streamed},
-};
+pub use self::{destination::Destination, failure::SendError, streamed::Streamed};
+pub(crate) use self::{request_body::RequestBody, several::Upstreams, streamed::BodyError};
 use super::{
     connect::{Connector, Tls},
     egress::Egress,
@@ -126,7 +123,7 @@ impl Upstream {
 
     /// The files to watch, if any; new connections use their new content.
     #[must_use]
-    pub fn subject(&self) -> Option<Subject> {
+    pub(crate) fn subject(&self) -> Option<Subject> {
         let (renewed, metrics) = (Arc::clone(self.renewed.as_ref()?), self.metrics.clone());
         let paths = renewed.destination.tls.paths();
         Some(Subject::new(paths, renewed.read_at.clone(), move || renewed.read(&metrics)))
@@ -205,7 +202,7 @@ pub struct Handover {
 
 /// The route of a request: the origin, and the peer address of its connection.
 #[derive(Debug, Clone)]
-pub struct Place(HeaderValue, Option<SocketAddr>);
+pub(crate) struct Place(HeaderValue, Option<SocketAddr>);
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -221,13 +218,13 @@ impl Handover {
 
     /// The route, from the first attempt on.
     #[must_use]
-    pub fn place(&self) -> Option<Place> {
+    pub(crate) fn place(&self) -> Option<Place> {
         self.place.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Whether the origin may have received any of the request's bytes by now.
     #[must_use]
-    pub fn sent(&self) -> Sent {
+    pub(crate) fn sent(&self) -> Sent {
         if self.sent.load(Ordering::Acquire) { Sent::Maybe } else { Sent::No }
     }
 }

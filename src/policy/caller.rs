@@ -5,7 +5,7 @@ use std::{fmt, net::SocketAddr, str::FromStr, sync::Arc};
 /// The other end of a downstream connection. The listener decides it once, when it accepts the connection; each request on the
 /// connection has it in its extensions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Caller {
+pub(crate) enum Caller {
     /// Not decided by a listener. Every rule denies it, so a listener that does not decide admits no caller.
     #[default]
     Unknown,
@@ -25,7 +25,7 @@ pub enum Caller {
 impl Caller {
     /// The proved name; `None` for a caller without a certificate and for a certificate without a usable name.
     #[must_use]
-    pub fn name(&self) -> Option<&Name> {
+    pub(crate) fn name(&self) -> Option<&Name> {
         match self {
             Self::Certificate { name, .. } => name.as_ref(),
             Self::Unknown | Self::UnixSocket | Self::Tcp(_) => None,
@@ -47,20 +47,13 @@ impl fmt::Display for Caller {
 /// A name that a certificate proves and that the configuration may list: a DNS name or a URI.
 ///
 /// DNS names are compared without regard to case, so a name is kept in lower case; a URI is kept as it is (RFC 5280 §7.2, §7.4).
-///
-/// ```
-/// use wonder_signer::policy::Name;
-/// let name = |text: &str| text.parse::<Name>().unwrap();
-/// assert_eq!(name("Shop.Example"), name("shop.example"));
-/// assert_ne!(name("spiffe://example/Shop"), name("spiffe://example/shop"));
-/// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Name(Arc<str>);
+pub(crate) struct Name(Arc<str>);
 
 impl Name {
     /// The name as logs and metrics show it.
     #[must_use]
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -82,7 +75,7 @@ impl FromStr for Name {
 /// The text cannot name a caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a caller's name: 1 to 253 visible ASCII characters")]
-pub struct NotAName;
+pub(crate) struct NotAName;
 
 #[cfg(test)]
 mod tests {

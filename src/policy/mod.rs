@@ -1,31 +1,16 @@
-//! Decides which caller may use the signing listener, and with which credential for which operation. Pure.
-//!
-//! ```
-//! use wonder_signer::{operations, policy::{Caller, Policy, Use}};
-//!
-//! let policy = Policy::new(vec!["shop".parse()?, "refunds".parse()?]).restrict("payouts", vec!["refunds".parse()?]);
-//! let shop = Caller::Certificate { name: Some("shop".parse()?), address: "10.0.0.7:40000".parse()? };
-//! assert!(policy.admit(&shop).is_ok());
-//!
-//! let operation = operations::find("POST", "/svc/payment/api/v1/openapi/orders/refund");
-//! let denial = policy.allow(&Use { caller: &shop, credential: "payouts", operation }).unwrap_err();
-//! assert_eq!(denial.to_string(), "caller shop is not in credentials.payouts.callers");
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
+//! Decides which caller may use the signing listener, and with which credential. Pure.
 //!
 //! Each decision is `Ok` or one [`Denial`] with the reason. A rule that only reports needs a third outcome; no rule does today.
 
 mod caller;
 
-pub use caller::{Caller, Name, NotAName};
+pub(crate) use caller::{Caller, Name};
 
 use std::collections::BTreeMap;
 
-use crate::operations::Operation;
-
 /// The rules of the configuration.
 #[derive(Debug, Clone, Default)]
-pub struct Policy {
+pub(crate) struct Policy {
     /// `listen.tls.callers`; empty admits every name.
     listener: Vec<Name>,
     /// The callers of each credential that lists some, by the credential's name.
@@ -34,25 +19,23 @@ pub struct Policy {
 
 /// The planned use of a credential by a request.
 #[derive(Debug, Clone, Copy)]
-pub struct Use<'a> {
+pub(crate) struct Use<'a> {
     /// The caller that sent the request.
-    pub caller: &'a Caller,
+    pub(crate) caller: &'a Caller,
     /// The name of the credential that will sign the request.
-    pub credential: &'a str,
-    /// The operation of the request's method and path.
-    pub operation: &'a Operation,
+    pub(crate) credential: &'a str,
 }
 
 impl Policy {
     /// Admits the callers of `names` that show a certificate; all callers whose certificate has a name if `names` is empty.
     #[must_use]
-    pub fn new(names: Vec<Name>) -> Self {
+    pub(crate) fn new(names: Vec<Name>) -> Self {
         Self { listener: names, credentials: BTreeMap::new() }
     }
 
     /// Adds a rule: only the callers of `names` may use `credential`. A caller without a certificate may not.
     #[must_use]
-    pub fn restrict(mut self, credential: &str, names: Vec<Name>) -> Self {
+    pub(crate) fn restrict(mut self, credential: &str, names: Vec<Name>) -> Self {
         self.credentials.insert(credential.to_owned(), names);
         self
     }
@@ -64,7 +47,7 @@ impl Policy {
     ///
     /// # Errors
     /// The reason of a denial, which applies to each request of the connection.
-    pub fn admit(&self, caller: &Caller) -> Result<(), Denial> {
+    pub(crate) fn admit(&self, caller: &Caller) -> Result<(), Denial> {
         match caller {
             Caller::Unknown => Err(Denial::Unknown),
             Caller::UnixSocket | Caller::Tcp(_) => Ok(()),
@@ -82,8 +65,8 @@ impl Policy {
     ///
     /// # Errors
     /// The reason of a denial, which applies to this request only.
-    pub fn allow(&self, r#use: &Use<'_>) -> Result<(), Denial> {
-        let Use { caller, credential, operation: _ } = r#use;
+    pub(crate) fn allow(&self, r#use: &Use<'_>) -> Result<(), Denial> {
+        let Use { caller, credential } = r#use;
         if **caller == Caller::Unknown {
             return Err(Denial::Unknown);
         }
@@ -95,14 +78,14 @@ impl Policy {
     }
 
     /// Every name that a rule lists, which are few and known from the start: metrics count these callers by name.
-    pub fn names(&self) -> impl Iterator<Item = &Name> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &Name> {
         self.listener.iter().chain(self.credentials.values().flatten())
     }
 }
 
 /// Why a request is denied, as the caller receives it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Denial {
+pub(crate) enum Denial {
     /// No listener has decided the caller.
     #[error("the listener has not identified the caller")]
     Unknown,

@@ -1,5 +1,4 @@
 use super::*;
-use crate::operations::OTHER;
 
 fn names(names: &[&str]) -> Vec<Name> {
     names.iter().map(|name| name.parse().unwrap()).collect()
@@ -48,7 +47,7 @@ fn a_credential_that_lists_callers_is_for_those_alone() {
         [("default", None), ("payouts", Some(&["shop", "SHOP", "uri"][..])), ("Payouts", None), ("closed", Some(&[]))]
     {
         for (kind, caller) in callers() {
-            let decision = policy.allow(&Use { caller: &caller, credential, operation: OTHER });
+            let decision = policy.allow(&Use { caller: &caller, credential });
             let expected = allowed.map_or(kind != "unknown", |allowed| allowed.contains(&kind));
             assert_eq!(decision.is_ok(), expected, "{credential}: {kind}");
         }
@@ -58,9 +57,7 @@ fn a_credential_that_lists_callers_is_for_those_alone() {
 #[test]
 fn a_denial_names_the_key_and_the_caller() {
     let policy = Policy::new(names(&["shop"])).restrict("payouts", names(&["refunds"]));
-    let allow = |caller: &Caller| {
-        policy.allow(&Use { caller, credential: "payouts", operation: OTHER }).unwrap_err().to_string()
-    };
+    let allow = |caller: &Caller| policy.allow(&Use { caller, credential: "payouts" }).unwrap_err().to_string();
     assert_eq!(allow(&with_certificate(Some("Shop"))), "caller shop is not in credentials.payouts.callers");
     assert_eq!(allow(&Caller::UnixSocket), "caller without a certificate is not in credentials.payouts.callers");
     let admit = |name| policy.admit(&with_certificate(name)).unwrap_err().to_string();

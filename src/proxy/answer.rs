@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The body of Wonder's response, held or streamed, or of one of our own. The exchange ends when it is dropped.
-pub struct Answer {
+pub(crate) struct Answer {
     ahead: Ahead,
     /// The part that has not been read from the origin. Boxed, because few responses are larger than the held part.
     rest: Option<Box<Rest>>,

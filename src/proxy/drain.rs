@@ -58,7 +58,7 @@ pub struct Receipt {
 impl Drain {
     /// For the listeners that end with `shutdown`.
     #[must_use]
-    pub fn new(shutdown: Shutdown, metrics: Metrics) -> Self {
+    pub(crate) fn new(shutdown: Shutdown, metrics: Metrics) -> Self {
         Self(Arc::new(Ledger {
             shutdown,
             in_flight: AtomicUsize::new(0),
@@ -80,13 +80,13 @@ impl Drain {
 
     /// How many requests are in flight.
     #[must_use]
-    pub fn in_flight(&self) -> usize {
+    pub(crate) fn in_flight(&self) -> usize {
         self.0.in_flight.load(Ordering::Acquire)
     }
 
     /// The counts so far.
     #[must_use]
-    pub fn receipt(&self) -> Receipt {
+    pub(crate) fn receipt(&self) -> Receipt {
         let cut = self.0.cut.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Receipt { finished: self.0.finished.load(Ordering::Relaxed), cut }
     }

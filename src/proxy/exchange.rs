@@ -127,10 +127,6 @@ impl Exchange {
         &self.caller
     }
 
-    pub(super) fn operation(&self) -> &'static Operation {
-        self.operation
-    }
-
     pub(super) fn metrics(&self) -> &Metrics {
         &self.metrics
     }

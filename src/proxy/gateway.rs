@@ -58,8 +58,8 @@ impl Gateway {
         let (head, incoming) = request.into_parts();
         let target = head::check(&head, exchange.caller(), &self.parts.rules)?;
         let entry = self.credential(&head.headers)?;
-        let (caller, operation) = (exchange.caller(), exchange.operation());
-        self.parts.policy.allow(&Use { caller, credential: &entry.name, operation })?;
+        let caller = exchange.caller();
+        self.parts.policy.allow(&Use { caller, credential: &entry.name })?;
         exchange.signing_as(&entry);
         let body = self.read_body(incoming, &exchange).await?;
         let mut headers = head.headers;

@@ -15,13 +15,13 @@ const BROWSER: [HeaderName; 3] = [header::ORIGIN, HeaderName::from_static("sec-f
 
 /// The rules of the signing listener.
 #[derive(Debug, Clone)]
-pub struct Rules {
+pub(crate) struct Rules {
     /// The names of this listener, for `Host`.
-    pub hosts: Hosts,
+    pub(crate) hosts: Hosts,
     /// Whether requests that a web page made are rejected.
-    pub browser_guard: bool,
+    pub(crate) browser_guard: bool,
     /// A header that every request must have.
-    pub required_header: Option<RequiredHeader>,
+    pub(crate) required_header: Option<RequiredHeader>,
 }
 
 /// Checks the head of a request and returns its target, exactly as received.

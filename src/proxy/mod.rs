@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //!
-//! * [`stack`]: the tower stack that serves every connection of the signing listener.
+//! * `stack`: the tower stack that serves every connection of the signing listener.
 //! * `observe`: the outermost layer; opens an `exchange`, turns failures into responses.
 //! * `record`: the known facts of one request, as the sum of its events; pure.
 //! * `exchange`: observes one request; feeds its record, and from it metrics, log, traces and drain.
@@ -37,9 +37,9 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use tower::{Service, ServiceBuilder};
 
-pub use answer::Answer;
+pub(crate) use answer::Answer;
 pub use drain::{Cut, Drain, Receipt};
-pub use head::Rules;
+pub(crate) use head::Rules;
 
 use self::{gateway::Gateway, observe::Observe};
 use crate::{
@@ -54,33 +54,33 @@ use crate::{
 };
 
 /// The parts of a proxy.
-pub struct Parts {
+pub(crate) struct Parts {
     /// The credentials that sign.
-    pub credentials: Arc<Store>,
+    pub(crate) credentials: Arc<Store>,
     /// The clients of the origins.
-    pub upstreams: Upstreams,
+    pub(crate) upstreams: Upstreams,
     /// The counters.
-    pub metrics: Metrics,
+    pub(crate) metrics: Metrics,
     /// Logs and traces each request.
-    pub requests: Requests,
+    pub(crate) requests: Requests,
     /// The callers that may have requests signed, and with which credential.
-    pub policy: Arc<Policy>,
+    pub(crate) policy: Arc<Policy>,
     /// The rules for request heads.
-    pub rules: Rules,
+    pub(crate) rules: Rules,
     /// The limits on requests in flight and on their bodies.
-    pub admission: Arc<Admission>,
+    pub(crate) admission: Arc<Admission>,
     /// The other limits.
-    pub limits: Limits,
+    pub(crate) limits: Limits,
     /// The time-outs.
-    pub timeouts: Timeouts,
+    pub(crate) timeouts: Timeouts,
     /// Counts the requests of a drain.
-    pub drain: Drain,
+    pub(crate) drain: Drain,
     /// The clock.
-    pub clock: fn() -> RequestTime,
+    pub(crate) clock: fn() -> RequestTime,
 }
 
 /// Builds the stack.
-pub fn stack(
+pub(crate) fn stack(
     parts: Parts,
 ) -> impl Service<Request<Incoming>, Response = Response<Answer>, Error = Infallible, Future: Send + Unpin + 'static>
 + Clone

@@ -72,7 +72,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 pub use gate::Apps;
-pub use ledger::Currency;
+pub(crate) use ledger::Currency;
 pub use seed::{Seed, SeedError};
 pub use server::{BindError, Simulator};
 pub use state::{StateError, StateFile};
@@ -97,10 +97,10 @@ use store::Store;
 use webhooks::{History, Webhooks};
 
 /// The currencies that are enabled unless others are named.
-pub const CURRENCIES: &str = "HKD,USD,EUR,GBP,CNY,JPY,AUD,CAD,CHF,IDR,INR,KRW,MOP,MYR,NZD,PHP,SGD,THB,TWD,VND";
+pub(crate) const CURRENCIES: &str = "HKD,USD,EUR,GBP,CNY,JPY,AUD,CAD,CHF,IDR,INR,KRW,MOP,MYR,NZD,PHP,SGD,THB,TWD,VND";
 
 /// Tells the time; the system's clock unless a test says otherwise.
-pub type Clock = Arc<dyn Fn() -> RequestTime + Send + Sync>;
+pub(crate) type Clock = Arc<dyn Fn() -> RequestTime + Send + Sync>;
 
 /// What a simulator is started with.
 #[derive(Clone)]

@@ -115,7 +115,7 @@ impl Simulator {
     }
 
     /// Sends the webhooks for one origin to another one, which forwards them. For a sidecar that starts after the simulator is bound.
-    pub fn send_webhooks_through(&self, from: Origin, through: Origin) {
+    pub(crate) fn send_webhooks_through(&self, from: Origin, through: Origin) {
         self.wonder.webhooks.go_through(from, through);
     }
 

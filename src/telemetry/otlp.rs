@@ -43,7 +43,7 @@ use tokio::{
     time::timeout,
 };
 
-pub use self::settings::{Settings, SettingsError};
+pub(crate) use self::settings::{Settings, SettingsError};
 use self::{export::Exporter, settings::Sampler, spans::Record};
 use super::{Finished, Recorder, TraceId};
 
@@ -55,7 +55,7 @@ const FINISHING: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// If the certificates in the settings cannot be used.
-pub fn start(settings: Settings) -> Result<(Arc<Traces>, Exporting), SettingsError> {
+pub(crate) fn start(settings: Settings) -> Result<(Arc<Traces>, Exporting), SettingsError> {
     let (queue, records) = mpsc::channel(settings.queue);
     let (stop, stopped) = oneshot::channel();
     let lost = Arc::new(AtomicU64::new(0));
@@ -65,7 +65,7 @@ pub fn start(settings: Settings) -> Result<(Arc<Traces>, Exporting), SettingsErr
 }
 
 /// Queues requests for export.
-pub struct Traces {
+pub(crate) struct Traces {
     queue: mpsc::Sender<Record>,
     sampler: Sampler,
     lost: Arc<AtomicU64>,
@@ -89,14 +89,14 @@ impl Recorder for Traces {
 
 /// The running export. Dropping it ends the export, and the queue is lost.
 #[derive(Debug)]
-pub struct Exporting {
+pub(crate) struct Exporting {
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
 
 impl Exporting {
     /// Exports the queue, for at most two seconds.
-    pub async fn finish(mut self) {
+    pub(crate) async fn finish(mut self) {
         let _ = self.stop.send(());
         if timeout(FINISHING, &mut self.task).await.is_err() {
             self.task.abort();

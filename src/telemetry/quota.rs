@@ -14,7 +14,7 @@ const WINDOW: Duration = Duration::from_secs(1);
 
 /// The quota of one process.
 #[derive(Debug, Default)]
-pub struct Quota(Mutex<State>);
+pub(crate) struct Quota(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -27,7 +27,7 @@ struct State {
 impl Quota {
     /// Whether a line may be written now. The line that reports those left out is written at the end of the window; without a runtime,
     /// with the first line after it.
-    pub fn admits(self: &Arc<Self>, now: Instant) -> bool {
+    pub(crate) fn admits(self: &Arc<Self>, now: Instant) -> bool {
         let mut state = self.state();
         let mut left_out = 0;
         if state.since.is_none_or(|since| now.saturating_duration_since(since) >= WINDOW) {

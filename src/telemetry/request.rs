@@ -55,51 +55,51 @@ const METHOD: usize = 32;
 
 /// A request at its end, and its response.
 #[derive(Debug, Clone)]
-pub struct Finished<'a> {
+pub(crate) struct Finished<'a> {
     /// Its `X-Request-ID`.
-    pub request_id: &'a str,
+    pub(crate) request_id: &'a str,
     /// Its position in a trace, if it is in one.
-    pub trace: Option<Trace>,
+    pub(crate) trace: Option<Trace>,
     /// The name of the operation, from a closed set.
-    pub operation: &'static str,
+    pub(crate) operation: &'static str,
     /// Its method, as received.
-    pub method: &'a str,
+    pub(crate) method: &'a str,
     /// The template form of its path, if that belongs to no operation.
-    pub path: Option<&'a str>,
+    pub(crate) path: Option<&'a str>,
     /// The status of its response, if it got one.
-    pub status: Option<u16>,
+    pub(crate) status: Option<u16>,
     /// The origin of the response: `upstream` or `signer`.
-    pub origin: &'static str,
+    pub(crate) origin: &'static str,
     /// Whether it may have been sent; `None` if Wonder's response was forwarded whole.
-    pub sent: Option<Sent>,
+    pub(crate) sent: Option<Sent>,
     /// The code of the error, if there was one.
-    pub error: Option<Code>,
+    pub(crate) error: Option<Code>,
     /// The error's cause, for the log alone.
-    pub cause: Option<&'a str>,
+    pub(crate) cause: Option<&'a str>,
     /// The caller disconnected before the end of the response.
-    pub cancelled: bool,
+    pub(crate) cancelled: bool,
     /// The name in the caller's certificate, if it sent one.
-    pub caller: Option<&'a str>,
+    pub(crate) caller: Option<&'a str>,
     /// The address of the caller, for a request that was rejected or is not known as one of Wonder's.
-    pub peer: Option<&'a str>,
+    pub(crate) peer: Option<&'a str>,
     /// The name of the credential that the request selected.
-    pub credential: Option<&'a str>,
+    pub(crate) credential: Option<&'a str>,
     /// How often it was handed to the upstream client.
-    pub attempts: u32,
+    pub(crate) attempts: u32,
     /// From its head to the end of its response.
-    pub total: Duration,
+    pub(crate) total: Duration,
     /// The parts of that time.
-    pub phases: Phases,
+    pub(crate) phases: Phases,
     /// Bytes of its body.
-    pub request_bytes: u64,
+    pub(crate) request_bytes: u64,
     /// Bytes of the response body.
-    pub response_bytes: u64,
+    pub(crate) response_bytes: u64,
 }
 
 impl Finished<'_> {
     /// The method, cut to the length of the longest that exists: a caller may send a method as long as a whole head.
     #[must_use]
-    pub fn short_method(&self) -> &str {
+    pub(crate) fn short_method(&self) -> &str {
         // Methods are ASCII (RFC 9110 §9.1).
         self.method.get(..METHOD).unwrap_or(self.method)
     }
@@ -111,13 +111,13 @@ impl Finished<'_> {
 
     /// Whether it succeeded: Wonder answered with a status below 400, and the response was forwarded whole.
     #[must_use]
-    pub fn is_success(&self) -> bool {
+    pub(crate) fn is_success(&self) -> bool {
         self.error.is_none() && !self.cancelled && self.status.is_some_and(|status| status < 400)
     }
 
     /// `sent` in the line.
     #[must_use]
-    pub fn sent_text(&self) -> &'static str {
+    pub(crate) fn sent_text(&self) -> &'static str {
         self.sent.map_or("yes", Sent::as_str)
     }
 
@@ -134,24 +134,24 @@ impl Finished<'_> {
 
 /// The position of a request in a trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Trace {
+pub(crate) struct Trace {
     /// The trace.
-    pub id: TraceId,
+    pub(crate) id: TraceId,
     /// The request's own span.
-    pub span: SpanId,
+    pub(crate) span: SpanId,
     /// The caller's span.
-    pub parent: Option<SpanId>,
+    pub(crate) parent: Option<SpanId>,
     /// Whether it is recorded.
-    pub recorded: bool,
+    pub(crate) recorded: bool,
 }
 
 /// Names a trace; shown as 32 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TraceId(pub [u8; 16]);
+pub(crate) struct TraceId(pub(crate) [u8; 16]);
 
 /// Names a span; shown as 16 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SpanId(pub [u8; 8]);
+pub(crate) struct SpanId(pub(crate) [u8; 8]);
 
 impl fmt::Display for TraceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -167,34 +167,34 @@ impl fmt::Display for SpanId {
 
 /// The parts of a request's time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Phases {
+pub(crate) struct Phases {
     /// Reading the request's body.
-    pub body: Phase,
+    pub(crate) body: Phase,
     /// Signing; the last of two attempts.
-    pub sign: Phase,
+    pub(crate) sign: Phase,
     /// Waiting for a new connection; the last of two attempts.
-    pub connect: Phase,
+    pub(crate) connect: Phase,
     /// From the connection to the response head, or to the failure; the last of two attempts.
-    pub upstream: Phase,
+    pub(crate) upstream: Phase,
     /// Forwarding the response body.
-    pub response: Phase,
+    pub(crate) response: Phase,
     /// Signing, in all attempts.
-    pub signing: Duration,
+    pub(crate) signing: Duration,
     /// Connecting and waiting for the response head, in all attempts.
-    pub waiting: Duration,
+    pub(crate) waiting: Duration,
 }
 
 /// A part of a request's time; zero if there was none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Phase {
+pub(crate) struct Phase {
     /// When it ended, counted from the request head.
-    pub ended: Duration,
+    pub(crate) ended: Duration,
     /// How long it took.
-    pub took: Duration,
+    pub(crate) took: Duration,
 }
 
 /// Makes traces of requests.
-pub trait Recorder: Send + Sync {
+pub(crate) trait Recorder: Send + Sync {
     /// Whether a request of this trace is to be recorded; `parent` is whether its caller's part is.
     fn wants(&self, trace: TraceId, parent: Option<bool>) -> bool;
 
@@ -204,7 +204,7 @@ pub trait Recorder: Send + Sync {
 
 /// Logs and records requests. Clones share one recorder and one quota.
 #[derive(Clone)]
-pub struct Requests {
+pub(crate) struct Requests {
     makes_traceparent: bool,
     chosen: Share,
     slow: Duration,
@@ -215,39 +215,40 @@ pub struct Requests {
 impl Requests {
     /// Log lines without traces.
     #[must_use]
-    pub fn new(log: &Log) -> Self {
+    pub(crate) fn new(log: &Log) -> Self {
         let slow = if log.slow_request.is_zero() { Duration::MAX } else { log.slow_request };
         let chosen = Share::new(log.sample_success);
         Self { makes_traceparent: log.make_traceparent, chosen, slow, refused: Arc::default(), recorder: None }
     }
 
     /// Adds traces.
+    #[cfg(any(feature = "otel", test))]
     #[must_use]
-    pub fn recorded_by(mut self, recorder: Arc<dyn Recorder>) -> Self {
+    pub(crate) fn recorded_by(mut self, recorder: Arc<dyn Recorder>) -> Self {
         self.recorder = Some(recorder);
         self
     }
 
     /// Whether a request without a trace starts one, for upstream to join.
     #[must_use]
-    pub fn makes_traceparent(&self) -> bool {
+    pub(crate) fn makes_traceparent(&self) -> bool {
         self.makes_traceparent
     }
 
     /// Whether requests can be recorded at all.
     #[must_use]
-    pub fn has_recorder(&self) -> bool {
+    pub(crate) fn has_recorder(&self) -> bool {
         self.recorder.is_some()
     }
 
     /// Whether a request of this trace is to be recorded; `parent` is whether its caller's part is.
     #[must_use]
-    pub fn wants(&self, trace: TraceId, parent: Option<bool>) -> bool {
+    pub(crate) fn wants(&self, trace: TraceId, parent: Option<bool>) -> bool {
         self.recorder.as_ref().is_some_and(|recorder| recorder.wants(trace, parent))
     }
 
     /// Logs and records a request at its end.
-    pub fn finished(&self, request: &Finished<'_>) {
+    pub(crate) fn finished(&self, request: &Finished<'_>) {
         if let (Some(recorder), Some(Trace { recorded: true, .. })) = (&self.recorder, request.trace) {
             recorder.record(request);
         }

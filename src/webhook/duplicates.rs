@@ -13,7 +13,7 @@ mod redis;
 
 use std::time::Duration;
 
-pub use self::redis::{Connections, RedisSetupError};
+pub(crate) use self::redis::{Connections, RedisSetupError};
 use self::{
     in_flight::{InFlight, Only},
     memory::Memory,

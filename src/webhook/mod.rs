@@ -31,7 +31,7 @@ use hyper::body::Incoming;
 use tokio::sync::mpsc;
 use tower::{Service, service_fn};
 
-pub use self::duplicates::{Connections as RedisConnections, RedisSetupError};
+pub(crate) use self::duplicates::{Connections as RedisConnections, RedisSetupError};
 use self::{application::Application, duplicates::Duplicates, listener::Listener, source::Sources};
 use crate::{
     config::Config,
@@ -43,36 +43,36 @@ use crate::{
 };
 
 /// What a webhook listener is made of.
-pub struct Parts<'a> {
+pub(crate) struct Parts<'a> {
     /// What is accepted, and where it is forwarded to.
-    pub config: &'a Config,
+    pub(crate) config: &'a Config,
     /// The webhook keys.
-    pub credentials: Arc<Store>,
+    pub(crate) credentials: Arc<Store>,
     /// Where deliveries are remembered for other replicas.
-    pub redis: Option<RedisConnections>,
+    pub(crate) redis: Option<RedisConnections>,
     /// How much is admitted.
-    pub admission: Arc<Admission>,
+    pub(crate) admission: Arc<Admission>,
     /// What is counted.
-    pub metrics: &'a Metrics,
+    pub(crate) metrics: &'a Metrics,
     /// The end of all listeners.
-    pub shutdown: Shutdown,
+    pub(crate) shutdown: Shutdown,
     /// The time of day.
-    pub clock: fn() -> RequestTime,
+    pub(crate) clock: fn() -> RequestTime,
 }
 
 /// Completes when no webhook is in flight and no connection can bring one.
-pub struct InFlight(mpsc::Receiver<Infallible>);
+pub(crate) struct InFlight(mpsc::Receiver<Infallible>);
 
 impl InFlight {
     /// Waits for that.
-    pub async fn ended(mut self) {
+    pub(crate) async fn ended(mut self) {
         // There is nothing that could be sent.
         let _ = self.0.recv().await;
     }
 }
 
 /// Puts the service together.
-pub fn service(
+pub(crate) fn service(
     parts: Parts<'_>,
 ) -> (
     impl Service<Request<Incoming>, Response = Response<Full<Bytes>>, Error = Infallible, Future: Send + Unpin + 'static>

@@ -9,12 +9,7 @@ use crate::{
 /// 2026-02-14T09:30:05Z.
 const NOW: u64 = 1_771_061_405;
 
-pub(in crate::admin) fn seen<'a>(
-    state: State,
-    total: &'a Snapshot,
-    recent: &'a Snapshot,
-    lasts: &'a Lasts,
-) -> Seen<'a> {
+pub(crate) fn seen<'a>(state: State, total: &'a Snapshot, recent: &'a Snapshot, lasts: &'a Lasts) -> Seen<'a> {
     Seen {
         state,
         version: "0.1.0",

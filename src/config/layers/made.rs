@@ -7,13 +7,13 @@ use crate::config::{ConfigError, Secret, proxy};
 #[derive(Debug, Default)]
 pub struct Made {
     /// Below files, environment and flags: key and value.
-    pub defaults: Vec<(&'static str, String)>,
+    pub(crate) defaults: Vec<(&'static str, String)>,
     /// Above them: key and value. No other layer may set any key of the same tables.
-    pub fixed: Vec<(&'static str, String)>,
+    pub(crate) fixed: Vec<(&'static str, String)>,
     /// The key of `credentials.default`.
-    pub private_key: Option<Secret>,
+    pub(crate) private_key: Option<Secret>,
     /// Its webhook key.
-    pub webhook_public_key: Option<Secret>,
+    pub(crate) webhook_public_key: Option<Secret>,
 }
 
 impl Made {

@@ -10,13 +10,13 @@ const SECONDS: &[f64] =
 /// Seconds, 1 s to a day: a first delivery is seconds old, the last retry a day.
 const AGE_SECONDS: &[f64] = &[1.0, 5.0, 30.0, 120.0, 600.0, 1800.0, 3600.0, 7200.0, 21_600.0, 43_200.0, 86_400.0];
 
-pub(in crate::metrics) struct WebhookFamilies {
-    pub(in crate::metrics) outcomes: IntCounterVec,
-    pub(in crate::metrics) errors: IntCounterVec,
-    pub(in crate::metrics) durations: HistogramVec,
-    pub(in crate::metrics) age: Histogram,
-    pub(in crate::metrics) duplicates: IntCounterVec,
-    pub(in crate::metrics) store_failures: IntCounterVec,
+pub(crate) struct WebhookFamilies {
+    pub(crate) outcomes: IntCounterVec,
+    pub(crate) errors: IntCounterVec,
+    pub(crate) durations: HistogramVec,
+    pub(crate) age: Histogram,
+    pub(crate) duplicates: IntCounterVec,
+    pub(crate) store_failures: IntCounterVec,
 }
 
 impl WebhookFamilies {

@@ -21,23 +21,23 @@ use crate::{contract::Code, net::respond::Failure};
 const DISCARDED: (u64, Duration) = (64 << 10, Duration::from_millis(100));
 
 /// A whole request body in the chunks in which it arrived, and the memory that it claims.
-pub struct BufferedBody {
+pub(crate) struct BufferedBody {
     /// In their order.
-    pub chunks: Vec<Bytes>,
+    pub(crate) chunks: Vec<Bytes>,
     /// Bytes of all chunks.
-    pub length: usize,
+    pub(crate) length: usize,
     _claim: Claim,
 }
 
 /// The limits of a body.
 #[derive(Debug, Clone, Copy)]
-pub struct BodyLimits {
+pub(crate) struct BodyLimits {
     /// Bytes.
-    pub size: usize,
+    pub(crate) size: usize,
     /// The configuration key that sets `size`.
-    pub size_key: &'static str,
+    pub(crate) size_key: &'static str,
     /// From the request head to the last byte.
-    pub time: Duration,
+    pub(crate) time: Duration,
 }
 
 /// The state that the bodies of all requests share.
@@ -131,7 +131,7 @@ fn too_large(BodyLimits { size, size_key, .. }: BodyLimits) -> Failure {
 
 /// Reads and discards the small body of a rejected request, so that its connection can be kept: a new connection costs more than a
 /// rejection. Returns false for a large body, and for a caller that waits for `100 Continue`.
-pub async fn discard_small(request: Request<Incoming>) -> bool {
+pub(crate) async fn discard_small(request: Request<Incoming>) -> bool {
     let (most, limit) = DISCARDED;
     let small = request.size_hint().upper().is_some_and(|length| length <= most);
     if !small || request.headers().contains_key(header::EXPECT) {

@@ -7,7 +7,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use crate::metrics::{Buffered, Metrics};
 
 /// The memory that request bodies and held answers may use together.
-pub struct Budget {
+pub(crate) struct Budget {
     memory: Arc<Memory>,
     metrics: Metrics,
 }
@@ -25,13 +25,13 @@ impl Budget {
 
     /// An empty claim.
     #[must_use]
-    pub fn claim(&self) -> Claim {
+    pub(crate) fn claim(&self) -> Claim {
         Claim { memory: Arc::clone(&self.memory), permit: None, bytes: 0, counted: self.metrics.buffered() }
     }
 }
 
 /// A part of the budget, returned when it is dropped.
-pub struct Claim {
+pub(crate) struct Claim {
     memory: Arc<Memory>,
     permit: Option<OwnedSemaphorePermit>,
     bytes: usize,
@@ -40,7 +40,7 @@ pub struct Claim {
 
 impl Claim {
     /// Tries to enlarge the claim to `bytes`, and returns whether it could. A claim never shrinks.
-    pub fn extend_to(&mut self, bytes: usize) -> bool {
+    pub(crate) fn extend_to(&mut self, bytes: usize) -> bool {
         let Some(more) = bytes.checked_sub(self.bytes).filter(|more| *more > 0) else { return true };
         let left = Arc::clone(&self.memory.left);
         let permits = u32::try_from(more).ok().and_then(|more| left.try_acquire_many_owned(more).ok());

@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 /// Chunks in their order. Small chunks are copied into one, because each keeps a whole read buffer in memory, and a body may have as many
 /// chunks as bytes.
 #[derive(Default)]
-pub struct ChunkBuffer {
+pub(crate) struct ChunkBuffer {
     chunks: Vec<Bytes>,
     small: BytesMut,
     length: usize,
@@ -15,7 +15,7 @@ impl ChunkBuffer {
     const SMALL: usize = 4096;
 
     /// Adds the next chunk.
-    pub fn push(&mut self, chunk: Bytes) {
+    pub(crate) fn push(&mut self, chunk: Bytes) {
         self.length += chunk.len();
         if chunk.len() >= Self::SMALL || (self.chunks.is_empty() && self.small.is_empty()) {
             self.settle();
@@ -27,7 +27,7 @@ impl ChunkBuffer {
 
     /// Bytes so far.
     #[must_use]
-    pub fn length(&self) -> usize {
+    pub(crate) fn length(&self) -> usize {
         self.length
     }
 
@@ -39,7 +39,7 @@ impl ChunkBuffer {
 
     /// The chunks and their total length.
     #[must_use]
-    pub fn finish(mut self) -> (Vec<Bytes>, usize) {
+    pub(crate) fn finish(mut self) -> (Vec<Bytes>, usize) {
         self.settle();
         (self.chunks, self.length)
     }

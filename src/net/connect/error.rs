@@ -9,11 +9,11 @@ use http::StatusCode;
 #[error("{}", .step.trouble(*.proxied))]
 pub struct ConnectError {
     /// The step that failed.
-    pub step: Step,
+    pub(crate) step: Step,
     /// Whether an egress proxy is configured; name and TCP address are then those of the proxy.
-    pub proxied: bool,
+    pub(crate) proxied: bool,
     /// The remedy, if one is known. It has no text of the peer.
-    pub advice: Option<&'static str>,
+    pub(crate) advice: Option<&'static str>,
     #[source]
     pub(super) cause: io::Error,
 }
@@ -25,7 +25,7 @@ impl ConnectError {
 
     /// Whether a second attempt may help: TCP failed or the resolver did not answer, perhaps because a packet was lost.
     #[must_use]
-    pub fn may_be_tried_again(&self) -> bool {
+    pub(crate) fn may_be_tried_again(&self) -> bool {
         match self.step {
             Step::Tcp => true,
             Step::Dns => self.cause.kind() == io::ErrorKind::TimedOut,
@@ -47,7 +47,7 @@ impl ConnectError {
 
 /// The steps to a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub(crate) enum Step {
     /// From name to addresses.
     Dns,
     /// The TCP handshake.

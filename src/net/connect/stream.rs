@@ -30,7 +30,7 @@ pub(super) enum Io {
 
 /// The life of one connection.
 #[derive(Debug)]
-pub struct Life {
+pub(crate) struct Life {
     peer: SocketAddr,
     opened: Instant,
     aged: AtomicBool,
@@ -40,29 +40,29 @@ pub struct Life {
 impl Life {
     /// The time at which it was ready for requests.
     #[must_use]
-    pub fn opened(&self) -> Instant {
+    pub(crate) fn opened(&self) -> Instant {
         self.opened
     }
 
     /// The address at its other end: the origin's, or the egress proxy's.
     #[must_use]
-    pub fn peer(&self) -> SocketAddr {
+    pub(crate) fn peer(&self) -> SocketAddr {
         self.peer
     }
 
     /// Why the origin rejected the TLS connection after our part of the handshake had ended.
-    pub(in crate::net) fn rejection(&self) -> Option<&Trouble> {
+    pub(in super::super) fn rejection(&self) -> Option<&Trouble> {
         self.rejection.get()
     }
 
     /// The connection gets no more requests because of its age, which is the recorded reason when it ends.
-    pub fn retire(&self) {
+    pub(crate) fn retire(&self) {
         self.aged.store(true, Ordering::Relaxed);
     }
 }
 
 /// One connection to the origin, counted as open until it is dropped. It observes reads and writes to record why the connection ended.
-pub struct UpstreamStream {
+pub(crate) struct UpstreamStream {
     io: Io,
     life: Arc<Life>,
     counted: metrics::Connection,
@@ -83,13 +83,13 @@ impl UpstreamStream {
 
     /// Its life, which outlives it.
     #[must_use]
-    pub fn life(&self) -> Arc<Life> {
+    pub(crate) fn life(&self) -> Arc<Life> {
         Arc::clone(&self.life)
     }
 
     /// Whether the TLS handshake agreed on HTTP/2.
     #[must_use]
-    pub fn speaks_http2(&self) -> bool {
+    pub(crate) fn speaks_http2(&self) -> bool {
         self.io.speaks_http2()
     }
 

@@ -7,7 +7,7 @@ use crate::{contract::Code, contract::Sent, net::respond::Failure};
 
 /// Why a head is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// A line that ends in LF alone, or a CR that no LF follows.
     BareLineEnd,
     /// Not `method SP target SP HTTP/1.x`.

@@ -18,14 +18,14 @@ use crate::net::shutdown::Stage;
 
 /// The shared state of one connection.
 #[derive(Debug)]
-pub struct Line {
+pub(crate) struct Line {
     pub(super) refused: OnceLock<(usize, Refusal)>,
     /// Whole heads so far.
     pub(super) heads: AtomicUsize,
     calls: AtomicUsize,
     active: AtomicUsize,
     /// The time at which the connection was accepted.
-    pub(in crate::net) opened: Instant,
+    pub(crate) opened: Instant,
     /// The end of the last request, in milliseconds since `opened`.
     idle_since: AtomicU64,
     stage: watch::Receiver<Stage>,
@@ -53,7 +53,7 @@ impl Default for Line {
 impl Line {
     /// The state of a new connection of a listener in this stage.
     #[must_use]
-    pub fn new(stage: watch::Receiver<Stage>) -> Self {
+    pub(crate) fn new(stage: watch::Receiver<Stage>) -> Self {
         Self {
             refused: OnceLock::new(),
             heads: AtomicUsize::new(0),
@@ -78,18 +78,18 @@ impl Line {
     }
 
     /// The end of the last request; `None` while one is in flight.
-    pub(in crate::net) fn idle_since(&self) -> Option<Instant> {
+    pub(crate) fn idle_since(&self) -> Option<Instant> {
         let idle = self.active.load(Ordering::Acquire) == 0;
         idle.then(|| self.opened + Duration::from_millis(self.idle_since.load(Ordering::Relaxed)))
     }
 
     /// Whether no whole request head has arrived yet.
-    pub(in crate::net) fn is_opening(&self) -> bool {
+    pub(crate) fn is_opening(&self) -> bool {
         self.heads.load(Ordering::Relaxed) == 0
     }
 
     /// Whether upstream has answered a request of this connection.
-    pub(in crate::net) fn is_served(&self) -> bool {
+    pub(crate) fn is_served(&self) -> bool {
         self.served.load(Ordering::Relaxed)
     }
 
@@ -99,7 +99,7 @@ impl Line {
     }
 
     /// Whether a request is in flight, or an answer of upstream is not read yet.
-    pub(in crate::net) fn is_in_use(&self) -> bool {
+    pub(crate) fn is_in_use(&self) -> bool {
         self.active.load(Ordering::Acquire) > 0 || self.is_served() && self.stalled.load(Ordering::Relaxed)
     }
 
@@ -119,24 +119,24 @@ impl Line {
     }
 
     /// Whether the connection must end because another needs its place.
-    pub(in crate::net) fn is_evicted(&self) -> bool {
+    pub(crate) fn is_evicted(&self) -> bool {
         self.evicted.load(Ordering::Relaxed)
     }
 
     /// Ends the connection, because another needs its place.
-    pub(in crate::net) fn evict(&self) {
+    pub(crate) fn evict(&self) {
         self.evicted.store(true, Ordering::Relaxed);
         self.eviction.notify_one();
     }
 
     /// Completes when the connection is evicted.
-    pub(in crate::net) fn eviction(&self) -> Notified<'_> {
+    pub(crate) fn eviction(&self) -> Notified<'_> {
         self.eviction.notified()
     }
 
     /// Records a call of the service. hyper calls it in the order of the request heads, so the count identifies the request and whether it
     /// replaces a rejected one.
-    pub fn call(self: &Arc<Self>) -> (Active, Option<Refusal>) {
+    pub(crate) fn call(self: &Arc<Self>) -> (Active, Option<Refusal>) {
         let number = self.calls.fetch_add(1, Ordering::Relaxed);
         self.active.fetch_add(1, Ordering::Relaxed);
         let refused = self.refused.get().filter(|(refused, _)| *refused == number).map(|(_, refusal)| *refusal);
@@ -146,44 +146,44 @@ impl Line {
 
 /// A request in flight. The connection is not idle until it is dropped.
 #[derive(Debug)]
-pub struct Active(Arc<Line>);
+pub(crate) struct Active(Arc<Line>);
 
 impl Active {
     /// Records that the answer breaks off. The connection's task is woken when the bytes before the break are written.
-    pub fn await_flush(&self) {
+    pub(crate) fn await_flush(&self) {
         self.0.awaits_flush.store(true, Ordering::Relaxed);
     }
 
     /// Whether bytes before the break are not yet written.
     #[must_use]
-    pub fn awaits_flush(&self) -> bool {
+    pub(crate) fn awaits_flush(&self) -> bool {
         self.0.awaits_flush.load(Ordering::Relaxed)
     }
 
     /// Records that only the end of the connection ends the answer. Every end is a reset until the answer is whole.
-    pub fn ends_with_the_connection(&self) {
+    pub(crate) fn ends_with_the_connection(&self) {
         self.0.ends_the_answer.store(true, Ordering::Relaxed);
     }
 
     /// Whether its answer must be the last on the connection. A pipelined request that has already arrived is still served.
     #[must_use]
-    pub fn is_last(&self) -> bool {
+    pub(crate) fn is_last(&self) -> bool {
         (self.0.stage() > Stage::Serving || self.0.is_evicted() || self.0.is_half_closed())
             && self.0.calls.load(Ordering::Relaxed) >= self.0.heads.load(Ordering::Relaxed)
     }
 
     /// Ends the connection after the answer, because its place is needed.
-    pub(in crate::net) fn evict(&self) {
+    pub(crate) fn evict(&self) {
         self.0.evict();
     }
 
     /// Whether upstream has answered a request of this connection before.
-    pub(in crate::net) fn is_served(&self) -> bool {
+    pub(crate) fn is_served(&self) -> bool {
         self.0.is_served()
     }
 
     /// Upstream has answered this request.
-    pub(in crate::net) fn serve(&self) {
+    pub(crate) fn serve(&self) {
         self.0.served.store(true, Ordering::Relaxed);
     }
 }

@@ -11,30 +11,30 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Destination {
     /// Scheme, host and port.
-    pub origin: Origin,
+    pub(crate) origin: Origin,
     /// For an origin with the scheme `https`.
-    pub tls: TlsSettings,
+    pub(crate) tls: TlsSettings,
     /// The HTTP version.
-    pub http_version: HttpVersion,
+    pub(crate) http_version: HttpVersion,
     /// The egress proxy. A plain origin is on this machine and is called without it.
-    pub egress: Option<Proxy>,
+    pub(crate) egress: Option<Proxy>,
     /// The time limits of a new connection.
-    pub deadlines: Deadlines,
+    pub(crate) deadlines: Deadlines,
     /// The limits of kept connections.
-    pub pool: PoolLimits,
+    pub(crate) pool: PoolLimits,
     /// The maximum size of a response head.
-    pub response_head: response_head::HeadLimits,
+    pub(crate) response_head: response_head::HeadLimits,
 }
 
 /// The number and age limits of kept connections.
 #[derive(Debug, Clone, Copy)]
-pub struct PoolLimits {
+pub(crate) struct PoolLimits {
     /// How long a connection is kept without a request.
-    pub idle: Duration,
+    pub(crate) idle: Duration,
     /// How many HTTP/1 connections are kept without a request.
-    pub max_idle: usize,
+    pub(crate) max_idle: usize,
     /// The age at which a connection gets no more requests, so that a change in DNS is followed.
-    pub age: Duration,
+    pub(crate) age: Duration,
 }
 
 impl Destination {

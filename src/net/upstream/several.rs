@@ -7,7 +7,7 @@ use crate::{config::Origin, files::Subject, metrics::Metrics};
 
 /// The upstreams of all credentials. Credentials with the same origin share one.
 #[derive(Clone)]
-pub struct Upstreams {
+pub(crate) struct Upstreams {
     usual: Upstream,
     /// The upstreams for other origins, by credential.
     others: BTreeMap<String, Upstream>,
@@ -18,7 +18,7 @@ impl Upstreams {
     ///
     /// # Errors
     /// Those of [`Upstream::new`].
-    pub fn new<'a>(
+    pub(crate) fn new<'a>(
         usual: &Destination,
         credentials: impl IntoIterator<Item = (&'a str, &'a Origin)>,
         metrics: &Metrics,
@@ -42,12 +42,12 @@ impl Upstreams {
 
     /// The upstream of a credential.
     #[must_use]
-    pub fn of(&self, credential: &str) -> &Upstream {
+    pub(crate) fn of(&self, credential: &str) -> &Upstream {
         self.others.get(credential).unwrap_or(&self.usual)
     }
 
     /// The files to watch.
-    pub fn subjects(&self) -> impl Iterator<Item = Subject> {
+    pub(crate) fn subjects(&self) -> impl Iterator<Item = Subject> {
         std::iter::once(&self.usual).chain(self.others.values()).filter_map(Upstream::subject)
     }
 }

@@ -46,7 +46,7 @@ pub enum BodyError {
 impl BodyError {
     /// The error code: the origin sent an invalid body, or the body broke off.
     #[must_use]
-    pub fn code(&self) -> Code {
+    pub(crate) fn code(&self) -> Code {
         let malformed = match self {
             Self::Http1(error) => error.source().and_then(|source| source.downcast_ref()).is_some_and(is_malformed),
             // h2 itself detected a protocol error of the origin.
@@ -69,7 +69,7 @@ impl Streamed {
 
     /// The time at which its connection was ready for requests.
     #[must_use]
-    pub fn connection_opened(&self) -> Instant {
+    pub(crate) fn connection_opened(&self) -> Instant {
         self.opened
     }
 }

@@ -25,10 +25,10 @@ const SHOWN: [&str; 7] =
 
 /// The body of a request as it arrived: a response extension of the gate, which reads it.
 #[derive(Clone)]
-pub(in crate::simulator) struct Received(pub(in crate::simulator) Bytes);
+pub(crate) struct Received(pub(in crate::simulator) Bytes);
 
 /// What is taken from a request before it is handled.
-pub(in crate::simulator) struct Begun {
+pub(crate) struct Begun {
     method: String,
     target: String,
     path: usize,
@@ -37,7 +37,7 @@ pub(in crate::simulator) struct Begun {
 }
 
 impl Begun {
-    pub(in crate::simulator) fn of(head: &Parts) -> Self {
+    pub(crate) fn of(head: &Parts) -> Self {
         let target = head.uri.path_and_query().map_or("", |target| target.as_str());
         Self {
             method: head.method.as_str().to_owned(),
@@ -83,16 +83,16 @@ impl Begun {
 }
 
 /// What is known when the answer is ready.
-pub(in crate::simulator) struct Ended<'a> {
+pub(crate) struct Ended<'a> {
     /// In seconds since 1970.
-    pub(in crate::simulator) at: u64,
-    pub(in crate::simulator) took: Duration,
-    pub(in crate::simulator) status: StatusCode,
-    pub(in crate::simulator) refusal: Option<&'a Refusal>,
+    pub(crate) at: u64,
+    pub(crate) took: Duration,
+    pub(crate) status: StatusCode,
+    pub(crate) refusal: Option<&'a Refusal>,
     /// The envelope, where it is an error.
-    pub(in crate::simulator) error: Option<&'a Value>,
-    pub(in crate::simulator) received: Option<&'a Received>,
-    pub(in crate::simulator) answer: &'a [u8],
+    pub(crate) error: Option<&'a Value>,
+    pub(crate) received: Option<&'a Received>,
+    pub(crate) answer: &'a [u8],
 }
 
 impl Verdict {

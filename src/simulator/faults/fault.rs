@@ -7,7 +7,7 @@ const LONGEST: Duration = Duration::from_hours(24);
 
 /// One fault of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::simulator) enum Fault {
+pub(crate) enum Fault {
     /// The call is carried out, and its answer comes this much later.
     Delay(Duration),
     /// The call is carried out, and no answer comes.
@@ -24,7 +24,7 @@ pub(in crate::simulator) enum Fault {
 
 impl Fault {
     /// Every form, for messages.
-    pub(in crate::simulator) const FORMS: &'static str =
+    pub(crate) const FORMS: &'static str =
         "delay=2s, no-answer, cut=20, slow=5s, status=401, status=403, status=500, clock=+45m, clock=-45m";
 }
 

@@ -23,15 +23,15 @@ const MOST: usize = 100;
 
 /// One switch.
 #[derive(Clone)]
-pub(in crate::simulator) struct Rule {
-    pub(in crate::simulator) id: u64,
-    pub(in crate::simulator) fault: Fault,
+pub(crate) struct Rule {
+    pub(crate) id: u64,
+    pub(crate) fault: Fault,
     /// Of calls of this operation only.
-    pub(in crate::simulator) operation: Option<&'static str>,
+    pub(crate) operation: Option<&'static str>,
     /// Of calls of this AppID only.
-    pub(in crate::simulator) app_id: Option<String>,
+    pub(crate) app_id: Option<String>,
     /// How many more calls it has an effect on; nothing for all.
-    pub(in crate::simulator) calls: Option<u64>,
+    pub(crate) calls: Option<u64>,
 }
 
 impl Rule {
@@ -44,7 +44,7 @@ impl Rule {
 
 /// All switches that are on.
 #[derive(Default)]
-pub(in crate::simulator) struct Switches(Mutex<On>);
+pub(crate) struct Switches(Mutex<On>);
 
 #[derive(Default)]
 struct On {
@@ -57,11 +57,11 @@ impl Switches {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(in crate::simulator) fn any(&self) -> bool {
+    pub(crate) fn any(&self) -> bool {
         !self.on().rules.is_empty()
     }
 
-    pub(in crate::simulator) fn all(&self) -> Vec<Rule> {
+    pub(crate) fn all(&self) -> Vec<Rule> {
         self.on().rules.clone()
     }
 
@@ -85,7 +85,7 @@ impl Switches {
     }
 
     /// Switches one on, as fields describe it: `fault`, and perhaps `operation`, `app_id` and `calls`.
-    pub(in crate::simulator) fn add(&self, fields: &Fields<'_>) -> Result<Rule, Refusal> {
+    pub(crate) fn add(&self, fields: &Fields<'_>) -> Result<Rule, Refusal> {
         let fault = fields.required("fault", TEXT)?;
         let fault = fault.parse().map_err(|()| fields.broken("fault", FieldRule::OneOf(Fault::FORMS)))?;
         let operation = fields.filled("operation", TEXT)?.map(|wanted| {
@@ -124,7 +124,7 @@ impl Switches {
     }
 
     /// Switches one off, or all; returns whether there was one.
-    pub(in crate::simulator) fn remove(&self, id: Option<u64>) -> bool {
+    pub(crate) fn remove(&self, id: Option<u64>) -> bool {
         let mut on = self.on();
         let before = on.rules.len();
         on.rules.retain(|rule| id.is_some_and(|id| id != rule.id));
@@ -133,25 +133,25 @@ impl Switches {
 }
 
 /// `POST /simulator/faults` with `{"fault", "operation"?, "app_id"?, "calls"?}`.
-pub(in crate::simulator) async fn add(State(wonder): State<Arc<Wonder>>, body: Bytes) -> Result<Answer, Refusal> {
+pub(crate) async fn add(State(wonder): State<Arc<Wonder>>, body: Bytes) -> Result<Answer, Refusal> {
     let body = fields::json(&body)?;
     wonder.faults.add(&Fields::of(&body)?).map(|rule| Answer::new(json!({ "fault": rule.view() })))
 }
 
 /// `GET /simulator/faults`.
-pub(in crate::simulator) async fn list(State(wonder): State<Arc<Wonder>>) -> Answer {
+pub(crate) async fn list(State(wonder): State<Arc<Wonder>>) -> Answer {
     let faults: Vec<Value> = wonder.faults.all().iter().map(Rule::view).collect();
     Answer::new(json!({ "faults": faults }))
 }
 
 /// `DELETE /simulator/faults`: all.
-pub(in crate::simulator) async fn clear(State(wonder): State<Arc<Wonder>>) -> Answer {
+pub(crate) async fn clear(State(wonder): State<Arc<Wonder>>) -> Answer {
     wonder.faults.remove(None);
     Answer::new(json!({}))
 }
 
 /// `DELETE /simulator/faults/{id}`.
-pub(in crate::simulator) async fn remove(State(wonder): State<Arc<Wonder>>, id: Segment) -> Result<Answer, Refusal> {
+pub(crate) async fn remove(State(wonder): State<Arc<Wonder>>, id: Segment) -> Result<Answer, Refusal> {
     let id = id.ok().and_then(|Path(id)| id.parse().ok());
     if id.is_some_and(|id| wonder.faults.remove(Some(id))) { Ok(Answer::new(json!({}))) } else { Err(Refusal::NoFault) }
 }

@@ -135,7 +135,7 @@ impl Currency {
 
     /// Reads three capital letters.
     #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let code = <[u8; 3]>::try_from(text.as_bytes()).ok()?;
         code.iter().all(u8::is_ascii_uppercase).then_some(Self(code))
     }

@@ -24,7 +24,7 @@ mod state;
 mod transaction;
 mod view;
 
-pub use self::amount::Currency;
+pub(crate) use self::amount::Currency;
 pub(super) use self::{
     amount::{Amount, MOST},
     date::{Date, parse_time, rfc3339},

@@ -24,11 +24,7 @@ use crate::{
 };
 
 /// `GET /l/{number}`.
-pub(in crate::simulator) async fn show(
-    State(wonder): State<Arc<Wonder>>,
-    number: Segment,
-    headers: HeaderMap,
-) -> Response {
+pub(crate) async fn show(State(wonder): State<Arc<Wonder>>, number: Segment, headers: HeaderMap) -> Response {
     let language = Language::spoken(&headers);
     let store = wonder.store();
     match number.ok().and_then(|Path(number)| store.orders.by_number(&number).ok()) {
@@ -39,7 +35,7 @@ pub(in crate::simulator) async fn show(
 
 /// `POST /l/{number}` with an `outcome` (`success`, `failure`, `pending`) and perhaps a `method`. When the order cannot be paid any
 /// more, the response is 409 with a page that gives the reason.
-pub(in crate::simulator) async fn decide(
+pub(crate) async fn decide(
     State(wonder): State<Arc<Wonder>>,
     number: Segment,
     headers: HeaderMap,

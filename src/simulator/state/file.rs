@@ -102,7 +102,7 @@ impl StateFile {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn webhook_key(&self, app_id: &AppId) -> Result<Option<SigningKey>, StateError> {
+    pub(crate) fn webhook_key(&self, app_id: &AppId) -> Result<Option<SigningKey>, StateError> {
         let pem = self.with(|database| meta(database, &key_name(app_id)))?.map(Zeroizing::new);
         let key = pem.map(|pem| SigningKey::from_pem(&pem)).transpose();
         key.map_err(|error| StateError::Damaged(format!("webhook key: {error}")))
@@ -112,7 +112,7 @@ impl StateFile {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn keep_webhook_key(&self, app_id: &AppId, pem: &str) -> Result<(), StateError> {
+    pub(crate) fn keep_webhook_key(&self, app_id: &AppId, pem: &str) -> Result<(), StateError> {
         self.with(|database| {
             let transaction = database.begin_write()?;
             transaction.open_table(META)?.insert(&key_name(app_id)[..], pem.as_bytes())?;

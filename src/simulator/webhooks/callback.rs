@@ -5,7 +5,7 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::config::{Origin, OriginError};
+use crate::config::{Origin, origin::OriginError};
 
 /// The longest target that Wonder's plugin for `WooCommerce` accepts, in characters.
 const WORDPRESS_LONGEST: usize = 2048;
@@ -14,9 +14,9 @@ const WORDPRESS_LONGEST: usize = 2048;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Callback {
     /// Scheme, host and port.
-    pub origin: Origin,
+    pub(crate) origin: Origin,
     /// Path and query as they are sent and signed.
-    pub target: String,
+    pub(crate) target: String,
 }
 
 impl FromStr for Callback {
@@ -65,7 +65,7 @@ pub enum CallbackError {
 
 /// Why a known receiver cannot verify webhooks to a URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Caution {
+pub(crate) enum Caution {
     /// Characters outside those that Wonder's plugin for `WooCommerce` allows.
     Characters,
     /// Percent escapes, which `WordPress` removes before the plugin verifies.
@@ -81,7 +81,7 @@ pub enum Caution {
 impl Callback {
     /// Every reason why a known receiver could not verify webhooks to this URL.
     #[must_use]
-    pub fn cautions(&self) -> Vec<Caution> {
+    pub(crate) fn cautions(&self) -> Vec<Caution> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/%?=&".contains(&byte);
         let query = self.target.split_once('?').map(|(_, query)| query);
         let all = [

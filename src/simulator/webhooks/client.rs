@@ -35,20 +35,20 @@ const MOST_ORIGINS: usize = 64;
 
 /// What a receiver answered.
 #[derive(Debug, Clone)]
-pub struct Reply {
+pub(crate) struct Reply {
     /// The status.
-    pub status: http::StatusCode,
+    pub(crate) status: http::StatusCode,
     /// The headers.
-    pub headers: HeaderMap,
+    pub(crate) headers: HeaderMap,
     /// The body, or nothing when it broke off or is too long.
-    pub body: Bytes,
+    pub(crate) body: Bytes,
     /// How long it took.
-    pub took: Duration,
+    pub(crate) took: Duration,
 }
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum PostError {
+pub(crate) enum PostError {
     /// No connection can be prepared.
     #[error(transparent)]
     Client(#[from] UpstreamError),
@@ -65,7 +65,7 @@ pub enum PostError {
 
 /// A client for any origin.
 #[derive(Default)]
-pub struct Client {
+pub(crate) struct Client {
     ca_file: Option<PathBuf>,
     origins: Mutex<HashMap<Origin, Upstream>>,
 }
@@ -73,7 +73,7 @@ pub struct Client {
 impl Client {
     /// Trusts the built-in root certificates, and those in `ca_file`.
     #[must_use]
-    pub fn new(ca_file: Option<PathBuf>) -> Self {
+    pub(crate) fn new(ca_file: Option<PathBuf>) -> Self {
         Self { ca_file, ..Self::default() }
     }
 
@@ -81,7 +81,7 @@ impl Client {
     ///
     /// # Errors
     /// When there is no answer.
-    pub async fn post(&self, to: &Callback, headers: HeaderMap, body: Bytes) -> Result<Reply, PostError> {
+    pub(crate) async fn post(&self, to: &Callback, headers: HeaderMap, body: Bytes) -> Result<Reply, PostError> {
         let upstream = self.upstream(&to.origin)?;
         let target = to.target.parse().map_err(|_| PostError::Target)?;
         let (began, handover) = (Instant::now(), Handover::default());
@@ -134,7 +134,11 @@ impl Client {
 ///
 /// # Errors
 /// When a value cannot be one of a header, which a signature's never is.
-pub fn headers(signed: &Signed, action: Option<&str>, length: usize) -> Result<HeaderMap, header::InvalidHeaderValue> {
+pub(crate) fn headers(
+    signed: &Signed,
+    action: Option<&str>,
+    length: usize,
+) -> Result<HeaderMap, header::InvalidHeaderValue> {
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));

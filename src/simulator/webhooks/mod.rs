@@ -22,9 +22,12 @@ mod schedule;
 use std::{path::PathBuf, sync::Arc};
 
 pub use self::{
-    callback::{Callback, CallbackError, Caution},
-    client::{Client, PostError, Reply, headers},
-    schedule::{RetryCredential, RetryOn, TimeScale},
+    callback::Callback,
+    schedule::{RetryCredential, RetryOn},
+};
+pub(crate) use self::{
+    client::{Client, Reply, headers},
+    schedule::TimeScale,
 };
 pub(super) use self::{
     dispatch::{Lane, Means, Webhooks},

@@ -11,7 +11,7 @@ use crate::config::percent;
 
 /// The settings of the export.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub(crate) struct Settings {
     pub(super) endpoint: Uri,
     /// Marked sensitive.
     pub(super) headers: HeaderMap,
@@ -27,11 +27,11 @@ pub struct Settings {
 /// An invalid variable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{variable}: {reason}")]
-pub struct SettingsError {
+pub(crate) struct SettingsError {
     /// The name of the variable.
-    pub variable: &'static str,
+    pub(crate) variable: &'static str,
     /// The reason, without the value.
-    pub reason: String,
+    pub(crate) reason: String,
 }
 
 impl SettingsError {
@@ -45,7 +45,9 @@ impl Settings {
     ///
     /// # Errors
     /// The first invalid variable.
-    pub fn read(environment: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Option<Self>, SettingsError> {
+    pub(crate) fn read(
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Option<Self>, SettingsError> {
         let variables = Variables::new(environment);
         let disabled = variables.text("OTEL_SDK_DISABLED").is_some_and(|text| text.eq_ignore_ascii_case("true"));
         match variables.text("OTEL_TRACES_EXPORTER") {

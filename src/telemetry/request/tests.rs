@@ -18,7 +18,7 @@ static LOG: LazyLock<Log> = LazyLock::new(|| {
 });
 
 /// Answered by Wonder, and ended a millisecond after its response was forwarded.
-pub(in crate::telemetry) fn success() -> Finished<'static> {
+pub(crate) fn success() -> Finished<'static> {
     let ms = Duration::from_millis;
     Finished {
         request_id: "r-1",

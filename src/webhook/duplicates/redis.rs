@@ -15,7 +15,7 @@ use redis::{Cmd, FromRedisValue, RedisError, cmd};
 use tokio::time::{Instant, sleep, timeout};
 
 use self::connection::PasswordError;
-pub use self::connection::{Connections, RedisSetupError};
+pub(crate) use self::connection::{Connections, RedisSetupError};
 use super::Identity;
 
 const PREFIX: &str = "wonder-signer:webhook:";

@@ -59,19 +59,31 @@ mod upstream;
 #[path = "../../../src"]
 #[allow(dead_code, unused_imports, reason = "only a part of it is used here")]
 mod product {
+    pub mod admin;
     pub mod app;
+    pub mod config;
+    pub mod contract;
     pub mod credentials;
     pub mod echo;
+    pub mod files;
+    pub mod html;
+    pub mod metrics;
+    pub mod net;
+    pub mod operations;
     pub mod overload;
+    pub mod policy;
     pub mod proxy;
     #[path = "cli/runtime.rs"]
     pub mod runtime;
+    pub mod telemetry;
     pub mod webhook;
 }
 mod signing;
 // The modules that those files import as `crate::…`.
-use product::{credentials, echo, overload, proxy, webhook};
-use wonder_signer::{admin, config, contract, files, metrics, net, operations, policy, telemetry};
+use product::{
+    admin, config, contract, credentials, echo, files, html, metrics, net, operations, overload, policy, proxy,
+    telemetry, webhook,
+};
 
 use std::{
     process::ExitCode,

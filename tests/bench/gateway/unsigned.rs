@@ -1,14 +1,13 @@
 //! A sidecar without the signature, which shows the cost of everything else. It exists in this benchmark only.
 //!
 //! The product has no feature, flag or line of source for this, so it cannot be left on by mistake. Instead this crate compiles
-//! the proxy's own files a second time with a `signing` module whose `sign` does nothing; see the modules in `main.rs`. Wonder
+//! the product's own files a second time with a `signing` module whose `sign` does nothing; see the modules in `main.rs`. Wonder
 //! rejects its requests, because they have no valid signature.
 
 use std::future::pending;
 
-use wonder_signer::config::{Config, Flags};
-
 use super::{
+    config::{Config, Flags},
     product::{app::App, runtime},
     telemetry,
 };

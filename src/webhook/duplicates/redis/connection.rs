@@ -28,7 +28,7 @@ const REST: Duration = Duration::from_secs(1);
 const PASSWORD_CAP: usize = 4096;
 
 /// Opens connections.
-pub struct Connections {
+pub(crate) struct Connections {
     url: RedisUrl,
     tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
     /// Read for each connection, so that a changed password is used without a restart.
@@ -67,7 +67,7 @@ impl Connections {
     ///
     /// # Errors
     /// When a file of the settings cannot be used.
-    pub fn new(settings: &config::Redis) -> Result<Self, RedisSetupError> {
+    pub(crate) fn new(settings: &config::Redis) -> Result<Self, RedisSetupError> {
         let url = settings.url.clone();
         let tls = if url.tls { Some(tls::redis_client(settings)?) } else { None };
         let connections = Self {
