@@ -31,6 +31,8 @@ use crate::{
 const IDLE: Duration = Duration::from_secs(1);
 /// Idle connections kept.
 const MOST_IDLE: usize = 32;
+/// How long the body of an acknowledgement may take. It is read only so that the connection can be kept.
+const ACKNOWLEDGEMENT: Duration = Duration::from_secs(1);
 /// The largest body of an answer that is read.
 const ANSWER: usize = 64 * 1024;
 /// Header lines of an answer, as of Wonder's.
@@ -86,7 +88,9 @@ impl Application {
         let sending = timeout_at(deadline, self.send(webhook)).await;
         let (response, connection) = sending.unwrap_or(Err(NoAnswer::Late(limit)))?;
         let (mut head, body) = response.into_parts();
-        let body = timeout_at(deadline, Limited::new(body, ANSWER).collect()).await;
+        // Wonder must not wait for an answer whose body does not end: the application has acknowledged the webhook with the head.
+        let limit = if head.status.is_success() { deadline.min(Instant::now() + ACKNOWLEDGEMENT) } else { deadline };
+        let body = timeout_at(limit, Limited::new(body, ANSWER).collect()).await;
         // The status says all that matters, so a body that breaks off changes nothing.
         let body = body.ok().and_then(Result::ok).map(Collected::to_bytes);
         if body.is_some() && head.status.is_success() {

@@ -124,3 +124,21 @@ async fn a_connection_is_kept_for_the_next_webhook_after_a_rejected_one() {
     until(sidecar.admin, &outcome("order.paid", "acknowledged"), 2.0).await;
     assert_eq!(application.connections(), 1);
 }
+
+#[tokio::test]
+async fn an_acknowledgement_does_not_wait_for_the_end_of_the_applications_answer() {
+    for begun in [
+        "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nreceived",
+        "HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nyes\r\n",
+        "HTTP/1.0 200 OK\r\n\r\nreceived",
+        "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
+    ] {
+        let application = Recorder::acting(|_| Act::Stall(begun.as_bytes().to_vec())).await;
+        let (_sidecar, webhook) = receiver_of(&application, "webhook.forward_timeout = \"10m\"").await;
+        let delivery = Delivery::paid();
+        assert_eq!(soon(delivery.send(webhook)).await.status(), 200, "{begun}");
+        application.next().await;
+        assert_eq!(delivery.send(webhook).await.status(), 200, "a repeat of {begun}");
+        assert_eq!(application.waiting(), 0, "{begun}");
+    }
+}
