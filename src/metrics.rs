@@ -171,6 +171,11 @@ impl Metrics {
         self.0.connect_retries.inc();
     }
 
+    /// A connection of a caller was closed because a new one needed its place.
+    pub fn connection_evicted(&self) {
+        self.0.evictions.inc();
+    }
+
     /// A request was answered with an error of our own, or its response broke off. A reason that is not in the set given to [`Self::new`]
     /// counts as `other`.
     pub fn proxy_error(&self, reason: &'static str, sent: Sent) {

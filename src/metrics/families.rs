@@ -64,6 +64,7 @@ pub(super) struct Families {
     pub(super) connections_opened: IntCounter,
     pub(super) connections_closed: Vec<IntCounter>,
     pub(super) connect_retries: IntCounter,
+    pub(super) evictions: IntCounter,
     /// Each reason with its counters by `sent`; the last is `other`, for an unlisted reason.
     pub(super) errors: Vec<(&'static str, [IntCounter; 2])>,
     pub(super) stripped: Vec<IntCounter>,
@@ -266,6 +267,12 @@ impl Families {
                 "wonder_signer_upstream_connect_retries_total",
                 "Second attempts. A request gets one only if no byte of it was written, or if Wonder gave it back unprocessed (HTTP/2). It is signed \
                  again. A steady rate means that pooled connections are closed unnoticed: shorten upstream.pool_idle.",
+            ),
+            evictions: make.counter(
+                "wonder_signer_listener_connections_evicted_total",
+                "Connections to our listeners, without a request in flight, that were closed because a new one needed their place. A steady rate \
+                 means that callers keep more connections than limits.connections, or that a peer opens connections and sends no requests. \
+                 A client that reuses a connection at that moment gets no answer.",
             ),
             errors: reasons()
                 .map(|reason| (reason, [Sent::No, Sent::Maybe].map(|sent| errors.with_label_values(&[reason, sent.text()]))))

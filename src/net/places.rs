@@ -17,6 +17,7 @@ use tokio::{
 };
 
 use super::{admission::Admission, intake::Line, shutdown::Stage};
+use crate::metrics::Metrics;
 
 /// How long a new connection is not evicted, because its caller is about to send the request head; with TLS, to complete the handshake.
 const NEW: Duration = Duration::from_millis(10);
@@ -38,6 +39,7 @@ pub(super) struct Places {
     /// The connections in the order of acceptance; some may have ended.
     lines: Vec<Arc<Line>>,
     admission: Arc<Admission>,
+    metrics: Metrics,
     evicted: u64,
     warned: Option<Instant>,
 }
@@ -51,7 +53,7 @@ pub(super) struct Place {
 }
 
 impl Places {
-    pub(super) fn new(limit: usize, tls: bool, admission: Arc<Admission>) -> Self {
+    pub(super) fn new(limit: usize, tls: bool, admission: Arc<Admission>, metrics: Metrics) -> Self {
         Self {
             limit,
             new: if tls { NEW_TLS } else { NEW },
@@ -59,6 +61,7 @@ impl Places {
             opening: Arc::new(Semaphore::new((limit / 4).max(1))),
             lines: Vec::new(),
             admission,
+            metrics,
             evicted: 0,
             warned: None,
         }
@@ -122,6 +125,7 @@ impl Places {
 
     fn warn(&mut self) {
         self.evicted += 1;
+        self.metrics.connection_evicted();
         if self.warned.is_none_or(|warned| warned.elapsed() >= WARNING) {
             self.warned = Some(Instant::now());
             let evicted = std::mem::take(&mut self.evicted);

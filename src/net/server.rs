@@ -89,7 +89,7 @@ where
 {
     let ListenerSet { listeners, tls, service, admission, allowance } = set;
     let protocol = protocol(allowance.intake);
-    let mut places = Places::new(allowance.connections, tls.is_some(), admission);
+    let mut places = Places::new(allowance.connections, tls.is_some(), admission, metrics.clone());
     let mut connections = JoinSet::new();
     // The stage of the connections, which enter `Closing` later than this function.
     let (stage, stages) = watch::channel(Stage::Serving);

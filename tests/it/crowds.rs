@@ -171,6 +171,8 @@ async fn connections_without_a_signed_request_are_evicted_first_then_the_longest
             }
         }
         assert_eq!(ended, [0, 1, 2, 3], "{transport}");
+        // 30 connections had 16 places.
+        assert!(sidecar.metric("wonder_signer_listener_connections_evicted_total").await >= 14.0, "{transport}");
     }
 }
 
