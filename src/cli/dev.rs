@@ -241,6 +241,8 @@ Create an order, and pay it on the page at its payment_link. Your handler receiv
         ),
         None => String::new(),
     };
+    // The simulator serves its pages over plain HTTP too. A browser would warn of its certificate.
+    let pages = origin.replacen("https://", "http://", 1);
     writeln!(
         out,
         "\
@@ -249,7 +251,7 @@ wonder-signer dev: {reach}; the key is new
   signing listener   {listen}   accepts plain requests
   admin listener     {admin}   /livez /readyz /metrics
   simulated Wonder   {origin}   verifies each request, over TLS
-  console            {origin}/console   shows each request, and why a signature is wrong{webhooks}
+  console            {pages}/console   shows each request, and why a signature is wrong{webhooks}
 
 {order}Create a customer. The sidecar signs this request:
 
