@@ -4,6 +4,7 @@ mod keys;
 mod layers;
 mod refusals;
 mod secrets;
+mod unknown;
 mod webhook;
 
 use std::{fs, path::Path};
