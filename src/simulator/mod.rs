@@ -174,7 +174,7 @@ struct Wonder {
     webhooks: Arc<Webhooks>,
     deliveries: Arc<History>,
     journal: Option<Arc<Journal>>,
-    faults: Switches,
+    faults: Arc<Switches>,
 }
 
 impl Wonder {
@@ -247,7 +247,7 @@ impl Wonder {
 
 /// What the handlers share, with the state of the file that the options name.
 fn wonder(options: &Options, origin: String, made: Made) -> Result<Arc<Wonder>, BindError> {
-    let Made { ids, journal, webhooks } = made;
+    let Made { ids, journal, faults, webhooks } = made;
     let mut store = Store::new(options.capacity, ids, journal.as_ref(), Arc::clone(&webhooks));
     let deliveries = webhooks.history();
     let has_state = match &options.state {
@@ -267,7 +267,7 @@ fn wonder(options: &Options, origin: String, made: Made) -> Result<Arc<Wonder>, 
         webhooks,
         deliveries,
         journal,
-        faults: Switches::default(),
+        faults,
     };
     if !has_state {
         wonder.sow(&mut wonder.store())?;
@@ -279,6 +279,7 @@ fn wonder(options: &Options, origin: String, made: Made) -> Result<Arc<Wonder>, 
 struct Made {
     ids: Arc<Ids>,
     journal: Option<Arc<Journal>>,
+    faults: Arc<Switches>,
     webhooks: Arc<Webhooks>,
 }
 

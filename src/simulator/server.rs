@@ -28,6 +28,7 @@ use crate::config::Origin;
 
 use super::{
     Apps, Made, Options, Wonder,
+    faults::Switches,
     ids::Ids,
     orders, router,
     seed::SeedError,
@@ -84,6 +85,7 @@ impl Simulator {
         let identity = if options.tls { Some(Identity::new((options.clock)(), &options.tls_names)?) } else { None };
         let listener = TcpListener::bind(options.listen).await?;
         let address = listener.local_addr()?;
+        let faults = Arc::<Switches>::default();
         let ids = Arc::new(Ids::new(options.deterministic.as_deref()));
         let state = options.state.clone().map(|state| (state, Arc::new(Journal::default())));
         let journal = state.as_ref().map(|(_, journal)| Arc::clone(journal));
@@ -93,10 +95,11 @@ impl Simulator {
             settings: options.webhooks.clone(),
             clock: Arc::clone(&options.clock),
             ids: Arc::clone(&ids),
+            faults: Arc::clone(&faults),
             journal: journal.clone(),
         });
         // Links to pages are without TLS: a browser would warn of the certificate.
-        let wonder = super::wonder(&options, origin(false, address), Made { ids, journal, webhooks })?;
+        let wonder = super::wonder(&options, origin(false, address), Made { ids, journal, faults, webhooks })?;
         let apps = Apps::new(options.apps.clone());
         let router = router(options, apps.clone(), &wonder);
         Ok(Self { apps, listener, address, identity, router, wonder, lanes, state })

@@ -19,5 +19,6 @@ mod seed;
 mod serving;
 mod state;
 mod tokens;
+mod webhook_faults;
 mod webhooks;
 pub(crate) mod world;

@@ -14,11 +14,11 @@ use super::{Frame, Section, frame, value};
 use crate::{
     html::Escaped,
     operations::CATALOGUE,
-    simulator::{Wonder, faults::Rule, fields::Fields},
+    simulator::{Wonder, faults::Rule, fields::Fields, ledger::ACTIONS},
 };
 
 /// Every form, with what it does.
-const FORMS: [(&str, &str); 8] = [
+const FORMS: [(&str, &str); 11] = [
     ("delay=2s", "the answer comes 2 s later"),
     ("no-answer", "no answer, though the call is carried out"),
     ("cut=20", "the answer breaks off after 20 bytes"),
@@ -27,6 +27,9 @@ const FORMS: [(&str, &str); 8] = [
     ("status=403", "403, and nothing is carried out"),
     ("status=500", "500, and nothing is carried out"),
     ("clock=+45m", "the simulator's clock is 45 min ahead"),
+    ("webhook=duplicate", "a webhook is sent once more after it was acknowledged"),
+    ("webhook=reorder", "a webhook is sent after the next one of its order"),
+    ("webhook=lose", "a webhook is never sent"),
 ];
 
 /// `GET /console/faults`.
@@ -60,11 +63,15 @@ pub(super) fn summary(rules: &[Rule]) -> String {
 fn describe(rule: &Rule) -> String {
     let mut text = rule.fault.to_string();
     // Writing to a `String` does not fail.
+    let what = if rule.fault.of_webhook().is_some() { "webhook" } else { "call" };
     let _ = match rule.calls {
-        Some(1) => write!(text, " for the next call"),
-        Some(calls) => write!(text, " for the next {calls} calls"),
-        None => write!(text, " for every call"),
+        Some(1) => write!(text, " for the next {what}"),
+        Some(calls) => write!(text, " for the next {calls} {what}s"),
+        None => write!(text, " for every {what}"),
     };
+    if let Some(action) = rule.action {
+        let _ = write!(text, " of {action}");
+    }
     if let Some(operation) = rule.operation {
         let _ = write!(text, " of {operation}");
     }
@@ -108,8 +115,12 @@ fn page(wonder: &Wonder, error: Option<&str>, status: StatusCode) -> Response {
     for operation in CATALOGUE {
         let _ = write!(html, "<option>{}</option>", operation.name());
     }
+    html.push_str("</select></label><label>Webhook<select name=\"action\"><option value=\"\">every</option>");
+    for action in ACTIONS {
+        let _ = write!(html, "<option>{action}</option>");
+    }
     html.push_str(
-        "</select></label><label>Calls<input name=\"calls\" inputmode=\"numeric\" size=\"6\" placeholder=\"all\"></label><label>AppID<input \
+        "</select></label><label>How many<input name=\"calls\" inputmode=\"numeric\" size=\"6\" placeholder=\"all\"></label><label>AppID<input \
          name=\"app_id\" size=\"12\" placeholder=\"every\"></label><button class=\"act\">Switch on</button></form><h2>What they do</h2><div \
          class=\"box\"><dl>",
     );

@@ -25,7 +25,7 @@ const SHOWN: [&str; 7] =
 
 /// The body of a request as it arrived: a response extension of the gate, which reads it.
 #[derive(Clone)]
-pub(crate) struct Received(pub(in crate::simulator) Bytes);
+pub(crate) struct Received(pub(crate) Bytes);
 
 /// What is taken from a request before it is handled.
 pub(crate) struct Begun {

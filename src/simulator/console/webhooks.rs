@@ -77,6 +77,7 @@ fn row(html: &mut String, delivery: &Delivery) {
         Outcome::Failed => ("bad", "failed"),
         Outcome::Refused => ("bad", "refused"),
         Outcome::Dropped => ("bad", "dropped"),
+        Outcome::Lost => ("bad", "lost on purpose"),
     };
     // Writing to a `String` does not fail.
     let _ = write!(
@@ -89,6 +90,9 @@ fn row(html: &mut String, delivery: &Delivery) {
     );
     for warning in &delivery.warnings {
         let _ = write!(html, "<br><span class=\"tag warn\">note</span> {}", Escaped(warning));
+    }
+    if let Some(fault) = delivery.fault {
+        let _ = write!(html, "<br><span class=\"tag warn\">fault</span> {fault}");
     }
     let _ = write!(html, "</td><td><span class=\"tag {mood}\">{outcome}</span>");
     for attempt in &delivery.attempts {

@@ -2,10 +2,12 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
+use serde::{Deserialize, Serialize};
+
 /// The longest delay, slow answer and difference of clocks.
 const LONGEST: Duration = Duration::from_hours(24);
 
-/// One fault of an answer.
+/// One fault, of an answer or of a webhook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// The call is carried out, and its answer comes this much later.
@@ -20,12 +22,46 @@ pub(crate) enum Fault {
     Status(u16),
     /// The simulator's clock is this many seconds ahead when it verifies the call and dates the answer.
     Clock(i64),
+    /// The webhook of a change goes wrong. The call itself is answered as always.
+    Webhook(WebhookFault),
+}
+
+/// What happens to a webhook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum WebhookFault {
+    /// It is sent once more after it was acknowledged, with the same headers and body.
+    #[serde(rename = "webhook=duplicate")]
+    Duplicate,
+    /// It is sent after the next webhook of the same order to the same URL.
+    #[serde(rename = "webhook=reorder")]
+    Reorder,
+    /// It is never sent.
+    #[serde(rename = "webhook=lose")]
+    Lose,
+}
+
+impl fmt::Display for WebhookFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Duplicate => "webhook=duplicate",
+            Self::Reorder => "webhook=reorder",
+            Self::Lose => "webhook=lose",
+        })
+    }
 }
 
 impl Fault {
     /// Every form, for messages.
-    pub(crate) const FORMS: &'static str =
-        "delay=2s, no-answer, cut=20, slow=5s, status=401, status=403, status=500, clock=+45m, clock=-45m";
+    pub(crate) const FORMS: &'static str = "delay=2s, no-answer, cut=20, slow=5s, status=401, status=403, status=500, clock=+45m, clock=-45m, webhook=duplicate, \
+         webhook=reorder, webhook=lose";
+
+    /// The fault of a webhook; nothing for one of a call.
+    pub(crate) fn of_webhook(self) -> Option<WebhookFault> {
+        match self {
+            Self::Webhook(fault) => Some(fault),
+            _ => None,
+        }
+    }
 }
 
 impl FromStr for Fault {
@@ -46,6 +82,12 @@ impl FromStr for Fault {
                 "401" => Ok(Self::Status(401)),
                 "403" => Ok(Self::Status(403)),
                 "500" => Ok(Self::Status(500)),
+                _ => Err(()),
+            },
+            "webhook" => match value {
+                "duplicate" => Ok(Self::Webhook(WebhookFault::Duplicate)),
+                "reorder" => Ok(Self::Webhook(WebhookFault::Reorder)),
+                "lose" => Ok(Self::Webhook(WebhookFault::Lose)),
                 _ => Err(()),
             },
             "clock" => {
@@ -70,6 +112,7 @@ impl fmt::Display for Fault {
             Self::Cut(bytes) => write!(f, "cut={bytes}"),
             Self::Slow(duration) => write!(f, "slow={}", humantime::format_duration(*duration)),
             Self::Status(status) => write!(f, "status={status}"),
+            Self::Webhook(fault) => fault.fmt(f),
             Self::Clock(seconds) => {
                 let sign = if *seconds < 0 { '-' } else { '+' };
                 write!(f, "clock={sign}{}", humantime::format_duration(Duration::from_secs(seconds.unsigned_abs())))
@@ -110,6 +153,9 @@ mod tests {
             "clock=45m",
             "clock=+",
             "clock=+-45m",
+            "webhook",
+            "webhook=",
+            "webhook=loose",
             "crash",
             "delay=2s;cut=1",
             "DELAY=2s",

@@ -1,4 +1,5 @@
-//! Faults on purpose: for one call by its header, or for the next calls of an operation or AppID by a switch.
+//! Faults on purpose: for one call by its header, or for the next calls of an operation or AppID by a switch; and the same for the webhooks
+//! of changes.
 
 mod fault;
 mod switch;
@@ -17,7 +18,7 @@ use http::{HeaderName, HeaderValue, header, request::Parts};
 use http_body_util::BodyExt as _;
 
 pub(super) use self::{
-    fault::Fault,
+    fault::{Fault, WebhookFault},
     switch::{Rule, Switches, add, clear, list, remove},
 };
 use super::{
@@ -34,6 +35,16 @@ const HELD: Duration = Duration::from_mins(10);
 const FLUSH: Duration = Duration::from_millis(50);
 /// In how many pieces a slow body comes.
 const PIECES: usize = 10;
+
+tokio::task_local! {
+    /// The fault that a call's header names for the webhooks of its changes.
+    static OF_CALL: WebhookFault;
+}
+
+/// The fault of a webhook that the call of this task causes: that of the call's header, or of a switch.
+pub(super) fn of_webhook(switches: &Switches, action: &str, app_id: &str) -> Option<WebhookFault> {
+    OF_CALL.try_with(|fault| *fault).ok().or_else(|| switches.pick_for_webhook(action, app_id))
+}
 
 /// The fault of a request, in its extensions.
 #[derive(Clone, Copy)]
@@ -53,13 +64,21 @@ impl Picked {
 #[derive(Clone, Copy)]
 struct Unreadable;
 
-/// The outermost layer: picks the fault of a signed call, and does to the answer what the fault says.
+/// The outermost layer: picks the fault of a signed call, and does to the answer what the fault says. A fault of webhooks applies to the
+/// simulator's own calls too, because most payments come from there.
 pub(super) async fn inject(State(wonder): State<Arc<Wonder>>, request: Request, next: Next) -> Response {
+    let named = request.headers().get(&HEADER);
+    let named = named.map(|value| value.to_str().ok().and_then(|text| text.parse::<Fault>().ok()));
+    if let Some(fault) = named.flatten().and_then(Fault::of_webhook) {
+        let (mut head, body) = request.into_parts();
+        head.extensions.insert(Picked(Fault::Webhook(fault)));
+        return OF_CALL.scope(fault, next.run(Request::from_parts(head, body))).await;
+    }
     if !request.uri().path().starts_with("/svc/") {
         return next.run(request).await;
     }
     let (mut head, body) = request.into_parts();
-    let picked = match head.headers.get(&HEADER).map(|value| value.to_str().ok().and_then(|text| text.parse().ok())) {
+    let picked = match named {
         Some(Some(fault)) => Some(fault),
         Some(None) => {
             head.extensions.insert(Unreadable);
@@ -105,7 +124,7 @@ async fn done_to(mut response: Response, fault: Fault, wonder: &Wonder) -> Respo
         Fault::NoAnswer => tokio::time::sleep(HELD).await,
         Fault::Cut(bytes) => return cut(response, bytes).await,
         Fault::Slow(duration) => return slow(response, duration).await,
-        Fault::Status(_) => {}
+        Fault::Status(_) | Fault::Webhook(_) => {}
         Fault::Clock(ahead) => {
             let then = std::time::UNIX_EPOCH + Duration::from_secs(wonder.now().saturating_add_signed(ahead));
             if let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(then)) {

@@ -6,13 +6,14 @@ use axum::extract::{Path, State};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::Fault;
+use super::{Fault, WebhookFault};
 use crate::{
     operations::{CATALOGUE, Operation},
     simulator::{
         Wonder,
         envelope::Answer,
         fields::{self, Fields, TEXT},
+        ledger::{ACTION_NAMES, ACTIONS, Action},
         path::Segment,
         refusal::{Refusal, Rule as FieldRule},
     },
@@ -30,14 +31,17 @@ pub(crate) struct Rule {
     pub(crate) operation: Option<&'static str>,
     /// Of calls of this AppID only.
     pub(crate) app_id: Option<String>,
-    /// How many more calls it has an effect on; nothing for all.
+    /// Of webhooks with this action only.
+    pub(crate) action: Option<Action>,
+    /// How many more calls or webhooks it has an effect on; nothing for all.
     pub(crate) calls: Option<u64>,
 }
 
 impl Rule {
     fn view(&self) -> Value {
         json!({
-            "id": self.id, "fault": self.fault.to_string(), "operation": self.operation, "app_id": self.app_id, "calls": self.calls,
+            "id": self.id, "fault": self.fault.to_string(), "operation": self.operation, "action": self.action,
+            "app_id": self.app_id, "calls": self.calls,
         })
     }
 }
@@ -67,12 +71,23 @@ impl Switches {
 
     /// The fault of a call: that of the newest switch that fits it.
     pub(super) fn pick(&self, operation: &str, app_id: &str) -> Option<Fault> {
+        self.pick_where(app_id, |rule| {
+            rule.fault.of_webhook().is_none() && rule.operation.is_none_or(|wanted| wanted == operation)
+        })
+    }
+
+    /// The fault of a webhook: that of the newest switch that fits it.
+    pub(super) fn pick_for_webhook(&self, action: &str, app_id: &str) -> Option<WebhookFault> {
+        let fault = self.pick_where(app_id, |rule| {
+            rule.fault.of_webhook().is_some() && rule.action.is_none_or(|wanted| wanted == action)
+        });
+        fault.and_then(Fault::of_webhook)
+    }
+
+    fn pick_where(&self, app_id: &str, fits: impl Fn(&Rule) -> bool) -> Option<Fault> {
         let mut on = self.on();
-        let fits = |rule: &Rule| {
-            rule.operation.is_none_or(|wanted| wanted == operation)
-                && rule.app_id.as_deref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(app_id))
-        };
-        let at = on.rules.iter().rposition(fits)?;
+        let is_of = |rule: &Rule| rule.app_id.as_deref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(app_id));
+        let at = on.rules.iter().rposition(|rule| is_of(rule) && fits(rule))?;
         let rule = &mut on.rules[at];
         let fault = rule.fault;
         if let Some(calls) = &mut rule.calls {
@@ -84,16 +99,26 @@ impl Switches {
         Some(fault)
     }
 
-    /// Switches one on, as fields describe it: `fault`, and perhaps `operation`, `app_id` and `calls`.
+    /// Switches one on, as fields describe it: `fault`, and perhaps `operation` or `action`, `app_id` and `calls`.
     pub(crate) fn add(&self, fields: &Fields<'_>) -> Result<Rule, Refusal> {
         let fault = fields.required("fault", TEXT)?;
-        let fault = fault.parse().map_err(|()| fields.broken("fault", FieldRule::OneOf(Fault::FORMS)))?;
+        let fault: Fault = fault.parse().map_err(|()| fields.broken("fault", FieldRule::OneOf(Fault::FORMS)))?;
         let operation = fields.filled("operation", TEXT)?.map(|wanted| {
             let known = CATALOGUE.iter().map(Operation::name).find(|name| *name == wanted);
             known.ok_or_else(|| {
                 fields.broken("operation", FieldRule::OneOf("the operations of deploy/docs/wonder.md §5.3"))
             })
         });
+        let action = fields.filled("action", TEXT)?.map(|wanted| {
+            let known = ACTIONS.into_iter().find(|action| *action == wanted);
+            known.ok_or_else(|| fields.broken("action", FieldRule::OneOf(ACTION_NAMES)))
+        });
+        let (operation, action) = (operation.transpose()?, action.transpose()?);
+        match fault.of_webhook() {
+            Some(_) if operation.is_some() => return Err(fields.broken("operation", FieldRule::OfCalls)),
+            None if action.is_some() => return Err(fields.broken("action", FieldRule::OfWebhooks)),
+            _ => {}
+        }
         let calls = match fields.value("calls").unwrap_or(&Value::Null) {
             Value::Null => None,
             Value::String(text) if text.is_empty() => None,
@@ -109,7 +134,8 @@ impl Switches {
         let rule = Rule {
             id: 0,
             fault,
-            operation: operation.transpose()?,
+            operation,
+            action,
             app_id: fields.filled("app_id", TEXT)?.map(str::to_owned),
             calls: calls.transpose()?,
         };
@@ -132,7 +158,7 @@ impl Switches {
     }
 }
 
-/// `POST /simulator/faults` with `{"fault", "operation"?, "app_id"?, "calls"?}`.
+/// `POST /simulator/faults` with `{"fault", "operation"?, "action"?, "app_id"?, "calls"?}`.
 pub(crate) async fn add(State(wonder): State<Arc<Wonder>>, body: Bytes) -> Result<Answer, Refusal> {
     let body = fields::json(&body)?;
     wonder.faults.add(&Fields::of(&body)?).map(|rule| Answer::new(json!({ "fault": rule.view() })))

@@ -10,7 +10,7 @@ use crate::signing::{AppId, VerifyingKey};
 pub struct Apps(Arc<RwLock<Vec<(AppId, Arc<VerifyingKey>)>>>);
 
 impl Apps {
-    pub(in crate::simulator) fn new(apps: Vec<(AppId, VerifyingKey)>) -> Self {
+    pub(crate) fn new(apps: Vec<(AppId, VerifyingKey)>) -> Self {
         Self(Arc::new(RwLock::new(apps.into_iter().map(|(app_id, key)| (app_id, Arc::new(key))).collect())))
     }
 

@@ -11,18 +11,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
 /// The largest amount, as a decimal number. JSON numbers have about 15 digits that are exact, and this leaves room for sums.
-pub(in super::super) const MOST: &str = "999999999.99";
+pub(crate) const MOST: &str = "999999999.99";
 
 /// An amount, of either sign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-pub(in super::super) struct Amount(Decimal);
+pub(crate) struct Amount(Decimal);
 
 impl Amount {
-    pub(in super::super) const ZERO: Self = Self(Decimal::ZERO);
+    pub(crate) const ZERO: Self = Self(Decimal::ZERO);
 
     /// Reads plain digits with at most one decimal point: no exponent, no plus sign, no separators, no white space.
-    pub(in super::super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let digits = text.strip_prefix('-').unwrap_or(text);
         let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
         let all_digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
@@ -33,30 +33,30 @@ impl Amount {
     }
 
     /// Decimals that are not zero at the end.
-    pub(in super::super) fn decimals(self) -> u32 {
+    pub(crate) fn decimals(self) -> u32 {
         self.0.normalize().scale()
     }
 
-    pub(in super::super) fn is_positive(self) -> bool {
+    pub(crate) fn is_positive(self) -> bool {
         self > Self::ZERO
     }
 
-    pub(in super::super) fn is_negative(self) -> bool {
+    pub(crate) fn is_negative(self) -> bool {
         self < Self::ZERO
     }
 
     /// Whether it is at most the largest amount, whatever its sign.
-    pub(in super::super) fn is_sane(self) -> bool {
+    pub(crate) fn is_sane(self) -> bool {
         MOST.parse().is_ok_and(|most| self.0.abs() <= most)
     }
 
     /// The larger of this and zero.
-    pub(in super::super) fn or_zero(self) -> Self {
+    pub(crate) fn or_zero(self) -> Self {
         self.max(Self::ZERO)
     }
 
     /// The JSON number: `120`, `19.9`.
-    pub(in super::super) fn number(self) -> Number {
+    pub(crate) fn number(self) -> Number {
         let text = self.0.normalize().to_string();
         // A float prints as the shortest text that reads as the same float; up to 15 digits that is the decimal itself.
         text.parse::<i64>()
@@ -147,7 +147,7 @@ impl Currency {
     }
 
     /// The decimals of the minor unit (ISO 4217); no currency with three is known to be in use with Wonder.
-    pub(in super::super) fn decimals(self) -> u32 {
+    pub(crate) fn decimals(self) -> u32 {
         match &self.0 {
             b"JPY" | b"KRW" | b"VND" | b"CLP" | b"ISK" => 0,
             _ => 2,

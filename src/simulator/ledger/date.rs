@@ -11,21 +11,21 @@ const DAY: u64 = 86_400;
 /// A calendar day, `YYYY-MM-DD`, as a count of days since 1970-01-01.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(in super::super) struct Date(u64);
+pub(crate) struct Date(u64);
 
 impl Date {
     /// Seconds since 1970 at which the day is over, in UTC.
-    pub(in super::super) fn end(self) -> u64 {
+    pub(crate) fn end(self) -> u64 {
         (self.0 + 1) * DAY
     }
 
     /// The last day that is over at `now`, in UTC.
-    pub(in super::super) fn before(now: u64) -> Self {
+    pub(crate) fn before(now: u64) -> Self {
         Self((now / DAY).saturating_sub(1))
     }
 
     /// Seconds since 1970 at which the day begins, in UTC.
-    pub(in super::super) fn start(self) -> u64 {
+    pub(crate) fn start(self) -> u64 {
         self.0 * DAY
     }
 }
@@ -50,7 +50,7 @@ impl fmt::Display for Date {
 }
 
 /// `2026-02-14T09:30:05Z`, from seconds since 1970.
-pub(in super::super) fn rfc3339(seconds: u64) -> String {
+pub(crate) fn rfc3339(seconds: u64) -> String {
     let digits = RequestTime::from_unix_seconds(seconds).to_text();
     let digits = digits.as_str();
     let [year, month, day] = [&digits[..4], &digits[4..6], &digits[6..8]];
@@ -60,7 +60,7 @@ pub(in super::super) fn rfc3339(seconds: u64) -> String {
 
 /// Reads RFC 3339 (`2026-01-05T15:43:18+08:00`) or a date, which is the start of its day; seconds since 1970. A fraction of a second is
 /// cut off. A space before the offset counts as `+`, because a query's raw `+` decodes to a space.
-pub(in super::super) fn parse_time(text: &str) -> Option<u64> {
+pub(crate) fn parse_time(text: &str) -> Option<u64> {
     if let Ok(date) = text.parse::<Date>() {
         return Some(date.start());
     }

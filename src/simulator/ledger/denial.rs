@@ -8,7 +8,7 @@ use super::Amount;
 
 /// Why a well-formed call is denied. Holds states and amounts, never a text that the caller sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in super::super) enum Denial {
+pub(crate) enum Denial {
     /// The currency is not enabled. Known: `EO100102`.
     InvalidCurrency,
     /// The same refund was made a moment ago. Known: 100701.
@@ -35,7 +35,7 @@ pub(in super::super) enum Denial {
 
 impl Denial {
     /// The envelope's integer `code`; `error_code` is the same after `EO`.
-    pub(in super::super) fn code(self) -> u32 {
+    pub(crate) fn code(self) -> u32 {
         match self {
             Self::InvalidCurrency => 100_102,
             Self::RefundRepeated => 100_701,

@@ -48,17 +48,20 @@ pub(super) const TRANSACTION_VOIDED: Action = "transaction.voided";
 /// Every action.
 pub(super) const ACTIONS: [Action; 6] = [CREATED, PAID, PAYMENT_FAILED, VOIDED, REFUNDED, TRANSACTION_VOIDED];
 
+pub(super) const ACTION_NAMES: &str =
+    "order.created, order.paid, order.payment_failure, order.voided, order.refunded, transaction.voided";
+
 /// An AppID as it is stored: its text.
 pub(super) mod app_id {
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
     use crate::signing::AppId;
 
-    pub(in super::super) fn serialize<S: Serializer>(app_id: &AppId, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(app_id: &AppId, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(app_id.as_str())
     }
 
-    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AppId, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AppId, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(|_| D::Error::custom("not an AppID"))
     }
 }

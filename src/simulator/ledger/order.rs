@@ -10,15 +10,15 @@ use crate::signing::AppId;
 
 /// An order. No `Debug`: notes, references and URLs are the merchant's.
 #[derive(Clone, Serialize, Deserialize)]
-pub(in super::super) struct Order {
+pub(crate) struct Order {
     /// Wonder's own number, unique among all AppIDs and never used again.
-    pub(in super::super) number: u64,
+    pub(crate) number: u64,
     #[serde(with = "super::app_id")]
-    pub(in super::super) app_id: AppId,
-    pub(in super::super) draft: Draft,
+    pub(crate) app_id: AppId,
+    pub(crate) draft: Draft,
     /// Seconds since 1970.
-    pub(in super::super) created_at: u64,
-    pub(in super::super) updated_at: u64,
+    pub(crate) created_at: u64,
+    pub(crate) updated_at: u64,
     pub(super) voided: bool,
     /// Whether the last reversal was a refund; otherwise it was a void.
     pub(super) refunded_last: bool,
@@ -28,34 +28,34 @@ pub(in super::super) struct Order {
 
 /// What the body that creates an order says, checked.
 #[derive(Clone, Serialize, Deserialize)]
-pub(in super::super) struct Draft {
-    pub(in super::super) reference_number: Arc<str>,
-    pub(in super::super) currency: Currency,
+pub(crate) struct Draft {
+    pub(crate) reference_number: Arc<str>,
+    pub(crate) currency: Currency,
     /// What is to be paid, tips included; greater than zero.
-    pub(in super::super) total: Amount,
-    pub(in super::super) tips: Amount,
-    pub(in super::super) note: Option<Box<str>>,
-    pub(in super::super) due_date: Option<Date>,
-    pub(in super::super) callback_url: Option<Box<str>>,
-    pub(in super::super) redirect_url: Option<Box<str>>,
-    pub(in super::super) line_items: Box<[LineItem]>,
+    pub(crate) total: Amount,
+    pub(crate) tips: Amount,
+    pub(crate) note: Option<Box<str>>,
+    pub(crate) due_date: Option<Date>,
+    pub(crate) callback_url: Option<Box<str>>,
+    pub(crate) redirect_url: Option<Box<str>>,
+    pub(crate) line_items: Box<[LineItem]>,
     /// Payments are authorizations.
-    pub(in super::super) only_pre_auth: bool,
+    pub(crate) only_pre_auth: bool,
 }
 
 /// A line of an order, as it was sent.
 #[derive(Clone, Serialize, Deserialize)]
-pub(in super::super) struct LineItem {
-    pub(in super::super) label: Box<str>,
-    pub(in super::super) purchasable_type: Box<str>,
-    pub(in super::super) purchase_id: Box<str>,
-    pub(in super::super) price: Amount,
-    pub(in super::super) quantity: Amount,
-    pub(in super::super) total: Amount,
+pub(crate) struct LineItem {
+    pub(crate) label: Box<str>,
+    pub(crate) purchasable_type: Box<str>,
+    pub(crate) purchase_id: Box<str>,
+    pub(crate) price: Amount,
+    pub(crate) quantity: Amount,
+    pub(crate) total: Amount,
 }
 
 impl Order {
-    pub(in super::super) fn new(number: u64, app_id: AppId, draft: Draft, now: u64) -> Self {
+    pub(crate) fn new(number: u64, app_id: AppId, draft: Draft, now: u64) -> Self {
         Self {
             number,
             app_id,
@@ -69,41 +69,41 @@ impl Order {
     }
 
     /// The transactions in the order of their making.
-    pub(in super::super) fn transactions(&self) -> &[Transaction] {
+    pub(crate) fn transactions(&self) -> &[Transaction] {
         &self.transactions
     }
 
-    pub(in super::super) fn transaction(&self, uuid: Uuid) -> Option<&Transaction> {
+    pub(crate) fn transaction(&self, uuid: Uuid) -> Option<&Transaction> {
         self.transactions.iter().find(|transaction| transaction.uuid == uuid)
     }
 
     /// Payments that succeeded and were not voided, refunded ones included.
-    pub(in super::super) fn paid(&self) -> Amount {
+    pub(crate) fn paid(&self) -> Amount {
         self.transactions.iter().filter(|sale| sale.is_live_sale()).map(|sale| sale.amount).sum()
     }
 
-    pub(in super::super) fn refunded(&self) -> Amount {
+    pub(crate) fn refunded(&self) -> Amount {
         self.transactions.iter().filter(|refund| refund.is_refund()).map(|refund| refund.amount).sum()
     }
 
     /// What authorizations hold.
-    pub(in super::super) fn authorized(&self) -> Amount {
+    pub(crate) fn authorized(&self) -> Amount {
         self.transactions.iter().filter(|hold| hold.is_live_authorization()).map(|hold| hold.amount).sum()
     }
 
     /// What is missing to the total. A refund does not make it payable again.
-    pub(in super::super) fn unpaid(&self) -> Amount {
+    pub(crate) fn unpaid(&self) -> Amount {
         (self.draft.total - self.paid()).or_zero()
     }
 
     /// The refunds of one payment.
-    pub(in super::super) fn refunded_of(&self, sale: Uuid) -> Amount {
+    pub(crate) fn refunded_of(&self, sale: Uuid) -> Amount {
         let refunds = self.transactions.iter().filter(|refund| refund.original == Some(sale));
         refunds.map(|refund| refund.amount).sum()
     }
 
     /// Voids an order of which nothing is paid or authorized. A pending payment fails.
-    pub(in super::super) fn void(&mut self) -> Result<Action, Denial> {
+    pub(crate) fn void(&mut self) -> Result<Action, Denial> {
         if !self.is_voidable() {
             return Err(Denial::OrderNotVoidable(self.state(), self.correspondence_state()));
         }
@@ -117,14 +117,14 @@ impl Order {
     }
 
     /// Voids an order as if its due date were over.
-    pub(in super::super) fn expire(&mut self, now: u64) -> Result<Action, Denial> {
+    pub(crate) fn expire(&mut self, now: u64) -> Result<Action, Denial> {
         let action = self.void()?;
         self.draft.due_date = Some(Date::before(now));
         Ok(action)
     }
 
     /// Whether the order is created and nothing more.
-    pub(in super::super) fn is_voidable(&self) -> bool {
+    pub(crate) fn is_voidable(&self) -> bool {
         let moved =
             |transaction: &Transaction| transaction.status == Status::Success && transaction.kind != Kind::Refund;
         !self.voided && !self.transactions.iter().any(moved)

@@ -6,31 +6,31 @@ use super::{Action, Amount, Denial, Kind, Method, Order, Outcome, PAID, PAYMENT_
 
 /// An attempt to pay.
 #[derive(Clone, Copy)]
-pub(in super::super) struct Payment {
+pub(crate) struct Payment {
     /// Of the transaction that it becomes.
-    pub(in super::super) uuid: Uuid,
+    pub(crate) uuid: Uuid,
     /// Nothing: by card, or whatever a pending payment is made with.
-    pub(in super::super) method: Option<Method>,
+    pub(crate) method: Option<Method>,
     /// Nothing: all that is unpaid.
-    pub(in super::super) amount: Option<Amount>,
+    pub(crate) amount: Option<Amount>,
     /// Whether the money is held, not taken.
-    pub(in super::super) authorize: bool,
-    pub(in super::super) outcome: Outcome,
+    pub(crate) authorize: bool,
+    pub(crate) outcome: Outcome,
 }
 
 impl Order {
     /// What can still be paid: what is neither paid nor held by an authorization. Pending payments do not count, because they may fail.
-    pub(in super::super) fn payable(&self) -> Amount {
+    pub(crate) fn payable(&self) -> Amount {
         if self.is_finished() { Amount::ZERO } else { (self.unpaid() - self.authorized()).or_zero() }
     }
 
     /// The payment that waits for its outcome, the oldest first.
-    pub(in super::super) fn pending(&self) -> Option<&Transaction> {
+    pub(crate) fn pending(&self) -> Option<&Transaction> {
         self.transactions.iter().find(|transaction| transaction.status == Status::Pending)
     }
 
     /// Settles the pending payment that `payment` may mean, or pays.
-    pub(in super::super) fn pay_or_settle(&mut self, payment: Payment, now: u64) -> Result<Option<Action>, Denial> {
+    pub(crate) fn pay_or_settle(&mut self, payment: Payment, now: u64) -> Result<Option<Action>, Denial> {
         let meant = |pending: &&Transaction| {
             payment.method.is_none_or(|method| method == pending.method)
                 && payment.amount.is_none_or(|amount| amount == pending.amount)
@@ -42,7 +42,7 @@ impl Order {
     }
 
     /// Pays, at most what is payable.
-    pub(in super::super) fn pay(&mut self, payment: Payment, now: u64) -> Result<Option<Action>, Denial> {
+    pub(crate) fn pay(&mut self, payment: Payment, now: u64) -> Result<Option<Action>, Denial> {
         let payable = self.payable();
         if !payable.is_positive() {
             return Err(Denial::OrderNotPayable(self.state(), self.correspondence_state()));

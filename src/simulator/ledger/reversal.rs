@@ -5,20 +5,20 @@ use uuid::Uuid;
 use super::{Action, Amount, Denial, Kind, Order, REFUNDED, Status, TRANSACTION_VOIDED, Transaction};
 
 /// A refund to make.
-pub(in super::super) struct Refund {
+pub(crate) struct Refund {
     /// Of the transaction that it becomes.
-    pub(in super::super) uuid: Uuid,
+    pub(crate) uuid: Uuid,
     /// The payment to refund.
-    pub(in super::super) sale: Uuid,
-    pub(in super::super) amount: Amount,
-    pub(in super::super) note: Option<Box<str>>,
+    pub(crate) sale: Uuid,
+    pub(crate) amount: Amount,
+    pub(crate) note: Option<Box<str>>,
     /// For how many seconds the same refund is taken for a repetition; zero for never.
-    pub(in super::super) window: u64,
+    pub(crate) window: u64,
 }
 
 impl Order {
     /// Voids a payment or an authorization of which nothing is refunded.
-    pub(in super::super) fn void_transaction(&mut self, uuid: Uuid) -> Result<Action, Denial> {
+    pub(crate) fn void_transaction(&mut self, uuid: Uuid) -> Result<Action, Denial> {
         let transaction = self.transaction(uuid).ok_or(Denial::NoTransaction)?;
         if transaction.kind == Kind::Refund || transaction.status != Status::Success || transaction.voided {
             return Err(Denial::TransactionNotVoidable(standing(transaction)));
@@ -34,7 +34,7 @@ impl Order {
     }
 
     /// Refunds a part of a payment, at most what of it is not refunded yet.
-    pub(in super::super) fn refund(&mut self, refund: Refund, now: u64) -> Result<Action, Denial> {
+    pub(crate) fn refund(&mut self, refund: Refund, now: u64) -> Result<Action, Denial> {
         let sale = self.transaction(refund.sale).ok_or(Denial::NoTransaction)?;
         if !sale.is_live_sale() {
             return Err(Denial::TransactionNotRefundable(standing(sale)));

@@ -4,17 +4,17 @@ use super::{Amount, Order, Status, Transaction};
 
 impl Order {
     /// Wonder's `state`.
-    pub(in super::super) fn state(&self) -> &'static str {
+    pub(crate) fn state(&self) -> &'static str {
         self.states().0
     }
 
     /// Wonder's `correspondence_state`.
-    pub(in super::super) fn correspondence_state(&self) -> &'static str {
+    pub(crate) fn correspondence_state(&self) -> &'static str {
         self.states().1
     }
 
     /// Whether the state is `completed` or `voided`.
-    pub(in super::super) fn is_finished(&self) -> bool {
+    pub(crate) fn is_finished(&self) -> bool {
         matches!(self.state(), "completed" | "voided")
     }
 

@@ -7,33 +7,33 @@ use super::Amount;
 
 /// A payment, an authorization or a refund. No `Debug`: `note` is the merchant's.
 #[derive(Clone, Serialize, Deserialize)]
-pub(in super::super) struct Transaction {
-    pub(in super::super) uuid: Uuid,
-    pub(in super::super) kind: Kind,
-    pub(in super::super) status: Status,
+pub(crate) struct Transaction {
+    pub(crate) uuid: Uuid,
+    pub(crate) kind: Kind,
+    pub(crate) status: Status,
     /// Whether a payment that succeeded was voided afterwards.
-    pub(in super::super) voided: bool,
-    pub(in super::super) amount: Amount,
-    pub(in super::super) method: Method,
+    pub(crate) voided: bool,
+    pub(crate) amount: Amount,
+    pub(crate) method: Method,
     /// Of a refund: the payment it refunds.
-    pub(in super::super) original: Option<Uuid>,
-    pub(in super::super) note: Option<Box<str>>,
+    pub(crate) original: Option<Uuid>,
+    pub(crate) note: Option<Box<str>>,
     /// Seconds since 1970.
-    pub(in super::super) created_at: u64,
+    pub(crate) created_at: u64,
 }
 
 impl Transaction {
     /// A payment whose money is there: it succeeded and was not voided.
-    pub(in super::super) fn is_live_sale(&self) -> bool {
+    pub(crate) fn is_live_sale(&self) -> bool {
         self.is_live() && self.kind == Kind::Sale
     }
 
     /// An authorization that holds money.
-    pub(in super::super) fn is_live_authorization(&self) -> bool {
+    pub(crate) fn is_live_authorization(&self) -> bool {
         self.is_live() && self.kind == Kind::Authorization
     }
 
-    pub(in super::super) fn is_refund(&self) -> bool {
+    pub(crate) fn is_refund(&self) -> bool {
         self.kind == Kind::Refund
     }
 
@@ -45,14 +45,14 @@ impl Transaction {
 /// Wonder's `type`. It has `Capture` too, whose call is not documented.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(in super::super) enum Kind {
+pub(crate) enum Kind {
     Sale,
     Authorization,
     Refund,
 }
 
 impl Kind {
-    pub(in super::super) fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Sale => "Sales",
             Self::Authorization => "Authorization",
@@ -64,7 +64,7 @@ impl Kind {
 /// How far a transaction is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(in super::super) enum Status {
+pub(crate) enum Status {
     Pending,
     Success,
     Failed,
@@ -72,16 +72,16 @@ pub(in super::super) enum Status {
 
 /// What a payment attempt comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in super::super) enum Outcome {
+pub(crate) enum Outcome {
     Success,
     Failure,
     Pending,
 }
 
 impl Outcome {
-    pub(in super::super) const NAMES: &'static str = "success, failure, pending";
+    pub(crate) const NAMES: &'static str = "success, failure, pending";
 
-    pub(in super::super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         match text {
             "success" => Some(Self::Success),
             "failure" => Some(Self::Failure),
@@ -102,7 +102,7 @@ impl Outcome {
 /// Wonder's `payment_method` (`deploy/docs/wonder.md` §5.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "&'static str", try_from = "String")]
-pub(in super::super) enum Method {
+pub(crate) enum Method {
     CreditCard,
     ApplePay,
     UnionPayWallet,
@@ -115,7 +115,7 @@ pub(in super::super) enum Method {
 }
 
 impl Method {
-    pub(in super::super) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::CreditCard,
         Self::ApplePay,
         Self::UnionPayWallet,
@@ -126,18 +126,18 @@ impl Method {
         Self::Octopus,
         Self::PayMe,
     ];
-    pub(in super::super) const NAMES: &'static str =
+    pub(crate) const NAMES: &'static str =
         "credit_card, card, apple_pay, unionpay_wallet, wechat, alipay_hk, alipay, fps, octopus, payme";
 
     /// Reads a method; `card` is short for `credit_card`.
-    pub(in super::super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         if text == "card" {
             return Some(Self::CreditCard);
         }
         Self::ALL.into_iter().find(|method| method.as_str() == text)
     }
 
-    pub(in super::super) fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::CreditCard => "credit_card",
             Self::ApplePay => "apple_pay",

@@ -6,7 +6,7 @@ use super::{Kind, LineItem, Method, Order, Status, Transaction, rfc3339};
 
 impl Order {
     /// The order object: numbers for the totals that Wonder gives as numbers, texts for `paid_total` and `unpaid_total`.
-    pub(in super::super) fn view(&self) -> Value {
+    pub(crate) fn view(&self) -> Value {
         let draft = &self.draft;
         let (state, correspondence_state) = (self.state(), self.correspondence_state());
         json!({
@@ -36,10 +36,10 @@ impl Order {
     }
 
     /// Of every order that is created by a call.
-    pub(in super::super) const SOURCE: &'static str = "Wonder OpenAPI";
-    pub(in super::super) const TYPE: &'static str = "Sales";
+    pub(crate) const SOURCE: &'static str = "Wonder OpenAPI";
+    pub(crate) const TYPE: &'static str = "Sales";
     /// The name of every merchant here.
-    pub(in super::super) const BUSINESS_NAME: &'static str = "Simulated Merchant";
+    pub(crate) const BUSINESS_NAME: &'static str = "Simulated Merchant";
 
     /// One AppID belongs to one business, so its first digits name it.
     fn business_id(&self) -> String {
@@ -60,7 +60,7 @@ impl Order {
     }
 
     /// The transaction object.
-    pub(in super::super) fn transaction_view(&self, transaction: &Transaction) -> Value {
+    pub(crate) fn transaction_view(&self, transaction: &Transaction) -> Value {
         let refunded = self.refunded_of(transaction.uuid);
         let (success, is_pending) = (transaction.status == Status::Success, transaction.status == Status::Pending);
         let refundable = transaction.is_live_sale() && refunded < transaction.amount;

@@ -11,12 +11,12 @@ use super::super::{
 };
 
 /// The most line items of an order; Wonder documents no limit.
-pub(in super::super) const MOST_ITEMS: usize = 500;
+pub(crate) const MOST_ITEMS: usize = 500;
 
 /// Checks the `order` object of `POST orders`.
 ///
 /// The total is `charge_fee` plus `tips`. Where `charge_fee` is zero or absent, the sum of the line items takes its place.
-pub(in super::super) fn read(fields: &Fields<'_>, currencies: &[Currency]) -> Result<Draft, Refusal> {
+pub(crate) fn read(fields: &Fields<'_>, currencies: &[Currency]) -> Result<Draft, Refusal> {
     let reference_number = fields.required("reference_number", TEXT)?;
     let currency = currency(fields, currencies)?;
     let decimals = currency.decimals();

@@ -8,7 +8,7 @@ use super::super::Wonder;
 const EVERY: Duration = Duration::from_secs(1);
 
 /// Looks at the due dates until it is dropped.
-pub(in super::super) async fn watch(wonder: Arc<Wonder>) {
+pub(crate) async fn watch(wonder: Arc<Wonder>) {
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {

@@ -25,7 +25,7 @@ const FIELDS: &str = "number, reference_number, state, correspondence_state, cur
 
 /// `GET orders/list?filter[<field>][<operator>]=<value>&offset=&limit=`: the oldest first; the number of rows that satisfy the filters
 /// is in `X-Total-Entries`. Other parameters are ignored.
-pub(in super::super) async fn list(
+pub(crate) async fn list(
     State(wonder): State<Arc<Wonder>>,
     Extension(app_id): Extension<AppId>,
     uri: Uri,
@@ -50,7 +50,7 @@ pub(in super::super) async fn list(
 }
 
 /// The fields that filters know, and what they hold.
-pub(in super::super) fn filter_fields() -> impl Iterator<Item = (&'static str, Kind)> {
+pub(crate) fn filter_fields() -> impl Iterator<Item = (&'static str, Kind)> {
     FIELDS.split(", ").filter_map(|field| Some((field, kind(field)?)))
 }
 

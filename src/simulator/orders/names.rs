@@ -8,7 +8,7 @@ use super::super::{
 
 /// `order.number`, `order.reference_number` and `transaction.uuid`; an empty text counts as absent. `app_id` is checked and ignored:
 /// the signature says whose call it is.
-pub(in super::super) fn read<'a>(fields: &Fields<'a>) -> Result<Names<'a>, Refusal> {
+pub(crate) fn read<'a>(fields: &Fields<'a>) -> Result<Names<'a>, Refusal> {
     fields.text("app_id", TEXT)?;
     let mut names = Names::default();
     if let Some(order) = fields.object("order")? {

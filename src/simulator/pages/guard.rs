@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The layer for every path outside `/svc/`. Under it, a signed call must not come without TLS where the simulator speaks TLS.
-pub(in super::super) async fn admit(State(hosts): State<Arc<Hosts>>, request: Request, next: Next) -> Response {
+pub(crate) async fn admit(State(hosts): State<Arc<Hosts>>, request: Request, next: Next) -> Response {
     if request.uri().path().starts_with("/svc/") {
         if request.extensions().get::<Plain>().is_some() {
             return Refusal::NoTls.into_response();

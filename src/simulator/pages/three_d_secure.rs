@@ -22,11 +22,7 @@ use crate::{
 };
 
 /// `GET /3ds/{verify_uuid}`.
-pub(in super::super) async fn show(
-    State(wonder): State<Arc<Wonder>>,
-    id: Segment,
-    headers: http::HeaderMap,
-) -> Response {
+pub(crate) async fn show(State(wonder): State<Arc<Wonder>>, id: Segment, headers: http::HeaderMap) -> Response {
     let verify_uuid = id.ok().and_then(|Path(id)| parse_uuid(&id));
     match verify_uuid.map(|id| wonder.store().customers.to_verify(id).cloned()) {
         Some(Ok(token)) => sheet(&token).respond(StatusCode::OK),
@@ -35,7 +31,7 @@ pub(in super::super) async fn show(
 }
 
 /// `POST /3ds/{verify_uuid}` with `decision=approve` or `decision=decline`. The first decision stands.
-pub(in super::super) async fn decide(
+pub(crate) async fn decide(
     State(wonder): State<Arc<Wonder>>,
     id: Segment,
     headers: http::HeaderMap,

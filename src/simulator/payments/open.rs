@@ -28,7 +28,7 @@ const OUTCOME: &str = "x-wonder-simulator-outcome";
 const WAYS: &str = "payment_token, wechatpay, alipay, consumer_presented_qr_code";
 
 /// Handles the call. The order is an existing one (`reference_number`) or is created (`order`).
-pub(in super::super) async fn create(
+pub(crate) async fn create(
     State(wonder): State<Arc<Wonder>>,
     Extension(app_id): Extension<AppId>,
     headers: HeaderMap,

@@ -19,11 +19,7 @@ use super::super::{
 };
 
 /// Handles the call: `{"method"?, "amount"?, "outcome"?}`, or no body for a payment by card of all that is unpaid.
-pub(in super::super) async fn handle(
-    State(wonder): State<Arc<Wonder>>,
-    number: Segment,
-    body: Bytes,
-) -> Result<Answer, Refusal> {
+pub(crate) async fn handle(State(wonder): State<Arc<Wonder>>, number: Segment, body: Bytes) -> Result<Answer, Refusal> {
     let Path(number) = number.map_err(|_| Refusal::NoOrder)?;
     let body = if body.is_empty() { json!({}) } else { json(&body)? };
     let fields = Fields::of(&body)?;
@@ -44,7 +40,7 @@ pub(in super::super) async fn handle(
 
 /// Pays an order as its payer: settles the pending payment that is meant, or makes a payment. No `method` means any pending payment or
 /// else a card, no `amount` all that is unpaid.
-pub(in super::super) fn pay<'a>(
+pub(crate) fn pay<'a>(
     store: &'a mut Store,
     number: &str,
     method: Option<Method>,

@@ -153,6 +153,10 @@ pub(super) enum Rule {
     Like(&'static str),
     /// A value that cannot be changed.
     Fixed,
+    /// A field of faults of calls, of which this is none.
+    OfCalls,
+    /// A field of faults of webhooks, of which this is none.
+    OfWebhooks,
     /// A thing that this simulator does not do.
     Unsupported,
     /// Exactly one of the fields in this list.

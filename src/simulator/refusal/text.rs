@@ -145,6 +145,12 @@ impl fmt::Display for Rule {
             Self::Date => f.write_str("must be a date such as 2026-12-31"),
             Self::Uuid => f.write_str("must be a UUID such as 0c6f6a3e-2d53-4f6b-9f55-3a1d6a0c7a10, not all zeros"),
             Self::CurrencyOf(currency) => write!(f, "must be {}, the currency of the order", currency.as_str()),
+            Self::OfCalls => {
+                f.write_str("is for faults of calls; for a fault of webhooks, name an action or leave it out")
+            }
+            Self::OfWebhooks => {
+                f.write_str("is for faults of webhooks; for a fault of calls, name an operation or leave it out")
+            }
             Self::SameOrder => f.write_str("belongs to another order than the fields beside it"),
             Self::AtMost(most) => write!(f, "must have at most {most} elements"),
             Self::Operator(operators) => write!(f, "must have one of these operators for this field: {operators}"),

@@ -121,7 +121,7 @@ impl StateFile {
     }
 
     /// Puts all rows into empty memory; returns whether there was any.
-    pub(in super::super) fn load(&self, store: &mut Store, history: &History) -> Result<bool, StateError> {
+    pub(crate) fn load(&self, store: &mut Store, history: &History) -> Result<bool, StateError> {
         let wrong = |table: &str, key: &dyn std::fmt::Display, error: serde_json::Error| {
             redb::Error::Corrupted(format!("{table} {key}: {error}"))
         };

@@ -15,7 +15,7 @@ use crate::signing::AppId;
 
 /// Counts changes and commits.
 #[derive(Default)]
-pub(in super::super) struct Journal {
+pub(crate) struct Journal {
     changes: AtomicU64,
     changed: Notify,
     /// Webhook keys that were made and are not in the file yet, as PEM.
@@ -34,29 +34,29 @@ struct Progress {
 
 impl Journal {
     /// Counts a change. The caller holds the lock of what it changed until the change is whole.
-    pub(in super::super) fn mark(&self) {
+    pub(crate) fn mark(&self) {
         self.changes.fetch_add(1, Ordering::AcqRel);
         self.changed.notify_one();
     }
 
     /// Keeps a webhook key that was made.
-    pub(in super::super) fn keep_key(&self, app_id: AppId, pem: Zeroizing<String>) {
+    pub(crate) fn keep_key(&self, app_id: AppId, pem: Zeroizing<String>) {
         self.keys().push((app_id, pem));
         self.mark();
     }
 
     /// The webhook keys that are not in the file yet.
-    pub(in super::super) fn keys(&self) -> MutexGuard<'_, Vec<(AppId, Zeroizing<String>)>> {
+    pub(crate) fn keys(&self) -> MutexGuard<'_, Vec<(AppId, Zeroizing<String>)>> {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Why the last commit failed, if it did.
-    pub(in super::super) fn failure(&self) -> Option<Arc<str>> {
+    pub(crate) fn failure(&self) -> Option<Arc<str>> {
         self.progress.borrow().failure.clone()
     }
 
     /// Returns when all changes so far are in the file, or with the reason why they are not.
-    pub(in super::super) async fn settled(&self) -> Result<(), Arc<str>> {
+    pub(crate) async fn settled(&self) -> Result<(), Arc<str>> {
         let wanted = self.changes();
         let mut progress = self.progress.subscribe();
         let done = progress.wait_for(|progress| progress.committed >= wanted || progress.failure.is_some()).await;
@@ -68,7 +68,7 @@ impl Journal {
     }
 
     /// Returns when all changes so far are in the file, however long that takes.
-    pub(in super::super) async fn settled_at_last(&self) {
+    pub(crate) async fn settled_at_last(&self) {
         let wanted = self.changes();
         let _ = self.progress.subscribe().wait_for(|progress| progress.committed >= wanted).await;
     }
@@ -96,30 +96,30 @@ impl Journal {
 }
 
 /// The keys of rows that changed since the last commit. Without a state file it remembers none.
-pub(in super::super) struct Touched<K> {
+pub(crate) struct Touched<K> {
     journal: Option<Arc<Journal>>,
     keys: BTreeSet<K>,
 }
 
 impl<K: Ord> Touched<K> {
-    pub(in super::super) fn new(journal: Option<Arc<Journal>>) -> Self {
+    pub(crate) fn new(journal: Option<Arc<Journal>>) -> Self {
         Self { journal, keys: BTreeSet::new() }
     }
 
     /// Notes that the row with this key was added, changed or removed.
-    pub(in super::super) fn add(&mut self, key: K) {
+    pub(crate) fn add(&mut self, key: K) {
         if let Some(journal) = &self.journal {
             self.keys.insert(key);
             journal.mark();
         }
     }
 
-    pub(in super::super) fn take(&mut self) -> BTreeSet<K> {
+    pub(crate) fn take(&mut self) -> BTreeSet<K> {
         std::mem::take(&mut self.keys)
     }
 
     /// Takes keys back whose rows could not be committed.
-    pub(in super::super) fn put_back(&mut self, keys: impl IntoIterator<Item = K>) {
+    pub(crate) fn put_back(&mut self, keys: impl IntoIterator<Item = K>) {
         self.keys.extend(keys);
     }
 }

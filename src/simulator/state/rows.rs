@@ -6,27 +6,27 @@ use uuid::Uuid;
 use crate::signing::AppId;
 
 /// A row as it is stored.
-pub(in super::super) struct Row(pub(super) Vec<u8>);
+pub(crate) struct Row(pub(super) Vec<u8>);
 
 impl Row {
-    pub(in super::super) fn of(row: &impl Serialize) -> Self {
+    pub(crate) fn of(row: &impl Serialize) -> Self {
         // Rows are structures of texts and numbers, which are JSON at all times.
         Self(serde_json::to_vec(row).unwrap_or_default())
     }
 }
 
 /// Rows that changed; nothing for those that are gone.
-pub(in super::super) type Rows<K> = Vec<(K, Option<Row>)>;
+pub(crate) type Rows<K> = Vec<(K, Option<Row>)>;
 
 /// What one commit writes.
-pub(in super::super) struct Batch {
-    pub(in super::super) customers: Rows<u64>,
-    pub(in super::super) tokens: Rows<Uuid>,
-    pub(in super::super) orders: Rows<u64>,
-    pub(in super::super) deliveries: Rows<u64>,
-    pub(in super::super) counters: Counters,
+pub(crate) struct Batch {
+    pub(crate) customers: Rows<u64>,
+    pub(crate) tokens: Rows<Uuid>,
+    pub(crate) orders: Rows<u64>,
+    pub(crate) deliveries: Rows<u64>,
+    pub(crate) counters: Counters,
     /// Webhook keys that were made, as PEM.
-    pub(in super::super) keys: Vec<(AppId, zeroize::Zeroizing<String>)>,
+    pub(crate) keys: Vec<(AppId, zeroize::Zeroizing<String>)>,
 }
 
 impl Batch {
@@ -38,11 +38,11 @@ impl Batch {
 
 /// Counters, which go on after a restart so that nothing is given twice.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(in super::super) struct Counters {
+pub(crate) struct Counters {
     /// The number of the next order.
-    pub(in super::super) next_order: u64,
-    pub(in super::super) customers: u64,
-    pub(in super::super) deliveries: u64,
+    pub(crate) next_order: u64,
+    pub(crate) customers: u64,
+    pub(crate) deliveries: u64,
     /// How much was drawn from the seed of `--deterministic`.
-    pub(in super::super) drawn: [u64; 2],
+    pub(crate) drawn: [u64; 2],
 }

@@ -16,7 +16,7 @@ use crate::simulator::{Wonder, refusal::Refusal};
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Commits changes until it is dropped.
-pub(in super::super) async fn write(wonder: Arc<Wonder>, state: Arc<StateFile>, journal: Arc<Journal>) {
+pub(crate) async fn write(wonder: Arc<Wonder>, state: Arc<StateFile>, journal: Arc<Journal>) {
     let mut failed = false;
     loop {
         if journal.changes() == journal.committed() {
@@ -43,11 +43,7 @@ pub(in super::super) async fn write(wonder: Arc<Wonder>, state: Arc<StateFile>, 
 }
 
 /// Commits all changes so far.
-pub(in super::super) async fn commit(
-    wonder: &Arc<Wonder>,
-    state: &Arc<StateFile>,
-    journal: &Journal,
-) -> Result<(), String> {
+pub(crate) async fn commit(wonder: &Arc<Wonder>, state: &Arc<StateFile>, journal: &Journal) -> Result<(), String> {
     // Before the rows are taken: a change after this is committed once more, never too seldom.
     let changes = journal.changes();
     let (wonder, state) = (Arc::clone(wonder), Arc::clone(state));
@@ -74,7 +70,7 @@ pub(in super::super) async fn commit(
 }
 
 /// The layer: a call is not carried out while the state file cannot be written, and its answer waits until its changes are on the disk.
-pub(in super::super) async fn settle(State(wonder): State<Arc<Wonder>>, request: Request, next: Next) -> Response {
+pub(crate) async fn settle(State(wonder): State<Arc<Wonder>>, request: Request, next: Next) -> Response {
     let Some(journal) = &wonder.journal else { return next.run(request).await };
     let only_reads = matches!(*request.method(), Method::GET | Method::HEAD);
     if let Some(reason) = journal.failure().filter(|_| !only_reads) {

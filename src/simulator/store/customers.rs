@@ -27,7 +27,7 @@ use super::{
 use crate::signing::AppId;
 
 /// All customers and tokens, with the ways to find them.
-pub(in super::super) struct Customers {
+pub(crate) struct Customers {
     /// How many customers, and how many tokens, it holds at most.
     capacity: usize,
     /// By when they were made, which is the order of lists.
@@ -92,7 +92,7 @@ impl Customers {
     }
 
     /// Takes a stored customer.
-    pub(in super::super) fn restore(&mut self, at: u64, row: &[u8]) -> Result<(), serde_json::Error> {
+    pub(crate) fn restore(&mut self, at: u64, row: &[u8]) -> Result<(), serde_json::Error> {
         let customer: Customer = serde_json::from_slice(row)?;
         self.made = self.made.max(at);
         self.insert(at, customer);
@@ -100,7 +100,7 @@ impl Customers {
     }
 
     /// Takes a stored token.
-    pub(in super::super) fn restore_token(&mut self, row: &[u8]) -> Result<(), serde_json::Error> {
+    pub(crate) fn restore_token(&mut self, row: &[u8]) -> Result<(), serde_json::Error> {
         let token: Token = serde_json::from_slice(row)?;
         self.by_verify_uuid.insert(token.verify_uuid, token.uuid);
         self.tokens.insert(token.uuid, token);
@@ -108,7 +108,7 @@ impl Customers {
     }
 
     /// Takes a customer of a seed, whose tokens are there.
-    pub(in super::super) fn seed(&mut self, customer: Customer) -> Result<(), Refusal> {
+    pub(crate) fn seed(&mut self, customer: Customer) -> Result<(), Refusal> {
         if self.rows.len() >= self.capacity {
             return Err(Refusal::Full(self.capacity));
         }
@@ -122,7 +122,7 @@ impl Customers {
     }
 
     /// Takes a token of a seed.
-    pub(in super::super) fn seed_token(&mut self, token: Token) -> Result<(), Refusal> {
+    pub(crate) fn seed_token(&mut self, token: Token) -> Result<(), Refusal> {
         if self.tokens.len() >= self.capacity {
             return Err(Refusal::Full(self.capacity));
         }
@@ -143,12 +143,12 @@ impl Customers {
     }
 
     /// All customers, the newest first.
-    pub(in super::super) fn newest(&self) -> impl Iterator<Item = &Customer> {
+    pub(crate) fn newest(&self) -> impl Iterator<Item = &Customer> {
         self.rows.values().rev()
     }
 
     /// Creates the customer with this reference number, or updates it; its uuid stays the same.
-    pub(in super::super) fn save(
+    pub(crate) fn save(
         &mut self,
         app_id: &AppId,
         reference_number: &str,
@@ -179,7 +179,7 @@ impl Customers {
     }
 
     /// Changes a customer, wholly or not at all.
-    pub(in super::super) fn edit(&mut self, app_id: &AppId, uuid: Uuid, change: &Change<'_>) -> Result<(), Refusal> {
+    pub(crate) fn edit(&mut self, app_id: &AppId, uuid: Uuid, change: &Change<'_>) -> Result<(), Refusal> {
         let mut customer = self.customer(app_id, uuid)?.clone();
         self.apply(&mut customer, change)?;
         *self.customer_mut(app_id, uuid)? = customer;
@@ -213,7 +213,7 @@ impl Customers {
     }
 
     /// The customer with this uuid.
-    pub(in super::super) fn customer(&self, app_id: &AppId, uuid: Uuid) -> Result<&Customer, Refusal> {
+    pub(crate) fn customer(&self, app_id: &AppId, uuid: Uuid) -> Result<&Customer, Refusal> {
         let customer = self.by_uuid.get(&uuid).and_then(|at| self.rows.get(at));
         customer.filter(|customer| customer.app_id == *app_id).ok_or(Refusal::NoCustomer)
     }
@@ -228,23 +228,23 @@ impl Customers {
     }
 
     /// The customer with this reference number.
-    pub(in super::super) fn by_reference(&self, app_id: &AppId, reference_number: &str) -> Result<&Customer, Refusal> {
+    pub(crate) fn by_reference(&self, app_id: &AppId, reference_number: &str) -> Result<&Customer, Refusal> {
         let at = self.by_reference.get(app_id).and_then(|references| references.get(reference_number));
         at.and_then(|at| self.rows.get(at)).ok_or(Refusal::NoCustomer)
     }
 
     /// The customer who owns this token.
-    pub(in super::super) fn by_token(&self, app_id: &AppId, token: Uuid) -> Result<&Customer, Refusal> {
+    pub(crate) fn by_token(&self, app_id: &AppId, token: Uuid) -> Result<&Customer, Refusal> {
         self.customer(app_id, self.any_token(app_id, token)?.customer)
     }
 
     /// All customers of an AppID, the oldest first.
-    pub(in super::super) fn of(&self, app_id: &AppId) -> impl Iterator<Item = &Customer> {
+    pub(crate) fn of(&self, app_id: &AppId) -> impl Iterator<Item = &Customer> {
         self.rows.values().filter(move |customer| customer.app_id == *app_id)
     }
 
     /// Forgets a customer and its tokens.
-    pub(in super::super) fn remove_customer(&mut self, app_id: &AppId, uuid: Uuid) -> Result<(), Refusal> {
+    pub(crate) fn remove_customer(&mut self, app_id: &AppId, uuid: Uuid) -> Result<(), Refusal> {
         self.customer(app_id, uuid)?;
         let at = self.by_uuid.remove(&uuid).ok_or(Refusal::NoCustomer)?;
         let customer = self.rows.remove(&at).ok_or(Refusal::NoCustomer)?;
@@ -259,7 +259,7 @@ impl Customers {
     }
 
     /// Remembers a new token of a customer, in state `pending`.
-    pub(in super::super) fn add_token(
+    pub(crate) fn add_token(
         &mut self,
         app_id: &AppId,
         customer: Uuid,
@@ -287,24 +287,24 @@ impl Customers {
     }
 
     /// This token of this customer.
-    pub(in super::super) fn token(&self, customer: Uuid, token: Uuid) -> Result<&Token, Refusal> {
+    pub(crate) fn token(&self, customer: Uuid, token: Uuid) -> Result<&Token, Refusal> {
         self.tokens.get(&token).filter(|token| token.customer == customer).ok_or(Refusal::NoToken)
     }
 
     /// This token of any customer of an AppID.
-    pub(in super::super) fn any_token(&self, app_id: &AppId, token: Uuid) -> Result<&Token, Refusal> {
+    pub(crate) fn any_token(&self, app_id: &AppId, token: Uuid) -> Result<&Token, Refusal> {
         let token = self.tokens.get(&token).ok_or(Refusal::NoToken)?;
         self.customer(app_id, token.customer).map(|_| token).map_err(|_| Refusal::NoToken)
     }
 
     /// The token whose payer is to answer under this uuid.
-    pub(in super::super) fn to_verify(&self, verify_uuid: Uuid) -> Result<&Token, Refusal> {
+    pub(crate) fn to_verify(&self, verify_uuid: Uuid) -> Result<&Token, Refusal> {
         let id = self.by_verify_uuid.get(&verify_uuid).ok_or(Refusal::NoToken)?;
         self.tokens.get(id).ok_or(Refusal::NoToken)
     }
 
     /// Decides a pending token; a decided one stays as it is.
-    pub(in super::super) fn decide(&mut self, verify_uuid: Uuid, approved: bool) -> Result<(), Refusal> {
+    pub(crate) fn decide(&mut self, verify_uuid: Uuid, approved: bool) -> Result<(), Refusal> {
         let id = self.to_verify(verify_uuid)?.uuid;
         let token = self.tokens.get_mut(&id).ok_or(Refusal::NoToken)?;
         if token.state != TokenState::Pending {
@@ -324,12 +324,7 @@ impl Customers {
     }
 
     /// Forgets a token for good.
-    pub(in super::super) fn remove_token(
-        &mut self,
-        app_id: &AppId,
-        customer: Uuid,
-        token: Uuid,
-    ) -> Result<(), Refusal> {
+    pub(crate) fn remove_token(&mut self, app_id: &AppId, customer: Uuid, token: Uuid) -> Result<(), Refusal> {
         self.token(customer, token)?;
         let customer = self.customer_mut(app_id, customer)?;
         customer.tokens.retain(|other| *other != token);

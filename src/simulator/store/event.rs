@@ -3,9 +3,9 @@
 use super::super::ledger::{Action, Order};
 
 /// A change of an order's state.
-pub(in super::super) struct Event<'a> {
+pub(crate) struct Event<'a> {
     /// The bare name for `X-Action`, such as `order.paid` (`deploy/docs/wonder.md` §3).
-    pub(in super::super) action: Action,
+    pub(crate) action: Action,
     /// The order after the change. As `orders/check` returns it, it is the webhook's body.
-    pub(in super::super) order: &'a Order,
+    pub(crate) order: &'a Order,
 }

@@ -25,7 +25,7 @@ const NUMBERS: u64 = 93_000_000_000;
 const SPREAD: u64 = 900_000_000;
 
 /// All orders, with the ways to find them.
-pub(in super::super) struct Orders {
+pub(crate) struct Orders {
     capacity: usize,
     /// By number, which is the order of their making.
     rows: BTreeMap<u64, Box<Order>>,
@@ -43,10 +43,10 @@ pub(in super::super) struct Orders {
 
 /// What names an order in a body: any of these, alone or together.
 #[derive(Clone, Copy, Default)]
-pub(in super::super) struct Names<'a> {
-    pub(in super::super) number: Option<&'a str>,
-    pub(in super::super) reference_number: Option<&'a str>,
-    pub(in super::super) transaction: Option<&'a str>,
+pub(crate) struct Names<'a> {
+    pub(crate) number: Option<&'a str>,
+    pub(crate) reference_number: Option<&'a str>,
+    pub(crate) transaction: Option<&'a str>,
 }
 
 impl Orders {
@@ -100,7 +100,7 @@ impl Orders {
     }
 
     /// Takes a stored order.
-    pub(in super::super) fn restore(&mut self, row: &[u8]) -> Result<(), serde_json::Error> {
+    pub(crate) fn restore(&mut self, row: &[u8]) -> Result<(), serde_json::Error> {
         let order: Box<Order> = serde_json::from_slice(row)?;
         self.next = self.next.max(order.number + 1);
         self.find_by_names(&order);
@@ -109,7 +109,7 @@ impl Orders {
     }
 
     /// The number of an order of a seed: the given one if it is free, or the next.
-    pub(in super::super) fn number_of_seed(&mut self, given: Option<u64>) -> Option<u64> {
+    pub(crate) fn number_of_seed(&mut self, given: Option<u64>) -> Option<u64> {
         let number = given.unwrap_or(self.next);
         let is_free = !self.rows.contains_key(&number);
         is_free.then(|| self.next = self.next.max(number + 1))?;
@@ -117,7 +117,7 @@ impl Orders {
     }
 
     /// Takes an order of a seed.
-    pub(in super::super) fn seed(&mut self, order: Box<Order>) -> Result<(), Refusal> {
+    pub(crate) fn seed(&mut self, order: Box<Order>) -> Result<(), Refusal> {
         if self.rows.len() >= self.capacity {
             return Err(Refusal::Full(self.capacity));
         }
@@ -128,18 +128,18 @@ impl Orders {
     }
 
     /// Makes room where a stored state has more orders than the capacity is now. What is not finished stays.
-    pub(in super::super) fn shrink(&mut self) {
+    pub(crate) fn shrink(&mut self) {
         while self.rows.len() > self.capacity && self.evict().is_ok() {}
     }
 
     /// The orders of all AppIDs with a number below `before`, the newest first.
-    pub(in super::super) fn newest(&self, before: Option<u64>) -> impl Iterator<Item = &Order> {
+    pub(crate) fn newest(&self, before: Option<u64>) -> impl Iterator<Item = &Order> {
         self.rows.range(..before.unwrap_or(u64::MAX)).rev().map(|(_, order)| &**order)
     }
 
     /// Creates an order, with what `change` does to it at once; when that is denied, nothing is created. The oldest finished order makes
     /// room for it.
-    pub(in super::super) fn create(
+    pub(crate) fn create(
         &mut self,
         app_id: &AppId,
         draft: Draft,
@@ -194,7 +194,7 @@ impl Orders {
     }
 
     /// Changes an order by a function that changes it wholly or not at all, and reports what it did.
-    pub(in super::super) fn change(
+    pub(crate) fn change(
         &mut self,
         number: u64,
         now: u64,
@@ -232,7 +232,7 @@ impl Orders {
     }
 
     /// Voids the unpaid orders whose due date is over.
-    pub(in super::super) fn void_overdue(&mut self, now: u64) {
+    pub(crate) fn void_overdue(&mut self, now: u64) {
         while let Some((end, number)) = self.due.first().copied().filter(|(end, _)| *end <= now) {
             self.due.remove(&(end, number));
             // An order with a payment stays as it is.
@@ -241,13 +241,13 @@ impl Orders {
     }
 
     /// The order with this number, of any AppID.
-    pub(in super::super) fn by_number(&self, number: &str) -> Result<&Order, Refusal> {
+    pub(crate) fn by_number(&self, number: &str) -> Result<&Order, Refusal> {
         let canonical = number.parse().ok().filter(|parsed: &u64| parsed.to_string() == number);
         canonical.and_then(|number| self.rows.get(&number)).map(|order| &**order).ok_or(Refusal::NoOrder)
     }
 
     /// The order of an AppID that all of `names` belong to.
-    pub(in super::super) fn find(&self, app_id: &AppId, names: Names<'_>) -> Result<&Order, Refusal> {
+    pub(crate) fn find(&self, app_id: &AppId, names: Names<'_>) -> Result<&Order, Refusal> {
         let own = |order: &&Order| order.app_id == *app_id;
         let by_number =
             names.number.map(|number| self.by_number(number).ok().filter(own).ok_or(Refusal::NoOrder)).transpose()?;
@@ -273,7 +273,7 @@ impl Orders {
     }
 
     /// The newest order with this reference number.
-    pub(in super::super) fn by_reference(&self, app_id: &AppId, reference: &str) -> Result<&Order, Refusal> {
+    pub(crate) fn by_reference(&self, app_id: &AppId, reference: &str) -> Result<&Order, Refusal> {
         let key = |number| (app_id.clone(), Arc::from(reference), number);
         let found = self.by_reference.range(key(0)..=key(u64::MAX)).next_back();
         found.and_then(|(.., number)| self.rows.get(number)).map(|order| &**order).ok_or(Refusal::NoOrder)
@@ -286,17 +286,17 @@ impl Orders {
     }
 
     /// Whether any order has a transaction with this uuid.
-    pub(in super::super) fn has_transaction(&self, uuid: Uuid) -> bool {
+    pub(crate) fn has_transaction(&self, uuid: Uuid) -> bool {
         self.by_transaction.contains_key(&uuid)
     }
 
     /// All orders of an AppID, the oldest first.
-    pub(in super::super) fn of(&self, app_id: &AppId) -> impl Iterator<Item = &Order> {
+    pub(crate) fn of(&self, app_id: &AppId) -> impl Iterator<Item = &Order> {
         self.rows.values().map(|order| &**order).filter(move |order| order.app_id == *app_id)
     }
 
     /// Reports an action once more, with the order as it is now.
-    pub(in super::super) fn report_again(&self, number: &str, action: Action) -> Result<(), Refusal> {
+    pub(crate) fn report_again(&self, number: &str, action: Action) -> Result<(), Refusal> {
         self.webhooks.report(&Event { action, order: self.by_number(number)? });
         Ok(())
     }

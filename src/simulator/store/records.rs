@@ -10,72 +10,72 @@ use crate::signing::{AppId, RequestTime};
 
 /// A customer.
 #[derive(Clone, Serialize, Deserialize)]
-pub(in super::super) struct Customer {
+pub(crate) struct Customer {
     /// The AppID that created it; other AppIDs do not find it.
     #[serde(with = "ledger::app_id")]
-    pub(in super::super) app_id: AppId,
-    pub(in super::super) uuid: Uuid,
-    pub(in super::super) profile: Profile,
-    pub(in super::super) reference_number: String,
-    pub(in super::super) default_method: String,
-    pub(in super::super) default_token: Option<Uuid>,
+    pub(crate) app_id: AppId,
+    pub(crate) uuid: Uuid,
+    pub(crate) profile: Profile,
+    pub(crate) reference_number: String,
+    pub(crate) default_method: String,
+    pub(crate) default_token: Option<Uuid>,
     /// In the order of their making.
-    pub(in super::super) tokens: Vec<Uuid>,
+    pub(crate) tokens: Vec<Uuid>,
 }
 
 /// What a customer can change about themselves.
 #[derive(Clone, Default, Serialize, Deserialize)]
-pub(in super::super) struct Profile {
-    pub(in super::super) name: String,
-    pub(in super::super) email: String,
-    pub(in super::super) dial_code: String,
-    pub(in super::super) phone: String,
+pub(crate) struct Profile {
+    pub(crate) name: String,
+    pub(crate) email: String,
+    pub(crate) dial_code: String,
+    pub(crate) phone: String,
 }
 
 /// A change to a customer; `None` leaves a field as it is.
 #[derive(Default)]
-pub(in super::super) struct Change<'a> {
-    pub(in super::super) name: Option<&'a str>,
-    pub(in super::super) email: Option<&'a str>,
-    pub(in super::super) dial_code: Option<&'a str>,
-    pub(in super::super) phone: Option<&'a str>,
-    pub(in super::super) default_method: Option<&'a str>,
+pub(crate) struct Change<'a> {
+    pub(crate) name: Option<&'a str>,
+    pub(crate) email: Option<&'a str>,
+    pub(crate) dial_code: Option<&'a str>,
+    pub(crate) phone: Option<&'a str>,
+    pub(crate) default_method: Option<&'a str>,
     /// Empty: no default token any more.
-    pub(in super::super) default_token: Option<&'a str>,
+    pub(crate) default_token: Option<&'a str>,
     /// The dotted name of `default_payment_token` in this body, for the refusal.
-    pub(in super::super) default_token_field: String,
+    pub(crate) default_token_field: String,
 }
 
 /// A payment token.
 #[derive(Clone, Serialize, Deserialize)]
-pub(in super::super) struct Token {
-    pub(in super::super) uuid: Uuid,
-    pub(in super::super) verify_uuid: Uuid,
-    pub(in super::super) customer: Uuid,
-    pub(in super::super) means: Means,
-    pub(in super::super) state: TokenState,
+pub(crate) struct Token {
+    pub(crate) uuid: Uuid,
+    pub(crate) verify_uuid: Uuid,
+    pub(crate) customer: Uuid,
+    pub(crate) means: Means,
+    pub(crate) state: TokenState,
     /// Where the payer returns to, after success and after failure.
-    pub(in super::super) return_urls: [Option<String>; 2],
+    pub(crate) return_urls: [Option<String>; 2],
     /// Of the call that created it, and of the payer's page.
-    pub(in super::super) language: Language,
+    pub(crate) language: Language,
 }
 
 /// What is stored of a card.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(in super::super) struct Card {
+pub(crate) struct Card {
     /// First six and last four digits, stars between.
-    pub(in super::super) masked: String,
-    pub(in super::super) brand: Cow<'static, str>,
+    pub(crate) masked: String,
+    pub(crate) brand: Cow<'static, str>,
     /// `01` to `12`.
-    pub(in super::super) exp_month: String,
+    pub(crate) exp_month: String,
     /// The last two digits of the year.
-    pub(in super::super) exp_year: String,
-    pub(in super::super) holder_name: String,
+    pub(crate) exp_year: String,
+    pub(crate) holder_name: String,
 }
 
 impl Card {
     /// Whether the last day of the expiry month is over at `now`, in UTC.
-    pub(in super::super) fn has_expired(&self, now: RequestTime) -> bool {
+    pub(crate) fn has_expired(&self, now: RequestTime) -> bool {
         format!("20{}{}", self.exp_year, self.exp_month)[..] < now.to_string()[..6]
     }
 }
@@ -83,7 +83,7 @@ impl Card {
 /// The means of payment of a token.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(in super::super) enum Means {
+pub(crate) enum Means {
     Card(Card),
     Alipay,
     Wechat,
@@ -91,7 +91,7 @@ pub(in super::super) enum Means {
 
 impl Means {
     /// Wonder's `token_type`.
-    pub(in super::super) fn token_type(&self) -> &'static str {
+    pub(crate) fn token_type(&self) -> &'static str {
         match self {
             Self::Card(_) => "CreditCard",
             Self::Alipay => "AlipayAutoDebit",
@@ -100,7 +100,7 @@ impl Means {
     }
 
     /// Wonder's `default_payment_method`.
-    pub(in super::super) fn method(&self) -> &'static str {
+    pub(crate) fn method(&self) -> &'static str {
         match self {
             Self::Card(_) => "Credit Card",
             Self::Alipay => "Alipay",
@@ -112,14 +112,14 @@ impl Means {
 /// How far a token is (`deploy/docs/wonder.md` §5.2).
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(in super::super) enum TokenState {
+pub(crate) enum TokenState {
     Pending,
     Success,
     Failed,
 }
 
 impl TokenState {
-    pub(in super::super) fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
             Self::Success => "success",

@@ -25,7 +25,13 @@ use super::{
 use crate::{
     config::Origin,
     signing::{self, AppId, Signed, Stamp},
-    simulator::{Clock, ids::Ids, state::Journal, store::Event},
+    simulator::{
+        Clock,
+        faults::{self, Switches, WebhookFault},
+        ids::Ids,
+        state::Journal,
+        store::Event,
+    },
 };
 
 /// How many deliveries wait at most, retries included. A further one is dropped with a warning.
@@ -36,19 +42,22 @@ const AT_ONCE: usize = 32;
 const WARNED: usize = 1000;
 
 /// Delivers events.
-pub(in super::super) struct Webhooks {
+pub(crate) struct Webhooks {
     settings: Settings,
     /// An origin whose webhooks go to another one, which forwards them: the sidecar's webhook listener.
     through: OnceLock<(Origin, Origin)>,
     keys: Keys,
     clock: Clock,
     ids: Arc<Ids>,
+    faults: Arc<Switches>,
     journal: Option<Arc<Journal>>,
     client: Client,
     history: Arc<History>,
     lanes: Mutex<Lanes>,
     /// Lanes that have no task yet.
     begun: mpsc::UnboundedSender<Lane>,
+    /// Changes when a delivery is queued behind others.
+    arrived: watch::Sender<()>,
     /// Changes when all deliveries are forgotten.
     forgotten: watch::Sender<()>,
     /// Whether events are not reported, because a seed makes them.
@@ -65,21 +74,22 @@ struct Lanes {
 }
 
 /// The number of an order, and a URL.
-pub(in super::super) type Lane = (String, Callback);
+pub(crate) type Lane = (String, Callback);
 
 /// What it is started with.
-pub(in super::super) struct Means {
-    pub(in super::super) settings: Settings,
-    pub(in super::super) keys: Keys,
-    pub(in super::super) clock: Clock,
-    pub(in super::super) ids: Arc<Ids>,
-    pub(in super::super) journal: Option<Arc<Journal>>,
+pub(crate) struct Means {
+    pub(crate) settings: Settings,
+    pub(crate) keys: Keys,
+    pub(crate) clock: Clock,
+    pub(crate) ids: Arc<Ids>,
+    pub(crate) faults: Arc<Switches>,
+    pub(crate) journal: Option<Arc<Journal>>,
 }
 
 impl Webhooks {
     /// The lanes that the receiver gets are for [`deliver`](Self::deliver).
-    pub(in super::super) fn new(means: Means) -> (Arc<Self>, mpsc::UnboundedReceiver<Lane>) {
-        let Means { settings, keys, clock, ids, journal } = means;
+    pub(crate) fn new(means: Means) -> (Arc<Self>, mpsc::UnboundedReceiver<Lane>) {
+        let Means { settings, keys, clock, ids, faults, journal } = means;
         let (begun, lanes) = mpsc::unbounded_channel();
         let this = Self {
             client: Client::new(settings.ca_file.clone()),
@@ -88,6 +98,8 @@ impl Webhooks {
             keys,
             clock,
             ids,
+            faults,
+            arrived: watch::Sender::default(),
             history: Arc::new(History::new(journal.clone())),
             journal,
             lanes: Mutex::default(),
@@ -101,16 +113,16 @@ impl Webhooks {
     }
 
     /// Sends the webhooks for one origin to another one, from now on.
-    pub(in super::super) fn go_through(&self, from: Origin, through: Origin) {
+    pub(crate) fn go_through(&self, from: Origin, through: Origin) {
         let _ = self.through.set((from, through));
     }
 
-    pub(in super::super) fn history(&self) -> Arc<History> {
+    pub(crate) fn history(&self) -> Arc<History> {
         Arc::clone(&self.history)
     }
 
     /// Forgets all deliveries. An attempt under way ends, and has no effect.
-    pub(in super::super) fn forget(&self) {
+    pub(crate) fn forget(&self) {
         self.history.clear();
         let mut lanes = self.lanes();
         let queued: usize = lanes.queues.values_mut().map(|queue| queue.drain(..).count()).sum();
@@ -120,7 +132,7 @@ impl Webhooks {
     }
 
     /// Delivers what waits and what is reported from now on; never ends.
-    pub(in super::super) async fn deliver(self: Arc<Self>, mut begun: mpsc::UnboundedReceiver<Lane>) {
+    pub(crate) async fn deliver(self: Arc<Self>, mut begun: mpsc::UnboundedReceiver<Lane>) {
         self.resume();
         let mut tasks = JoinSet::new();
         loop {
@@ -146,7 +158,7 @@ impl Webhooks {
     }
 
     /// Reports nothing of what `work` does. The caller holds the lock of the store.
-    pub(in super::super) fn silently<T>(&self, work: impl FnOnce() -> T) -> T {
+    pub(crate) fn silently<T>(&self, work: impl FnOnce() -> T) -> T {
         self.silent.store(true, Ordering::Relaxed);
         let done = work();
         self.silent.store(false, Ordering::Relaxed);
@@ -154,7 +166,7 @@ impl Webhooks {
     }
 
     /// Queues an event for its URLs.
-    pub(in super::super) fn report(&self, event: &Event<'_>) {
+    pub(crate) fn report(&self, event: &Event<'_>) {
         if self.silent.load(Ordering::Relaxed) {
             return;
         }
@@ -176,12 +188,22 @@ impl Webhooks {
             }
         }
         to.extend(self.settings.url.clone().filter(|url| !to.contains(url)));
+        if to.is_empty() {
+            return;
+        }
+        let fault = faults::of_webhook(&self.faults, event.action, event.order.app_id.as_str());
         let mut body: Option<Arc<str>> = None;
         for callback in to {
-            if let Some(delivery) = self.admitted(event, &order_number, &callback) {
+            if let Some(mut delivery) = self.admitted(event, &order_number, &callback) {
+                delivery.fault = fault;
+                if fault == Some(WebhookFault::Lose) {
+                    delivery.outcome = Outcome::Lost;
+                    self.history.add(delivery);
+                    continue;
+                }
                 let body = body.get_or_insert_with(|| event.order.view().to_string().into());
                 let url = callback.whole();
-                let pending = Pending { url, body: Arc::clone(body), signed: None, due_at: None };
+                let pending = Pending { url, body: Arc::clone(body), signed: None, due_at: None, again: false };
                 let id = self.history.add(Delivery { pending: Some(pending), ..delivery });
                 self.queue(id, (order_number.clone(), callback));
             }
@@ -234,6 +256,7 @@ impl Webhooks {
             attempts: Vec::new(),
             next_attempt_in: None,
             warnings: Vec::new(),
+            fault: None,
             pending: None,
         }
     }
@@ -253,6 +276,8 @@ impl Webhooks {
         lanes.waiting += 1;
         if let Some(queue) = lanes.queues.get_mut(&lane) {
             queue.push_back(id);
+            drop(lanes);
+            self.arrived.send_replace(());
             return;
         }
         lanes.queues.insert(lane.clone(), VecDeque::from([id]));
@@ -270,8 +295,33 @@ impl Webhooks {
                 };
                 id
             };
+            let is_held = self
+                .history
+                .pending(id)
+                .is_some_and(|delivery| delivery.fault == Some(WebhookFault::Reorder) && delivery.attempts.is_empty());
+            if is_held && let Some(next) = self.overtaking(&lane).await {
+                self.attempt_until_done(&lane.1, next).await;
+                self.lanes().waiting -= 1;
+            }
             self.attempt_until_done(&lane.1, id).await;
             self.lanes().waiting -= 1;
+        }
+    }
+
+    /// The next delivery of a lane, which overtakes one that is held; nothing if none comes in the time of the first retry.
+    async fn overtaking(&self, lane: &Lane) -> Option<u64> {
+        let (mut arrived, mut forgotten) = (self.arrived.subscribe(), self.forgotten.subscribe());
+        let longest = tokio::time::sleep(self.settings.time_scale.delay(1).unwrap_or_default());
+        tokio::pin!(longest);
+        loop {
+            if let Some(next) = self.lanes().queues.get_mut(lane).and_then(VecDeque::pop_front) {
+                return Some(next);
+            }
+            tokio::select! {
+                _ = arrived.changed() => {}
+                _ = forgotten.changed() => return None,
+                () = &mut longest => return None,
+            }
         }
     }
 
@@ -300,6 +350,8 @@ impl Webhooks {
     async fn attempt(&self, to: &Callback, id: u64) -> Option<Duration> {
         let delivery = self.history.pending(id)?;
         let (action, attempts) = (delivery.action, delivery.attempts.len() + 1);
+        let is_first = delivery.pending.as_ref().is_some_and(|pending| !pending.again);
+        let is_repeated = delivery.fault == Some(WebhookFault::Duplicate) && is_first;
         let Some((headers, body)) = self.signed(to, delivery).await else {
             self.history.change(id, |delivery| delivery.outcome = Outcome::Failed);
             return None;
@@ -317,14 +369,19 @@ impl Webhooks {
             Ok(reply) => self.settings.retry_on.judge(reply.status.as_u16()),
             Err(_) => Verdict::Retry,
         };
-        let delay = self.settings.time_scale.delay(attempts).filter(|_| verdict == Verdict::Retry);
+        let again = is_repeated && verdict == Verdict::Acknowledged;
+        let delay = match verdict {
+            _ if again => Some(Duration::ZERO),
+            Verdict::Retry => self.settings.time_scale.delay(attempts),
+            Verdict::Acknowledged | Verdict::Final => None,
+        };
         let (status, error) = match answer {
             Ok(reply) => (Some(reply.status.as_u16()), None),
             Err(error) => (None, Some(error.to_string())),
         };
         let outcome = match (verdict, delay) {
-            (Verdict::Acknowledged, _) => Outcome::Acknowledged,
-            (Verdict::Retry, Some(_)) => Outcome::Waiting,
+            (Verdict::Acknowledged, None) => Outcome::Acknowledged,
+            (_, Some(_)) => Outcome::Waiting,
             (Verdict::Retry, None) | (Verdict::Final, _) => Outcome::Failed,
         };
         tracing::info!(url = %to, action, attempts, status, error, ?outcome, ?delay, "webhook");
@@ -335,6 +392,7 @@ impl Webhooks {
             delivery.next_attempt_in = delay.map(|delay| delay.as_secs_f64());
             if let Some(pending) = &mut delivery.pending {
                 pending.due_at = due_at;
+                pending.again |= again;
             }
         });
         delay
@@ -342,9 +400,11 @@ impl Webhooks {
 
     /// Headers and body of the next attempt.
     async fn signed(&self, to: &Callback, delivery: Delivery) -> Option<(HeaderMap, Bytes)> {
-        let Delivery { id, action, attempts, pending, app_id, .. } = delivery;
-        let Pending { body, signed, .. } = pending?;
-        let keeps = self.settings.retry_credential == RetryCredential::First;
+        let Delivery { id, action, attempts, pending, app_id, fault, .. } = delivery;
+        let Pending { body, signed, again, .. } = pending?;
+        // A duplicate is the same request once more.
+        let keeps =
+            self.settings.retry_credential == RetryCredential::First || again || fault == Some(WebhookFault::Duplicate);
         let signed = match signed.filter(|_| keeps) {
             Some([credential, nonce, signature]) => Signed { credential, nonce, signature },
             None => self.sign(to, id, &app_id, attempts.len(), &body).await?,

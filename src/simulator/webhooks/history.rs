@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use tokio::sync::watch;
 
 use super::super::{
+    faults::WebhookFault,
     ledger::{ACTIONS, Action},
     state::{Journal, Row, Rows, Touched},
 };
@@ -18,21 +19,24 @@ const KEPT: usize = 1000;
 
 /// One event on its way to one URL. As JSON, it holds no body, no signature and no value of a query.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(in super::super) struct Delivery {
-    pub(in super::super) id: u64,
+pub(crate) struct Delivery {
+    pub(crate) id: u64,
     /// `yyyymmddHHMMSS`, UTC.
-    pub(in super::super) created_at: String,
-    pub(in super::super) app_id: String,
-    pub(in super::super) order_number: String,
+    pub(crate) created_at: String,
+    pub(crate) app_id: String,
+    pub(crate) order_number: String,
     #[serde(deserialize_with = "action")]
-    pub(in super::super) action: Action,
-    pub(in super::super) url: String,
-    pub(in super::super) outcome: Outcome,
-    pub(in super::super) attempts: Vec<Attempt>,
+    pub(crate) action: Action,
+    pub(crate) url: String,
+    pub(crate) outcome: Outcome,
+    pub(crate) attempts: Vec<Attempt>,
     /// Seconds from the last attempt to the next one.
-    pub(in super::super) next_attempt_in: Option<f64>,
+    pub(crate) next_attempt_in: Option<f64>,
     /// Why a known receiver cannot verify webhooks to this URL, or why nothing is sent there.
-    pub(in super::super) warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
+    /// What goes wrong on purpose.
+    #[serde(default)]
+    pub(crate) fault: Option<WebhookFault>,
     /// What is sent, until it is delivered.
     #[serde(skip)]
     pub(super) pending: Option<Pending>,
@@ -48,6 +52,9 @@ pub(super) struct Pending {
     pub(super) signed: Option<[String; 3]>,
     /// When the next attempt is due, in seconds since 1970.
     pub(super) due_at: Option<u64>,
+    /// Whether it was acknowledged, and is sent once more on purpose.
+    #[serde(default)]
+    pub(super) again: bool,
 }
 
 /// A body and a signature are nobody's to see in a log.
@@ -60,7 +67,7 @@ impl std::fmt::Debug for Pending {
 /// How far a delivery is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(in super::super) enum Outcome {
+pub(crate) enum Outcome {
     /// It waits for its turn or for the next attempt.
     Waiting,
     /// The receiver acknowledged it.
@@ -71,16 +78,18 @@ pub(in super::super) enum Outcome {
     Refused,
     /// Too many others waited.
     Dropped,
+    /// It was not sent, on purpose.
+    Lost,
 }
 
 /// One attempt.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(in super::super) struct Attempt {
+pub(crate) struct Attempt {
     /// `yyyymmddHHMMSS`, UTC.
-    pub(in super::super) at: String,
-    pub(in super::super) status: Option<u16>,
+    pub(crate) at: String,
+    pub(crate) status: Option<u16>,
     /// Why there is no answer.
-    pub(in super::super) error: Option<String>,
+    pub(crate) error: Option<String>,
 }
 
 /// A stored action is one of those that exist.
@@ -90,7 +99,7 @@ fn action<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Action, D::Error
 }
 
 /// The deliveries that wait, and the newest others.
-pub(in super::super) struct History {
+pub(crate) struct History {
     kept: Mutex<Kept>,
     changes: watch::Sender<()>,
 }
@@ -141,7 +150,7 @@ impl History {
     }
 
     /// Forgets all of them. No `id` is given again, so that an attempt under way changes no other delivery.
-    pub(in super::super) fn clear(&self) {
+    pub(crate) fn clear(&self) {
         let mut kept = self.kept();
         let Kept { rows, done, touched, .. } = &mut *kept;
         done.clear();
@@ -153,17 +162,17 @@ impl History {
     }
 
     /// Changes with every delivery.
-    pub(in super::super) fn changes(&self) -> watch::Receiver<()> {
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
         self.changes.subscribe()
     }
 
     /// All of them, the newest first.
-    pub(in super::super) fn newest_first(&self) -> Vec<Delivery> {
+    pub(crate) fn newest_first(&self) -> Vec<Delivery> {
         self.kept().rows.values().rev().cloned().collect()
     }
 
     /// How many deliveries there were, and the rows that changed.
-    pub(in super::super) fn changed_rows(&self) -> (u64, Rows<u64>) {
+    pub(crate) fn changed_rows(&self) -> (u64, Rows<u64>) {
         let mut kept = self.kept();
         let touched = kept.touched.take();
         let rows = touched.into_iter().map(|id| {
@@ -174,12 +183,12 @@ impl History {
         (kept.made, rows)
     }
 
-    pub(in super::super) fn put_back(&self, ids: impl IntoIterator<Item = u64>) {
+    pub(crate) fn put_back(&self, ids: impl IntoIterator<Item = u64>) {
         self.kept().touched.put_back(ids);
     }
 
     /// Takes a stored row, or the number of deliveries so far.
-    pub(in super::super) fn restore(&self, row: &[u8]) -> Result<(), serde_json::Error> {
+    pub(crate) fn restore(&self, row: &[u8]) -> Result<(), serde_json::Error> {
         let (delivery, pending): (Delivery, Option<Pending>) = serde_json::from_slice(row)?;
         let mut kept = self.kept();
         if pending.is_none() {
@@ -190,7 +199,7 @@ impl History {
         Ok(())
     }
 
-    pub(in super::super) fn restore_count(&self, made: u64) {
+    pub(crate) fn restore_count(&self, made: u64) {
         let mut kept = self.kept();
         kept.made = kept.made.max(made);
     }
@@ -234,7 +243,8 @@ mod tests {
             attempts: Vec::new(),
             next_attempt_in: None,
             warnings: Vec::new(),
-            pending: Some(Pending { url: String::new(), body: "{}".into(), signed: None, due_at: None }),
+            fault: None,
+            pending: Some(Pending { url: String::new(), body: "{}".into(), signed: None, due_at: None, again: false }),
         }
     }
 

@@ -14,7 +14,7 @@ use crate::{
 const BITS: usize = 2048;
 
 /// The keys of all AppIDs.
-pub(in super::super) struct Keys {
+pub(crate) struct Keys {
     keys: Vec<(AppId, OnceCell<Arc<SigningKey>>)>,
     /// Keeps keys that are made.
     journal: Option<Arc<Journal>>,
@@ -22,7 +22,7 @@ pub(in super::super) struct Keys {
 
 impl Keys {
     /// Those that are given; the other AppIDs get theirs when it is needed, because making one takes longer than the start.
-    pub(in super::super) fn new<'a>(
+    pub(crate) fn new<'a>(
         app_ids: impl IntoIterator<Item = &'a AppId>,
         given: &[(AppId, Arc<SigningKey>)],
         journal: Option<Arc<Journal>>,

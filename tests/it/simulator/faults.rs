@@ -89,7 +89,10 @@ async fn a_fault_switch_applies_to_its_operation_app_id_and_number_of_calls() {
     let world = World::plain().await;
     let on =
         faults(&world, "POST", "", &json!({ "fault": "status=500", "operation": "echo", "calls": 2 })).await.data();
-    assert_eq!(on["fault"], json!({ "id": 1, "fault": "status=500", "operation": "echo", "app_id": null, "calls": 2 }));
+    assert_eq!(
+        on["fault"],
+        json!({ "id": 1, "fault": "status=500", "operation": "echo", "action": null, "app_id": null, "calls": 2 })
+    );
     world.send(&order()).await.data();
     let top = "<p id=\"faults\" class=\"note\">Switched on: status=500 for the next 2 calls of echo</p>";
     for page in ["/console", "/console/orders", "/console/faults"] {
@@ -117,6 +120,9 @@ async fn a_fault_switch_applies_to_its_operation_app_id_and_number_of_calls() {
         (json!({}), "fault is required."),
         (json!({ "fault": "x" }), "fault must be one of: delay=2s"),
         (json!({ "fault": "no-answer", "operation": "x" }), "operation must be one of"),
+        (json!({ "fault": "no-answer", "action": "order.paid" }), "action is for faults of webhooks"),
+        (json!({ "fault": "webhook=lose", "operation": "echo" }), "operation is for faults of calls"),
+        (json!({ "fault": "webhook=lose", "action": "order.lost" }), "action must be one of: order.created"),
         (json!({ "fault": "no-answer", "calls": 0 }), "calls must be"),
         (json!({ "fault": "no-answer", "calls": -1 }), "calls must be"),
         (json!({ "fault": "no-answer", "calls": "many" }), "calls must be"),
