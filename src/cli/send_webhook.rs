@@ -3,23 +3,21 @@
 //! It belongs to the feature `simulator`, because it acts as Wonder, as `simulate` does: the sidecar of a production pod has nothing that
 //! signs webhooks. `verify --webhook`, which explains what a pod received, is in every build.
 
-mod forge;
-mod order;
-mod probe;
-
-use std::{io::Write, path::PathBuf};
+use std::{io::Write, path::PathBuf, sync::Arc};
 
 use anyhow::{Context as _, anyhow};
 use bytes::Bytes;
 use http::HeaderMap;
 use rand::rngs::OsRng;
 
-use self::forge::Tamper;
 use super::{Failure, Outcome, input, runtime};
 use crate::{
     config::values::path_text,
-    signing::{self, AppId, Nonce, SigningKey, Stamp},
-    simulator::webhooks::{Callback, Client, Reply, Settings, headers},
+    signing::{AppId, SigningKey},
+    simulator::webhooks::{
+        Callback, Client, Settings,
+        probe::{self, Finding, Line, Sender, Tamper, order},
+    },
 };
 
 /// The size of a key that is made here.
@@ -77,21 +75,6 @@ pub(super) struct SendWebhookArgs {
     ca_file: Option<PathBuf>,
 }
 
-/// A webhook that is ready to be sent.
-#[derive(Clone)]
-struct Webhook {
-    headers: HeaderMap,
-    body: Bytes,
-}
-
-/// What signs and sends.
-struct Sender {
-    to: Callback,
-    app_id: AppId,
-    key: SigningKey,
-    client: Client,
-}
-
 impl SendWebhookArgs {
     pub(super) fn run(self, out: &mut dyn Write) -> Outcome {
         let allowed = Settings { allowed_hosts: self.allowed_hosts.clone(), ..Settings::default() };
@@ -109,10 +92,17 @@ impl SendWebhookArgs {
             Some(path) => Bytes::from(input::whole("--body-file", path)?),
             None => order::body(&self.action, &self.reference_number),
         };
-        let sender = Sender { to: self.to, app_id: self.app_id, key, client: Client::new(self.ca_file) };
+        let sender = Sender {
+            via: self.to.clone(),
+            to: self.to,
+            app_id: self.app_id,
+            key: Arc::new(key),
+            client: Client::new(self.ca_file),
+            clock: Arc::new(input::now),
+        };
         runtime::block_on(async {
             if self.probe {
-                probe::run(&sender, &self.action, &body, out).await
+                probe(&sender, &self.action, &body, out).await
             } else {
                 send(&sender, &self.action, body, self.tamper, out).await
             }
@@ -161,20 +151,31 @@ fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
 }
 
-impl Sender {
-    async fn send(&self, webhook: &Webhook) -> anyhow::Result<Reply> {
-        Ok(self.client.post(&self.to, webhook.headers.clone(), webhook.body.clone()).await?)
+/// Sends the series of `--probe`, and prints a line for each webhook.
+async fn probe(sender: &Sender, action: &str, body: &Bytes, out: &mut dyn Write) -> Outcome {
+    if order::refunded(body).is_none() {
+        return Err(Failure::usage(anyhow!(
+            "usage: --probe needs the JSON of an order in --body-file, which it changes to a refunded one"
+        )));
     }
-
-    /// A webhook as Wonder signs it, now.
-    fn signed(&self, action: &str, body: &Bytes) -> anyhow::Result<Webhook> {
-        self.signed_by(&self.key, &self.to.target, action, body)
-    }
-
-    fn signed_by(&self, key: &SigningKey, target: &str, action: &str, body: &Bytes) -> anyhow::Result<Webhook> {
-        let stamp = Stamp { request_time: input::now(), nonce: Nonce::generate(&mut OsRng) };
-        let signed = signing::webhook::sign(key, &self.app_id, &stamp, target, &[body])?;
-        Ok(Webhook { headers: headers(&signed, Some(action), body.len())?, body: body.clone() })
+    let mut mistakes = 0;
+    probe::run(sender, action, body, |Line { what, answer, finding }| {
+        let finding = match finding {
+            Finding::Right(why) => format!("right: {why}"),
+            Finding::Note(note) => format!("note:  {note}"),
+            Finding::Wrong(wrong) => {
+                mistakes += 1;
+                format!("WRONG: {wrong}")
+            }
+        };
+        writeln!(out, "{what:<52} {answer:<9} {finding}")?;
+        Ok::<_, Failure>(out.flush()?)
+    })
+    .await?;
+    match mistakes {
+        0 => Ok(writeln!(out, "\nyour endpoint did nothing wrong that its answers show")?),
+        1 => Err(Failure::no(anyhow!("probe: your endpoint did 1 thing wrong"))),
+        mistakes => Err(Failure::no(anyhow!("probe: your endpoint did {mistakes} things wrong"))),
     }
 }
 

@@ -164,9 +164,9 @@ impl Ground<'_> {
             made.push((fields, token));
         }
         for (fields, token) in made {
-            self.store.customers.seed_token(token).map_err(|refusal| full_or(refusal, || taken(&fields, "token")))?;
+            self.store.customers.seed_token(token).map_err(|refusal| full_or(&refusal, || taken(&fields, "token")))?;
         }
-        self.store.customers.seed(customer).map_err(|refusal| full_or(refusal, || taken(fields, "uuid")))
+        self.store.customers.seed(customer).map_err(|refusal| full_or(&refusal, || taken(fields, "uuid")))
     }
 
     fn token(&self, fields: &Fields<'_>, customer: &Customer) -> Result<Token, SeedError> {
@@ -234,14 +234,14 @@ impl Ground<'_> {
                 )));
             }
             Some(state) => {
-                self.bring_to(&mut order, state, at).ok_or_else(|| fields.broken("state", Rule::OneOf(STATES)))?
+                self.bring_to(&mut order, state, at).ok_or_else(|| fields.broken("state", Rule::OneOf(STATES)))?;
             }
             None => {}
         }
         for payment in &payments {
             self.pay(&mut order, payment, decimals, at)?;
         }
-        self.store.orders.seed(order).map_err(|refusal| full_or(refusal, || taken(fields, "number")))
+        self.store.orders.seed(order).map_err(|refusal| full_or(&refusal, || taken(fields, "number")))
     }
 
     /// Nothing for an unknown state.
@@ -326,7 +326,7 @@ fn taken(fields: &Fields<'_>, field: &str) -> SeedError {
     SeedError(format!("{} is in the seed twice; each must be another one", fields.name(field)))
 }
 
-fn full_or(refusal: Refusal, other: impl FnOnce() -> SeedError) -> SeedError {
+fn full_or(refusal: &Refusal, other: impl FnOnce() -> SeedError) -> SeedError {
     match refusal {
         Refusal::Full(capacity) => {
             SeedError(format!("has more than {capacity} customers, payment tokens or orders; raise --capacity"))

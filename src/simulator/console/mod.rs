@@ -5,6 +5,7 @@
 //!
 //! * `record` makes a [`Call`](calls::Call) of a finished call, `mask` removes card numbers, `calls` keeps the newest.
 //! * `list`, `detail`: the pages; `snippets`: a call to paste; `frame`: what is around each page; `time`: times as text.
+//! * `probe`: right and forged webhooks for a handler.
 //! * `orders`, `customers`, `webhooks`, `faults`: what the simulator holds, sends and does on purpose, with buttons.
 //! * `live`: notices for open pages that something changed.
 
@@ -17,6 +18,7 @@ mod list;
 mod live;
 mod mask;
 mod orders;
+mod probe;
 mod record;
 mod snippets;
 mod time;
@@ -32,6 +34,7 @@ use axum::{
 };
 use http::{HeaderMap, StatusCode, Uri, header};
 use serde_json::json;
+use tokio::sync::Semaphore;
 
 pub(super) use self::record::{Begun, Ended, Received};
 use self::{
@@ -51,11 +54,13 @@ use super::{
 pub(super) struct Console {
     calls: Calls,
     closing: Closing,
+    /// The turn of the one probe that runs.
+    probing: Semaphore,
 }
 
 impl Console {
     pub(super) fn new() -> Self {
-        Self { calls: Calls::new(), closing: Closing::new() }
+        Self { calls: Calls::new(), closing: Closing::new(), probing: Semaphore::new(1) }
     }
 
     /// Keeps a finished call.
@@ -84,6 +89,7 @@ pub(super) fn routes() -> Router<Arc<Wonder>> {
         .route("/console/orders/{number}", get(orders::show).post(orders::act))
         .route("/console/customers", get(customers::list))
         .route("/console/webhooks", get(webhooks::show).post(webhooks::send))
+        .route("/console/probe", get(probe::show).post(probe::send))
         .route("/console/faults", get(faults::show).post(faults::act))
         .route("/console/reset", post(reset_page))
         .route("/simulator/events", get(live::events))

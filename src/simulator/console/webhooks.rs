@@ -50,7 +50,9 @@ pub(super) async fn send(
 fn page(wonder: &Wonder, outcome: Option<Result<&str, &str>>, status: StatusCode) -> Response {
     let deliveries = wonder.deliveries.newest_first();
     let mut html = String::with_capacity(16 * 1024);
-    html.push_str("<div id=\"webhooks\" class=\"box scroll\">");
+    html.push_str(
+        "<p><a href=\"/console/probe\">Probe a handler</a> with right and forged webhooks.</p><div id=\"webhooks\" class=\"box scroll\">",
+    );
     if deliveries.is_empty() {
         html.push_str(
             "<p class=\"empty\">No webhook yet. They go to the callback_url of an order, and to <code>--webhook-to</code> or \

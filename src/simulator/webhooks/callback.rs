@@ -40,7 +40,7 @@ impl FromStr for Callback {
 
 impl Callback {
     /// The URL with its whole query, which may be secret.
-    pub(super) fn whole(&self) -> String {
+    pub(crate) fn whole(&self) -> String {
         format!("{}{}", self.origin, self.target)
     }
 }

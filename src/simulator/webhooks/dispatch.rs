@@ -20,6 +20,7 @@ use super::{
     Callback, Client, RetryCredential, Settings, headers,
     history::{Attempt, Delivery, History, Outcome, Pending},
     keys::Keys,
+    probe::Sender,
     schedule::Verdict,
 };
 use crate::{
@@ -115,6 +116,26 @@ impl Webhooks {
     /// Sends the webhooks for one origin to another one, from now on.
     pub(crate) fn go_through(&self, from: Origin, through: Origin) {
         let _ = self.through.set((from, through));
+    }
+
+    /// What probes a handler at a URL, as the webhooks of an AppID come to it.
+    ///
+    /// # Errors
+    /// With the reason why no webhook goes there.
+    pub(crate) async fn probe(&self, to: Callback, app_id: AppId) -> Result<Sender, String> {
+        let via = self.way_to(&to);
+        if !self.settings.allow(&via) {
+            let host = to.origin.host();
+            return Err(format!("{host} is not loopback and not allowed; allow it with --webhook-allow {host}"));
+        }
+        let key = self.keys.of(&app_id).await.map_err(|error| format!("webhook key: {error}"))?;
+        let client = Client::new(self.settings.ca_file.clone());
+        Ok(Sender { to, via, app_id, key, client, clock: Arc::clone(&self.clock) })
+    }
+
+    /// The general URL.
+    pub(crate) fn url(&self) -> Option<&Callback> {
+        self.settings.url.as_ref()
     }
 
     pub(crate) fn history(&self) -> Arc<History> {

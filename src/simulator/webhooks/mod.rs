@@ -11,12 +11,14 @@
 //!
 //! * `dispatch`: queues and attempts; `callback`: URLs, and which of them known receivers cannot verify; `client`: one POST.
 //! * `schedule`: when a delivery is attempted again; `history`: what became of each; `keys`: the key pairs.
+//! * `probe`: right and forged webhooks, and what a handler does with them.
 
 mod callback;
 mod client;
 mod dispatch;
 mod history;
 mod keys;
+pub(crate) mod probe;
 mod schedule;
 
 use std::{path::PathBuf, sync::Arc};

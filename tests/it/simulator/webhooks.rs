@@ -1,6 +1,7 @@
 //! Webhooks of the simulator, as a receiver gets them over a real socket.
 
 mod fields;
+mod probe;
 
 use std::{
     sync::{Arc, LazyLock},

@@ -8,7 +8,7 @@ const SALE: &str = "c0a8f0de-7a11-4b57-9b1e-0f4e2d6b8c33";
 const REFUND: &str = "d4b7e1aa-3c52-4f0e-8a6d-5e9b1c2f7a44";
 
 /// An order over 120 HKD in the state of `action`; as it was created for an action of no order.
-pub(super) fn body(action: &str, reference_number: &str) -> Bytes {
+pub(crate) fn body(action: &str, reference_number: &str) -> Bytes {
     let (state, correspondence_state, paid) = match action {
         "order.paid" => ("completed", "paid", "120.00"),
         "order.refunded" => ("completed", "refunded", "0.00"),
@@ -46,7 +46,7 @@ pub(super) fn body(action: &str, reference_number: &str) -> Bytes {
 }
 
 /// The same order after a full refund: still `completed`, and no longer paid. Nothing for a body that is no order.
-pub(super) fn refunded(body: &[u8]) -> Option<Bytes> {
+pub(crate) fn refunded(body: &[u8]) -> Option<Bytes> {
     let mut order: Value = serde_json::from_slice(body).ok()?;
     // The plugin for WooCommerce and others accept an order within `data` too.
     let inner = match &mut order {

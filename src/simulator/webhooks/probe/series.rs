@@ -1,18 +1,12 @@
-//! `--probe`: a series of webhooks, and what the answers say about the handler.
+//! A series of webhooks, and what the answers show about the handler.
 
-use std::io::Write;
-
-use anyhow::anyhow;
 use bytes::Bytes;
 
-use super::{Sender, Webhook, forge::Tamper, order};
-use crate::{
-    cli::{Failure, Outcome},
-    simulator::webhooks::Reply,
-};
+use super::{MakeError, Sender, Tamper, Webhook, order};
+use crate::simulator::webhooks::Reply;
 
 /// How the handler did.
-enum Finding {
+pub(crate) enum Finding {
     /// Right, and why.
     Right(&'static str),
     /// Nothing wrong by itself, but something to know.
@@ -21,21 +15,28 @@ enum Finding {
     Wrong(String),
 }
 
-/// Prints one line for each webhook of a series.
-struct Series<'a> {
-    sender: &'a Sender,
-    out: &'a mut dyn Write,
-    wrong: usize,
+/// One webhook of the series.
+pub(crate) struct Line {
+    /// What was sent.
+    pub(crate) what: String,
+    /// The status, or that there was no answer.
+    pub(crate) answer: String,
+    /// How the handler did.
+    pub(crate) finding: Finding,
 }
 
-/// Sends a right webhook, forged ones, a repeat, and a refund, and reports what the handler did wrong.
-pub(super) async fn run(sender: &Sender, action: &str, body: &Bytes, out: &mut dyn Write) -> Outcome {
-    let refunded = order::refunded(body).ok_or_else(|| {
-        Failure::usage(anyhow!(
-            "usage: --probe needs the JSON of an order in --body-file, which it changes to a refunded one"
-        ))
-    })?;
-    let mut series = Series { sender, out, wrong: 0 };
+/// Sends a right webhook, forged ones, a repeat, and a refund; `report` gets a line for each as it is answered.
+///
+/// # Errors
+/// When a webhook cannot be made, or `report` fails.
+pub(crate) async fn run<E: From<MakeError>>(
+    sender: &Sender,
+    action: &str,
+    body: &Bytes,
+    report: impl FnMut(Line) -> Result<(), E>,
+) -> Result<(), E> {
+    let refunded = order::refunded(body).ok_or(MakeError::NotAnOrder)?;
+    let mut series = Series { sender, report };
     let right = sender.signed(action, body)?;
     series.send(&format!("right {action}"), &right, accepts).await?;
     for tamper in [Tamper::Key, Tamper::Body, Tamper::Target, Tamper::Time, Tamper::Nonce] {
@@ -50,31 +51,22 @@ pub(super) async fn run(sender: &Sender, action: &str, body: &Bytes, out: &mut d
     let foreign = sender.forged(action, body, Tamper::AppId)?;
     series.send(&format!("foreign: {}", Tamper::AppId), &foreign, compares_app_id).await?;
     series.send("the right one again", &right, accepts_repeat).await?;
-    series.send("right order.refunded", &sender.signed("order.refunded", &refunded)?, knows_refund).await?;
-    match series.wrong {
-        0 => Ok(writeln!(series.out, "\nyour endpoint did nothing wrong that its answers show")?),
-        1 => Err(Failure::no(anyhow!("probe: your endpoint did 1 thing wrong"))),
-        wrong => Err(Failure::no(anyhow!("probe: your endpoint did {wrong} things wrong"))),
-    }
+    series.send("right order.refunded", &sender.signed("order.refunded", &refunded)?, knows_refund).await
 }
 
-impl Series<'_> {
-    async fn send(&mut self, what: &str, webhook: &Webhook, judge: impl Fn(&Reply) -> Finding) -> Outcome {
+struct Series<'a, R> {
+    sender: &'a Sender,
+    report: R,
+}
+
+impl<E, R: FnMut(Line) -> Result<(), E>> Series<'_, R> {
+    async fn send(&mut self, what: &str, webhook: &Webhook, judge: impl Fn(&Reply) -> Finding) -> Result<(), E> {
         let reply = self.sender.send(webhook).await;
         let (answer, finding) = match &reply {
             Ok(reply) => (format!("HTTP {}", reply.status.as_u16()), judge(reply)),
             Err(error) => ("no answer".to_owned(), Finding::Wrong(format!("your endpoint did not answer: {error}"))),
         };
-        let finding = match finding {
-            Finding::Right(why) => format!("right: {why}"),
-            Finding::Note(note) => format!("note:  {note}"),
-            Finding::Wrong(wrong) => {
-                self.wrong += 1;
-                format!("WRONG: {wrong}")
-            }
-        };
-        writeln!(self.out, "{what:<52} {answer:<9} {finding}")?;
-        Ok(self.out.flush()?)
+        (self.report)(Line { what: what.to_owned(), answer, finding })
     }
 }
 
@@ -85,7 +77,7 @@ fn accepts(reply: &Reply) -> Finding {
             "accepted with {status}; Wonder's newest documents count 200 alone as an acknowledgement"
         )),
         status => Finding::Wrong(format!(
-            "your endpoint refused a right webhook (HTTP {status}); check its key, its AppID and --reference-number"
+            "your endpoint refused a right webhook (HTTP {status}); check its key, its AppID and the reference number"
         )),
     }
 }

@@ -2,17 +2,19 @@
 
 use std::fmt;
 
-use anyhow::Result;
 use bytes::Bytes;
 use http::{HeaderValue, header};
 use rand::rngs::OsRng;
 
-use super::{BITS, Sender, Webhook};
+use super::{MakeError, Sender, Webhook};
 use crate::signing::{Nonce, RequestTime, SigningKey};
 
-/// What is changed.
+/// The size of a key that is made here.
+const BITS: usize = 2048;
+
+/// What is changed. The command line has it as a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Tamper {
+pub(crate) enum Tamper {
     /// The signature is that of another target
     Target,
     /// The body has one member more than was signed, or one byte
@@ -43,7 +45,10 @@ impl fmt::Display for Tamper {
 
 impl Sender {
     /// A webhook that is right but for one thing.
-    pub(super) fn forged(&self, action: &str, body: &Bytes, tamper: Tamper) -> Result<Webhook> {
+    ///
+    /// # Errors
+    /// When it cannot be signed.
+    pub(crate) fn forged(&self, action: &str, body: &Bytes, tamper: Tamper) -> Result<Webhook, MakeError> {
         let mut webhook = match tamper {
             Tamper::Target => self.signed_by(&self.key, "/another/target", action, body)?,
             Tamper::Key => self.signed_by(&SigningKey::generate(&mut OsRng, BITS)?.0, &self.to.target, action, body)?,
@@ -62,8 +67,8 @@ impl Sender {
                 headers.insert("nonce", HeaderValue::try_from(Nonce::generate(&mut OsRng).as_str())?);
             }
             Tamper::Time => {
-                let time: RequestTime = parts[1].parse()?;
-                parts[1] = RequestTime::from_unix_seconds(time.unix_seconds() + 1).to_string();
+                let time = parts[1].parse().map_or(0, RequestTime::unix_seconds);
+                parts[1] = RequestTime::from_unix_seconds(time + 1).to_string();
             }
             Tamper::AppId => {
                 let last = parts[0].pop().unwrap_or('0');
