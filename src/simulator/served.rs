@@ -327,7 +327,7 @@ pub(super) const CALLS: [Call; 27] = [
         Own("simulator.reset", "POST", "/simulator/reset"),
         || post(console::reset),
         Chosen,
-        "Forgets customers, payment tokens, orders and calls, and switches all faults off",
+        "Forgets customers, payment tokens, orders, webhook deliveries and calls, switches all faults off, and puts the seed in again",
         &[],
     ),
 ];

@@ -9,9 +9,9 @@ use super::{
 use crate::simulator::served::{Call, Mark, Parameter, Place};
 
 /// Refusals of every call under `/svc/`.
-const SIGNED: [u16; 4] = [400, 401, 408, 413];
+const SIGNED: [u16; 5] = [400, 401, 408, 413, 507];
 /// Refusals of every call of the simulator's own.
-const OWN: [u16; 5] = [400, 403, 408, 413, 421];
+const OWN: [u16; 6] = [400, 403, 408, 413, 421, 507];
 
 pub(super) fn of(call: &Call) -> Value {
     let is_own = matches!(call.place, Place::Own(..));
@@ -52,7 +52,7 @@ fn meaning(status: u16) -> (Mark, &'static str) {
         409 => (Mark::Chosen, "the state of the order does not allow it"),
         413 => (Mark::Chosen, "the body is too large"),
         421 => (Mark::Chosen, "Host is no name of the simulator"),
-        _ => (Mark::Chosen, "the memory of the simulator is full"),
+        _ => (Mark::Chosen, "the memory of the simulator is full, or its state file cannot be written"),
     }
 }
 

@@ -28,9 +28,10 @@ pub(super) fn add(schemas: &mut Schemas) {
             json!({
                 "fault": {
                     "type": "string", "maxLength": TEXT,
-                    "pattern": "^(delay=[0-9]{1,3}ms|slow=[0-9]{1,3}ms|no-answer|cut=[0-9]{1,6}|status=(401|403|500)|clock=[+-][0-9]{1,3}m)$",
+                    "pattern": "^(delay=[0-9]{1,3}ms|slow=[0-9]{1,3}ms|no-answer|cut=[0-9]{1,6}|status=(401|403|500)|clock=[+-][0-9]{1,3}m|webhook=(duplicate|reorder|lose))$",
                 },
                 "operation": or_empty(&json!({ "$ref": "#/components/schemas/OperationName" })),
+                "action": or_empty(&json!({ "$ref": "#/components/schemas/ActionName" })),
                 "app_id": short(),
                 "calls": null_or(&json!({ "type": "integer", "minimum": 1, "maximum": 1_000_000 })),
             }),

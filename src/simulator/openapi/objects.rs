@@ -3,7 +3,10 @@
 use serde_json::{Value, json};
 
 use super::schema::{Schemas, flag, list, null_or, number, object, one_of, reference, text, uuid};
-use crate::operations::{CATALOGUE, Operation};
+use crate::{
+    operations::{CATALOGUE, Operation},
+    simulator::ledger::ACTION_NAMES,
+};
 
 pub(super) fn add(schemas: &mut Schemas) {
     let mut add = |name: &str, schema: Value| schemas.insert(name.to_owned(), schema);
@@ -11,6 +14,7 @@ pub(super) fn add(schemas: &mut Schemas) {
     add("Text", text());
     add("Flag", flag());
     add("OperationName", json!({ "enum": CATALOGUE.iter().map(Operation::name).collect::<Vec<_>>() }));
+    add("ActionName", one_of(ACTION_NAMES));
     refusals(&mut add);
     customers(&mut add);
     orders(&mut add);
@@ -19,6 +23,7 @@ pub(super) fn add(schemas: &mut Schemas) {
         "Fault",
         closed(json!({
             "id": { "type": "integer" }, "fault": text(), "operation": null_or(&reference("OperationName")),
+            "action": null_or(&reference("ActionName")),
             "app_id": { "type": ["string", "null"] }, "calls": { "type": ["integer", "null"] },
         })),
     );
@@ -30,8 +35,9 @@ pub(super) fn add(schemas: &mut Schemas) {
         "Delivery",
         closed(json!({
             "id": { "type": "integer" }, "created_at": text(), "app_id": text(), "order_number": text(), "action": text(), "url": text(),
-            "outcome": one_of("waiting, acknowledged, failed, refused, dropped"), "attempts": { "type": "array", "items": attempt },
+            "outcome": one_of("waiting, acknowledged, failed, refused, dropped, lost"), "attempts": { "type": "array", "items": attempt },
             "next_attempt_in": { "type": ["number", "null"] }, "warnings": { "type": "array", "items": text() },
+            "fault": null_or(&one_of("webhook=duplicate, webhook=reorder, webhook=lose")),
         })),
     );
 }

@@ -20,7 +20,7 @@ use super::{
 };
 
 /// Customers, tokens and orders.
-pub(super) struct Store {
+pub(crate) struct Store {
     pub(super) customers: Customers,
     pub(super) orders: Orders,
     pub(super) ids: Arc<Ids>,

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use http::{HeaderMap, header::InvalidHeaderValue};
 use rand::rngs::OsRng;
 
-use super::{Callback, Client, PostError, Reply, headers};
+use super::{Callback, Client, Reply, client::PostError, headers};
 use crate::{
     signing::{self, AppId, KeyError, Nonce, SignError, SigningKey, Stamp},
     simulator::Clock,
