@@ -309,7 +309,7 @@ impl App {
             let stop = tokio::select! {
                 stop = stop => stop,
                 // The program that requests it is the service itself, which sends no more.
-                () = requested.asked() => Stop::AtOnce,
+                () = requested.requested() => Stop::AtOnce,
             };
             readiness.set_draining();
             metrics.set_draining(true);

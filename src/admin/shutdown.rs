@@ -32,7 +32,7 @@ impl ShutdownRequest {
     }
 
     /// Ends when a shutdown was requested.
-    pub(crate) fn asked(&self) -> impl Future<Output = ()> + Send + use<> {
+    pub(crate) fn requested(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut asked = self.0.subscribe();
         let keep = Arc::clone(&self.0);
         async move {
@@ -127,9 +127,9 @@ mod tests {
     #[tokio::test]
     async fn the_wait_ends_for_a_request_before_and_after_its_start() {
         let request = ShutdownRequest::new();
-        let before = request.asked();
+        let before = request.requested();
         request.0.send_replace(true);
         before.await;
-        request.asked().await;
+        request.requested().await;
     }
 }

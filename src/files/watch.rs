@@ -49,8 +49,8 @@ impl Subject {
         Self { paths, quiet: Quiet::new(read_at), read: Box::new(read) }
     }
 
-    fn look(&mut self, now: Instant) {
-        if self.quiet.look(Fingerprint::of(&self.paths), now) {
+    fn check(&mut self, now: Instant) {
+        if self.quiet.check(Fingerprint::of(&self.paths), now) {
             self.read();
         }
     }
@@ -96,7 +96,7 @@ impl Quiet {
     }
 
     /// Whether `seen` must be read: it differs from the last reading and has not changed for [`QUIET`].
-    fn look(&mut self, seen: Fingerprint, now: Instant) -> bool {
+    fn check(&mut self, seen: Fingerprint, now: Instant) -> bool {
         if seen == self.read {
             self.changed = None;
             return false;
@@ -192,7 +192,7 @@ fn watch(mut subjects: Vec<Subject>, messages: &Receiver<Message>, events: Sende
         }
         if now >= look {
             for subject in &mut subjects {
-                subject.look(now);
+                subject.check(now);
             }
             look = poll;
         }
@@ -281,21 +281,21 @@ mod tests {
         let start = Instant::now();
         let at = |seconds: u64| start + Duration::from_secs(seconds);
         let mut quiet = Quiet::new(seen("one"));
-        assert!(!quiet.look(seen("one"), at(0)));
+        assert!(!quiet.check(seen("one"), at(0)));
         assert_eq!(quiet.due(), None);
         // Half written, then the rest: the quiet time starts again.
-        assert!(!quiet.look(seen("tw"), at(1)));
+        assert!(!quiet.check(seen("tw"), at(1)));
         assert_eq!(quiet.due(), Some(at(3)));
-        assert!(!quiet.look(seen("two"), at(2)));
-        assert!(!quiet.look(seen("two"), at(3)));
-        assert!(quiet.look(seen("two"), at(4)));
+        assert!(!quiet.check(seen("two"), at(2)));
+        assert!(!quiet.check(seen("two"), at(3)));
+        assert!(quiet.check(seen("two"), at(4)));
         // Back to the last reading within the quiet time.
         let mut quiet = Quiet::new(seen("one"));
-        assert!(!quiet.look(seen("two"), at(10)));
-        assert!(!quiet.look(seen("one"), at(11)));
+        assert!(!quiet.check(seen("two"), at(10)));
+        assert!(!quiet.check(seen("one"), at(11)));
         assert_eq!(quiet.due(), None);
-        assert!(!quiet.look(seen("two"), at(12)));
-        assert!(!quiet.look(seen("two"), at(13)));
+        assert!(!quiet.check(seen("two"), at(12)));
+        assert!(!quiet.check(seen("two"), at(13)));
     }
 
     #[test]

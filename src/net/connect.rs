@@ -31,7 +31,7 @@ use self::{
     stream::Io,
 };
 use super::{
-    egress::{Egress, Refusal},
+    egress::{Egress, TunnelError},
     tls::trouble::{self, Trouble},
 };
 use crate::metrics::{Metrics, Phase};
@@ -127,13 +127,13 @@ impl Connector {
         progress.connected();
         if let Some(egress) = &self.egress {
             let tunnel = timeout_at(deadline, egress.open(&mut tcp)).await;
-            match tunnel.unwrap_or_else(|_| Err(Refusal::Io(late()))) {
+            match tunnel.unwrap_or_else(|_| Err(TunnelError::Io(late()))) {
                 Ok(()) => {}
-                Err(Refusal::Status(status)) => {
+                Err(TunnelError::Status(status)) => {
                     let answer = io::Error::other(format!("it answered CONNECT with {}", status.as_u16()));
                     return Err(failed(Step::Tunnel(Some(status)), answer));
                 }
-                Err(Refusal::Io(error)) => return Err(failed(Step::Tunnel(None), error)),
+                Err(TunnelError::Io(error)) => return Err(failed(Step::Tunnel(None), error)),
             }
         }
         match &self.tls {

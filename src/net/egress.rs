@@ -50,7 +50,7 @@ impl Egress {
     }
 
     /// Requests the tunnel from the proxy at the other end of `stream`.
-    pub(super) async fn open(&self, stream: &mut TcpStream) -> Result<(), Refusal> {
+    pub(super) async fn open(&self, stream: &mut TcpStream) -> Result<(), TunnelError> {
         stream.write_all(&self.request).await?;
         let mut head = Vec::with_capacity(256);
         loop {
@@ -60,7 +60,7 @@ impl Egress {
             if let Some(end) = head.windows(4).position(|window| window == b"\r\n\r\n") {
                 let status = status(&head).ok_or_else(|| invalid("its answer is not HTTP/1"))?;
                 return match status {
-                    _ if !status.is_success() => Err(Refusal::Status(status)),
+                    _ if !status.is_success() => Err(TunnelError::Status(status)),
                     // In TLS the client sends first, so these bytes are not from the origin.
                     _ if head.len() > end + 4 => Err(invalid("it sent more than its answer").into()),
                     _ => Ok(()),
@@ -75,14 +75,14 @@ impl Egress {
 
 /// Why there is no tunnel.
 #[derive(Debug)]
-pub(super) enum Refusal {
+pub(super) enum TunnelError {
     /// The proxy answered with this status.
     Status(StatusCode),
     /// The proxy did not answer in HTTP, or the connection broke.
     Io(io::Error),
 }
 
-impl From<io::Error> for Refusal {
+impl From<io::Error> for TunnelError {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
     }

@@ -3,7 +3,7 @@
 //! The code is our own because hyper is as lenient as the standard allows, and has no setting that changes it: it accepts a repeated
 //! `Content-Length`, lets `Transfer-Encoding` override `Content-Length`, and removes a `#fragment` from a target. Requests here move
 //! money, so bytes that two readers could read differently are rejected with a reason. hyper does not receive a rejected head. It reads
-//! a harmless one in its place, and the service that is called with it finds the [`Refusal`] and answers in the error contract.
+//! a harmless one in its place, and the service that is called with it finds the [`HeadError`] and answers in the error contract.
 //!
 //! The guard reads bytes in the buffer into which the socket wrote them. Only a head that arrives in several reads is copied. HTTP/2 is
 //! rejected, because the signed target would be the output of an HTTP/2 library and not the caller's bytes.
@@ -39,7 +39,7 @@ use self::{
     linger::Linger,
 };
 use super::shutdown::Stage;
-pub(crate) use head::Refusal;
+pub(crate) use head::HeadError;
 pub(crate) use line::{Active, Line};
 
 /// A peer that closes its sending side within this time after its last byte still waits for the answers. A peer that closes it later
@@ -156,10 +156,10 @@ impl<S> Guard<S> {
     /// The length of the head that `rest` begins with, if it is complete and valid.
     fn vet_head(&mut self, rest: &[u8]) -> Option<usize> {
         let framing = match head::scan(rest, &mut self.search) {
-            Scan::Partial if rest.len() > self.limits.header_bytes => Err(Refusal::HeadTooLarge),
+            Scan::Partial if rest.len() > self.limits.header_bytes => Err(HeadError::HeadTooLarge),
             Scan::Partial => return None,
             Scan::Wrong(refusal) => Err(refusal),
-            Scan::Whole(length) if length > self.limits.header_bytes => Err(Refusal::HeadTooLarge),
+            Scan::Whole(length) if length > self.limits.header_bytes => Err(HeadError::HeadTooLarge),
             Scan::Whole(length) => {
                 head::check(&rest[..length], self.search, self.limits.headers).map(|framing| (length, framing))
             }
@@ -186,7 +186,7 @@ impl<S> Guard<S> {
         }
     }
 
-    fn refuse(&mut self, refusal: Refusal) {
+    fn refuse(&mut self, refusal: HeadError) {
         self.refusing = self.line.refused.set((self.heads(), refusal)).is_ok();
         self.inbox.clear();
         self.position = Position::Refused;
@@ -299,11 +299,11 @@ impl<S: AsyncRead + Socket + Unpin> AsyncRead for Guard<S> {
                     return if this.stream.has_unread() { Poll::Pending } else { Poll::Ready(Ok(())) };
                 }
                 let refusal = if !over {
-                    Refusal::HeadTimeout
+                    HeadError::HeadTimeout
                 } else if this.line.is_evicted() {
-                    Refusal::Evicted
+                    HeadError::Evicted
                 } else {
-                    Refusal::Draining
+                    HeadError::Draining
                 };
                 this.refuse(refusal);
                 continue;

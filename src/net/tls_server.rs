@@ -145,7 +145,7 @@ impl TlsServer {
             }
             Ok(Err((error, stream))) => {
                 self.handshake_failed(address, &error);
-                let _ = timeout(LINGER, part(stream)).await;
+                let _ = timeout(LINGER, close_after_alert(stream)).await;
                 None
             }
             Err(_) => {
@@ -179,7 +179,7 @@ impl TlsServer {
 
 /// Closes after an alert. With TLS 1.3 a client sends its request before it receives the rejection of its certificate. An unread request
 /// would reset the connection, and the alert would be lost.
-async fn part(mut stream: TcpStream) -> io::Result<()> {
+async fn close_after_alert(mut stream: TcpStream) -> io::Result<()> {
     stream.shutdown().await?;
     tokio::io::copy(&mut stream.take(LINGERING), &mut tokio::io::sink()).await?;
     Ok(())

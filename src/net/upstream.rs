@@ -197,14 +197,14 @@ impl Upstream {
 pub struct Handover {
     sent: AtomicBool,
     attempted: AtomicBool,
-    place: Mutex<Option<Place>>,
+    route: Mutex<Option<Route>>,
 }
 
 /// The route of a request: the origin, and the peer address of its connection.
 #[derive(Debug, Clone)]
-pub(crate) struct Place(HeaderValue, Option<SocketAddr>);
+pub(crate) struct Route(HeaderValue, Option<SocketAddr>);
 
-impl fmt::Display for Place {
+impl fmt::Display for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "origin {}", self.0.to_str().unwrap_or_default())?;
         self.1.map_or(Ok(()), |address| write!(f, " at {address}"))
@@ -213,13 +213,13 @@ impl fmt::Display for Place {
 
 impl Handover {
     fn goes_to(&self, origin: HeaderValue, address: Option<SocketAddr>) {
-        *self.place.lock().unwrap_or_else(PoisonError::into_inner) = Some(Place(origin, address));
+        *self.route.lock().unwrap_or_else(PoisonError::into_inner) = Some(Route(origin, address));
     }
 
     /// The route, from the first attempt on.
     #[must_use]
-    pub(crate) fn place(&self) -> Option<Place> {
-        self.place.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(crate) fn route(&self) -> Option<Route> {
+        self.route.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Whether the origin may have received any of the request's bytes by now.

@@ -29,7 +29,7 @@ use crate::{
     contract::{Code, Sent},
     credentials::Entry,
     metrics::{self, InFlight, Metrics},
-    net::{intake::Refusal, respond::Failure, upstream::Handover},
+    net::{intake::HeadError, respond::Failure, upstream::Handover},
     operations::{self, Operation},
     policy::{Caller, Name},
     telemetry::{Finished, Requests, Trace},
@@ -89,7 +89,7 @@ impl Exchange {
         let path = request.uri().path();
         let operation = operations::find(request.method().as_str(), path);
         // The server replaces a request head that it rejects, and with it the path.
-        let is_own = request.extensions().get::<Refusal>().is_none();
+        let is_own = request.extensions().get::<HeadError>().is_none();
         Self {
             id,
             method: request.method().clone(),
@@ -235,12 +235,12 @@ impl Exchange {
         use Code::{
             Draining, UpstreamBadResponse, UpstreamConnect, UpstreamDns, UpstreamReset, UpstreamTimeout, UpstreamTls,
         };
-        match (code, self.handover.place()) {
+        match (code, self.handover.route()) {
             (
                 UpstreamDns | UpstreamConnect | UpstreamTls | UpstreamReset | UpstreamBadResponse | UpstreamTimeout
                 | Draining,
-                Some(place),
-            ) => format!("{cause} ({place})"),
+                Some(route),
+            ) => format!("{cause} ({route})"),
             _ => cause,
         }
     }

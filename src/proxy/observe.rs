@@ -28,7 +28,7 @@ use crate::{
     metrics::{CallerRequests, Metrics},
     net::{
         headers,
-        intake::Refusal,
+        intake::HeadError,
         respond::{Failure, REQUEST_ID},
     },
     policy::{Caller, Name, Policy},
@@ -95,7 +95,7 @@ where
             request.headers_mut().remove(TRACESTATE);
             request.headers_mut().insert(TRACEPARENT, value);
         }
-        if let Some(refusal) = request.extensions().get::<Refusal>() {
+        if let Some(refusal) = request.extensions().get::<HeadError>() {
             return Box::pin(ready(Ok(reject((*refusal).into(), exchange))));
         }
         if let Err(denial) = self.policy.admit(exchange.caller()) {

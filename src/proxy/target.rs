@@ -17,18 +17,18 @@ pub(super) fn check(target: &PathAndQuery) -> Result<(), Failure> {
     let Some(path) = target.path().strip_prefix(ROOT) else {
         return Err(Failure::new(Code::NotWonder, "the request target is not under /svc/; nothing else is forwarded"));
     };
-    match place(path) {
-        Place::Inside => Ok(()),
-        Place::Outside => Err(Failure::new(
+    match resolve(path) {
+        Resolution::Inside => Ok(()),
+        Resolution::Outside => Err(Failure::new(
             Code::NotWonder,
             "the request target leads out of /svc/ for a reader that resolves its dot segments; nothing else is forwarded",
         )),
-        Place::Unclear => Err(Failure::new(
+        Resolution::Unclear => Err(Failure::new(
             Code::BadTarget,
             "the request target has a \"..\" segment and also an encoded slash or back slash, which programs resolve differently, \
              or more than 4096 bytes; send the resolved path",
         )),
-        Place::Public => Err(Failure::new(
+        Resolution::Public => Err(Failure::new(
             Code::NotWonder,
             "the request target is under /svc/payment/public/, which takes no RSA signature; call Wonder directly for it",
         )),
@@ -40,7 +40,7 @@ const LONGEST_DOTTED: usize = 4096;
 
 /// The place to which a path resolves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum Resolution {
     /// Under [`ROOT`], in every reading.
     Inside,
     /// Out of [`ROOT`], in some reading.
@@ -51,10 +51,10 @@ enum Place {
     Public,
 }
 
-fn place(path: &str) -> Place {
+fn resolve(path: &str) -> Resolution {
     let plain = || path.bytes().map(|byte| Symbol { byte, encoded: false });
     // Without a ".." the most lenient readings include all others.
-    let undotted = |public: bool| if public { Place::Public } else { Place::Inside };
+    let undotted = |public: bool| if public { Resolution::Public } else { Resolution::Inside };
     if path.is_ascii() && !path.contains('%') && !path.contains("..") {
         return undotted(Walk::along(plain(), Reading::LENIENT).public);
     }
@@ -65,7 +65,7 @@ fn place(path: &str) -> Place {
         return undotted(lenient.iter().any(|walk| walk.public));
     }
     if path.len() > LONGEST_DOTTED {
-        return if lenient.iter().any(|walk| walk.outside) { Place::Outside } else { Place::Unclear };
+        return if lenient.iter().any(|walk| walk.outside) { Resolution::Outside } else { Resolution::Unclear };
     }
     let separators = last.iter().any(|symbol| symbol.encoded && matches!(symbol.byte, b'/' | b'\\'));
     let once = decoded(plain().collect());
@@ -80,10 +80,10 @@ fn place(path: &str) -> Place {
         dots |= walk.dots;
     }
     match (outside, dots && separators, public) {
-        (true, ..) => Place::Outside,
-        (_, true, _) => Place::Unclear,
-        (.., true) => Place::Public,
-        _ => Place::Inside,
+        (true, ..) => Resolution::Outside,
+        (_, true, _) => Resolution::Unclear,
+        (.., true) => Resolution::Public,
+        _ => Resolution::Inside,
     }
 }
 

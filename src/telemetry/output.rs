@@ -41,8 +41,8 @@ pub(super) struct Output {
 struct Shared {
     /// Lines that found the queue full.
     dropped: AtomicUsize,
-    /// Lines that the writing thread has taken from the queue, and written if that was possible.
-    taken: Mutex<usize>,
+    /// Lines that the writing thread has removed from the queue, and written if that was possible.
+    dequeued: Mutex<usize>,
     emptied: Condvar,
     /// Called with the number of lines that were lost.
     lost: fn(usize),
@@ -58,8 +58,8 @@ impl Output {
     ) -> io::Result<Self> {
         // tracing-appender panics if the system gives it no thread.
         thread::Builder::new().spawn(|| ())?.join().map_err(|_| ErrorKind::Other)?;
-        let (dropped, taken, emptied) = Default::default();
-        let shared = Arc::new(Shared { dropped, taken, emptied, lost });
+        let (dropped, dequeued, emptied) = Default::default();
+        let shared = Arc::new(Shared { dropped, dequeued, emptied, lost });
         let writer = Writer { to, notice, shared: Arc::clone(&shared), torn: false, failed: 0, reported: 0 };
         let builder = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(lines).thread_name("log");
         let (queue, guard) = builder.finish(writer);
@@ -83,20 +83,20 @@ impl Output {
     pub(super) fn flush(&self, patience: Duration) {
         let submitted = self.submitted.load(Relaxed);
         let until = Instant::now() + patience;
-        let mut taken = self.shared.taken();
-        while *taken + self.shared.dropped.load(Relaxed) < submitted {
+        let mut dequeued = self.shared.dequeued();
+        while *dequeued + self.shared.dropped.load(Relaxed) < submitted {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return;
             }
-            taken = self.shared.emptied.wait_timeout(taken, left).unwrap_or_else(PoisonError::into_inner).0;
+            dequeued = self.shared.emptied.wait_timeout(dequeued, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }
 
 impl Shared {
-    fn taken(&self) -> MutexGuard<'_, usize> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    fn dequeued(&self) -> MutexGuard<'_, usize> {
+        self.dequeued.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -141,7 +141,7 @@ impl<W: AsFd, N: Fn(usize) -> String> io::Write for Writer<W, N> {
             self.failed += 1;
             (self.shared.lost)(1);
         }
-        *self.shared.taken() += 1;
+        *self.shared.dequeued() += 1;
         Ok(())
     }
 
@@ -250,7 +250,7 @@ mod tests {
         (0..LINES).for_each(|_| output.write(b"a line, and more than a pipe can hold of them\n"));
         let reading = thread::spawn(move || lines(reader).len());
         output.flush(LONG);
-        assert_eq!(*output.shared.taken(), LINES);
+        assert_eq!(*output.shared.dequeued(), LINES);
         end(&output);
         assert_eq!(reading.join().unwrap(), LINES);
     }

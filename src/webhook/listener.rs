@@ -40,7 +40,7 @@ use crate::{
             body::{self, BufferedBody},
         },
         headers,
-        intake::Refusal,
+        intake::HeadError,
         respond::{Failure, REQUEST_ID},
         shutdown::{Shutdown, Stage},
     },
@@ -122,7 +122,7 @@ impl Listener {
     pub(super) async fn answer(self: Arc<Self>, mut request: Request<Incoming>) -> Response<Full<Bytes>> {
         let caller: Caller = request.extensions_mut().remove().unwrap_or_default();
         let account = Account::open(request.headers(), &caller);
-        if let Some(refusal) = request.extensions().get::<Refusal>() {
+        if let Some(refusal) = request.extensions().get::<HeadError>() {
             return self.fail((*refusal).into(), account);
         }
         let (id, alive) = (account.id.clone(), self.parts.alive.clone());

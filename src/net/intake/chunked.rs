@@ -8,7 +8,7 @@ use super::head::is_token;
 /// The position in a chunked body after the bytes so far.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ChunkedBody {
-    place: Place,
+    position: Position,
     /// Missing bytes of the current chunk's data; while its size is read, the size so far.
     size: u64,
     /// Bytes of extensions and trailers so far. They have a limit of their own, because they are not data.
@@ -16,7 +16,7 @@ pub(super) struct ChunkedBody {
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum Position {
     /// Before the first digit of a size.
     #[default]
     Size,
@@ -53,15 +53,15 @@ impl ChunkedBody {
     pub(super) fn pass(&mut self, bytes: &[u8]) -> usize {
         let mut at = 0;
         while at < bytes.len() && !self.ended() && !self.broken() {
-            if self.place == Place::Data {
+            if self.position == Position::Data {
                 let taken = usize::try_from(self.size).map_or(bytes.len() - at, |left| left.min(bytes.len() - at));
                 self.size -= taken as u64;
                 at += taken;
                 if self.size == 0 {
-                    self.place = Place::DataReturn;
+                    self.position = Position::DataReturn;
                 }
             } else {
-                self.place = self.next(bytes[at]);
+                self.position = self.next(bytes[at]);
                 at += 1;
             }
         }
@@ -70,55 +70,58 @@ impl ChunkedBody {
 
     /// The last byte was the body's last.
     pub(super) fn ended(&self) -> bool {
-        self.place == Place::Ended
+        self.position == Position::Ended
     }
 
     /// The bytes are not a chunked body.
     pub(super) fn broken(&self) -> bool {
-        self.place == Place::Broken
+        self.position == Position::Broken
     }
 
-    fn next(&mut self, byte: u8) -> Place {
-        match (self.place, byte) {
-            (Place::Size | Place::Digits, digit) if digit.is_ascii_hexdigit() => {
+    fn next(&mut self, byte: u8) -> Position {
+        match (self.position, byte) {
+            (Position::Size | Position::Digits, digit) if digit.is_ascii_hexdigit() => {
                 // 15 digits exceed every body limit, and cannot overflow a 64-bit count.
                 if self.size >> 56 != 0 {
-                    return Place::Broken;
+                    return Position::Broken;
                 }
                 self.size = self.size * 16 + char::from(digit).to_digit(16).map_or(0, u64::from);
-                Place::Digits
+                Position::Digits
             }
-            (Place::Digits | Place::ExtensionName | Place::Token | Place::QuotedEnd, b'\r') => Place::SizeLineFeed,
-            (Place::Digits | Place::ExtensionName | Place::Token | Place::QuotedEnd, b';') => {
-                self.line(Place::Extension)
+            (Position::Digits | Position::ExtensionName | Position::Token | Position::QuotedEnd, b'\r') => {
+                Position::SizeLineFeed
             }
-            (Place::Extension | Place::ExtensionName, name) if is_token(name) => self.line(Place::ExtensionName),
-            (Place::ExtensionName, b'=') => self.line(Place::ExtensionValue),
-            (Place::ExtensionValue | Place::Token, value) if is_token(value) => self.line(Place::Token),
-            (Place::Quoted, b'"') => self.line(Place::QuotedEnd),
-            (Place::Quoted, b'\\') => self.line(Place::QuotedPair),
-            (Place::ExtensionValue, b'"') | (Place::Quoted | Place::QuotedPair, b'\t' | b' '..=b'~' | 0x80..) => {
-                self.line(Place::Quoted)
+            (Position::Digits | Position::ExtensionName | Position::Token | Position::QuotedEnd, b';') => {
+                self.line(Position::Extension)
             }
-            (Place::SizeLineFeed, b'\n') if self.size == 0 => Place::Trailer,
-            (Place::SizeLineFeed, b'\n') => Place::Data,
-            (Place::DataReturn, b'\r') => Place::DataLineFeed,
-            (Place::DataLineFeed, b'\n') => Place::Size,
-            (Place::Trailer, b'\r') => Place::LastLineFeed,
-            (Place::LastLineFeed, b'\n') => Place::Ended,
-            (Place::Trailer | Place::TrailerName, name) if is_token(name) => self.line(Place::TrailerName),
-            (Place::TrailerName, b':') | (Place::TrailerValue, b'\t' | b' '..=b'~' | 0x80..) => {
-                self.line(Place::TrailerValue)
+            (Position::Extension | Position::ExtensionName, name) if is_token(name) => {
+                self.line(Position::ExtensionName)
             }
-            (Place::TrailerValue, b'\r') => Place::TrailerLineFeed,
-            (Place::TrailerLineFeed, b'\n') => Place::Trailer,
-            _ => Place::Broken,
+            (Position::ExtensionName, b'=') => self.line(Position::ExtensionValue),
+            (Position::ExtensionValue | Position::Token, value) if is_token(value) => self.line(Position::Token),
+            (Position::Quoted, b'"') => self.line(Position::QuotedEnd),
+            (Position::Quoted, b'\\') => self.line(Position::QuotedPair),
+            (Position::ExtensionValue, b'"')
+            | (Position::Quoted | Position::QuotedPair, b'\t' | b' '..=b'~' | 0x80..) => self.line(Position::Quoted),
+            (Position::SizeLineFeed, b'\n') if self.size == 0 => Position::Trailer,
+            (Position::SizeLineFeed, b'\n') => Position::Data,
+            (Position::DataReturn, b'\r') => Position::DataLineFeed,
+            (Position::DataLineFeed, b'\n') => Position::Size,
+            (Position::Trailer, b'\r') => Position::LastLineFeed,
+            (Position::LastLineFeed, b'\n') => Position::Ended,
+            (Position::Trailer | Position::TrailerName, name) if is_token(name) => self.line(Position::TrailerName),
+            (Position::TrailerName, b':') | (Position::TrailerValue, b'\t' | b' '..=b'~' | 0x80..) => {
+                self.line(Position::TrailerValue)
+            }
+            (Position::TrailerValue, b'\r') => Position::TrailerLineFeed,
+            (Position::TrailerLineFeed, b'\n') => Position::Trailer,
+            _ => Position::Broken,
         }
     }
 
-    fn line(&mut self, place: Place) -> Place {
+    fn line(&mut self, position: Position) -> Position {
         self.lines += 1;
-        if self.lines > MAX_LINES { Place::Broken } else { place }
+        if self.lines > MAX_LINES { Position::Broken } else { position }
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{contract::Code, contract::Sent, net::respond::Failure};
 
 /// Why a head is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub(crate) enum HeadError {
     /// A line that ends in LF alone, or a CR that no LF follows.
     BareLineEnd,
     /// Not `method SP target SP HTTP/1.x`.
@@ -46,34 +46,38 @@ pub(crate) enum Refusal {
     Evicted,
 }
 
-impl From<Refusal> for Failure {
-    fn from(refusal: Refusal) -> Self {
+impl From<HeadError> for Failure {
+    fn from(refusal: HeadError) -> Self {
         let (code, message) = match refusal {
-            Refusal::Draining => return Self::draining(Sent::No),
-            Refusal::BareLineEnd => (Code::BadRequest, "a line of the request head does not end in CR LF"),
-            Refusal::RequestLine => (Code::BadRequest, "the request line is not of the form METHOD target HTTP/1.1"),
-            Refusal::Version => (Code::BadRequest, "this listener speaks HTTP/1.1: switch the client to it"),
-            Refusal::Target => (
+            HeadError::Draining => return Self::draining(Sent::No),
+            HeadError::BareLineEnd => (Code::BadRequest, "a line of the request head does not end in CR LF"),
+            HeadError::RequestLine => (Code::BadRequest, "the request line is not of the form METHOD target HTTP/1.1"),
+            HeadError::Version => (Code::BadRequest, "this listener speaks HTTP/1.1: switch the client to it"),
+            HeadError::Target => (
                 Code::BadTarget,
                 "the request target is no path, or has a byte that must be percent-encoded, such as a back slash or a control",
             ),
-            Refusal::LongTarget => (Code::HeadersTooLarge, "the request target is longer than 65534 bytes"),
-            Refusal::LongName => (Code::HeadersTooLarge, "a header name is longer than 65535 bytes"),
-            Refusal::Fragment => (Code::BadTarget, "the request target holds a \"#\"; write %23 for one that is meant"),
-            Refusal::FoldedHeader => (Code::BadRequest, "a header is folded over two lines"),
-            Refusal::HeaderLine => (Code::BadRequest, "a header line is not of the form name: value"),
-            Refusal::TwoHosts => (Code::BadRequest, "more than one Host header"),
-            Refusal::ContentLength => {
+            HeadError::LongTarget => (Code::HeadersTooLarge, "the request target is longer than 65534 bytes"),
+            HeadError::LongName => (Code::HeadersTooLarge, "a header name is longer than 65535 bytes"),
+            HeadError::Fragment => {
+                (Code::BadTarget, "the request target holds a \"#\"; write %23 for one that is meant")
+            }
+            HeadError::FoldedHeader => (Code::BadRequest, "a header is folded over two lines"),
+            HeadError::HeaderLine => (Code::BadRequest, "a header line is not of the form name: value"),
+            HeadError::TwoHosts => (Code::BadRequest, "more than one Host header"),
+            HeadError::ContentLength => {
                 (Code::BadRequest, "Content-Length is repeated, not a number, or too large a number")
             }
-            Refusal::TransferEncoding => (Code::BadRequest, "Transfer-Encoding is other than chunked, or in HTTP/1.0"),
-            Refusal::LengthAndEncoding => (Code::BadRequest, "both Content-Length and Transfer-Encoding"),
-            Refusal::TooManyHeaders => (Code::HeadersTooLarge, "too many header lines (limits.headers)"),
-            Refusal::HeadTooLarge => (Code::HeadersTooLarge, "the request head is too large (limits.header_bytes)"),
-            Refusal::Evicted => {
+            HeadError::TransferEncoding => {
+                (Code::BadRequest, "Transfer-Encoding is other than chunked, or in HTTP/1.0")
+            }
+            HeadError::LengthAndEncoding => (Code::BadRequest, "both Content-Length and Transfer-Encoding"),
+            HeadError::TooManyHeaders => (Code::HeadersTooLarge, "too many header lines (limits.headers)"),
+            HeadError::HeadTooLarge => (Code::HeadersTooLarge, "the request head is too large (limits.header_bytes)"),
+            HeadError::Evicted => {
                 (Code::Overloaded, "too many connections (limits.connections), and this request head was not complete")
             }
-            Refusal::HeadTimeout => {
+            HeadError::HeadTimeout => {
                 (Code::HeadTimeout, "the request head did not arrive in time (timeouts.request_head)")
             }
         };
@@ -103,7 +107,7 @@ pub(super) enum Scan {
     /// Its length, including the empty line.
     Whole(usize),
     /// It is invalid, with any continuation.
-    Wrong(Refusal),
+    Wrong(HeadError),
 }
 
 /// How far a head that arrives in several reads has been searched for its end, so that no byte is searched twice.
@@ -120,16 +124,16 @@ pub(super) struct Search {
 /// Searches for the empty line, from where `search` ended before. Each head has a new `search`.
 pub(super) fn scan(bytes: &[u8], search: &mut Search) -> Scan {
     if bytes.first().is_some_and(|first| !is_token(*first)) {
-        return Scan::Wrong(Refusal::RequestLine);
+        return Scan::Wrong(HeadError::RequestLine);
     }
     // An HTTP/2 client waits for our preface once it has sent its own (RFC 9113 §3.4). No HTTP/1 request begins like that.
     if bytes.starts_with(b"PRI *") {
-        return Scan::Wrong(Refusal::Version);
+        return Scan::Wrong(HeadError::Version);
     }
     while let Some(length) = memchr(b'\n', &bytes[search.seen..]) {
         let end = search.seen + length;
         let Some(line) = bytes[search.line..end].strip_suffix(b"\r") else {
-            return Scan::Wrong(Refusal::BareLineEnd);
+            return Scan::Wrong(HeadError::BareLineEnd);
         };
         if line.is_empty() {
             return Scan::Whole(end + 1);
@@ -147,7 +151,7 @@ pub(super) fn scan(bytes: &[u8], search: &mut Search) -> Scan {
 }
 
 /// Checks the headers of a complete head whose end `search` has found, and returns what follows it.
-pub(super) fn check(head: &[u8], search: Search, max_headers: usize) -> Result<Framing, Refusal> {
+pub(super) fn check(head: &[u8], search: Search, max_headers: usize) -> Result<Framing, HeadError> {
     let (mut length, mut chunked, mut hosts, mut headers) = (None, false, 0, 0);
     let mut rest = memchr(b'\n', head).map_or(&[][..], |end| &head[end + 1..]);
     while let Some(end) = memchr(b'\n', rest) {
@@ -158,17 +162,17 @@ pub(super) fn check(head: &[u8], search: Search, max_headers: usize) -> Result<F
         }
         headers += 1;
         if headers > max_headers {
-            return Err(Refusal::TooManyHeaders);
+            return Err(HeadError::TooManyHeaders);
         }
         let (name, value) = header(line)?;
         if name.eq_ignore_ascii_case(b"content-length") {
             if length.is_some() {
-                return Err(Refusal::ContentLength);
+                return Err(HeadError::ContentLength);
             }
-            length = Some(number(value).ok_or(Refusal::ContentLength)?);
+            length = Some(number(value).ok_or(HeadError::ContentLength)?);
         } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
             if chunked || search.old || !value.eq_ignore_ascii_case(b"chunked") {
-                return Err(Refusal::TransferEncoding);
+                return Err(HeadError::TransferEncoding);
             }
             chunked = true;
         } else if name.eq_ignore_ascii_case(b"host") {
@@ -176,8 +180,8 @@ pub(super) fn check(head: &[u8], search: Search, max_headers: usize) -> Result<F
         }
     }
     match (length, chunked) {
-        _ if hosts > 1 => Err(Refusal::TwoHosts),
-        (Some(_), true) => Err(Refusal::LengthAndEncoding),
+        _ if hosts > 1 => Err(HeadError::TwoHosts),
+        (Some(_), true) => Err(HeadError::LengthAndEncoding),
         (Some(0) | None, false) => Ok(Framing::None),
         (Some(length), false) => Ok(Framing::Length(length)),
         (None, true) => Ok(Framing::Chunked),
@@ -185,52 +189,52 @@ pub(super) fn check(head: &[u8], search: Search, max_headers: usize) -> Result<F
 }
 
 /// Whether it is HTTP/1.0.
-fn check_request_line(line: &[u8]) -> Result<bool, Refusal> {
+fn check_request_line(line: &[u8]) -> Result<bool, HeadError> {
     let mut words = line.split(|byte| *byte == b' ');
     let (Some(method), Some(target), Some(version), None) = (words.next(), words.next(), words.next(), words.next())
     else {
-        return Err(Refusal::RequestLine);
+        return Err(HeadError::RequestLine);
     };
     let old = match version {
         b"HTTP/1.1" => false,
         b"HTTP/1.0" => true,
-        [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', ..] if !version.ends_with(b"\r") => return Err(Refusal::Version),
-        _ => return Err(Refusal::RequestLine),
+        [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', ..] if !version.ends_with(b"\r") => return Err(HeadError::Version),
+        _ => return Err(HeadError::RequestLine),
     };
     if method.is_empty() || !method.iter().copied().all(is_token) || target.is_empty() {
-        return Err(Refusal::RequestLine);
+        return Err(HeadError::RequestLine);
     }
     if memchr(b'#', target).is_some() {
-        return Err(Refusal::Fragment);
+        return Err(HeadError::Fragment);
     }
     if target.len() > LONGEST_TARGET {
-        return Err(Refusal::LongTarget);
+        return Err(HeadError::LongTarget);
     }
     // A target of plain bytes is not parsed twice. The parser accepts a back slash, which some programs read as a slash.
     let plain = target.starts_with(b"/") && target.iter().copied().all(is_plain);
     if !plain && (memchr(b'\\', target).is_some() || Uri::try_from(target).is_err()) {
-        return Err(Refusal::Target);
+        return Err(HeadError::Target);
     }
     Ok(old)
 }
 
-fn header(line: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
+fn header(line: &[u8]) -> Result<(&[u8], &[u8]), HeadError> {
     if matches!(line.first(), Some(b' ' | b'\t')) {
-        return Err(Refusal::FoldedHeader);
+        return Err(HeadError::FoldedHeader);
     }
-    let colon = memchr(b':', line).ok_or(Refusal::HeaderLine)?;
+    let colon = memchr(b':', line).ok_or(HeadError::HeaderLine)?;
     let (name, value) = (&line[..colon], &line[colon + 1..]);
     let named = !name.is_empty() && name.iter().copied().all(is_token);
     // Without an early return the compiler checks many bytes at a time.
     let valued = value.iter().fold(true, |all, byte| all & matches!(byte, b'\t' | 0x20..=0x7e | 0x80..));
     if name.len() > LONGEST_NAME {
-        Err(Refusal::LongName)
+        Err(HeadError::LongName)
     } else if named && valued {
         Ok((name, value.trim_ascii()))
     } else if value.contains(&b'\r') || name.contains(&b'\r') {
-        Err(Refusal::BareLineEnd)
+        Err(HeadError::BareLineEnd)
     } else {
-        Err(Refusal::HeaderLine)
+        Err(HeadError::HeaderLine)
     }
 }
 

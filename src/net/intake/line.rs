@@ -13,13 +13,13 @@ use tokio::{
     time::Instant,
 };
 
-use super::Refusal;
+use super::HeadError;
 use crate::net::shutdown::Stage;
 
 /// The shared state of one connection.
 #[derive(Debug)]
 pub(crate) struct Line {
-    pub(super) refused: OnceLock<(usize, Refusal)>,
+    pub(super) refused: OnceLock<(usize, HeadError)>,
     /// Whole heads so far.
     pub(super) heads: AtomicUsize,
     calls: AtomicUsize,
@@ -136,7 +136,7 @@ impl Line {
 
     /// Records a call of the service. hyper calls it in the order of the request heads, so the count identifies the request and whether it
     /// replaces a rejected one.
-    pub(crate) fn call(self: &Arc<Self>) -> (Active, Option<Refusal>) {
+    pub(crate) fn call(self: &Arc<Self>) -> (Active, Option<HeadError>) {
         let number = self.calls.fetch_add(1, Ordering::Relaxed);
         self.active.fetch_add(1, Ordering::Relaxed);
         let refused = self.refused.get().filter(|(refused, _)| *refused == number).map(|(_, refusal)| *refusal);

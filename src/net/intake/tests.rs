@@ -22,7 +22,7 @@ const POST: &str = "POST /svc/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5
 const CHUNKED: &str = "POST /svc/a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
 
 /// What a reader sees of `bytes`, written in pieces of `size`, until the end or a refusal; and what was refused.
-async fn seen(bytes: &[u8], size: usize) -> (String, Option<(usize, Refusal)>) {
+async fn seen(bytes: &[u8], size: usize) -> (String, Option<(usize, HeadError)>) {
     let (mut peer, stream) = duplex(64);
     let line = Arc::new(Line::default());
     let mut guard = Guard::new(stream, Arc::clone(&line), LIMITS);
@@ -50,7 +50,7 @@ async fn seen(bytes: &[u8], size: usize) -> (String, Option<(usize, Refusal)>) {
     (String::from_utf8(seen).unwrap(), line.refused.get().copied())
 }
 
-async fn assert_seen(bytes: &str, expected: &str, refused: Option<(usize, Refusal)>) {
+async fn assert_seen(bytes: &str, expected: &str, refused: Option<(usize, HeadError)>) {
     for size in [1, 2, 3, 7, 50, 10_000] {
         assert_eq!(seen(bytes.as_bytes(), size).await, (expected.to_owned(), refused), "in pieces of {size}");
     }
@@ -68,20 +68,21 @@ async fn lets_good_requests_through_unchanged_however_they_are_cut() {
 async fn replaces_a_refused_head_and_lets_nothing_more_through() {
     let refused = "GET /svc/a#b HTTP/1.1\r\n\r\n";
     let stand_in = std::str::from_utf8(IN_PLACE).unwrap();
-    assert_seen(&format!("{refused}{GET}"), stand_in, Some((0, Refusal::Fragment))).await;
+    assert_seen(&format!("{refused}{GET}"), stand_in, Some((0, HeadError::Fragment))).await;
     let before = [POST, CHUNKED].concat();
     let expected = format!("{before}{stand_in}");
-    assert_seen(&format!("{before}{refused}{GET}"), &expected, Some((2, Refusal::Fragment))).await;
+    assert_seen(&format!("{before}{refused}{GET}"), &expected, Some((2, HeadError::Fragment))).await;
 }
 
 #[tokio::test]
 async fn does_not_wait_for_the_end_of_a_head_that_is_already_wrong() {
     let stand_in = std::str::from_utf8(IN_PLACE).unwrap();
-    assert_seen("GET /svc/a HTTP/1.1\nHost", stand_in, Some((0, Refusal::BareLineEnd))).await;
+    assert_seen("GET /svc/a HTTP/1.1\nHost", stand_in, Some((0, HeadError::BareLineEnd))).await;
     let long = format!("GET /svc/{} HTTP/1.1", "a".repeat(300));
-    assert_seen(&long, stand_in, Some((0, Refusal::HeadTooLarge))).await;
-    assert_seen("PRI *", stand_in, Some((0, Refusal::Version))).await;
-    assert_seen(&format!("{POST}PRI * HTTP/2.0\r\n"), &format!("{POST}{stand_in}"), Some((1, Refusal::Version))).await;
+    assert_seen(&long, stand_in, Some((0, HeadError::HeadTooLarge))).await;
+    assert_seen("PRI *", stand_in, Some((0, HeadError::Version))).await;
+    assert_seen(&format!("{POST}PRI * HTTP/2.0\r\n"), &format!("{POST}{stand_in}"), Some((1, HeadError::Version)))
+        .await;
 }
 
 #[tokio::test]
@@ -103,7 +104,7 @@ async fn gives_a_head_its_time_and_then_refuses_it() {
     let read = guard.read(&mut buffer).await.unwrap();
     assert_eq!(&buffer[..read], IN_PLACE);
     assert_eq!(began.elapsed().as_secs(), LIMITS.head.as_secs());
-    assert_eq!(line.refused.get(), Some(&(0, Refusal::HeadTimeout)));
+    assert_eq!(line.refused.get(), Some(&(0, HeadError::HeadTimeout)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -189,7 +190,7 @@ async fn refuses_a_head_over_the_limit_whatever_the_readers_buffer() {
         peer.write_all(format!("GET /svc/a HTTP/1.1\r\nX-A: {}\r\n\r\n", "b".repeat(70_000)).as_bytes()).await.unwrap();
         let mut buffer = vec![0; size];
         assert!(guard.read(&mut buffer).await.unwrap() > 0);
-        assert_eq!(line.refused.get(), Some(&(0, Refusal::HeadTooLarge)));
+        assert_eq!(line.refused.get(), Some(&(0, HeadError::HeadTooLarge)));
     }
 }
 

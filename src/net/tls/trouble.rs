@@ -23,7 +23,7 @@ pub(in super::super) struct Trouble {
 /// A handshake with the origin.
 pub(in super::super) fn with_origin(error: &io::Error) -> Trouble {
     let (advice, detail) = match rustls_error(error) {
-        None => (ended(error), error.to_string()),
+        None => (cause_of_end(error), error.to_string()),
         Some(error) => (origin_advice(error), detail(error, "the origin")),
     };
     Trouble { advice, detail }
@@ -70,7 +70,7 @@ fn rustls_error(error: &io::Error) -> Option<&Error> {
     error.get_ref()?.downcast_ref()
 }
 
-fn ended(error: &io::Error) -> &'static str {
+fn cause_of_end(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::TimedOut => "the origin did not finish the handshake within timeouts.tls_handshake",
         io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {

@@ -116,7 +116,7 @@ impl Pool {
     fn share(self: &Arc<Self>, connection: &Http2, is_needed: bool) {
         let mut kept = self.kept();
         kept.share(connection, is_needed);
-        self.look_after(&mut kept);
+        self.ensure_watch(&mut kept);
     }
 
     /// Boxed, because few requests need it and it would enlarge the future of each request.
@@ -147,13 +147,13 @@ impl Pool {
     pub(super) fn keep(self: &Arc<Self>, connection: Http1) {
         let mut kept = self.kept();
         let surplus = kept.keep(connection, &self.limits);
-        self.look_after(&mut kept);
+        self.ensure_watch(&mut kept);
         drop(kept);
         drop(surplus);
     }
 
     /// Starts the task that evicts idle connections, unless it runs.
-    fn look_after(self: &Arc<Self>, kept: &mut Kept) {
+    fn ensure_watch(self: &Arc<Self>, kept: &mut Kept) {
         // An answer may be dropped after the runtime; then the pool is dropped too.
         if !kept.is_empty()
             && !kept.watched

@@ -41,16 +41,16 @@ impl Resolver {
         }
         // The look-up for both families is first and usually the only one, because only its answer is sorted by the system's rules
         // (RFC 6724).
-        let mut both = self.ask(None).boxed();
+        let mut both = self.query(None).boxed();
         if let Ok(answer) = timeout(ALONE_AFTER, &mut both).await {
             return answer.map_err(Arc::new);
         }
-        let alone = [AddrFamily::Inet, AddrFamily::Inet6].map(|family| self.ask(Some(family)).boxed());
+        let alone = [AddrFamily::Inet, AddrFamily::Inet6].map(|family| self.query(Some(family)).boxed());
         select_ok(std::iter::once(both).chain(alone)).await.map(|(found, _)| found).map_err(Arc::new)
     }
 
     /// Looks up the addresses of one family, or of both.
-    async fn ask(&self, family: Option<AddrFamily>) -> io::Result<Addresses> {
+    async fn query(&self, family: Option<AddrFamily>) -> io::Result<Addresses> {
         let (sender, answer) = oneshot::channel();
         let (host, permit) = (Arc::clone(&self.host), Arc::clone(&self.threads).try_acquire_owned());
         let permit = permit.map_err(|_| {
@@ -110,7 +110,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_family_can_be_looked_up_alone() {
-        let found = Resolver::of("localhost").ask(Some(AddrFamily::Inet)).await.unwrap();
+        let found = Resolver::of("localhost").query(Some(AddrFamily::Inet)).await.unwrap();
         assert!(!found.is_empty() && found.iter().all(SocketAddr::is_ipv4), "{found:?}");
     }
 
@@ -118,11 +118,11 @@ mod tests {
     async fn no_more_threads_wait_for_the_resolver_than_allowed() {
         let resolver = Resolver::of("localhost");
         let taken = Arc::clone(&resolver.threads).try_acquire_many_owned(u32::try_from(THREADS).unwrap()).unwrap();
-        let error = resolver.ask(None).await.unwrap_err();
+        let error = resolver.query(None).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert_eq!(error.to_string(), "16 look-ups of the name already wait for the resolver");
         drop(taken);
-        assert!(resolver.ask(None).await.is_ok());
+        assert!(resolver.query(None).await.is_ok());
     }
 
     /// The error numbers of Linux.
