@@ -22,6 +22,8 @@ impl<T: AsRef<str>> Display for Escaped<T> {
             '>' => f.write_str("&gt;"),
             '"' => f.write_str("&quot;"),
             '\'' => f.write_str("&#39;"),
+            // A browser reads a raw CR as LF.
+            '\r' => f.write_str("&#13;"),
             other => f.write_char(other),
         })
     }
@@ -38,6 +40,9 @@ mod tests {
 
     #[test]
     fn escapes_all_that_html_gives_a_meaning() {
-        assert_eq!(Escaped("<a href=\"x\">'&</a>").to_string(), "&lt;a href=&quot;x&quot;&gt;&#39;&amp;&lt;/a&gt;");
+        assert_eq!(
+            Escaped("<a href=\"x\">'&\r</a>").to_string(),
+            "&lt;a href=&quot;x&quot;&gt;&#39;&amp;&#13;&lt;/a&gt;"
+        );
     }
 }

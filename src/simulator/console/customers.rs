@@ -5,7 +5,7 @@ use std::{fmt::Write as _, sync::Arc};
 use axum::{extract::State, response::Response};
 use http::{StatusCode, Uri};
 
-use super::{Section, frame, value};
+use super::{Section, frame, mask::shown, value};
 use crate::{
     html::Escaped,
     simulator::{
@@ -36,8 +36,8 @@ pub(super) async fn list(State(wonder): State<Arc<Wonder>>, uri: Uri) -> Respons
             let _ = write!(
                 html,
                 "<tr><td>{}</td><td>{}</td><td class=\"wide code\">{}</td><td>",
-                Escaped(&customer.reference_number),
-                Escaped(&customer.profile.name),
+                Escaped(shown(&customer.reference_number)),
+                Escaped(shown(&customer.profile.name)),
                 customer.uuid
             );
             for token in

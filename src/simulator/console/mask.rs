@@ -32,6 +32,11 @@ pub(super) fn masked(body: &[u8]) -> Option<String> {
     String::from_utf8(masked).ok()
 }
 
+/// A text of a caller's, as a page shows it.
+pub(super) fn shown(text: &str) -> String {
+    masked(text.as_bytes()).unwrap_or_else(|| "not shown, because it could hide a card number".to_owned())
+}
+
 /// Whether a printable ASCII character is written as `\u`, which no serialiser does.
 fn hides_ascii(text: &str) -> bool {
     text.match_indices("\\u00")

@@ -10,7 +10,7 @@ use axum::{
 use http::{StatusCode, Uri};
 use serde_json::json;
 
-use super::{Section, frame, missing, time, value};
+use super::{Section, frame, mask::shown, missing, time, value};
 use crate::{
     html::Escaped,
     simulator::{
@@ -75,7 +75,7 @@ fn row(html: &mut String, order: &Order) {
         "<tr><td><time>{}</time></td><td><a href=\"/console/orders/{number}\">{number}</a><br><span class=\"soft\">{}</span></td><td \
          class=\"nowrap\">{}</td><td>{}</td><td class=\"wide\">{}</td><td class=\"wide\">{}</td></tr>",
         time::date_and_clock(order.created_at),
-        Escaped(&*order.draft.reference_number),
+        Escaped(shown(&order.draft.reference_number)),
         money(order, order.draft.total),
         states(order),
         order.paid(),
@@ -173,15 +173,15 @@ fn page(wonder: &Wonder, order: &Order, outcome: Option<Result<&str, &str>>, sta
          date</dt><dd>{}</dd><dt>callback_url</dt><dd>{}</dd><dt>redirect_url</dt><dd>{}</dd><dt>Payment page</dt><dd><a \
          href=\"{link}\">{link}</a></dd></dl></div>",
         states(order),
-        Escaped(&*draft.reference_number),
+        Escaped(shown(&draft.reference_number)),
         Escaped(order.app_id.as_str()),
         money(order, draft.total),
         money(order, order.paid()),
         money(order, order.refunded()),
         time::date_and_clock(order.created_at),
         draft.due_date.map_or_else(|| "none".to_owned(), |date| date.to_string()),
-        Escaped(draft.callback_url.as_deref().unwrap_or("none")),
-        Escaped(draft.redirect_url.as_deref().unwrap_or("none")),
+        Escaped(shown(draft.callback_url.as_deref().unwrap_or("none"))),
+        Escaped(shown(draft.redirect_url.as_deref().unwrap_or("none"))),
         link = Escaped(&link),
     );
     if order.pending().is_some() || order.payable().is_positive() {

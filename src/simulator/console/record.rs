@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{
     calls::{Call, Text, Verdict},
-    mask::masked,
+    mask::{masked, shown as shown_text},
 };
 use crate::{
     operations,
@@ -114,8 +114,8 @@ fn text(value: &Value) -> String {
 
 fn shown(headers: &HeaderMap) -> Vec<(&'static str, String)> {
     let found = |name: &'static str| {
-        let value = String::from_utf8_lossy(headers.get(name)?.as_bytes()).chars().take(200).collect();
-        Some((name, value))
+        let value: String = String::from_utf8_lossy(headers.get(name)?.as_bytes()).chars().take(200).collect();
+        Some((name, shown_text(&value)))
     };
     SHOWN.into_iter().filter_map(found).collect()
 }

@@ -17,19 +17,22 @@ pub(super) fn snippets(method: &str, target: &str, body: Option<&str>) -> [(&'st
 }
 
 fn curl(method: &str, url: &str, body: Option<&str>) -> String {
-    let quoted = |text: &str| format!("'{}'", text.replace('\'', "'\\''"));
+    // A raw CR does not survive a web page.
+    let quoted = |text: &str| format!("'{}'", text.replace('\'', "'\\''").replace('\r', "'\"$(printf '\\r')\"'"));
     // -g: curl reads brackets in a URL as a range otherwise.
     let mut text =
         format!("curl -sS -g -X {} {} \\\n  -H 'Content-Type: application/json'", quoted(method), quoted(url));
     if let Some(body) = body {
         // Writing to a `String` does not fail.
-        let _ = write!(text, " \\\n  --data-binary {}", quoted(body));
+        // curl reads a file where --data or --data-binary has a text that begins with @.
+        let _ = write!(text, " \\\n  --data-raw {}", quoted(body));
     }
     text
 }
 
 fn php(method: &str, url: &str, body: Option<&str>) -> String {
-    let quoted = |text: &str| format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"));
+    let quoted =
+        |text: &str| format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'").replace('\r', "'.\"\\r\".'"));
     let content = body.map(|body| format!("\n    'content' => {},", quoted(body))).unwrap_or_default();
     format!(
         "<?php\n$answer = file_get_contents({}, false, stream_context_create(['http' => [\n    'method' => {},\n    \
@@ -42,8 +45,8 @@ fn php(method: &str, url: &str, body: Option<&str>) -> String {
 fn node(method: &str, url: &str, body: Option<&str>) -> String {
     let body = body.map(|body| format!("\n  body: {},", literal(body))).unwrap_or_default();
     format!(
-        "const answer = await fetch({}, {{\n  method: {},\n  headers: {{ \"Content-Type\": \"application/json\" }},{body}\n}});\n\
-         console.log(await answer.text());",
+        "fetch({}, {{\n  method: {},\n  headers: {{ \"Content-Type\": \"application/json\" }},{body}\n}})\n  \
+         .then((answer) => answer.text())\n  .then(console.log);",
         literal(url),
         literal(method),
     )
@@ -52,9 +55,10 @@ fn node(method: &str, url: &str, body: Option<&str>) -> String {
 fn python(method: &str, url: &str, body: Option<&str>) -> String {
     let data = body.map(|body| format!("\n    data={}.encode(),", literal(body))).unwrap_or_default();
     format!(
-        "import urllib.request\nrequest = urllib.request.Request(\n    {},{data}\n    \
+        "import urllib.error, urllib.request\nrequest = urllib.request.Request(\n    {},{data}\n    \
          headers={{\"Content-Type\": \"application/json\"}},\n    method={},\n)\n\
-         print(urllib.request.urlopen(request).read().decode())",
+         try:\n    answer = urllib.request.urlopen(request)\nexcept urllib.error.HTTPError as error:\n    answer = error\n\
+         print(answer.read().decode())",
         literal(url),
         literal(method),
     )
@@ -74,7 +78,7 @@ mod tests {
         let [curl, php, node, python] =
             snippets("POST", "/svc/x?a='", Some("{\"n\":\"it's $x \\\\ \"}")).map(|(_, text)| text);
         assert!(curl.contains(r"'http://127.0.0.1:8080/svc/x?a='\'''"), "{curl}");
-        assert!(curl.contains(r#"--data-binary '{"n":"it'\''s $x \\ "}'"#), "{curl}");
+        assert!(curl.contains(r#"--data-raw '{"n":"it'\''s $x \\ "}'"#), "{curl}");
         assert!(php.contains(r#"'content' => '{"n":"it\'s $x \\\\ "}'"#), "{php}");
         assert!(node.contains(r#"body: "{\"n\":\"it's $x \\\\ \"}""#), "{node}");
         assert!(python.contains(r#"data="{\"n\":\"it's $x \\\\ \"}".encode()"#), "{python}");

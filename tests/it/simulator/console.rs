@@ -8,7 +8,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::world::{APP_ID, CARD, Call, NOW, P, Reply, World, new_key};
+use super::world::{APP_ID, CARD, Call, NOW, P, Reply, World, exchange, new_key};
 
 async fn open(world: &World, path: &str) -> Reply {
     let page = world.send(&Call::unsigned("GET", path, "")).await;
@@ -100,13 +100,65 @@ async fn no_card_number_signature_or_key_is_kept() {
     // A card number in the wrong field of a rejected call.
     let call = Call::unsigned("POST", &format!("{P}/echo?n=5555555555554444"), r#"{"note":"5555 5555 5555 4444"}"#);
     world.send(&call).await.refused(401, "E000001");
-    for page in ["/console", "/console/calls/2", "/console/calls/3"] {
+    // In headers that are shown, and in what orders, customers and deliveries hold.
+    let order = json!({ "order": {
+        "reference_number": "5555555555554444", "charge_fee": "1.00", "currency": "HKD", "note": "5555555555554444",
+        "callback_url": "http://127.0.0.1:9/5555555555554444", "redirect_url": "http://127.0.0.1:9/5555555555554444",
+    }});
+    let call = Call::signed("POST", &format!("{P}/orders"), &order.to_string())
+        .header("User-Agent", "5555555555554444")
+        .header("X-Request-ID", "5555-5555-5555-4444");
+    let number = world.send(&call).await.data()["order"]["number"].as_str().unwrap().to_owned();
+    let customer =
+        json!({ "customer": { "name": "5555555555554444", "phone": "1", "reference_number": "5555555555554444" } });
+    world.call("POST", &format!("{P}/customers"), &customer.to_string()).await.data();
+    let of_order = format!("/console/orders/{number}");
+    for page in [
+        "/console",
+        "/console/calls/2",
+        "/console/calls/3",
+        "/console/calls/4",
+        "/console/calls/5",
+        "/console/orders",
+        &of_order,
+        "/console/customers",
+        "/console/webhooks",
+    ] {
         let shown = open(&world, page).await.body;
-        for secret in ["4111111111111111", "5555555555554444", "5555 5555 5555 4444", "s3cret", "k3y", &signature] {
+        for secret in
+            ["4111111111111111", "5555555555554444", "5555 5555 5555 4444", "5555-5555", "s3cret", "k3y", &signature]
+        {
             assert!(!shown.contains(secret), "{page}: {secret}");
         }
     }
     assert!(open(&world, "/console/calls/2").await.body.contains("411111******1111"));
+}
+
+#[tokio::test]
+async fn a_page_of_another_origin_or_name_reaches_no_console() {
+    let world = World::plain().await;
+    world.customer("KTR-0042").await;
+    for path in ["/console", "/console/calls/1", "/console/orders", "/simulator/events"] {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n");
+        let stream = TcpStream::connect(world.address).await.unwrap();
+        exchange(stream, request.as_bytes()).await.refused(421, "E000048");
+    }
+    for path in [
+        "/console/reset",
+        "/console/faults",
+        "/console/orders/1",
+        "/console/webhooks",
+        "/simulator/reset",
+        "/simulator/faults",
+    ] {
+        for (name, value) in [("Origin", "https://evil.example"), ("Origin", "null"), ("Sec-Fetch-Site", "cross-site")]
+        {
+            let call = Call::unsigned("POST", path, "fault=status%3D500").header(name, value);
+            world.send(&call).await.refused(403, "E000049");
+        }
+    }
+    assert!(open(&world, "/console/customers").await.body.contains("KTR-0042"));
+    assert!(open(&world, "/console/faults").await.body.contains("Nothing is switched on."));
 }
 
 #[tokio::test]
