@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Webhooks with real programs: two replicas that share a Redis, an nginx that rewrites the path, and the simulator with an unreachable application.
+"""Webhooks with real programs: replicas that share a Redis, with and without TLS, a Prometheus with the alert on that Redis, an nginx that
+rewrites the path, and the simulator with an unreachable application.
 
     tests/e2e/webhooks.py PROGRAM
 
-Needs redis-server, nginx and openssl."""
+Needs redis-server, nginx, openssl and prometheus."""
 
 import base64
 import collections
@@ -24,6 +25,14 @@ import tempfile
 import threading
 import time
 
+sys.path.insert(0, str(pathlib.Path(__file__).parent / "prometheus"))
+import server  # noqa: E402
+from authority import Authority  # noqa: E402
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+ALERT = "WonderSignerWebhookStoreFails"
+# In bodies of webhooks, which no output may have.
+SECRET = "body-marker-5d1c"
 APP_ID = "1f0e5b52-6c0a-4a55-9a0e-2f6b8d0c7e11"
 DUPLICATES = 1000
 
@@ -55,11 +64,13 @@ def answers(port):
 
 
 class Application:
-    """Counts the deliveries of each order number, and answers 200."""
+    """Counts the deliveries of each order number, and answers 200 when `open` is set."""
 
     def __init__(self, port=0):
         self.counts, self.targets, lock = collections.Counter(), [], threading.Lock()
-        counts, targets = self.counts, self.targets
+        self.open = threading.Event()
+        self.open.set()
+        counts, targets, gate = self.counts, self.targets, self.open
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -72,6 +83,7 @@ class Application:
                 with lock:
                     counts[body["reference_number"], self.headers["X-Action"]] += 1
                     targets.append(self.path)
+                gate.wait(30)
                 self.send_response(200)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
@@ -89,7 +101,7 @@ class Application:
 
 def signed(key, reference, target="/hooks/wonder?src=w"):
     """Headers and body of a delivery, as Wonder makes them."""
-    body = json.dumps({"reference_number": reference, "correspondence_state": "paid"}).encode()
+    body = json.dumps({"reference_number": reference, "correspondence_state": "paid", "otp": SECRET}).encode()
     stamp = time.strftime("%Y%m%d%H%M%S", time.gmtime())
     nonce = "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(16))
     chained = hmac.digest(hmac.digest(nonce.encode(), stamp.encode(), "sha256"), b"Wonder-RSA-SHA256", "sha256")
@@ -100,8 +112,8 @@ def signed(key, reference, target="/hooks/wonder?src=w"):
     return headers, body
 
 
-def post(port, delivery, target="/hooks/wonder?src=w"):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+def post(port, delivery, target="/hooks/wonder?src=w", timeout=30):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     connection.request("POST", target, delivery[1], delivery[0])
     status = connection.getresponse().status
     connection.close()
@@ -124,7 +136,7 @@ class Stage:
     def sidecar(self, name, application, webhook_key=None, origin="http://127.0.0.1:9", port=0, arguments=(), **settings):
         ready = self.directory / f"{name}.json"
         key = webhook_key or self.directory / "wonder/public_key.pem"
-        settings = {"webhook__address": f"127.0.0.1:{port}", "webhook__forward_to": application,
+        settings = {"webhook__address": f"127.0.0.1:{port}", "webhook__forward_to": application, "log__level": "trace",
                     "credentials__default__webhook_public_key_file": key, "limits__requests_in_flight": 2000, **settings}
         environment = {f"WONDER_SIGNER_{name.upper()}": str(value) for name, value in settings.items()}
         self.start(name, [self.program, "run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--environment", "custom",
@@ -133,6 +145,22 @@ class Stage:
         wait_for(lambda: ready.exists() and ready.read_text(), 20, f"{name} is ready")
         bound = json.loads(ready.read_text())
         return {which: int(bound[which].rsplit(":", 1)[1]) for which in ("listen", "admin", "webhook")}
+
+    def log(self, name):
+        return (self.directory / f"{name}.log").read_text(errors="replace")
+
+    def assert_absent(self, secret, sidecars):
+        """No log, metric or page has the secret, the content of a webhook, or a line of Wonder's key."""
+        key = (self.directory / "wonder/public_key.pem").read_text().splitlines()[2]
+        texts = {path.name: path.read_text(errors="replace") for path in self.directory.glob("*.log")}
+        for sidecar in sidecars:
+            for page in ("/metrics", "/config", "/status.json", "/"):
+                connection = http.client.HTTPConnection("127.0.0.1", sidecar["admin"], timeout=10)
+                connection.request("GET", page)
+                texts[f"{sidecar['admin']}{page}"] = connection.getresponse().read().decode()
+                connection.close()
+        found = [where for where, text in texts.items() if any(marker in text for marker in (secret, SECRET, key))]
+        check(not found and texts, f"no secret is in {len(texts)} logs and pages", found)
 
     def key(self):
         return self.directory / "wonder/private_key.pem"
@@ -146,6 +174,13 @@ def metric(sidecar, start):
     return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(start))
 
 
+def send_copies(stage, sidecars, reference, copies):
+    """Sends copies of one delivery in turns to the sidecars; returns how often each status was the answer."""
+    delivery = signed(stage.key(), reference)
+    with concurrent.futures.ThreadPoolExecutor(32) as pool:
+        return collections.Counter(pool.map(lambda turn: post(sidecars[turn % len(sidecars)]["webhook"], delivery), range(copies)))
+
+
 def replicas(stage):
     """Two replicas and a Redis that stops and restarts during the test."""
     port, password = free_port(), stage.directory / "redis-password"
@@ -157,39 +192,115 @@ def replicas(stage):
         wait_for(lambda: answers(port), 20, "Redis answers")
         return process
 
-    server, application = redis(), Application()
+    process, application = redis(), Application()
     settings = {"webhook__redis__url": f"redis://127.0.0.1:{port}", "webhook__redis__password_file": password,
                 # A busy machine may take longer than the default.
                 "webhook__redis__timeout": "5s"}
     both = [stage.sidecar(f"replica-{index}", application.url, **settings) for index in (1, 2)]
+    targets = [("shop/wonder-signer", sidecar["admin"], {"namespace": "shop", "pod": f"shop-{index}"}) for index, sidecar in enumerate(both)]
+    prometheus = server.Prometheus(stage, targets, server.shortened((ROOT / server.RULES).read_text()))
+    stage.ends.callback(prometheus.end)
+    fires = lambda: (ALERT, "shop") in prometheus.firing()
 
-    def send_copies(reference, copies):
-        delivery = signed(stage.key(), reference)
-        with concurrent.futures.ThreadPoolExecutor(32) as pool:
-            return collections.Counter(pool.map(lambda turn: post(both[turn % 2]["webhook"], delivery), range(copies)))
-
-    statuses = send_copies("many", DUPLICATES)
+    statuses = send_copies(stage, both, "many", DUPLICATES)
     check(statuses == {200: DUPLICATES}, f"{DUPLICATES} copies at two replicas get 200", statuses)
     check(application.counts["many", "order.paid"] == 1, "one of them is delivered", application.counts)
     # The text of /metrics may be a second old.
     duplicates = lambda: sum(metric(sidecar, "wonder_signer_webhook_duplicates_total") for sidecar in both)
     wait_for(lambda: duplicates() == DUPLICATES - 1, 20, "the others are counted as duplicates")
+    check(not fires(), f"{ALERT} does not fire while Redis answers")
 
-    server.kill()
-    server.wait()
+    # Redis ends while the application works on a delivery that is claimed there.
+    failures = lambda operation: sum(
+        metric(sidecar, f'wonder_signer_webhook_store_failures_total{{operation="{operation}"}}') for sidecar in both)
+    application.open.clear()
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        middle = pool.submit(post, both[0]["webhook"], signed(stage.key(), "middle"))
+        wait_for(lambda: application.counts["middle", "order.paid"], 20, "the delivery is at the application")
+        process.kill()
+        process.wait()
+        application.open.set()
+        check(middle.result() == 200, "a delivery in flight when Redis ends is acknowledged", middle.result())
+    wait_for(lambda: failures("acknowledge") > 0, 20, "its acknowledgement that Redis lost is counted")
+
     references = [f"away-{number}" for number in range(20)]
     for reference in references:
-        statuses = send_copies(reference, 2)
+        statuses = send_copies(stage, both, reference, 2)
         check(statuses == {200: 2}, f"without Redis {reference} is acknowledged", statuses)
     check(all(application.counts[reference, "order.paid"] in (1, 2) for reference in references), "without Redis nothing is lost")
-    failures = lambda: sum(metric(sidecar, "wonder_signer_webhook_store_failures_total") for sidecar in both)
-    wait_for(lambda: failures() > 0, 20, "the metric of WonderSignerWebhookStoreFails rises")
+    wait_for(lambda: failures("claim") > 0, 20, "the failed claims are counted")
+
+    def keep_failing():
+        send_copies(stage, both, f"outage-{secrets.token_hex(4)}", 2)
+        return fires()
+
+    wait_for(keep_failing, 60, f"{ALERT} fires in Prometheus")
+    print(f"ok: {ALERT} fires in Prometheus")
 
     redis()
     # A replica tries again a second after its last failure.
-    wait_for(lambda: (send_copies(f"probe-{secrets.token_hex(4)}", 2), ours(application))[1], 30, "both replicas use Redis again")
-    statuses = send_copies("back", 100)
+    wait_for(lambda: (send_copies(stage, both, f"probe-{secrets.token_hex(4)}", 2), ours(application))[1], 30, "both replicas use Redis again")
+    statuses = send_copies(stage, both, "back", 100)
     check(statuses == {200: 100} and application.counts["back", "order.paid"] == 1, "with Redis back, one of 100 copies is delivered")
+    wait_for(lambda: not fires(), 60, f"{ALERT} ends")
+    print(f"ok: {ALERT} ends when Redis is back")
+    stage.assert_absent(password.read_text().strip(), both)
+
+
+def encrypted(stage):
+    """Redis with TLS, a certificate of our own authority, and a user that may do no more than is needed."""
+    authority, port, password = Authority(stage.directory / "redis-tls", "redis-authority"), free_port(), secrets.token_hex(12)
+    certificate, key = authority.issue("redis", "localhost")
+    password_file = stage.directory / "redis-user-password"
+    password_file.write_text(password)
+    stage.start("redis-tls", [
+        "redis-server", "--port", 0, "--tls-port", port, "--bind", "127.0.0.1", "--save", "", "--tls-cert-file", certificate,
+        "--tls-key-file", key, "--tls-ca-cert-file", authority.certificate, "--tls-auth-clients", "no", "--user", "default", "off",
+        "--user", "hooks", "on", f">{password}", "~wonder-signer:webhook:*", "+set", "+get", "+del", "+eval"])
+    wait_for(lambda: answers(port), 20, "Redis with TLS answers")
+    application = Application()
+    settings = {"webhook__redis__url": f"rediss://hooks@localhost:{port}", "webhook__redis__password_file": password_file,
+                "webhook__redis__timeout": "5s"}
+    trusting = [stage.sidecar(f"tls-{index}", application.url, webhook__redis__ca_file=authority.certificate, **settings) for index in (1, 2)]
+    failures = lambda sidecar: metric(sidecar, "wonder_signer_webhook_store_failures_total")
+    statuses = send_copies(stage, trusting, "encrypted", 100)
+    check(statuses == {200: 100}, "100 copies at two replicas with a Redis over TLS get 200", statuses)
+    check(application.counts["encrypted", "order.paid"] == 1, "one of them is delivered", application.counts)
+    shared = lambda: sum(metric(sidecar, 'wonder_signer_webhook_duplicates_total{store="redis"}') for sidecar in trusting)
+    wait_for(lambda: shared() > 0, 20, "a duplicate is recognised through the Redis")
+    check(sum(map(failures, trusting)) == 0, "no command fails")
+
+    other = Authority(stage.directory / "other-tls", "other-authority").certificate
+    plain = f"redis://hooks@localhost:{port}"
+    wrong_password = stage.directory / "redis-wrong-password"
+    wrong_password.write_text("wrong-" + password)
+    for name, changed, reason in [
+        ("no-roots", {}, "invalid peer certificate: UnknownIssuer"),
+        ("other-roots", {"webhook__redis__ca_file": other}, "invalid peer certificate: UnknownIssuer"),
+        ("other-name", {"webhook__redis__ca_file": authority.certificate, "webhook__redis__url": f"rediss://hooks@127.0.0.1:{port}"}, "not valid for name"),
+        ("no-tls", {"webhook__redis__url": plain}, "cannot be connected to"),
+        ("wrong-password", {"webhook__redis__ca_file": authority.certificate, "webhook__redis__password_file": wrong_password}, "authentication failed"),
+    ]:
+        sidecar = stage.sidecar(name, application.url, **{**settings, **changed})
+        statuses = send_copies(stage, [sidecar], name, 2)
+        check(statuses == {200: 2} and application.counts[name, "order.paid"] == 1, f"{name}: delivered without Redis, once", statuses)
+        wait_for(lambda: failures(sidecar) > 0, 20, f"{name}: the failure is counted")
+        check(reason in stage.log(name), f"{name}: the log has the reason ({reason})", stage.log(name)[-2000:])
+        stage.assert_absent(password, [sidecar])
+    # A password that changes is used without a restart.
+    wrong_password.write_text(password)
+    delivery = signed(stage.key(), "corrected")
+
+    def corrected():
+        post(sidecar["webhook"], signed(stage.key(), f"try-{secrets.token_hex(4)}"))
+        before = failures(sidecar)
+        status = post(sidecar["webhook"], delivery)
+        time.sleep(1.1)
+        return status == 200 and failures(sidecar) == before
+
+    wait_for(corrected, 30, "a corrected password file is used without a restart")
+    print("ok: a corrected password file is used without a restart")
+    stage.assert_absent(password, trusting)
 
 
 def ours(application):
@@ -262,6 +373,7 @@ def main():
     with tempfile.TemporaryDirectory() as directory, contextlib.ExitStack() as ends:
         stage = Stage(program, directory, ends)
         replicas(stage)
+        encrypted(stage)
         rewritten(stage)
         for credential in ("first", "fresh"):
             away(stage, credential)
