@@ -122,8 +122,11 @@ impl Listener {
     pub(super) async fn answer(self: Arc<Self>, mut request: Request<Incoming>) -> Response<Full<Bytes>> {
         let caller: Caller = request.extensions_mut().remove().unwrap_or_default();
         let account = Account::open(request.headers(), &caller);
-        if let Some(refusal) = request.extensions().get::<HeadError>() {
-            return self.fail((*refusal).into(), account);
+        match request.extensions().get::<HeadError>() {
+            None => {}
+            // A target that no request may have is one that Wonder did not sign.
+            Some(HeadError::Target | HeadError::Fragment) => return self.reject(webhook::Refusal::Target.into(), account),
+            Some(refusal) => return self.fail((*refusal).into(), account),
         }
         let (id, alive) = (account.id.clone(), self.parts.alive.clone());
         let work = tokio::spawn(async move {

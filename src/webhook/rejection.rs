@@ -19,6 +19,12 @@ pub(super) enum Rejection {
     OriginalTargetInvalid,
 }
 
+impl From<Refusal> for Rejection {
+    fn from(refusal: Refusal) -> Self {
+        Self::Unverified(refusal)
+    }
+}
+
 impl Rejection {
     /// The name in log lines and in the metrics' label.
     pub(super) fn name(self) -> &'static str {

@@ -5,6 +5,7 @@ mod ends;
 mod keys;
 mod routes;
 mod threats;
+mod wire;
 
 use crate::support::{
     closed::Closed,
