@@ -48,7 +48,7 @@ use crate::{
     proxy::{self, Drain, Receipt, Rules},
     signing::RequestTime,
     telemetry::Requests,
-    webhook::RedisSetupError,
+    webhook::{self, Ledger, RedisSetupError},
 };
 
 /// A sidecar whose keys are loaded and whose listeners are bound, ready to [run](Self::run).
@@ -288,6 +288,7 @@ impl App {
         let mut proved = credentials.proved();
         let proved = async move { drop(proved.wait_for(|proved| *proved).await) };
         let webhooks = webhook.map(|listener| listener.serve(&config, Arc::clone(&credentials), &metrics, &shutdown));
+        let (ledger, webhooks) = webhooks.unzip();
         let stack = proxy::stack(proxy::Parts {
             credentials,
             upstreams,
@@ -318,7 +319,8 @@ impl App {
             if stop == Stop::AtOnce {
                 drain_delay = Duration::ZERO;
             }
-            tracing::info!(in_flight = drain.in_flight(), ?drain_delay, ?grace, "draining");
+            let webhooks_in_flight = ledger.as_ref().map(Ledger::in_flight);
+            tracing::info!(in_flight = drain.in_flight(), webhooks_in_flight, ?drain_delay, ?grace, "draining");
             let hurry = hurry.shared();
             let _ = timeout(drain_delay, hurry.clone()).await;
             shutdown.enter(Stage::Closing);
@@ -343,7 +345,7 @@ impl App {
         }
         let receipt = drain.receipt();
         drop(probes);
-        log_receipt(&receipt);
+        log_receipt(&receipt, ledger.as_ref().map(Ledger::receipt));
         receipt
     }
 }
@@ -411,23 +413,37 @@ fn fingerprint(config: &Config) -> String {
     digest.iter().take(4).fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
-/// Logs the last line, with the requests that got no response for the person on call.
-fn log_receipt(receipt: &Receipt) {
+/// Logs the last line, with the requests that got no response, and the webhooks that were not acknowledged, for the person on call.
+fn log_receipt(receipt: &Receipt, webhooks: Option<webhook::Receipt>) {
     let Receipt { finished, cut } = receipt;
     let maybe: Vec<&str> =
         cut.iter().filter(|cut| cut.sent == Sent::Maybe).map(|cut| cut.request_id.as_str()).collect();
-    if cut.is_empty() {
-        tracing::info!(finished, cut = 0, "stopped");
-    } else if maybe.is_empty() {
-        tracing::warn!(finished, cut = cut.len(), "stopped; the requests that were cut were not sent");
-    } else {
-        tracing::error!(
-            finished,
-            cut = cut.len(),
+    let (webhooks_finished, webhooks_cut) = webhooks.map(|webhooks| (webhooks.finished, webhooks.cut)).unzip();
+    let cut_webhook_ids = webhooks_cut.as_ref().filter(|cut| !cut.is_empty()).map(|cut| cut.join(","));
+    let webhooks_cut = webhooks_cut.map(|cut| cut.len());
+    macro_rules! line {
+        ($level:ident, $message:literal $(, $field:ident = $value:expr)*) => {
+            tracing::$level!(
+                finished,
+                cut = cut.len(),
+                $($field = $value,)*
+                webhooks_finished,
+                webhooks_cut,
+                webhooks_cut_request_ids = cut_webhook_ids,
+                $message
+            )
+        };
+    }
+    match (cut.is_empty(), maybe.is_empty()) {
+        (true, _) if cut_webhook_ids.is_none() => line!(info, "stopped"),
+        (true, _) => line!(warn, "stopped; Wonder sends the webhooks that were cut again"),
+        (false, true) => line!(warn, "stopped; the requests that were cut were not sent"),
+        (false, false) => line!(
+            error,
+            "stopped; ask Wonder what became of the requests that may have been sent",
             maybe_sent = maybe.len(),
-            maybe_sent_request_ids = maybe.join(","),
-            "stopped; ask Wonder what became of the requests that may have been sent"
-        );
+            maybe_sent_request_ids = maybe.join(",")
+        ),
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
         shutdown::{Shutdown, Stage},
         tls_server::TlsServer,
     },
-    webhook::{self, RedisConnections},
+    webhook::{self, Ledger, RedisConnections},
 };
 
 const KEY: &str = "webhook.address";
@@ -51,19 +51,19 @@ impl WebhookListener {
     }
 
     /// Serves it until every connection and every webhook has ended. Its limits are those of the signing listener, for itself: webhooks
-    /// take no place of a request.
+    /// take no place of a request. The ledger is of its webhooks.
     pub(super) fn serve(
         self,
         config: &Config,
         credentials: Arc<Store>,
         metrics: &Metrics,
         shutdown: &Shutdown,
-    ) -> impl Future<Output = ()> + use<> {
+    ) -> (Ledger, impl Future<Output = ()> + use<>) {
         let Self { listener, tls, redis } = self;
         let limits = admission_limits(config);
         let body = BodyLimits { size: config.limits.webhook_body, size_key: "limits.webhook_body", ..limits.body };
         let admission = Arc::new(Admission::new(AdmissionLimits { body, ..limits }, metrics.clone()));
-        let (service, in_flight) = webhook::service(webhook::Parts {
+        let (service, in_flight, ledger) = webhook::service(webhook::Parts {
             config,
             credentials,
             redis,
@@ -80,7 +80,7 @@ impl WebhookListener {
             allowance: allowance(config),
         };
         let (metrics, shutdown) = (metrics.clone(), shutdown.clone());
-        async move {
+        let serving = async move {
             let serving = async {
                 server::serve(set, &shutdown, &metrics).await;
                 // A webhook whose sender has hung up has no connection, and is finished like the others.
@@ -96,6 +96,7 @@ impl WebhookListener {
                 () = serving => {}
                 () = closing => {}
             }
-        }
+        };
+        (ledger, serving)
     }
 }

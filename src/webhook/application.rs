@@ -66,9 +66,9 @@ pub(super) struct Answer {
 pub(super) enum NoAnswer {
     #[error("cannot be connected to: {0}")]
     Connect(io::Error),
-    #[error("{}", chain(.0))]
+    #[error("broke off: {}", chain(.0))]
     Broken(hyper::Error),
-    #[error("no answer within {0:?} (webhook.forward_timeout)")]
+    #[error("gave no answer within {0:?} (webhook.forward_timeout)")]
     Late(Duration),
 }
 

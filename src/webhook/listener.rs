@@ -24,6 +24,7 @@ use super::{
     answers::Verdict,
     application::{Answer, Application, Forwarded, NoAnswer},
     duplicates::{Copy, Duplicates},
+    ledger::Ledger,
     paid::Paid,
     rejection::Rejection,
     source::Sources,
@@ -73,6 +74,7 @@ pub(super) struct Parts {
     pub(super) forward_timeout: Duration,
     pub(super) metrics: Webhooks,
     pub(super) shutdown: Shutdown,
+    pub(super) ledger: Ledger,
     pub(super) clock: fn() -> RequestTime,
     /// Each webhook that is worked on has a clone. When all are dropped, nothing is in flight.
     pub(super) alive: mpsc::Sender<Infallible>,
@@ -122,11 +124,14 @@ impl Listener {
     pub(super) async fn answer(self: Arc<Self>, mut request: Request<Incoming>) -> Response<Full<Bytes>> {
         let caller: Caller = request.extensions_mut().remove().unwrap_or_default();
         let account = Account::open(request.headers(), &caller);
+        self.parts.ledger.opened();
         match request.extensions().get::<HeadError>() {
             None => {}
             // A target that no request may have is one that Wonder did not sign.
-            Some(HeadError::Target | HeadError::Fragment) => return self.reject(webhook::Refusal::Target.into(), account),
-            Some(refusal) => return self.fail((*refusal).into(), account),
+            Some(HeadError::Target | HeadError::Fragment) => {
+                return self.reject(webhook::Refusal::Target.into(), account);
+            }
+            Some(error) => return self.fail((*error).into(), account),
         }
         let (id, alive) = (account.id.clone(), self.parts.alive.clone());
         let work = tokio::spawn(async move {
@@ -341,7 +346,7 @@ impl Listener {
         let failure =
             Failure::new(Code::ApplicationFailed, "the application did not acknowledge the webhook; send it again");
         let response = failure.respond(&account.id).map(Full::from);
-        account.close(outcome, response.status(), &self.parts.metrics, &self.quota);
+        self.end(account, outcome, response.status());
         response
     }
 
@@ -359,8 +364,15 @@ impl Listener {
         if let Some(content_type) = content_type {
             response.headers_mut().insert(header::CONTENT_TYPE, content_type);
         }
-        account.close(outcome, status, &self.parts.metrics, &self.quota);
+        self.end(account, outcome, status);
         response
+    }
+
+    /// Counts and logs a webhook, which is answered with `status`.
+    fn end(&self, account: Account, outcome: WebhookOutcome, status: StatusCode) {
+        let is_cut = account.code == Some(Code::Draining.as_str());
+        self.parts.ledger.closed(account.id.to_str().unwrap_or_default(), is_cut);
+        account.close(outcome, status, &self.parts.metrics, &self.quota);
     }
 
     /// Every rejection has the same answer, so that a sender learns nothing from it.
@@ -370,7 +382,7 @@ impl Listener {
         let failure = if account.body_bytes.is_none() { failure.closing() } else { failure };
         let response = failure.respond(&account.id).map(Full::from);
         account.rejection = Some(rejection);
-        account.close(WebhookOutcome::Rejected, response.status(), &self.parts.metrics, &self.quota);
+        self.end(account, WebhookOutcome::Rejected, response.status());
         response
     }
 
@@ -379,7 +391,7 @@ impl Listener {
         let response = failure.respond(&account.id).map(Full::from);
         account.code = Some(failure.code.as_str());
         account.cause = failure.cause().map(str::to_owned);
-        account.close(WebhookOutcome::Error, response.status(), &self.parts.metrics, &self.quota);
+        self.end(account, WebhookOutcome::Error, response.status());
         response
     }
 }

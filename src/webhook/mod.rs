@@ -9,12 +9,14 @@
 //! * `duplicates`: which deliveries were acknowledged before.
 //! * `paid`: whether the order in the body is paid; pure.
 //! * `application`: the client of the application; `answers`: its answer as Wonder's, pure.
+//! * [`Ledger`]: which webhooks a drain finished and which it cut.
 //! * `account`: what is logged and counted of one webhook.
 
 mod account;
 mod answers;
 mod application;
 mod duplicates;
+mod ledger;
 mod listener;
 mod paid;
 mod rejection;
@@ -32,6 +34,7 @@ use tokio::sync::mpsc;
 use tower::{Service, service_fn};
 
 pub(crate) use self::duplicates::{Connections as RedisConnections, RedisSetupError};
+pub(crate) use self::ledger::{Ledger, Receipt};
 use self::{application::Application, duplicates::Duplicates, listener::Listener, source::Sources};
 use crate::{
     config::Config,
@@ -82,6 +85,7 @@ pub(crate) fn service(
     + 'static
     + use<>,
     InFlight,
+    Ledger,
 ) {
     let Parts { config, credentials, redis, admission, metrics, shutdown, clock } = parts;
     let settings = &config.webhook;
@@ -93,6 +97,7 @@ pub(crate) fn service(
         duplicates = duplicates.shared(connections, redis.timeout, settings.forward_timeout);
     }
     let (alive, ended) = mpsc::channel(1);
+    let ledger = Ledger::new(shutdown.clone());
     let listener = Arc::new(Listener::new(listener::Parts {
         credentials,
         applications: applications(config),
@@ -106,11 +111,12 @@ pub(crate) fn service(
         forward_timeout: settings.forward_timeout,
         metrics,
         shutdown,
+        ledger: ledger.clone(),
         clock,
         alive,
     }));
     let service = service_fn(move |request| Box::pin(Arc::clone(&listener).answer(request).map(Ok)));
-    (service, InFlight(ended))
+    (service, InFlight(ended), ledger)
 }
 
 /// The client of each credential's application. Credentials with the same application share its client.

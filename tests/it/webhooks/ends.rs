@@ -142,3 +142,65 @@ async fn an_acknowledgement_does_not_wait_for_the_end_of_the_applications_answer
         assert_eq!(application.waiting(), 0, "{begun}");
     }
 }
+
+#[tokio::test]
+async fn a_head_with_too_many_bytes_or_lines_is_refused() {
+    let application = Recorder::start().await;
+    let toml = "limits.headers = 20\nlimits.header_bytes = \"8KiB\"";
+    let (_sidecar, address) = receiver_of(&application, toml).await;
+    let lines = (0..20).fold(Delivery::paid(), |delivery, number| delivery.and(&format!("X-{number}"), "x"));
+    let large = Delivery::paid().and("X-Large", &"x".repeat(9000));
+    for delivery in [lines, large] {
+        assert_eq!(refused(&delivery.send(address).await), (431, "headers_too_large".to_owned()));
+    }
+    assert_eq!(Delivery::paid().send(address).await.status(), 200);
+}
+
+#[tokio::test]
+async fn connections_of_webhooks_take_no_place_of_connections_to_wonder() {
+    let (application, permits) = Recorder::holding().await;
+    let (sidecar, address) = receiver_of(&application, "limits.connections = 2").await;
+    let held: Vec<_> =
+        (0..2).map(|_| tokio::spawn(async move { Delivery::paid().send(address).await.status() })).collect();
+    application.next().await;
+    application.next().await;
+    assert_eq!(refused(&Delivery::paid().send(address).await), (503, "overloaded".to_owned()));
+    let answer = exchange(sidecar.listen, &request("POST", "/svc/a", &[], b"{}")).await;
+    assert_eq!(answer.contract().1, "upstream_connect");
+    permits.add_permits(2);
+    for delivery in held {
+        assert_eq!(soon(delivery).await.unwrap(), 200);
+    }
+}
+
+#[tokio::test]
+async fn senders_that_stall_lock_no_webhook_out() {
+    let application = Recorder::start().await;
+    let toml = "limits.connections = 8\nlimits.requests_in_flight = 4";
+    let (_sidecar, address) = receiver_of(&application, toml).await;
+    let half = Delivery { body: Vec::new(), ..Delivery::paid() }.and("Content-Length", "70").bytes();
+    let mut stalled = Vec::new();
+    for bytes in [&half[..], &half[..half.len() - 9], b"POST /ho"].into_iter().cycle().take(30) {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let _ = stream.write_all(bytes).await;
+        stalled.push(stream);
+    }
+    for _ in 0..3 {
+        assert_eq!(soon(Delivery::paid().send(address)).await.status(), 200);
+    }
+}
+
+#[tokio::test]
+async fn bodies_over_the_shared_memory_limit_are_shed_and_requests_to_wonder_have_their_own() {
+    let (application, permits) = Recorder::holding().await;
+    let (sidecar, address) = receiver_of(&application, "limits.buffered = \"1MiB\"").await;
+    let large = Delivery::of("/", &"x".repeat(700_000));
+    let held = tokio::spawn(async move { large.send(address).await.status() });
+    application.next().await;
+    let second = Delivery::of("/", &"y".repeat(700_000)).send(address).await;
+    assert_eq!(refused(&second), (503, "overloaded".to_owned()));
+    let answer = exchange(sidecar.listen, &request("POST", "/svc/a", &[], &vec![b'x'; 700_000])).await;
+    assert_eq!(answer.contract().1, "upstream_connect");
+    permits.add_permits(1);
+    assert_eq!(soon(held).await.unwrap(), 200);
+}
