@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     app::{Addresses, App},
-    config::{Config, Flags, ListenAddress, Made, Secret},
+    config::{Application, Config, Flags, ListenAddress, Made, Secret},
     signing::{AppId, SigningKey},
     simulator::{
         Options, Simulator, StateFile,
@@ -104,6 +104,16 @@ impl DevArgs {
         let mut defaults =
             vec![("admin.address", "127.0.0.1:9090".to_owned()), ("shutdown.drain_delay", "0s".to_owned())];
         let application = self.webhook_to.as_ref().map(|url| url.origin.to_string());
+        let fixed = vec![
+            ("credentials.default.app_id", APP_ID.to_owned()),
+            ("upstream.environment", "custom".to_owned()),
+            ("upstream.origin", origin.to_owned()),
+            ("upstream.ca_file", ca_file.to_owned()),
+            ("upstream.ca_mode", "replace".to_owned()),
+        ];
+        if application.is_none() {
+            self.reject_webhook_listener(&defaults, &fixed)?;
+        }
         if let (Some(url), Some(application)) = (&self.webhook_to, &application) {
             defaults.extend([
                 ("webhook.address", "127.0.0.1:0".to_owned()),
@@ -113,13 +123,7 @@ impl DevArgs {
         }
         let made = Made {
             defaults,
-            fixed: vec![
-                ("credentials.default.app_id", APP_ID.to_owned()),
-                ("upstream.environment", "custom".to_owned()),
-                ("upstream.origin", origin.to_owned()),
-                ("upstream.ca_file", ca_file.to_owned()),
-                ("upstream.ca_mode", "replace".to_owned()),
-            ],
+            fixed,
             private_key: Some(Secret::new(keys.pem.clone())),
             webhook_public_key: keys.webhook.clone().map(|pem| Secret::new(Zeroizing::new(pem))),
         };
@@ -132,6 +136,35 @@ impl DevArgs {
             )));
         }
         Ok(config)
+    }
+
+    /// Rejects a configured webhook listener without `--webhook-to`: this command makes the key of its webhooks, and without that option
+    /// the simulator sends none to it. The usual check of the configuration would ask for the file of a key.
+    fn reject_webhook_listener(
+        &self,
+        defaults: &[(&'static str, String)],
+        fixed: &[(&'static str, String)],
+    ) -> Outcome {
+        let placeholder = || Some(Secret::new(Zeroizing::new("-".to_owned())));
+        let application = ("webhook.forward_to", "http://127.0.0.1:9".to_owned());
+        let made = Made {
+            defaults: defaults.iter().cloned().chain([application]).collect(),
+            fixed: fixed.to_vec(),
+            private_key: placeholder(),
+            webhook_public_key: placeholder(),
+        };
+        let config = self.local.load(Flags::default(), made)?;
+        if config.webhook.address.is_none() {
+            return Ok(());
+        }
+        let source = config.sources.of("webhook.address");
+        let example = match config.webhook.forward_to {
+            Some(Application::Http(origin)) if origin.port() != 9 => format!("{origin}/hook"),
+            _ => "http://127.0.0.1:3000/hook".to_owned(),
+        };
+        Err(Failure::usage(anyhow!(
+            "usage: webhook.address (from {source}) needs --webhook-to with the URL of your handler, such as {example}"
+        )))
     }
 
     async fn serve(

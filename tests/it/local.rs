@@ -109,6 +109,19 @@ fn dev_rejects_settings_of_its_own_key_and_simulator() {
 }
 
 #[test]
+fn dev_with_a_webhook_listener_needs_a_handler() {
+    let address = ("WONDER_SIGNER_WEBHOOK__ADDRESS", "127.0.0.1:0");
+    let forward_to = ("WONDER_SIGNER_WEBHOOK__FORWARD_TO", "http://127.0.0.1:4321");
+    let start = "usage: webhook.address (from environment variable WONDER_SIGNER_WEBHOOK__ADDRESS) needs --webhook-to with the URL of your handler";
+    for (variables, example) in
+        [(&[address][..], "http://127.0.0.1:3000/hook"), (&[address, forward_to], "http://127.0.0.1:4321/hook")]
+    {
+        let ended = Program::run(&["dev"], variables, b"");
+        assert_eq!(ended.refused(64), format!("{start}, such as {example}"));
+    }
+}
+
+#[test]
 fn other_machines_are_served_only_when_the_configuration_allows_it() {
     let remedy = "is not a loopback address, and every program that reaches it can have requests signed; to allow it set \
                   listen.dangerous_allow_non_loopback = true (flag --allow-non-loopback)";
