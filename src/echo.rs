@@ -11,6 +11,7 @@ use tokio::time::timeout_at;
 
 use crate::{
     config::{Environment, Origin},
+    contract::Code,
     credentials::Entry,
     net::{
         respond,
@@ -106,14 +107,19 @@ async fn call(patience: Duration, entry: &Entry, upstream: &Upstream, message: &
     let sending = async {
         let body = std::iter::once(body).collect();
         let sent = upstream.send(Method::POST, target, headers, body, deadline.into(), &handover).await;
-        let (head, body) = sent.map_err(|error| with_cause(&error.into()))?.into_parts();
+        let (head, body) = sent.map_err(|error| unanswered(&error.into()))?.into_parts();
         let body = Limited::new(body, LONGEST_ANSWER).collect().await;
         let body = body.map_err(|error| format!("the answer ({}) cannot be read to its end: {error}", head.status))?;
         Ok::<_, String>((head, body.to_bytes()))
     };
     let (head, body) = timeout_at(deadline.into(), sending)
         .await
-        .map_err(|_| format!("no answer within {patience:?} (timeouts.response_head)"))??;
+        .map_err(|_| {
+            format!(
+                "connection: no answer within {patience:?} (timeouts.response_head); check what is between here and upstream.origin, and \
+                 whether Wonder has an outage"
+            )
+        })??;
     // Theirs was read between sending and receiving.
     let skew = skew(&head.headers, (since_1970 + began.elapsed() / 2).as_secs());
     Ok(Answer { status: head.status, headers: head.headers, body, took: began.elapsed().as_millis(), skew })
@@ -140,7 +146,7 @@ impl Asked<'_> {
                 fails(&self.rejected(answer, &said))
             }
             (StatusCode::NOT_FOUND, Some(_)) => fails(&format!(
-                "there is no echo at {}; check upstream.environment and upstream.origin",
+                "environment: there is no echo at {}; check upstream.environment and upstream.origin",
                 self.place.origin
             )),
             (status, Some(_)) if status.is_server_error() => {
@@ -274,7 +280,7 @@ fn clock(skew: Option<i64>) -> (String, String) {
     let side = if skew < 0 { "behind" } else { "ahead of" };
     if off > REQUEST_TOLERANCE_SECONDS {
         let first = format!(
-            "the clock of this machine is {off} s {side} Wonder's, which rejects more than {REQUEST_TOLERANCE_SECONDS} s: correct it first; "
+            "clock: the clock of this machine is {off} s {side} Wonder's, which rejects more than {REQUEST_TOLERANCE_SECONDS} s: correct it first; "
         );
         (format!("clock {skew:+} s against theirs"), first)
     } else if off >= CLOCK_WARNING {
@@ -308,11 +314,31 @@ fn shortened(text: &str) -> String {
     }
 }
 
-fn with_cause(failure: &respond::Failure) -> String {
-    match failure.cause() {
+/// Why no answer came, with the part to look at first, and the remedy.
+fn unanswered(failure: &respond::Failure) -> String {
+    let text = match failure.cause() {
         Some(cause) => format!("{failure}: {cause}"),
         None => failure.to_string(),
-    }
+    };
+    let (subject, remedy) = match failure.code {
+        // The text names the step of a connection through the egress proxy.
+        Code::UpstreamDns | Code::UpstreamConnect if text.contains("egress proxy") => (
+            "egress proxy",
+            "; check upstream.proxy: the proxy must be reachable, accept its user and password, and allow a tunnel to the origin",
+        ),
+        Code::UpstreamDns => (
+            "DNS",
+            "; check the name in upstream.origin and this machine's resolver (in a pod: dnsPolicy, and a network policy that allows port 53)",
+        ),
+        Code::UpstreamConnect => (
+            "connection",
+            "; check upstream.origin and what lets this machine out: firewall, network policy, or an egress proxy (upstream.proxy)",
+        ),
+        // The text has the advice.
+        Code::UpstreamTls => ("TLS", ""),
+        _ => ("connection", "; try again, and check what is between here and upstream.origin"),
+    };
+    format!("{subject}: {text}{remedy}")
 }
 
 /// Our clock less theirs, in seconds. Nothing where a cache kept the answer (`Age`), whose time is another.

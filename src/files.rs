@@ -9,7 +9,15 @@ pub(crate) use self::{
     watch::{Commit, Subject, Watch, steady},
 };
 
-use std::{fs::File, io::Read as _, path::Path, sync::mpsc, thread, time::Duration};
+use std::{
+    cell::Cell,
+    fs::{File, OpenOptions},
+    io::{self, Read as _},
+    path::Path,
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
 
 use zeroize::Zeroizing;
 
@@ -24,9 +32,19 @@ pub(crate) struct Content {
 /// How long a named pipe may be without a writer. The writer may wait for a person at a password prompt.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+thread_local! {
+    /// Whether this thread rejects a named pipe at once. The thread that watches files does: a file that has become a pipe must not keep it
+    /// from all others.
+    static NEVER_WAITS: Cell<bool> = const { Cell::new(false) };
+}
+
 /// Reads `path`, of at most `cap` bytes. It may be a pipe, as a shell's `<(…)` makes them.
 pub(crate) fn read(path: &Path, cap: usize) -> Result<Content, ReadError> {
-    if is_named_pipe(path) { read_pipe(path, cap, PATIENCE) } else { read_whole(path, cap) }
+    match (is_named_pipe(path), NEVER_WAITS.get()) {
+        (true, true) => Err(ReadError::NewPipe),
+        (true, false) => read_pipe(path, cap, PATIENCE),
+        (false, _) => read_whole(path, cap),
+    }
 }
 
 /// Opening a named pipe blocks until it has a writer, perhaps forever. A separate thread waits, and is abandoned after `patience`.
@@ -38,7 +56,7 @@ fn read_pipe(path: &Path, cap: usize, patience: Duration) -> Result<Content, Rea
 }
 
 fn read_whole(path: &Path, cap: usize) -> Result<Content, ReadError> {
-    let file = File::open(path)?;
+    let file = if NEVER_WAITS.get() { open_at_once(path)? } else { File::open(path)? };
     let metadata = file.metadata()?;
     if metadata.is_dir() {
         return Err(ReadError::Directory);
@@ -50,6 +68,17 @@ fn read_whole(path: &Path, cap: usize) -> Result<Content, ReadError> {
         return Err(ReadError::TooLarge(cap / 1024));
     }
     Ok(Content { bytes, mode: mode(&metadata) })
+}
+
+/// Opens `path` for reading. The opening of a named pipe, which may have taken the place of a file just now, would wait for its writer.
+fn open_at_once(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(
+        &mut options,
+        rustix::fs::OFlags::NONBLOCK.bits().try_into().unwrap_or_default(),
+    );
+    options.read(true).open(path)
 }
 
 #[cfg(unix)]
@@ -77,17 +106,28 @@ fn mode(_: &std::fs::Metadata) -> u32 {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReadError {
     /// The system's reason.
-    #[error("cannot be read: {0}")]
-    Io(#[from] std::io::Error),
+    #[error("cannot be read: {0}{remedy}", remedy = remedy(.0))]
+    Io(#[from] io::Error),
     /// A directory, as from a mount without its sub-path.
-    #[error("is a directory, a file is needed")]
+    #[error("is a directory, a file is needed; name the file in it")]
     Directory,
     /// Larger than the limit, in KiB.
     #[error("is larger than {0} KiB")]
     TooLarge(usize),
+    /// A named pipe in place of a file that was read before.
+    #[error("has become a named pipe, which cannot be read again; put a regular file in its place")]
+    NewPipe,
     /// A named pipe without a writer.
     #[error("is a named pipe, and nothing wrote it to its end within {0:?}")]
     Pipe(Duration),
+}
+
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => "; create it, or correct its path",
+        io::ErrorKind::PermissionDenied => "; let the user of this program read it",
+        _ => "",
+    }
 }
 
 #[cfg(all(test, unix))]

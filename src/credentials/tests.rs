@@ -68,12 +68,12 @@ fn says_which_file_is_wrong_and_why() {
     let at = format!("credentials.default.private_key_file {}", path.display());
     assert_eq!(
         read_file(&path).unwrap_err().to_string(),
-        format!("{at}: cannot be read: No such file or directory (os error 2)")
+        format!("{at}: cannot be read: No such file or directory (os error 2); create it, or correct its path")
     );
     for (content, reason) in [
         (String::new(), "is empty"),
         ("MARKER".to_owned(), "holds no PEM block (no \"-----BEGIN\" line)"),
-        (PEM[..200].to_owned(), "is cut short: the PEM block has no \"-----END\" line"),
+        (PEM[..200].to_owned(), "is cut short: the PEM block has no \"-----END\" line; copy the whole file"),
         (
             "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMARKER\n-----END ENCRYPTED PRIVATE KEY-----\n".to_owned(),
             "is encrypted with a passphrase; give that in a file (private_key_passphrase_file, --passphrase-file), or decrypt the key (openssl pkey -in key.pem -out plain.pem)",
@@ -88,7 +88,7 @@ fn says_which_file_is_wrong_and_why() {
     assert_eq!(
         read_file(directory.path()).unwrap_err().to_string(),
         format!(
-            "credentials.default.private_key_file {}: is a directory, a file is needed",
+            "credentials.default.private_key_file {}: is a directory, a file is needed; name the file in it",
             directory.path().display()
         )
     );

@@ -3,7 +3,6 @@
 
 use std::{
     fmt,
-    fs::File,
     io::{self, Read as _},
     path::{Path, PathBuf},
 };
@@ -47,7 +46,11 @@ fn content(path: &Path) -> io::Result<Option<[u8; 32]>> {
     if !std::fs::metadata(path)?.is_file() {
         return Ok(None);
     }
-    let mut file = File::open(path)?.take(CAP);
+    let file = super::open_at_once(path)?;
+    if !file.metadata()?.is_file() {
+        return Ok(None);
+    }
+    let mut file = file.take(CAP);
     let mut digest = Sha256::new();
     let mut piece = Zeroizing::new([0; 8192]);
     loop {

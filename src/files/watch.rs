@@ -35,6 +35,8 @@ pub(crate) type Commit = Box<dyn FnOnce() + Send>;
 /// Files that belong together, and how to read them.
 pub(crate) struct Subject {
     paths: Vec<PathBuf>,
+    /// Whether a path was a named pipe from the start.
+    has_pipe: bool,
     quiet: Quiet,
     read: Box<dyn FnMut() -> Commit + Send>,
 }
@@ -46,7 +48,8 @@ impl Subject {
         read_at: Fingerprint,
         read: impl FnMut() -> Commit + Send + 'static,
     ) -> Self {
-        Self { paths, quiet: Quiet::new(read_at), read: Box::new(read) }
+        let has_pipe = paths.iter().any(|path| super::is_named_pipe(path));
+        Self { paths, has_pipe, quiet: Quiet::new(read_at), read: Box::new(read) }
     }
 
     fn check(&mut self, now: Instant) {
@@ -56,7 +59,9 @@ impl Subject {
     }
 
     fn read(&mut self) {
-        if let Some(path) = self.paths.iter().find(|path| super::is_named_pipe(path)) {
+        let pipe = self.paths.iter().find(|path| super::is_named_pipe(path));
+        if let Some(path) = pipe.filter(|_| self.has_pipe) {
+            self.quiet = Quiet::new(Fingerprint::of(&self.paths));
             tracing::info!(path = %path.display(), "a named pipe can be read only once: what was read at start stays in use");
             return;
         }
@@ -181,6 +186,7 @@ impl Drop for Watching {
 }
 
 fn watch(mut subjects: Vec<Subject>, messages: &Receiver<Message>, events: Sender<Message>) {
+    super::NEVER_WAITS.set(true);
     let mut directories = Directories::new(events);
     let mut poll = Instant::now();
     let mut look = poll;
@@ -204,6 +210,11 @@ fn watch(mut subjects: Vec<Subject>, messages: &Receiver<Message>, events: Sende
                 look = look.min(Instant::now() + SETTLE);
             }
             Ok(Message::Reload) => {
+                // Signals that came meanwhile want the same.
+                if messages.try_iter().any(|message| matches!(message, Message::End)) {
+                    return;
+                }
+                directories.announced.store(false, Ordering::Release);
                 tracing::info!("files are read again");
                 subjects.iter_mut().for_each(Subject::read);
             }

@@ -4,6 +4,7 @@
 //! `rsa` reads, checks and makes keys, and recovers signed digests for the diagnosis. aws-lc-rs signs and verifies, because its
 //! private-key operation is constant-time, that of `rsa` leaks timing (RUSTSEC-2023-0071), and both directions are several times faster.
 
+mod encryption;
 mod error;
 mod forms;
 

@@ -14,8 +14,8 @@ fn unusable_keys_are_bad_usage_with_the_reason() {
     let ec = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/keys/ec-sec1.pem");
     let huge = desk.write("huge", &vec![b' '; 65_537]);
     for (path, reason) in [
-        (desk.path("none"), "cannot be read: No such file or directory (os error 2)"),
-        (desk.path(""), "is a directory, a file is needed"),
+        (desk.path("none"), "cannot be read: No such file or directory (os error 2); create it, or correct its path"),
+        (desk.path(""), "is a directory, a file is needed; name the file in it"),
         (desk.path("rsa2048-pkcs8.pub"), "is a public key, a private key is needed"),
         (
             desk.path("rsa2047-pkcs1.pem"),

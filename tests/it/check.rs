@@ -152,7 +152,9 @@ async fn a_wrong_clock_is_reported_before_any_other_cause() {
         let said = fails(&recorder.origin()).await;
         // A second may pass before the answer arrives.
         let start = |words: &str| {
-            said.starts_with(&format!("the clock of this machine is {words} Wonder's, which rejects more than 1800 s"))
+            said.starts_with(&format!(
+                "clock: the clock of this machine is {words} Wonder's, which rejects more than 1800 s"
+            ))
         };
         let later = words.replace("7200", "7199").replace("4000", "4001");
         assert!(start(words) || start(&later), "{said}");

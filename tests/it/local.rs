@@ -160,7 +160,7 @@ fn simulate_takes_configuration_from_the_environment() {
     );
     assert_eq!(
         Program::run(&simulate, &[], b"").refused(64),
-        "--public-key-file /none/public_key.pem: cannot be read: No such file or directory (os error 2)"
+        "--public-key-file /none/public_key.pem: cannot be read: No such file or directory (os error 2); create it, or correct its path"
     );
     for option in ["--ca-out", "--tls-name"] {
         let arguments = [&simulate[..], &["--plain", option, "x"]].concat();

@@ -71,7 +71,7 @@ fn check_rejects_an_unusable_key_file() {
     let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
     let missing = path("missing.pem");
     let line = format!(
-        "check: credentials.default.private_key_file {missing}: cannot be read: No such file or directory (os error 2)"
+        "check: credentials.default.private_key_file {missing}: cannot be read: No such file or directory (os error 2); create it, or correct its path"
     );
     assert_eq!(check_key(&missing).refused(64), line);
 
@@ -86,7 +86,7 @@ fn check_rejects_an_unusable_key_file() {
     assert_eq!(
         check_key(directory.path().to_str().unwrap()).refused(64),
         format!(
-            "check: credentials.default.private_key_file {}: is a directory, a file is needed",
+            "check: credentials.default.private_key_file {}: is a directory, a file is needed; name the file in it",
             directory.path().display()
         )
     );
@@ -118,7 +118,12 @@ fn check_rejects_a_key_file_without_read_permission() {
     }
     let line = check_key(key.to_str().unwrap());
     let line = line.refused(64);
-    assert!(line.ends_with("key.pem: cannot be read: Permission denied (os error 13)"), "{line}");
+    assert!(
+        line.ends_with(
+            "key.pem: cannot be read: Permission denied (os error 13); let the user of this program read it"
+        ),
+        "{line}"
+    );
 }
 
 #[test]

@@ -87,9 +87,9 @@ fn an_unreadable_file_is_named_with_the_reason() {
     let at = directory.path().display();
     assert_eq!(
         error(&directory.path().join("none")),
-        format!("{at}/none: cannot be read: No such file or directory (os error 2)")
+        format!("{at}/none: cannot be read: No such file or directory (os error 2); create it, or correct its path")
     );
-    assert_eq!(error(directory.path()), format!("{at}: is a directory, a file is needed"));
+    assert_eq!(error(directory.path()), format!("{at}: is a directory, a file is needed; name the file in it"));
     let not_toml = "FILE line 2: not valid TOML: expected";
     for (line, hint) in [
         ("body = 1MiB", " newline, `#`; put a text in quotes, as in level = \"info\""),

@@ -19,7 +19,7 @@ pub enum KeyError {
     #[error("holds no PEM block (no \"-----BEGIN\" line)")]
     NoPem,
     /// A `BEGIN` line without its `END` line.
-    #[error("is cut short: the PEM block has no \"-----END\" line")]
+    #[error("is cut short: the PEM block has no \"-----END\" line; copy the whole file")]
     Cut,
     /// The block is not base64, or not the structure that its label names.
     #[error(
@@ -48,10 +48,16 @@ pub enum KeyError {
     OldEncryption,
     /// PKCS#8 under a scheme that is not decrypted.
     #[error(
-        "is encrypted with a scheme that is not accepted, which are PBES2 with PBKDF2 (HMAC with SHA-2) or scrypt and AES-128 or AES-256 \
-         in CBC mode; convert it (openssl pkcs8 -topk8 -v2 aes-256-cbc -in key.pem -out new.pem)"
+        "is encrypted with a scheme that is not accepted; accepted is PBES2 with PBKDF2 or scrypt and AES-128 or AES-256 in CBC mode; \
+         convert it (openssl pkcs8 -topk8 -v2 aes-256-cbc -in key.pem -out new.pem)"
     )]
     Encryption,
+    /// PKCS#8 whose decryption takes more time or memory than it may.
+    #[error(
+        "is encrypted with a key derivation that takes too much time or memory; the limits are 10000000 iterations of PBKDF2, and 64 MiB \
+         (128 N r) and p = 16 of scrypt; encrypt it again (openssl pkcs8 -topk8 -v2 aes-256-cbc -in key.pem -out new.pem)"
+    )]
+    Costly,
     /// The decryption failed.
     #[error(
         "is not encrypted with the passphrase that is given; the first line of its file, without the line end, is the passphrase"

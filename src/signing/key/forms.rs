@@ -6,7 +6,7 @@ use rsa::{
     RsaPrivateKey, RsaPublicKey,
     pkcs1::{self, DecodeRsaPrivateKey as _, DecodeRsaPublicKey as _, UintRef},
     pkcs8::{
-        self, EncryptedPrivateKeyInfo, ObjectIdentifier, PrivateKeyInfo, pkcs5,
+        ObjectIdentifier, PrivateKeyInfo,
         spki::{AlgorithmIdentifierRef, SubjectPublicKeyInfoRef},
     },
 };
@@ -50,21 +50,7 @@ impl SigningKey {
         only(&blocks, |block| Self::decrypt(&block.der, passphrase), |key| &key.public)
     }
 
-    fn decrypt(der: &[u8], passphrase: &[u8]) -> Result<Self, KeyError> {
-        let encrypted = EncryptedPrivateKeyInfo::try_from(der).map_err(|_| KeyError::Encryption)?;
-        let plain = encrypted.decrypt(passphrase).map_err(|error| match error {
-            // A supported decryption fails only by its padding, which the crate reports in several ways.
-            pkcs8::Error::EncryptedPrivateKey(pkcs5::Error::DecryptFailed | pkcs5::Error::EncryptFailed) => {
-                KeyError::Passphrase
-            }
-            _ => KeyError::Encryption,
-        })?;
-        // A wrong passphrase whose padding is right by chance.
-        PrivateKeyInfo::try_from(plain.as_bytes()).map_err(|_| KeyError::Passphrase)?;
-        Self::from_der(plain.as_bytes())
-    }
-
-    fn from_der(der: &[u8]) -> Result<Self, KeyError> {
+    pub(super) fn from_der(der: &[u8]) -> Result<Self, KeyError> {
         // Some files have the label of the other form. The content itself shows its form.
         match PrivateKeyInfo::try_from(der) {
             Ok(outer) => {

@@ -187,6 +187,7 @@ fn encrypted_keys_of_openssl_are_read() {
     for (form, text) in [
         ("AES-128, PBKDF2, SHA-256", fixture!("encrypted-aes-128-cbc-pbkdf2-SHA256.pem")),
         ("AES-128, PBKDF2, SHA-512", fixture!("encrypted-aes-128-cbc-pbkdf2-SHA512.pem")),
+        ("SHA-1", fixture!("encrypted-sha1.pem")),
         ("AES-128, scrypt", fixture!("encrypted-aes-128-cbc-scrypt.pem")),
         ("AES-256, PBKDF2, SHA-256", fixture!("encrypted-aes-256-cbc-pbkdf2-SHA256.pem")),
         ("AES-256, PBKDF2, SHA-512", fixture!("encrypted-aes-256-cbc-pbkdf2-SHA512.pem")),
@@ -200,6 +201,49 @@ fn encrypted_keys_of_openssl_are_read() {
             assert_eq!(error, Some(KeyError::Passphrase), "{form}");
         }
     }
+}
+
+#[test]
+fn an_encryption_that_costs_too_much_is_rejected_at_once() {
+    use rsa::pkcs8::pkcs5::pbes2::{
+        AES_256_CBC_OID, EncryptionScheme, Kdf, Parameters, Pbkdf2Params, Pbkdf2Prf, ScryptParams,
+    };
+    let pbkdf2 = |iteration_count| {
+        let prf = Pbkdf2Prf::HmacWithSha256;
+        Kdf::Pbkdf2(Pbkdf2Params { salt: &[1; 8], iteration_count, key_length: None, prf })
+    };
+    let scrypt = |cost_parameter, block_size, parallelization| {
+        Kdf::Scrypt(ScryptParams { salt: &[1; 8], cost_parameter, block_size, parallelization, key_length: None })
+    };
+    assert_eq!(AES_256_CBC_OID.to_string(), "2.16.840.1.101.3.4.1.42");
+    for (kdf, expected) in [
+        (pbkdf2(0), KeyError::Costly),
+        (pbkdf2(10_000_001), KeyError::Costly),
+        (pbkdf2(1 << 31), KeyError::Costly),
+        (pbkdf2(u32::MAX), KeyError::Costly),
+        (scrypt(0, 8, 1), KeyError::Costly),
+        (scrypt(1, 8, 1), KeyError::Costly),
+        (scrypt(1 << 17, 8, 1), KeyError::Costly),
+        (scrypt(1 << 62, 8, 1), KeyError::Costly),
+        (scrypt(u64::MAX, u16::MAX, u16::MAX), KeyError::Costly),
+        (scrypt(1 << 14, 0, 1), KeyError::Costly),
+        (scrypt(1 << 14, u16::MAX, 1), KeyError::Costly),
+        (scrypt(1 << 14, 8, 17), KeyError::Costly),
+        (scrypt(1 << 14, 8, 0), KeyError::Costly),
+        // Not a power of two.
+        (scrypt(10_000, 8, 1), KeyError::Encryption),
+        (pbkdf2(1), KeyError::Passphrase),
+        (scrypt(1 << 10, 8, 1), KeyError::Passphrase),
+    ] {
+        let shown = format!("{kdf:?}");
+        let scheme = Parameters { kdf, encryption: EncryptionScheme::Aes256Cbc { iv: &[2; 16] } };
+        let info =
+            rsa::pkcs8::EncryptedPrivateKeyInfo { encryption_algorithm: scheme.into(), encrypted_data: &[3; 1200] };
+        let pem = SecretDocument::try_from(info).unwrap().to_pem(ENCRYPTED_LABEL, LineEnding::LF).unwrap();
+        let error = SigningKey::from_encrypted_pem(pem.as_bytes(), b"secret").err().unwrap();
+        assert_eq!(error, expected, "{shown}");
+    }
+    assert!(KeyError::Costly.to_string().contains("openssl pkcs8 -topk8 -v2 aes-256-cbc -in key.pem -out new.pem"));
 }
 
 #[test]

@@ -155,7 +155,9 @@ async fn sighup_reloads_at_once_and_the_log_names_file_and_remedy() {
     volume.swap(&UNITS[1].app_id, &UNITS[1].pem[..300]);
     program.signal("HUP");
     let line = program.line("credential cannot be reloaded; the one read before stays in use").await;
-    let cut = format!("credentials.shop.private_key_file {key}: is cut short: the PEM block has no \"-----END\" line");
+    let cut = format!(
+        "credentials.shop.private_key_file {key}: is cut short: the PEM block has no \"-----END\" line; copy the whole file"
+    );
     assert_eq!((line["credential"].as_str(), line["error"].as_str()), (Some("shop"), Some(cut.as_str())));
     assert_eq!(line["level"], "error");
     volume.swap_to(&UNITS[2]);
