@@ -7,9 +7,11 @@ use wonder_signer::signing::RequestTime;
 use crate::{
     simulator::world::World,
     support::{
+        closed::Closed,
         program::{Ended, Program, environment},
         sidecar::{APP_ID, verifying_key},
         upstream::{Act, Recorder},
+        volume::UNITS,
     },
 };
 
@@ -17,6 +19,17 @@ use crate::{
 async fn check(origin: &str) -> Ended {
     let origin = origin.to_owned();
     tokio::task::spawn_blocking(move || Program::run(&["check", "--echo"], &environment(&origin), b"")).await.unwrap()
+}
+
+/// The same with more variables.
+async fn check_with(origin: &str, more: Vec<(&'static str, String)>) -> Ended {
+    let origin = origin.to_owned();
+    let run = move || {
+        let more = more.iter().map(|(name, value)| (*name, value.as_str()));
+        let variables: Vec<_> = environment(&origin).into_iter().chain(more).collect();
+        Program::run(&["check", "--echo"], &variables, b"")
+    };
+    tokio::task::spawn_blocking(run).await.unwrap()
 }
 
 /// Standard error after the part that names credential and origin.
@@ -204,6 +217,119 @@ async fn an_answer_from_another_server_is_a_failure() {
 }
 
 /// A shell runs the `openssl` line of the help over the file that the user uploads to the portal.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_gets_no_answer_is_explained_by_the_part_that_failed() {
+    let with_tls = World::with(|_| ()).await;
+    let (closed, reset) = (Closed::port(), Recorder::acting(|_| Act::AnswerAndClose(Vec::new())).await);
+    let refusing = answering("407 Proxy Authentication Required", "").await;
+    let forbidding = answering("403 Forbidden", "").await;
+    let plain = World::plain().await;
+    let through = |proxy: String| vec![("WONDER_SIGNER_UPSTREAM__PROXY", proxy)];
+    let remedy_of_the_proxy = "; check upstream.proxy: the proxy must be reachable, accept its user and password, and allow a tunnel to \
+                               the origin";
+    for (origin, more, start, end) in [
+        (
+            "https://gateway.invalid".to_owned(),
+            vec![],
+            "DNS: the name of the origin cannot be resolved: ",
+            "; check the name in upstream.origin and this machine's resolver (in a pod: dnsPolicy, and a network policy that allows port 53)",
+        ),
+        (
+            closed.origin(),
+            vec![],
+            "connection: no connection to the origin: ",
+            "; check upstream.origin and what lets this machine out: firewall, network policy, or an egress proxy (upstream.proxy)",
+        ),
+        (
+            reset.origin(),
+            vec![],
+            "connection: the connection to the origin broke before the answer: ",
+            "; try again, and check what is between here and upstream.origin",
+        ),
+        (
+            with_tls.origin.clone(),
+            vec![],
+            "TLS: no TLS connection to the origin: the origin's certificate is from an issuer that is not trusted; if the issuer is \
+             yours (a private authority, an egress proxy that inspects TLS), set upstream.ca_file to its root certificate",
+            "",
+        ),
+        (
+            plain.origin.replace("http:", "https:"),
+            vec![],
+            "TLS: no TLS connection to the origin: the origin does not speak TLS on this port (upstream.origin)",
+            "",
+        ),
+        (
+            "https://gateway.invalid".to_owned(),
+            through(closed.origin()),
+            "egress proxy: cannot connect to the egress proxy (upstream.proxy)",
+            remedy_of_the_proxy,
+        ),
+        (
+            "https://gateway.invalid".to_owned(),
+            through("http://proxy.invalid:3128".to_owned()),
+            "egress proxy: cannot resolve the name of the egress proxy (upstream.proxy)",
+            remedy_of_the_proxy,
+        ),
+        (
+            "https://gateway.invalid".to_owned(),
+            through(refusing.origin()),
+            "egress proxy: the egress proxy does not accept the user and password of upstream.proxy (status 407)",
+            remedy_of_the_proxy,
+        ),
+        (
+            "https://gateway.invalid".to_owned(),
+            through(forbidding.origin()),
+            "egress proxy: the egress proxy refuses a tunnel to the origin with status 403 (upstream.proxy)",
+            remedy_of_the_proxy,
+        ),
+    ] {
+        let ended = check_with(&origin, more).await;
+        assert_eq!((ended.code(), ended.err.lines().count()), (Some(1), 1), "{ended:?}");
+        let named = format!("wonder-signer: check: echo with credential default at {origin}: {start}");
+        assert!(ended.err.starts_with(&named) && ended.err.trim_end().ends_with(end), "{origin}: {}", ended.err);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_loaded_unit_is_proved_and_the_failures_come_together() {
+    let world = World::with(|options| {
+        options.tls = false;
+        options.clock = Arc::new(now);
+        options.apps = vec![
+            (APP_ID.parse().unwrap(), verifying_key()),
+            (UNITS[1].app_id.parse().unwrap(), UNITS[1].public.clone()),
+        ];
+    })
+    .await;
+    let more = vec![
+        ("WONDER_SIGNER_CREDENTIALS__DEFAULT__NEXT__APP_ID", UNITS[0].app_id.clone()),
+        ("WONDER_SIGNER_CREDENTIALS__DEFAULT__NEXT__PRIVATE_KEY", UNITS[0].pem.clone()),
+        ("WONDER_SIGNER_CREDENTIALS__PAYOUTS__APP_ID", UNITS[1].app_id.clone()),
+        ("WONDER_SIGNER_CREDENTIALS__PAYOUTS__PRIVATE_KEY", UNITS[1].pem.clone()),
+        ("WONDER_SIGNER_CREDENTIALS__SHOP__APP_ID", UNITS[1].app_id.clone()),
+        ("WONDER_SIGNER_CREDENTIALS__SHOP__PRIVATE_KEY", UNITS[2].pem.clone()),
+    ];
+    let ended = check_with(&world.origin, more).await;
+    assert_eq!((ended.code(), ended.err.lines().count()), (Some(1), 1), "{ended:?}");
+    let loaded: Vec<&str> = ended.out.lines().filter_map(|line| line.strip_prefix("ok: credential ")).collect();
+    let names: Vec<&str> = loaded.iter().map(|line| line.split(':').next().unwrap()).collect();
+    assert_eq!(names, ["default", "default (next)", "payouts", "shop"]);
+    let proved: Vec<&str> =
+        ended.out.lines().filter_map(|line| line.strip_prefix("ok: echo with credential ")).collect();
+    assert!(
+        proved.len() == 2 && proved[0].starts_with("default at ") && proved[1].starts_with("payouts at "),
+        "{proved:?}"
+    );
+    let unknown = format!("echo with credential default (next) at {}: 401 Unauthorized, code E000003", world.origin);
+    let environment = "this one may exist only in the other; and ";
+    let mismatch = format!("echo with credential shop at {}: 401 Unauthorized, code E000008", world.origin);
+    let key = format!("must have the fingerprint {}", UNITS[2].public.fingerprint());
+    for part in [unknown.as_str(), environment, &mismatch, &key] {
+        assert!(ended.err.contains(part), "{part:?} in {}", ended.err);
+    }
+}
+
 #[test]
 fn the_fingerprint_is_what_the_openssl_line_computes() {
     let directory = tempfile::tempdir().unwrap();

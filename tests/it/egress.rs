@@ -2,4 +2,5 @@
 
 mod doubles;
 mod proxy;
+mod reload;
 mod tls;

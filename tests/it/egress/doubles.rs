@@ -93,6 +93,7 @@ impl Default for Manner<'_> {
 pub(super) struct TlsServer {
     address: SocketAddr,
     arrived: Arc<Mutex<Vec<String>>>,
+    config: Arc<Mutex<Arc<ServerConfig>>>,
     task: JoinHandle<()>,
 }
 
@@ -165,7 +166,8 @@ pub(super) async fn answer_and_close(listener: TcpListener, issued: Issued, answ
 
 impl TlsServer {
     pub(super) async fn start(issued: &Issued, manner: Manner<'_>) -> Self {
-        let acceptor = TlsAcceptor::from(manner.config(issued));
+        let config = Arc::new(Mutex::new(manner.config(issued)));
+        let current = Arc::clone(&config);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let arrived = Arc::new(Mutex::new(Vec::new()));
@@ -173,7 +175,7 @@ impl TlsServer {
         let task = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                let (acceptor, seen) = (acceptor.clone(), Arc::clone(&seen));
+                let (acceptor, seen) = (TlsAcceptor::from(Arc::clone(&*current.lock().unwrap())), Arc::clone(&seen));
                 tokio::spawn(async move {
                     let Ok(mut stream) = acceptor.accept(stream).await else { return };
                     while let Some(message) = read_message(&mut stream, false).await {
@@ -183,7 +185,12 @@ impl TlsServer {
                 });
             }
         });
-        Self { address, arrived, task }
+        Self { address, arrived, config, task }
+    }
+
+    /// Presents another certificate on new connections, and has other demands.
+    pub(super) fn changes_to(&self, issued: &Issued, manner: &Manner<'_>) {
+        *self.config.lock().unwrap() = manner.config(issued);
     }
 
     pub(super) fn port(&self) -> u16 {
