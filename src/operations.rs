@@ -31,7 +31,7 @@ impl Operation {
 
     /// The name: lower case, `resource.verb`, except for `echo` and `other`.
     #[must_use]
-    pub(crate) fn name(&self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         self.name
     }
 

@@ -72,13 +72,12 @@ impl Units {
     pub(super) fn put(&mut self, entry: Arc<Entry>) {
         let signs = match (&self.in_use, entry.unit) {
             (None, UnitName::Main) => true,
-            (None, UnitName::Next) => false,
             // The same unit in other files: the rotation is over.
             (Some(in_use), _) if in_use.is_same_unit(&entry) => {
                 in_use.unit == entry.unit || entry.unit == UnitName::Main
             }
             (Some(in_use), UnitName::Main) => in_use.unit == UnitName::Main,
-            (Some(_), UnitName::Next) => false,
+            (_, UnitName::Next) => false,
         };
         if signs {
             self.in_use = Some(Arc::clone(&entry));

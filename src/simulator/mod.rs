@@ -8,7 +8,7 @@
 //!
 //! * `server`: sockets, TLS, connections, the end.
 //! * `gate`: verification of signed requests.
-//! * `customers`, `tokens`, `orders`, `payments`: the calls; `path`, `fields` and `filter`: their targets, bodies and queries.
+//! * `customers`, `tokens`, `orders`, `payments`: the calls; `request`, `path`, `fields` and `filter`: what they read of a request.
 //! * `ledger`: the money of an order, pure: what a call does to it, and the state that follows.
 //! * `store`: what is remembered; each change of an order is reported to `webhooks`, which delivers it. `state`: the file that it survives
 //!   a restart in. `ids`: what is drawn.
@@ -19,7 +19,7 @@
 //! * `pages`: pages for a payer's browser; `tls`: certificates made at start.
 //!
 //! ```no_run
-//! # async fn example(app_id: wonder_signer::signing::AppId, key: wonder_signer::signing::VerifyingKey) -> std::io::Result<()> {
+//! # async fn example(app_id: wonder_signer::signing::AppId, key: wonder_signer::signing::VerifyingKey) -> Result<(), wonder_signer::simulator::BindError> {
 //! use wonder_signer::simulator::{Options, Simulator};
 //!
 //! let simulator = Simulator::bind(Options { apps: vec![(app_id, key)], ..Options::default() }).await?;
@@ -46,6 +46,7 @@ mod pages;
 mod path;
 mod payments;
 mod refusal;
+mod request;
 mod seed;
 mod served;
 mod server;

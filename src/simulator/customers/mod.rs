@@ -2,30 +2,24 @@
 //!
 //! `company_name` is taken and checked but not given back: the documented customer object has no such field.
 
-use std::sync::Arc;
-
-use axum::{
-    Extension,
-    extract::{Path, State},
-};
+use axum::extract::Path;
 use bytes::Bytes;
 use http::{HeaderMap, Uri};
 use serde_json::{Value, json};
 
 use super::{
-    Wonder,
     envelope::Answer,
     fields::{Fields, TEXT, json},
     language::Language,
     path::{Page, Segment, customer_id, parse_uuid, query},
     refusal::{Refusal, Rule},
+    request::{Json, Merchant},
     store::{
         Store,
         records::{Change, Customer},
     },
     tokens,
 };
-use crate::signing::AppId;
 
 const METHODS: [&str; 8] =
     ["Credit Card", "Alipay", "Wechat Pay", "Google Pay", "FPS", "Octopus Business", "Union Pay", "Payment Token"];
@@ -34,12 +28,10 @@ pub(super) const METHOD_LIST: &str =
 
 /// `POST customers`: creates, or updates when the reference number exists.
 pub(super) async fn save(
-    State(wonder): State<Arc<Wonder>>,
-    Extension(app_id): Extension<AppId>,
+    Merchant { app_id, wonder }: Merchant,
     headers: HeaderMap,
-    body: Bytes,
+    Json(body): Json,
 ) -> Result<Answer, Refusal> {
-    let body = json(&body)?;
     let fields = Fields::of(&body)?.required_object("customer")?;
     let (name, phone) = (fields.required("name", TEXT)?, fields.required("phone", TEXT)?);
     let reference_number = fields.required("reference_number", TEXT)?;
@@ -53,8 +45,7 @@ pub(super) async fn save(
 /// `PUT customers/{id}`: a flat body, in which an empty name, email or phone means "leave as is" and an empty
 /// `default_payment_method` or `default_payment_token` clears.
 pub(super) async fn edit(
-    State(wonder): State<Arc<Wonder>>,
-    Extension(app_id): Extension<AppId>,
+    Merchant { app_id, wonder }: Merchant,
     id: Segment,
     headers: HeaderMap,
     body: Bytes,
@@ -77,8 +68,7 @@ pub(super) async fn edit(
 
 /// `GET customers/{id}`.
 pub(super) async fn by_uuid(
-    State(wonder): State<Arc<Wonder>>,
-    Extension(app_id): Extension<AppId>,
+    Merchant { app_id, wonder }: Merchant,
     id: Segment,
     headers: HeaderMap,
 ) -> Result<Answer, Refusal> {
@@ -88,8 +78,7 @@ pub(super) async fn by_uuid(
 
 /// `GET customers/ref/{reference_number}`.
 pub(super) async fn by_reference(
-    State(wonder): State<Arc<Wonder>>,
-    Extension(app_id): Extension<AppId>,
+    Merchant { app_id, wonder }: Merchant,
     reference_number: Segment,
     headers: HeaderMap,
 ) -> Result<Answer, Refusal> {
@@ -100,12 +89,10 @@ pub(super) async fn by_reference(
 
 /// `POST customers/by/token`.
 pub(super) async fn by_token(
-    State(wonder): State<Arc<Wonder>>,
-    Extension(app_id): Extension<AppId>,
+    Merchant { app_id, wonder }: Merchant,
     headers: HeaderMap,
-    body: Bytes,
+    Json(body): Json,
 ) -> Result<Answer, Refusal> {
-    let body = json(&body)?;
     let token = Fields::of(&body)?.required("token", TEXT)?;
     let store = wonder.store();
     Ok(answer(&store, store.customers.by_token(&app_id, parse_uuid(token).ok_or(Refusal::NoToken)?)?, &headers))
@@ -114,8 +101,7 @@ pub(super) async fn by_token(
 /// `GET customers?limit=&offset=`. `linked_source_type` is checked and changes nothing; filters are refused, because a
 /// list that silently ignores one is wrong.
 pub(super) async fn list(
-    State(wonder): State<Arc<Wonder>>,
-    Extension(app_id): Extension<AppId>,
+    Merchant { app_id, wonder }: Merchant,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Answer, Refusal> {
@@ -144,11 +130,7 @@ pub(super) async fn list(
 }
 
 /// `DELETE customers/{id}`: the customer and all its tokens.
-pub(super) async fn delete(
-    State(wonder): State<Arc<Wonder>>,
-    Extension(app_id): Extension<AppId>,
-    id: Segment,
-) -> Result<Answer, Refusal> {
+pub(super) async fn delete(Merchant { app_id, wonder }: Merchant, id: Segment) -> Result<Answer, Refusal> {
     wonder.store().customers.remove_customer(&app_id, customer_id(id)?)?;
     Ok(Answer::new(json!({})))
 }

@@ -7,7 +7,9 @@ use crate::signing::{AppId, VerifyingKey};
 
 /// The AppIDs of a simulator, shared by its clones.
 #[derive(Debug, Clone, Default)]
-pub struct Apps(Arc<RwLock<Vec<(AppId, Arc<VerifyingKey>)>>>);
+pub struct Apps(Arc<RwLock<Known>>);
+
+type Known = Vec<(AppId, Arc<VerifyingKey>)>;
 
 impl Apps {
     pub(crate) fn new(apps: Vec<(AppId, VerifyingKey)>) -> Self {

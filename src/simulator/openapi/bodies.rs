@@ -178,7 +178,7 @@ fn orders(add: &mut impl FnMut(&str, Value) -> Option<Value>) {
     let order = || optional_object(&[], names.clone());
     let transaction = object(&["uuid"], json!({ "uuid": required_text(TEXT) }));
     // One name of the three is there.
-    let named = json!([
+    let one_name = json!([
         { "required": ["order"], "properties": { "order": object(&["number"], json!({ "number": named() })) } },
         { "required": ["order"], "properties": { "order": object(&["reference_number"], json!({ "reference_number": named() })) } },
         { "required": ["transaction"], "properties": { "transaction": object(&["uuid"], json!({ "uuid": named() })) } },
@@ -187,7 +187,7 @@ fn orders(add: &mut impl FnMut(&str, Value) -> Option<Value>) {
         &[],
         json!({ "app_id": short(), "order": order(), "transaction": optional_object(&[], json!({ "uuid": short() })) }),
     );
-    found["anyOf"] = named;
+    found["anyOf"] = one_name;
     add("FindOrder", found);
     add(
         "FindTransaction",

@@ -73,6 +73,7 @@ fn of(parameter: Parameter) -> Vec<Value> {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "made for each call")]
 fn query(name: &str, mark: Mark, schema: Value) -> Value {
     json!({ "name": name, "in": "query", "x-mark": mark.as_str(), "schema": schema })
 }

@@ -36,11 +36,13 @@ pub(super) fn uuid() -> Value {
 }
 
 /// An object with members that must be there.
+#[expect(clippy::needless_pass_by_value, reason = "made for each call")]
 pub(super) fn object(required: &[&str], properties: Value) -> Value {
     json!({ "type": "object", "required": required, "properties": properties })
 }
 
 /// An object that a body may lack. An empty array counts as absent too, because PHP writes an empty object so.
+#[expect(clippy::needless_pass_by_value, reason = "made for each call")]
 pub(super) fn optional_object(required: &[&str], properties: Value) -> Value {
     json!({ "type": ["object", "null", "array"], "maxItems": 0, "required": required, "properties": properties })
 }

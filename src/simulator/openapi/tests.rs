@@ -47,14 +47,17 @@ fn operations_parameters_and_answers_are_marked() {
     let document = document();
     for (path, methods) in document["paths"].as_object().unwrap() {
         let parameters = |of: &Value| of["parameters"].as_array().cloned().unwrap_or_default();
-        parameters(methods).iter().for_each(|parameter| marked(path, parameter));
+        for parameter in parameters(methods) {
+            marked(path, &parameter);
+        }
         for (method, operation) in
             methods.as_object().unwrap().iter().filter(|(_, value)| value.get("responses").is_some())
         {
             let at = format!("{method} {path}");
             marked(&at, operation);
-            parameters(operation).iter().for_each(|parameter| marked(&at, parameter));
-            operation["responses"].as_object().unwrap().values().for_each(|answer| marked(&at, answer));
+            for part in parameters(operation).iter().chain(operation["responses"].as_object().unwrap().values()) {
+                marked(&at, part);
+            }
         }
     }
 }

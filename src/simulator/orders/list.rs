@@ -1,20 +1,16 @@
 //! `GET orders/list`.
 
-use std::sync::Arc;
-
-use axum::{Extension, extract::State};
 use http::Uri;
 use serde_json::json;
 
 use super::super::{
-    Wonder,
     envelope::Answer,
     filter::{Datum, Filter, Kind},
     ledger::{LineItem, Order, Status, Transaction},
     path::{Page, query},
     refusal::Refusal,
+    request::Merchant,
 };
-use crate::signing::AppId;
 
 const FIELDS: &str = "number, reference_number, state, correspondence_state, currency, note, due_date, created_at, updated_at, \
                       initial_total, initial_tips, subtotal, paid_total, unpaid_total, notify_url, return_url, source, type, \
@@ -25,11 +21,7 @@ const FIELDS: &str = "number, reference_number, state, correspondence_state, cur
 
 /// `GET orders/list?filter[<field>][<operator>]=<value>&offset=&limit=`: the oldest first; the number of rows that satisfy the filters
 /// is in `X-Total-Entries`. Other parameters are ignored.
-pub(crate) async fn list(
-    State(wonder): State<Arc<Wonder>>,
-    Extension(app_id): Extension<AppId>,
-    uri: Uri,
-) -> Result<Answer, Refusal> {
+pub(crate) async fn list(Merchant { app_id, wonder }: Merchant, uri: Uri) -> Result<Answer, Refusal> {
     let (mut page, mut filters) = (Page::default(), Vec::new());
     for (name, value) in query(&uri) {
         if !page.take(&name, &value)? {

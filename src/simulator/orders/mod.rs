@@ -5,10 +5,6 @@ pub(super) mod due;
 mod list;
 mod names;
 
-use std::sync::Arc;
-
-use axum::{Extension, extract::State};
-use bytes::Bytes;
 use http::Uri;
 use serde_json::json;
 
@@ -18,25 +14,22 @@ pub(super) use self::{
     names::read as read_names,
 };
 use super::{
-    Wonder,
     envelope::Answer,
-    fields::{Fields, TEXT, json},
+    fields::{Fields, TEXT},
     ledger::{Amount, Order, Refund},
     path::{parse_uuid, query},
     refusal::{Refusal, Rule},
+    request::{Json, Merchant},
 };
-use crate::signing::AppId;
 
 /// `POST orders`: creates an order; with `?with_payment_link=true` the answer has the address of its payment page.
 ///
 /// A reference number that exists already creates a further order: Wonder does not document what it does.
 pub(super) async fn create(
-    State(wonder): State<Arc<Wonder>>,
-    Extension(app_id): Extension<AppId>,
+    Merchant { app_id, wonder }: Merchant,
     uri: Uri,
-    body: Bytes,
+    Json(body): Json,
 ) -> Result<Answer, Refusal> {
-    let body = json(&body)?;
     let fields = Fields::of(&body)?;
     fields.text("app_id", TEXT)?;
     fields.uuid("customer_uuid")?;
@@ -55,24 +48,14 @@ pub(super) async fn create(
 }
 
 /// `POST orders/check`: finds an order by number, reference number or a transaction's uuid, alone or together.
-pub(super) async fn check(
-    State(wonder): State<Arc<Wonder>>,
-    Extension(app_id): Extension<AppId>,
-    body: Bytes,
-) -> Result<Answer, Refusal> {
-    let body = json(&body)?;
+pub(super) async fn check(Merchant { app_id, wonder }: Merchant, Json(body): Json) -> Result<Answer, Refusal> {
     let names = read_names(&Fields::of(&body)?)?;
     let store = wonder.store();
     Ok(answer(store.orders.find(&app_id, names)?))
 }
 
 /// `POST orders/void`: voids an unpaid order or, as the official SDK uses it, the transaction that the body names.
-pub(super) async fn void(
-    State(wonder): State<Arc<Wonder>>,
-    Extension(app_id): Extension<AppId>,
-    body: Bytes,
-) -> Result<Answer, Refusal> {
-    let body = json(&body)?;
+pub(super) async fn void(Merchant { app_id, wonder }: Merchant, Json(body): Json) -> Result<Answer, Refusal> {
     let names = read_names(&Fields::of(&body)?)?;
     let mut store = wonder.store();
     let number = store.orders.find(&app_id, names)?.number;
@@ -87,12 +70,7 @@ pub(super) async fn void(
 
 /// `POST orders/refund`: refunds a part of a transaction. `transaction.amount` counts where `refund.amount` is absent, because client code
 /// sends it there.
-pub(super) async fn refund(
-    State(wonder): State<Arc<Wonder>>,
-    Extension(app_id): Extension<AppId>,
-    body: Bytes,
-) -> Result<Answer, Refusal> {
-    let body = json(&body)?;
+pub(super) async fn refund(Merchant { app_id, wonder }: Merchant, Json(body): Json) -> Result<Answer, Refusal> {
     let fields = Fields::of(&body)?;
     let names = read_names(&fields)?;
     let uuid = names.transaction.ok_or_else(|| Refusal::FieldMissing("transaction.uuid".to_owned()))?;

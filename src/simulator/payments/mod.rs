@@ -4,29 +4,19 @@
 pub(super) mod open;
 pub(super) mod pay;
 
-use std::sync::Arc;
-
-use axum::{Extension, extract::State};
-use bytes::Bytes;
 use serde_json::json;
 
 use super::{
-    Wonder,
     envelope::Answer,
-    fields::{Fields, json},
+    fields::Fields,
     orders,
     path::parse_uuid,
     refusal::Refusal,
+    request::{Json, Merchant},
 };
-use crate::signing::AppId;
 
 /// `POST transactions/void`: voids a payment or an authorization of which nothing is refunded.
-pub(super) async fn void(
-    State(wonder): State<Arc<Wonder>>,
-    Extension(app_id): Extension<AppId>,
-    body: Bytes,
-) -> Result<Answer, Refusal> {
-    let body = json(&body)?;
+pub(super) async fn void(Merchant { app_id, wonder }: Merchant, Json(body): Json) -> Result<Answer, Refusal> {
     let names = orders::read_names(&Fields::of(&body)?)?;
     let uuid = names.transaction.ok_or_else(|| Refusal::FieldMissing("transaction.uuid".to_owned()))?;
     let mut store = wonder.store();
@@ -38,12 +28,7 @@ pub(super) async fn void(
 }
 
 /// `POST transactions/check`: the state of a transaction.
-pub(super) async fn check(
-    State(wonder): State<Arc<Wonder>>,
-    Extension(app_id): Extension<AppId>,
-    body: Bytes,
-) -> Result<Answer, Refusal> {
-    let body = json(&body)?;
+pub(super) async fn check(Merchant { app_id, wonder }: Merchant, Json(body): Json) -> Result<Answer, Refusal> {
     let names = orders::read_names(&Fields::of(&body)?)?;
     let uuid = names.transaction.ok_or_else(|| Refusal::FieldMissing("transaction.uuid".to_owned()))?;
     let store = wonder.store();

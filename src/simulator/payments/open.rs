@@ -1,9 +1,5 @@
 //! `POST open_payments`: charges directly, with no page: a payment token, a QR code that the merchant or the payer shows.
 
-use std::sync::Arc;
-
-use axum::{Extension, extract::State};
-use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::json;
 use uuid::Uuid;
@@ -11,10 +7,11 @@ use uuid::Uuid;
 use super::super::{
     Wonder,
     envelope::Answer,
-    fields::{Fields, TEXT, URL, json},
+    fields::{Fields, TEXT, URL},
     ledger::{Amount, Denial, Draft, Method, Outcome, Payment},
     orders,
     refusal::{Refusal, Rule},
+    request::{Json, Merchant},
     store::{
         Names, Store,
         records::{Means, TokenState},
@@ -29,12 +26,10 @@ const WAYS: &str = "payment_token, wechatpay, alipay, consumer_presented_qr_code
 
 /// Handles the call. The order is an existing one (`reference_number`) or is created (`order`).
 pub(crate) async fn create(
-    State(wonder): State<Arc<Wonder>>,
-    Extension(app_id): Extension<AppId>,
+    Merchant { app_id, wonder }: Merchant,
     headers: HeaderMap,
-    body: Bytes,
+    Json(body): Json,
 ) -> Result<Answer, Refusal> {
-    let body = json(&body)?;
     let fields = Fields::of(&body)?;
     fields.text("app_id", TEXT)?;
     let request = fields.required_object("payment")?;

@@ -2,27 +2,24 @@
 
 mod card;
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
-use axum::{
-    Extension,
-    extract::{Path, State, rejection::PathRejection},
-};
+use axum::extract::{Path, rejection::PathRejection};
 use bytes::Bytes;
 use http::{HeaderMap, Uri};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    Wonder,
     envelope::Answer,
     fields::{Fields, TEXT, URL, is_url, json},
     language::{DECLINED, Language},
     path::{Segment, customer_id, parse_uuid, query},
     refusal::{Refusal, Rule},
+    request::Merchant,
     store::records::{Card, Means, Token, TokenState},
 };
-use crate::signing::{AppId, RequestTime};
+use crate::signing::RequestTime;
 
 /// The `error_code` of a declined token: invented.
 const DECLINED_CODE: &str = "3DS_DECLINED";
@@ -44,8 +41,7 @@ pub(super) const TOKEN_TYPES: &str = "Gateway, CreditCard, AlipayAutoDebit, Wech
 /// `POST customers/{id}/payment_tokens`: a pending token and where the payer verifies it. A frictionless card needs no payer: its token
 /// is in state `success` at once, and `verify_url` is `null`.
 pub(super) async fn create(
-    State(wonder): State<Arc<Wonder>>,
-    Extension(app_id): Extension<AppId>,
+    Merchant { app_id, wonder }: Merchant,
     id: Segment,
     headers: HeaderMap,
     body: Bytes,
@@ -75,8 +71,7 @@ pub(super) async fn create(
 /// `POST customers/{id}/payment_tokens/check`, where the literal segment `uuid` stands for any customer: two editions
 /// of the documents print it so.
 pub(super) async fn check(
-    State(wonder): State<Arc<Wonder>>,
-    Extension(app_id): Extension<AppId>,
+    Merchant { app_id, wonder }: Merchant,
     id: Segment,
     headers: HeaderMap,
     body: Bytes,
@@ -106,8 +101,7 @@ pub(super) async fn check(
 
 /// `GET customers/{id}/payment_tokens?token_type=`: tokens in every state, the oldest first.
 pub(super) async fn list(
-    State(wonder): State<Arc<Wonder>>,
-    Extension(app_id): Extension<AppId>,
+    Merchant { app_id, wonder }: Merchant,
     id: Segment,
     uri: Uri,
     headers: HeaderMap,
@@ -127,8 +121,7 @@ pub(super) async fn list(
 
 /// `DELETE customers/{id}/payment_tokens/{token}`, or without its last segment and with `{"token":…}` in its body: for good.
 pub(super) async fn delete(
-    State(wonder): State<Arc<Wonder>>,
-    Extension(app_id): Extension<AppId>,
+    Merchant { app_id, wonder }: Merchant,
     path: Result<Path<HashMap<String, String>>, PathRejection>,
     body: Bytes,
 ) -> Result<Answer, Refusal> {

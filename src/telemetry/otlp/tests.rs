@@ -3,7 +3,7 @@ use std::{ffi::OsString, sync::atomic::Ordering, time::UNIX_EPOCH};
 use serde_json::{Value, json};
 
 use super::{
-    super::{Finished, SpanId, Trace, TraceId, request::tests::success},
+    super::{Finished, Phase, Phases, SpanId, Trace, TraceId, request::tests::success},
     spans::batch,
     *,
 };

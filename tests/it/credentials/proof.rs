@@ -30,7 +30,9 @@ async fn wonder(known: &[&Unit]) -> World {
         options.apps.clear();
     })
     .await;
-    known.iter().for_each(|unit| learn(&world, unit));
+    for unit in known {
+        learn(&world, unit);
+    }
     world
 }
 

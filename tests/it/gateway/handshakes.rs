@@ -75,7 +75,7 @@ async fn every_invalid_certificate_is_rejected() {
     assert!(is_served(sidecar.listen, &caller(&[&ours], Some(&good), &[])).await);
 }
 
-/// A ClientHello record.
+/// A `ClientHello` record.
 pub(crate) fn hello(caller: &TlsConnector) -> Vec<u8> {
     let name = ServerName::try_from("localhost").unwrap();
     let mut bytes = Vec::new();
