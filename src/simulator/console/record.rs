@@ -61,6 +61,12 @@ impl Begun {
             let stamp = Stamp { request_time: credential.request_time, nonce };
             Chain::of(&stamp, &self.method, &self.target, &[body])
         });
+        // What has the form of a credential or a nonce holds no card number; a request time could pass for one.
+        let is_formed = [("Credential", credential.is_some()), ("Nonce", chain.is_some())];
+        let mut headers = self.headers;
+        for (_, value) in headers.iter_mut().filter(|(name, _)| !is_formed.contains(&(*name, true))) {
+            *value = shown_text(value);
+        }
         let operation = operations::find(&self.method, self.target.get(..self.path).unwrap_or_default()).name();
         Call {
             id: 0,
@@ -77,7 +83,7 @@ impl Begun {
             fault: self.fault.map(|fault| fault.to_string()),
             target: masked(self.target.as_bytes()).unwrap_or_default(),
             method: self.method,
-            headers: self.headers,
+            headers,
         }
     }
 }
@@ -114,8 +120,8 @@ fn text(value: &Value) -> String {
 
 fn shown(headers: &HeaderMap) -> Vec<(&'static str, String)> {
     let found = |name: &'static str| {
-        let value: String = String::from_utf8_lossy(headers.get(name)?.as_bytes()).chars().take(200).collect();
-        Some((name, shown_text(&value)))
+        let value = String::from_utf8_lossy(headers.get(name)?.as_bytes()).chars().take(200).collect();
+        Some((name, value))
     };
     SHOWN.into_iter().filter_map(found).collect()
 }

@@ -8,7 +8,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::world::{APP_ID, CARD, Call, NOW, P, Reply, World, exchange, new_key};
+use super::world::{APP_ID, CARD, Call, KEY, NOW, P, Reply, World, exchange, new_key};
 
 async fn open(world: &World, path: &str) -> Reply {
     let page = world.send(&Call::unsigned("GET", path, "")).await;
@@ -132,6 +132,17 @@ async fn no_card_number_signature_or_key_is_kept() {
         }
     }
     assert!(open(&world, "/console/calls/2").await.body.contains("411111******1111"));
+}
+
+/// Of ten request times that follow one another, one has the check digit of a card number.
+#[tokio::test]
+async fn no_request_time_passes_for_a_card_number() {
+    let world = World::plain().await;
+    for (at, number) in (NOW..NOW + 10).zip(1..) {
+        world.send(&Call::signed_with(&KEY, APP_ID, at, "GET", &format!("{P}/customers"), "")).await.data();
+        let shown = open(&world, &format!("/console/calls/{number}")).await.body;
+        assert!(shown.contains("HMAC values") && shown.contains(APP_ID) && !shown.contains("**"), "{shown}");
+    }
 }
 
 #[tokio::test]
