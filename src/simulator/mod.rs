@@ -11,7 +11,7 @@
 //! * `customers`, `tokens`, `orders`, `payments`: the calls; `request`, `path`, `fields` and `filter`: what they read of a request.
 //! * `ledger`: the money of an order, pure: what a call does to it, and the state that follows.
 //! * `store`: what is remembered; each change of an order is reported to `webhooks`, which delivers it. `state`: the file that it survives
-//!   a restart in. `ids`: what is drawn.
+//!   a restart in. `seed`: what is there from the start. `ids`: what is drawn.
 //! * `envelope`: answers become bytes; `refusal`: every refusal, its code and its text; `language`: the languages of pages.
 //! * `console`: pages for a developer, with every call.
 //! * `faults`: what goes wrong on purpose.

@@ -7,7 +7,7 @@
 //! cargo bench --bench simulator
 //! ```
 //!
-//! `--binary PATH` measures another build, `--orders N` another number of orders.
+//! `--binary PATH` measures another build, `--orders N` another number of orders, `--state` with a state file.
 
 #![allow(
     missing_docs,
@@ -54,6 +54,9 @@ struct Options {
     /// The number of orders created and checked for the rate
     #[arg(long, default_value_t = 10_000)]
     rate: usize,
+    /// Keep the state in a file
+    #[arg(long)]
+    state: bool,
     /// Passed by `cargo bench`
     #[arg(long, hide = true)]
     bench: bool,
@@ -67,7 +70,7 @@ fn main() {
     fs::write(&public, key.verifying_key().to_pem().unwrap()).unwrap();
 
     let mut starts: Vec<Duration> =
-        (0..STARTS).map(|_| Simulator::start(&options.binary, &public, directory.path()).took).collect();
+        (0..STARTS).map(|_| Simulator::start(&options, &public, directory.path()).took).collect();
     starts.sort();
     println!(
         "start until the ready file exists, plain HTTP: median {:.1} ms, most {:.1} ms",
@@ -77,7 +80,7 @@ fn main() {
 
     let calls = signed(&key, 0..options.rate, true);
     let more = signed(&key, options.rate..options.orders, false);
-    let simulator = Simulator::start(&options.binary, &public, directory.path());
+    let simulator = Simulator::start(&options, &public, directory.path());
     let idle = simulator.memory();
     let (count, used, took) = simulator.take(&calls);
     println!(
@@ -139,17 +142,24 @@ struct Simulator {
 
 impl Simulator {
     /// Starts it on the first processor.
-    fn start(binary: &Path, public: &Path, directory: &Path) -> Self {
+    fn start(options: &Options, public: &Path, directory: &Path) -> Self {
         let ready = directory.join("ready.json");
         let _ = fs::remove_file(&ready);
         pin(0);
         let started = Instant::now();
-        let child = Command::new(binary)
+        let child = Command::new(&options.binary)
             .args(["simulate", "--listen", "127.0.0.1:0", "--app-id", key::APP_ID, "--public-key-file"])
             .arg(public)
             .arg("--ready-file")
             .arg(&ready)
             .args(["--plain"])
+            .args(
+                options
+                    .state
+                    .then(|| ["--state".into(), directory.join("state").into_os_string()])
+                    .into_iter()
+                    .flatten(),
+            )
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()

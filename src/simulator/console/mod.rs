@@ -121,7 +121,10 @@ async fn calls_page(State(wonder): State<Arc<Wonder>>, uri: Uri) -> Response {
     let before = value(&pairs, "before").and_then(|text| text.parse().ok());
     let contents = list::contents(&wonder.console.calls, only, before);
     let did_reset = value(&pairs, "did") == Some("reset");
-    let outcome = did_reset.then_some(Ok("Customers, tokens, orders and calls are forgotten."));
+    let outcome = did_reset.then_some(Ok(match wonder.seed {
+        Some(_) => "Customers, tokens, orders, webhooks and calls are forgotten, and the seed is there again.",
+        None => "Customers, tokens, orders, webhooks and calls are forgotten.",
+    }));
     Frame { outcome, ..frame(&wonder, Section::Calls, "Calls") }.respond(StatusCode::OK, &contents)
 }
 

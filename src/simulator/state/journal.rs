@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedMutexGuard, watch};
 use zeroize::Zeroizing;
 
 use crate::signing::AppId;
@@ -21,6 +21,7 @@ pub(crate) struct Journal {
     /// Webhook keys that were made and are not in the file yet, as PEM.
     keys: Mutex<Vec<(AppId, Zeroizing<String>)>>,
     progress: watch::Sender<Progress>,
+    committing: Arc<AsyncMutex<()>>,
 }
 
 /// How far the writer is.
@@ -71,6 +72,11 @@ impl Journal {
     pub(crate) async fn settled_at_last(&self) {
         let wanted = self.changes();
         let _ = self.progress.subscribe().wait_for(|progress| progress.committed >= wanted).await;
+    }
+
+    /// The right to commit.
+    pub(super) async fn turn(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.committing).lock_owned().await
     }
 
     pub(super) fn changes(&self) -> u64 {

@@ -44,10 +44,13 @@ pub(crate) async fn write(wonder: Arc<Wonder>, state: Arc<StateFile>, journal: A
 
 /// Commits all changes so far.
 pub(crate) async fn commit(wonder: &Arc<Wonder>, state: &Arc<StateFile>, journal: &Journal) -> Result<(), String> {
+    // A commit that an abort left behind in its thread ends first, because the rows that it took are in no other.
+    let turn = journal.turn().await;
     // Before the rows are taken: a change after this is committed once more, never too seldom.
     let changes = journal.changes();
     let (wonder, state) = (Arc::clone(wonder), Arc::clone(state));
     let done = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
         let batch = wonder.changed_rows();
         if batch.is_empty() {
             return Ok(());
