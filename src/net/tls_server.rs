@@ -49,6 +49,8 @@ const LINGERING: u64 = 64 * 1024;
 pub(crate) struct TlsFiles {
     /// The configuration table that names them.
     table: &'static str,
+    /// Its name in the metrics.
+    label: Certificates,
     certificate: PathBuf,
     key: PathBuf,
     client_ca: Option<PathBuf>,
@@ -58,6 +60,7 @@ impl From<&ListenTls> for TlsFiles {
     fn from(tls: &ListenTls) -> Self {
         Self {
             table: "listen.tls",
+            label: Certificates::Listener,
             certificate: tls.certificate_file.clone(),
             key: tls.key_file.clone(),
             client_ca: Some(tls.client_ca_file.clone()),
@@ -69,6 +72,7 @@ impl From<&WebhookTls> for TlsFiles {
     fn from(tls: &WebhookTls) -> Self {
         Self {
             table: "webhook.tls",
+            label: Certificates::Webhook,
             certificate: tls.certificate_file.clone(),
             key: tls.key_file.clone(),
             client_ca: None,
@@ -111,14 +115,15 @@ impl TlsServer {
         Subject::new(paths(&self.files), self.read_at.clone(), move || {
             let (this, read) = (Arc::clone(&this), settings(&this.files));
             Box::new(move || {
-                this.metrics.certificates_reloaded(Certificates::Listener, read.is_ok());
+                this.metrics.certificates_reloaded(this.files.label, read.is_ok());
+                let files = this.files.table;
                 match read {
                     Ok(settings) => {
                         this.settings.store(settings);
-                        tracing::info!("certificates of the listener reloaded");
+                        tracing::info!(files, "certificates of the listener reloaded");
                     }
                     Err(error) => {
-                        tracing::error!(%error, "certificates of the listener cannot be used; the old ones stay in use");
+                        tracing::error!(files, %error, "certificates of the listener cannot be used; the old ones stay in use");
                     }
                 }
             })

@@ -11,7 +11,7 @@ use wonder_signer::config::ListenAddress;
 use crate::support::{
     authority::{Authority, caller, dial},
     patience::soon,
-    sidecar::{KEY_PEM, Sidecar},
+    sidecar::{KEY_PEM, Sidecar, until},
     upstream::Recorder,
     webhooks::{Delivery, PAID, WONDER, key_file, now, receiver_of},
     wire::{OK, read_message},
@@ -64,6 +64,35 @@ async fn webhooks_arrive_over_tls_without_a_client_certificate() {
     let mut stream = dial(address, &caller(&[&authority], None, &["http/1.1"])).await.unwrap();
     stream.write_all(&Delivery::paid().bytes()).await.unwrap();
     assert_eq!(soon(read_message(&mut stream, false)).await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_of_the_webhook_listener_is_used_without_a_restart() {
+    let (old, new) = (Authority::new(), Authority::new());
+    let [first, second] = [&old, &new].map(|authority| authority.issue(&["localhost"], ""));
+    let directory = tempfile::tempdir().unwrap();
+    let (certificate, key) = (directory.path().join("tls.crt"), directory.path().join("tls.key"));
+    std::fs::write(&certificate, first.certificate.pem()).unwrap();
+    std::fs::write(&key, first.key.serialize_pem()).unwrap();
+    let application = Recorder::start().await;
+    let toml = format!("webhook.tls.certificate_file = {certificate:?}\nwebhook.tls.key_file = {key:?}");
+    let (sidecar, address) = receiver_of(&application, &toml).await;
+    let delivered = async |authority: &Authority| {
+        let mut stream = dial(address, &caller(&[authority], None, &["http/1.1"])).await.unwrap();
+        stream.write_all(&Delivery::paid().bytes()).await.unwrap();
+        soon(read_message(&mut stream, false)).await.unwrap().status()
+    };
+    let reloads =
+        |result: &str| format!("wonder_signer_certificate_reloads_total{{files=\"webhook.tls\",result=\"{result}\"}}");
+    // The certificate has been replaced, its key has not.
+    std::fs::write(&certificate, second.certificate.pem()).unwrap();
+    sidecar.reload.now();
+    until(sidecar.admin, &reloads("failed"), 1.0).await;
+    until(sidecar.admin, "wonder_signer_certificates_outdated{files=\"webhook.tls\"}", 1.0).await;
+    assert_eq!(delivered(&old).await, 200);
+    std::fs::write(&key, second.key.serialize_pem()).unwrap();
+    until(sidecar.admin, &reloads("ok"), 1.0).await;
+    assert_eq!(delivered(&new).await, 200);
 }
 
 #[tokio::test]
