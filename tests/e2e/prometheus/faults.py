@@ -250,8 +250,8 @@ def all_faults(stage, source):
                {f'{added}_bucket{{le="{le}"}}': (lambda t, slow=slow: int(t * 50) if slow else 0)
                 for le, slow in [("0.00005", 0), ("0.0001", 0), ("0.0002", 0), ("0.0003", 0), ("0.0005", 0), ("0.001", 0), ("0.002", 0),
                                  ("0.005", 0), ("0.01", 0), ("0.02", 0), ("0.05", 1), ("+Inf", 1)]}),
-        played("memory", "95 % of a limit of 32 MiB", ["WonderSignerMemoryNearLimit"],
-               {"process_resident_memory_bytes": lambda _: 0.95 * 2**25}, elsewhere={limit.format("memory"): lambda _: 2**25}),
+        played("memory", "95 % of a limit of 40 MiB", ["WonderSignerMemoryNearLimit"],
+               {"process_resident_memory_bytes": lambda _: 0.95 * 40 * 2**20}, elsewhere={limit.format("memory"): lambda _: 40 * 2**20}),
         played("no-limit", "300 MiB, and no limit is known", ["WonderSignerMemoryHigh"],
                {"process_resident_memory_bytes": lambda _: 300 * 2**20}),
     ]
