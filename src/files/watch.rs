@@ -62,7 +62,7 @@ impl Subject {
         let pipe = self.paths.iter().find(|path| super::is_named_pipe(path));
         if let Some(path) = pipe.filter(|_| self.has_pipe) {
             self.quiet = Quiet::new(Fingerprint::of(&self.paths));
-            tracing::info!(path = %path.display(), "a named pipe can be read only once: what was read at start stays in use");
+            tracing::info!(path = %path.display(), "a named pipe can be read only once; the content read at start stays in use");
             return;
         }
         let (fingerprint, commit) = steady(&self.paths, &mut self.read);

@@ -52,7 +52,7 @@ impl Listener {
         };
         if let Ok(there) = std::fs::symlink_metadata(path) {
             if !there.file_type().is_socket() {
-                return Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is a file that is no socket"));
+                return Err(io::Error::new(io::ErrorKind::AlreadyExists, "an existing file there is no socket"));
             }
             match UnixStream::connect(path).await {
                 Ok(_) => return Err(io::ErrorKind::AddrInUse.into()),

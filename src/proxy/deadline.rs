@@ -23,7 +23,7 @@ impl Deadline {
         let own = match (given.next(), given.next()) {
             (None, _) => None,
             (Some(value), None) => Some(duration_of(value.to_str().unwrap_or_default()).map_err(refused)?),
-            (Some(_), Some(_)) => return Err(refused("stands more than once")),
+            (Some(_), Some(_)) => return Err(refused("occurs more than once")),
         };
         if own.is_some_and(|own| own.is_zero()) {
             return Err(refused("must be longer than zero"));

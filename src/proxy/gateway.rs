@@ -116,7 +116,7 @@ impl Gateway {
         let body = self.parts.admission.read_body(incoming).await?;
         exchange.body_read(body.length as u64, began);
         if signing::is_ambiguous(&body.chunks) {
-            let message = "the body is only white space, which Wonder's own clients sign in different ways; send none, or send JSON";
+            let message = "the body is only white space, which Wonder's own clients sign in different ways; send no body, or send JSON";
             return Err(Failure::new(Code::AmbiguousBody, message));
         }
         Ok(body)

@@ -30,7 +30,7 @@ pub(super) fn check(target: &PathAndQuery) -> Result<(), Failure> {
         )),
         Resolution::Public => Err(Failure::new(
             Code::NotWonder,
-            "the request target is under /svc/payment/public/, which takes no RSA signature; call Wonder directly for it",
+            "the request target is under /svc/payment/public/, whose operations have no RSA signature; call Wonder directly",
         )),
     }
 }

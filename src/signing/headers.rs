@@ -79,7 +79,7 @@ impl fmt::Display for HeaderError {
         let name = self.header.name();
         match self.fault {
             Fault::Missing => write!(f, "the {name} header is missing"),
-            Fault::Repeated => write!(f, "the {name} header is there more than once"),
+            Fault::Repeated => write!(f, "the {name} header occurs more than once"),
             Fault::Empty => write!(f, "the {name} header is empty"),
             Fault::Oversized => write!(f, "the {name} header is longer than {} bytes", self.header.limit()),
             Fault::NotAscii => write!(f, "the {name} header has bytes that are not visible ASCII"),

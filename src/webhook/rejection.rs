@@ -59,13 +59,13 @@ impl Rejection {
                  webhook.trusted_proxies"
             }
             Self::Path => {
-                "its path is under none of webhook.path_prefixes; compare them with the URL that Wonder was given"
+                "its path is under none of webhook.path_prefixes; compare them with the URL registered at Wonder"
             }
             Self::OriginalTargetMissing => {
                 "the reverse proxy does not set the header of webhook.original_target_header, or the sender bypassed the proxy"
             }
             Self::OriginalTargetRepeated => {
-                "the header of webhook.original_target_header is there more than once; have the reverse proxy replace the sender's own"
+                "the header of webhook.original_target_header occurs more than once; have the reverse proxy replace the sender's own"
             }
             Self::OriginalTargetInvalid => {
                 "the original target is not a path with an optional query; have the reverse proxy send it as the request line had it"

@@ -220,7 +220,7 @@ fn the_wrong_one_of_the_two_keys_is_named() {
     captured.verify(&["--public-key-file", &private]).failed(
         64,
         &format!(
-            "--public-key-file {private}: is a private key, which no webhook is verified with; the webhook key is the one that \
+            "--public-key-file {private}: is a private key, which cannot verify webhooks; the webhook key is the one that \
              Wonder's portal shows as \"Webhook Public Key\" when the AppID is created"
         ),
     );
@@ -269,7 +269,7 @@ fn a_wrong_header_or_credential_is_named() {
     captured("Signature", "").failed_with(1, "signature is not right: the Signature header is empty");
     captured("content-encoding", "gzip").failed_with(1, "signature is not right: the body has a Content-Encoding");
     let twice = Captured::signed("/hooks/wonder", ORDER).header("nonce", "B3k0vWn8ZsE1yQ7d");
-    twice.verify(&[]).failed_with(1, "signature is not right: the Nonce header is there more than once");
+    twice.verify(&[]).failed_with(1, "signature is not right: the Nonce header occurs more than once");
     let other = Captured::signed("/hooks/wonder", ORDER);
     other.verify(&["--app-id", "2f0e5b52-6c0a-4a55-9a0e-2f6b8d0c7e11"]).failed_with(
         1,

@@ -18,7 +18,7 @@ pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0
 fn assert_refused(answer: &Message, what: &str) {
     assert_eq!(answer.contract(), (400, "bad_request".to_owned(), "no".to_owned()), "{what}");
     assert_eq!(answer.value("connection"), Some("close"), "{what}");
-    assert!(answer.text().contains("this listener speaks HTTP/1.1"), "{what}: {}", answer.text());
+    assert!(answer.text().contains("this listener accepts only HTTP/1.1"), "{what}: {}", answer.text());
 }
 
 #[tokio::test]

@@ -52,16 +52,16 @@ impl From<HeadError> for Failure {
             HeadError::Draining => return Self::draining(Sent::No),
             HeadError::BareLineEnd => (Code::BadRequest, "a line of the request head does not end in CR LF"),
             HeadError::RequestLine => (Code::BadRequest, "the request line is not of the form METHOD target HTTP/1.1"),
-            HeadError::Version => (Code::BadRequest, "this listener speaks HTTP/1.1: switch the client to it"),
+            HeadError::Version => {
+                (Code::BadRequest, "this listener accepts only HTTP/1.1; switch the client to HTTP/1.1")
+            }
             HeadError::Target => (
                 Code::BadTarget,
                 "the request target is no path, or has a byte that must be percent-encoded, such as a back slash or a control",
             ),
             HeadError::LongTarget => (Code::HeadersTooLarge, "the request target is longer than 65534 bytes"),
             HeadError::LongName => (Code::HeadersTooLarge, "a header name is longer than 65535 bytes"),
-            HeadError::Fragment => {
-                (Code::BadTarget, "the request target holds a \"#\"; write %23 for one that is meant")
-            }
+            HeadError::Fragment => (Code::BadTarget, "the request target contains \"#\"; write %23 for a literal one"),
             HeadError::FoldedHeader => (Code::BadRequest, "a header is folded over two lines"),
             HeadError::HeaderLine => (Code::BadRequest, "a header line is not of the form name: value"),
             HeadError::TwoHosts => (Code::BadRequest, "more than one Host header"),

@@ -59,7 +59,7 @@ pub(in super::super) fn with_caller(error: &io::Error) -> String {
             "the caller does not accept the certificate in listen.tls.certificate_file: it must trust its issuer, and call a name that it has"
         }
         Error::InvalidMessage(_) => "the caller must speak TLS here",
-        Error::NoApplicationProtocol => "this listener speaks HTTP/1.1 only",
+        Error::NoApplicationProtocol => "this listener accepts only HTTP/1.1",
         Error::PeerIncompatible(_) => "the caller must speak TLS 1.2 or 1.3 with a usual cipher suite",
         _ => return detail(error, "the caller"),
     };
@@ -115,7 +115,7 @@ fn origin_advice(error: &Error) -> &'static str {
         },
         Error::InvalidMessage(_) => "the origin does not speak TLS on this port (upstream.origin)",
         Error::NoApplicationProtocol | Error::AlertReceived(AlertDescription::NoApplicationProtocol) => {
-            "the origin does not speak the version of HTTP that is asked for (upstream.http_version)"
+            "the origin does not support the configured HTTP version (upstream.http_version)"
         }
         Error::AlertReceived(AlertDescription::ProtocolVersion)
         | Error::PeerIncompatible(
@@ -128,10 +128,10 @@ fn origin_advice(error: &Error) -> &'static str {
              suite fits"
         }
         Error::AlertReceived(alert) if rejects_certificate(*alert) => {
-            "the origin wants a client certificate that it knows (upstream.client_certificate_file)"
+            "the origin requires a client certificate that it trusts (upstream.client_certificate_file)"
         }
         Error::AlertReceived(AlertDescription::UnrecognisedName) => {
-            "the origin does not know the name in upstream.origin"
+            "the origin has no server with the name in upstream.origin"
         }
         Error::FailedToGetCurrentTime => "this host's clock is before 1970; correct it",
         _ => "the handshake failed; the log has the cause",

@@ -36,7 +36,7 @@ pub enum SendError {
     #[error("the connection was closed before the request was written")]
     Unsent(#[source] Cause),
     /// The origin returned the request with the guarantee that it had not processed it (RFC 9113 §8.7).
-    #[error("the origin gave the request back unprocessed")]
+    #[error("the origin refused the request before processing it")]
     Unprocessed(#[source] Cause),
     /// The origin rejected the TLS connection after our part of the handshake had ended.
     #[error("the origin rejected the TLS connection")]
@@ -159,7 +159,7 @@ impl From<SendError> for Failure {
             SendError::NoHttp2(_) | SendError::NoStream { .. } => (Code::UpstreamConnect, error.to_string().into()),
             SendError::Unsent(_) => (Code::UpstreamConnect, "the origin keeps closing connections".into()),
             SendError::Unprocessed(_) => {
-                let message = "the origin gave the request back unprocessed (HTTP/2 GOAWAY or REFUSED_STREAM)";
+                let message = "the origin refused the request before processing it (HTTP/2 GOAWAY or REFUSED_STREAM)";
                 (Code::UpstreamConnect, message.into())
             }
             SendError::Rejected { advice, .. } => {

@@ -72,7 +72,7 @@ pub enum KeyError {
     )]
     PssOnly,
     /// Several different keys, so the intended one is unknown.
-    #[error("holds more than one key; leave only the one that is meant in the file")]
+    #[error("contains more than one key; keep only the intended one in the file")]
     Several,
     /// A key in a form that is neither PEM nor DER.
     #[error("{}", of_format(*.0))]

@@ -39,7 +39,7 @@ pub fn check<'a>(
 pub enum WebhookKeyError {
     /// A private key.
     #[error(
-        "is a private key, which no webhook is verified with; the webhook key is the one that Wonder's portal shows as \"Webhook \
+        "is a private key, which cannot verify webhooks; the webhook key is the one that Wonder's portal shows as \"Webhook \
          Public Key\" when the AppID is created"
     )]
     Private,

@@ -16,7 +16,7 @@ use crate::signing::{credential::CredentialError, diagnosis::Mistake};
 pub(super) enum Refusal {
     /// A signature header is absent.
     HeaderMissing(&'static str),
-    /// A signature header is there more than once.
+    /// A signature header occurs more than once.
     HeaderRepeated(&'static str),
     /// The credential is malformed.
     Credential(CredentialError),

@@ -16,7 +16,7 @@ impl fmt::Display for Refusal {
                 "The {name} header is missing. Usual cause: the request was not signed, or a proxy removed the header."
             ),
             Self::HeaderRepeated(name) => {
-                write!(f, "The {name} header is there more than once. Usual cause: two layers sign the same request.")
+                write!(f, "The {name} header occurs more than once. Usual cause: two layers sign the same request.")
             }
             Self::Credential(part) => f.write_str(credential(*part)),
             Self::UnknownApp => f.write_str(
@@ -89,7 +89,7 @@ impl fmt::Display for Refusal {
                 "A web page of another origin sent this request; open the page of this simulator and use its buttons.",
             ),
             Self::Fault(status) => {
-                write!(f, "A fault on purpose: status={status}. Nothing was carried out. /console/faults shows what is switched on.")
+                write!(f, "Requested fault: status={status}. The call was not carried out. /console/faults lists the active faults.")
             }
             Self::StateBlocked(reason) => state_file(f, reason, "Nothing was carried out; send the call again afterwards."),
             Self::StateNotWritten(reason) => {
@@ -100,14 +100,14 @@ impl fmt::Display for Refusal {
                 "Signed calls need TLS here: use https:// in the URL, or start the simulator with --plain. Pages are served without TLS.",
             ),
             Self::Method => {
-                f.write_str("The path does not take this method; the Allow header names those it takes.")
+                f.write_str("The path does not accept this method; the Allow header lists the accepted ones.")
             }
             Self::BodyTimeout => f.write_str("The body did not arrive in time."),
             Self::BodyCut => f.write_str("The body broke off."),
             Self::BodyTooLarge(limit) => write!(f, "The body has more than {limit} bytes."),
             Self::Full(limit) => write!(
                 f,
-                "The simulator's memory is full ({limit} customers, payment tokens or orders that are not finished); delete some, start it anew or raise --capacity."
+                "The simulator's memory is full ({limit} customers, payment tokens or orders that are not finished); delete some, restart it or raise --capacity."
             ),
         }
     }
@@ -151,7 +151,7 @@ impl fmt::Display for Rule {
             Self::OfWebhooks => {
                 f.write_str("is for faults of webhooks; for a fault of calls, name an operation or leave it out")
             }
-            Self::SameOrder => f.write_str("belongs to another order than the fields beside it"),
+            Self::SameOrder => f.write_str("belongs to another order than the other fields"),
             Self::AtMost(most) => write!(f, "must have at most {most} elements"),
             Self::Operator(operators) => write!(f, "must have one of these operators for this field: {operators}"),
             Self::Like(kind) => write!(f, "must be {kind}"),

@@ -361,7 +361,7 @@ async fn http2_only_rejects_an_origin_without_http2() {
     for alpn in [&[b"http/1.1" as &[u8]] as &[_], &[]] {
         let server = TlsServer::start(&issued, Manner { alpn, ..Manner::default() }).await;
         let failure = failure(&server.origin(), &toml).await;
-        let advice = "the origin does not speak the version of HTTP that is asked for (upstream.http_version)";
+        let advice = "the origin does not support the configured HTTP version (upstream.http_version)";
         assert!(failure.to_string().contains(advice), "{failure}");
         assert_eq!(server.arrived(), Vec::<String>::new());
     }

@@ -21,7 +21,7 @@ async fn a_repeated_header_is_rejected_even_with_the_same_value() {
         let call = Call::signed("POST", ECHO, HI);
         let value = call.get(name);
         let message = world.send(&call.header(&name.to_lowercase(), &value)).await.refused(401, "E000001");
-        assert!(message.starts_with(&format!("The {name} header is there more than once.")), "{message}");
+        assert!(message.starts_with(&format!("The {name} header occurs more than once.")), "{message}");
     }
 }
 

@@ -217,7 +217,7 @@ async fn contradicting_or_missing_order_names_are_rejected() {
         (json!({ "order": { "reference_number": "r2" }, "transaction": { "uuid": uuid } }), "order.reference_number"),
     ] {
         let message = check(body.clone()).await.refused(400, "E000024");
-        assert_eq!(message, format!("{field} belongs to another order than the fields beside it."), "{body}");
+        assert_eq!(message, format!("{field} belongs to another order than the other fields."), "{body}");
     }
     for (body, code) in [
         (json!({ "order": { "reference_number": "r3" } }), "E000035"),

@@ -180,7 +180,9 @@ async fn a_request_refused_by_two_connections_is_unsent_and_not_tried_again() {
     second.reset(id, REFUSED_STREAM).await;
     let answer = calls.answer().await;
     assert_eq!(answer.contract(), (502, "upstream_connect".to_owned(), "no".to_owned()));
-    assert!(answer.text().contains("the origin gave the request back unprocessed (HTTP/2 GOAWAY or REFUSED_STREAM)"));
+    assert!(
+        answer.text().contains("the origin refused the request before processing it (HTTP/2 GOAWAY or REFUSED_STREAM)")
+    );
     assert_eq!(calls.attempts().await, (2.0, 1.0));
 }
 
