@@ -2,11 +2,11 @@
 //! step that fails, and keeps customers and payment tokens in memory. Nothing here is a copy of Wonder's own code, and
 //! what Wonder does not document is decided in the file that does it and marked there.
 //!
-//! It listens on loopback unless it is allowed to do more, so that nobody takes it for a service.
+//! It listens on loopback unless the options allow more, so that it is not mistaken for a service.
 //!
 //! # Layout
 //!
-//! * `server`: sockets, TLS, connections, the end.
+//! * `server`: sockets, TLS, connections, shutdown.
 //! * `gate`: verification of signed requests.
 //! * `customers`, `tokens`, `orders`, `payments`: the calls; `request`, `path`, `fields` and `filter`: what they read of a request.
 //! * `ledger`: the money of an order, pure: what a call does to it, and the state that follows.
@@ -14,7 +14,7 @@
 //!   a restart in. `seed`: what is there from the start. `ids`: what is drawn.
 //! * `envelope`: answers become bytes; `refusal`: every refusal, its code and its text; `language`: the languages of pages.
 //! * `console`: pages for a developer, with every call.
-//! * `faults`: what goes wrong on purpose.
+//! * `faults`: requested faults.
 //! * `served`: the table of all calls; `openapi`: their description.
 //! * `pages`: pages for a payer's browser; `tls`: certificates made at start.
 //!

@@ -1,4 +1,4 @@
-//! What is known about one webhook, handed to metrics and log once, when its answer is decided.
+//! The known facts of one webhook, reported to metrics and log once, when its answer is decided.
 
 use std::{sync::Arc, time::Instant};
 
@@ -12,12 +12,12 @@ use crate::{
     telemetry::Quota,
 };
 
-/// Fills in on the way. Nothing of the body, the path or a header is in it but `X-Action`, when that is a known one.
+/// Filled in during the processing. Of path, headers and body it has only a known `X-Action`.
 pub(super) struct Account {
     pub(super) id: HeaderValue,
     pub(super) credential: Option<Arc<str>>,
     pub(super) rejection: Option<Rejection>,
-    /// The error code, where a limit or a fault of this program answered.
+    /// The error code, if a limit or a fault of this program decided the answer.
     pub(super) code: Option<&'static str>,
     pub(super) cause: Option<String>,
     pub(super) body_bytes: Option<usize>,
@@ -66,7 +66,7 @@ impl Account {
             metrics.not_forwarded(reason);
         }
         let is_costly = !matches!(outcome, WebhookOutcome::Rejected | WebhookOutcome::Error);
-        // A rejection costs its sender next to nothing.
+        // A rejection costs its sender almost nothing.
         if !is_costly && !quota.admits(Instant::now()) {
             return;
         }
@@ -93,7 +93,7 @@ impl Account {
         }
         match outcome {
             WebhookOutcome::Acknowledged | WebhookOutcome::Duplicate => line!(info),
-            // As in the table of error codes: what the sender did wrong is no fault here.
+            // As in the table of error codes: a mistake of the sender is no fault of this program.
             WebhookOutcome::Rejected | WebhookOutcome::Error if status.is_client_error() => line!(info),
             _ => line!(warn),
         }

@@ -1,27 +1,27 @@
-//! What Wonder is answered when the application has answered. Pure.
+//! The answer to Wonder for each answer of the application. Pure.
 //!
-//! Three versions of Wonder's documentation disagree on what is sent again (`deploy/docs/wonder.md` §3.5). All of them take exactly 200
-//! for an acknowledgement, and all of them send again after a 5xx. The oldest never sends again after a 4xx.
+//! Three versions of Wonder's documentation disagree on retries (`deploy/docs/wonder.md` §3.5). In all of them exactly 200 is an
+//! acknowledgement, and a 5xx leads to a retry. In the oldest a 4xx is final.
 
 use http::StatusCode;
 
 use crate::metrics::WebhookOutcome;
 
-/// What the application's answer means for the delivery.
+/// The meaning of the application's answer for the delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// The application has it: Wonder gets 200.
+    /// Acknowledged: Wonder gets 200.
     Acknowledged,
-    /// The application will never take it: Wonder gets this status, and counts it as an error.
+    /// Rejected for good: Wonder gets this status, and counts it as an error.
     Refused(StatusCode),
-    /// The application may take it later: Wonder gets 503 and sends it again.
+    /// Possible later: Wonder gets 503 and sends it again.
     Failed,
 }
 
 impl Verdict {
     /// Of the application's `status`.
     ///
-    /// A redirect, and a 4xx that a rollout or a busy application gives, must not lose an event.
+    /// A redirect, or a 4xx during a rollout or an overload of the application, must not lose an event.
     pub(super) fn of(status: StatusCode) -> Self {
         match status.as_u16() {
             200..=299 => Self::Acknowledged,
@@ -31,7 +31,7 @@ impl Verdict {
         }
     }
 
-    /// The status that Wonder gets.
+    /// The status for Wonder.
     pub(super) fn status(self) -> StatusCode {
         match self {
             Self::Acknowledged => StatusCode::OK,

@@ -1,7 +1,7 @@
 //! The client of one application: forwards verified webhooks over plain HTTP/1.1, to loopback or to a Unix socket as a rule.
 //!
-//! It is not the client of Wonder: there is no TLS, no egress proxy, no version to agree on and no clock to compare, and a delivery may
-//! be forwarded twice where a request to Wonder may not.
+//! It is not the client of Wonder, because it needs no TLS, egress proxy, version negotiation or clock comparison, and a delivery may be
+//! forwarded twice where a request to Wonder must not.
 
 use std::{
     io,
@@ -27,7 +27,7 @@ use crate::{
     net::{listen::Stream, respond::chain, upstream::RequestBody},
 };
 
-/// How long an idle connection is kept. Servers keep theirs for longer, so that no webhook meets one that is being closed.
+/// How long an idle connection is kept. Servers keep theirs longer, so no webhook uses a connection that is being closed.
 const IDLE: Duration = Duration::from_secs(1);
 /// Idle connections kept.
 const MOST_IDLE: usize = 32;
@@ -57,7 +57,7 @@ pub(super) struct Forwarded {
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) content_type: Option<HeaderValue>,
-    /// Empty where it did not arrive whole, or was larger than what is read.
+    /// Empty if it did not arrive whole, or was larger than the limit.
     pub(super) body: Bytes,
 }
 
@@ -91,7 +91,7 @@ impl Application {
         // Wonder must not wait for an answer whose body does not end: the application has acknowledged the webhook with the head.
         let limit = if head.status.is_success() { deadline.min(Instant::now() + ACKNOWLEDGEMENT) } else { deadline };
         let body = timeout_at(limit, Limited::new(body, ANSWER).collect()).await;
-        // The status says all that matters, so a body that breaks off changes nothing.
+        // The status decides, so a body that breaks off changes nothing.
         let body = body.ok().and_then(Result::ok).map(Collected::to_bytes);
         if body.is_some() && head.status.is_success() {
             self.keep(connection);
@@ -108,7 +108,7 @@ impl Application {
         while let Some(mut connection) = self.idle_connection() {
             match connection.try_send_request(request).await {
                 Ok(response) => return Ok((response, connection)),
-                // The application closed it, and not a byte was written.
+                // The application closed it, and no byte was written.
                 Err(mut error) => match error.take_message() {
                     Some(message) => request = message,
                     None => return Err(NoAnswer::Broken(error.into_error())),
@@ -131,7 +131,7 @@ impl Application {
         let stream = TokioIo::new(stream.map_err(NoAnswer::Connect)?);
         let begun = http1::Builder::new().max_headers(ANSWER_HEADERS).handshake(stream).await;
         let (sender, connection) = begun.map_err(NoAnswer::Broken)?;
-        // How it ends is reported to the request on it.
+        // The request on it receives its error.
         tokio::spawn(async { drop(connection.await) });
         Ok(sender)
     }
@@ -140,7 +140,7 @@ impl Application {
         let mut idle = self.idle();
         let now = Instant::now();
         idle.retain(|(connection, since)| !connection.is_closed() && now < *since + IDLE);
-        // The one that was used last, so that the others can be closed.
+        // The most recently used one, so that the others become idle and are closed.
         let ready = idle.iter().rposition(|(connection, _)| connection.is_ready())?;
         Some(idle.swap_remove(ready).0)
     }

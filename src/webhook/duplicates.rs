@@ -1,10 +1,10 @@
-//! Which deliveries the application has acknowledged, so that a repeat of one gets 200 and is not forwarded again.
+//! Remembers the acknowledged deliveries, so that a repeat gets 200 and is not forwarded again.
 //!
-//! A delivery is known by its [`Identity`]. Of several copies that arrive at the same time one is forwarded, and the others wait for its
-//! outcome. A delivery that the application did not acknowledge is forwarded when it is repeated.
+//! A delivery is identified by its [`Identity`]. Of several concurrent copies one is forwarded, and the others wait for its outcome. A
+//! repeat of an unacknowledged delivery is forwarded.
 //!
-//! * `in_flight`: the copies that this process has in its hands; one at a time goes on.
-//! * `memory`: remembers the deliveries that this process has seen acknowledged, up to a number.
+//! * `in_flight`: the copies in this process, of which one at a time is processed.
+//! * `memory`: remembers the deliveries that were acknowledged in this process, up to a number.
 //! * `redis`: remembers in Redis as well, for replicas that share an address. A replica claims a delivery before it forwards it.
 
 mod in_flight;
@@ -31,11 +31,11 @@ pub(super) struct Duplicates {
     metrics: Webhooks,
 }
 
-/// What is known of a copy.
+/// The state of a copy.
 pub(super) enum Copy {
     /// The application has acknowledged the delivery.
     Acknowledged,
-    /// The delivery is to be forwarded.
+    /// The delivery must be forwarded.
     First(Claim),
 }
 
@@ -104,7 +104,7 @@ impl Duplicates {
 
     fn store_failed(&self, operation: StoreOperation, error: &redis::Failure) {
         self.metrics.store_failed(operation);
-        // Each webhook of an outage fails here; the first of a second is enough to log.
+        // During an outage each webhook fails here, so only the first in a second is logged.
         if !matches!(error, redis::Failure::Resting) {
             tracing::warn!(
                 %error,

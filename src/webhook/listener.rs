@@ -59,7 +59,7 @@ const APP_ID: HeaderName = HeaderName::from_static("x-wonder-signer-app-id");
 const WEBHOOK_TIME: HeaderName = HeaderName::from_static("x-wonder-signer-webhook-time");
 const PAID: HeaderName = HeaderName::from_static("x-wonder-signer-paid");
 
-/// What a listener is made of.
+/// The parts of a listener.
 pub(super) struct Parts {
     pub(super) credentials: Arc<Store>,
     /// By credential.
@@ -76,7 +76,7 @@ pub(super) struct Parts {
     pub(super) shutdown: Shutdown,
     pub(super) ledger: Ledger,
     pub(super) clock: fn() -> RequestTime,
-    /// Each webhook that is worked on has a clone. When all are dropped, nothing is in flight.
+    /// Each webhook in flight has a clone. When all clones are dropped, none is in flight.
     pub(super) alive: mpsc::Sender<Infallible>,
 }
 
@@ -94,7 +94,7 @@ struct Verified {
     _memory: BufferedBody,
 }
 
-/// How a webhook ends without the application.
+/// The result of a webhook that the application does not get.
 enum Ended {
     Rejected(Rejection),
     Failed(Failure),
@@ -181,7 +181,7 @@ impl Listener {
             }
         };
         let (head, incoming) = request.into_parts();
-        // What the head alone decides is decided before a byte of the body is read.
+        // Checks of the head come before a byte of the body is read.
         let target = self.check(&head, caller)?;
         let body = self.parts.admission.read_body(incoming).await.map_err(Failure::closing)?;
         account.body_bytes = Some(body.length);
@@ -189,7 +189,7 @@ impl Listener {
         let verified = self.verify(head, target, body, account);
         self.parts.metrics.phase(WebhookPhase::Verify, began.elapsed().as_secs_f64());
         match verified {
-            // It may belong to a credential whose files cannot be used, and Wonder is to send it again.
+            // It may belong to a credential with unusable files, so Wonder must send it again.
             Err(Rejection::Unverified(webhook::Refusal::AppIdUnknown { .. }))
                 if !self.parts.credentials.is_usable() =>
             {
@@ -243,7 +243,7 @@ impl Listener {
         Ok(Verified { entry, identity, time, webhook, _memory: body })
     }
 
-    /// The headers as the application gets them.
+    /// The headers for the application.
     fn headers(
         &self,
         mut headers: HeaderMap,
@@ -378,7 +378,7 @@ impl Listener {
     /// Every rejection has the same answer, so that a sender learns nothing from it.
     fn reject(&self, rejection: Rejection, mut account: Account) -> Response<Full<Bytes>> {
         let failure = Failure::new(Code::WebhookRejected, "the webhook was not accepted");
-        // The rest of a body cannot be told from the next request.
+        // The rest of the body cannot be distinguished from the next request.
         let failure = if account.body_bytes.is_none() { failure.closing() } else { failure };
         let response = failure.respond(&account.id).map(Full::from);
         account.rejection = Some(rejection);
@@ -396,7 +396,7 @@ impl Listener {
     }
 }
 
-/// The panic hook writes where and why.
+/// The panic hook logs the place and the reason.
 fn internal() -> Failure {
     Failure::new(Code::Internal, "a fault inside wonder-signer").with_sent(Sent::No).closing()
 }

@@ -2,11 +2,11 @@
 //!
 //! # Layout
 //!
-//! * [`service`]: what every connection of the webhook listener is served with.
-//! * `listener`: the way of a webhook through all of the following.
-//! * `source`: where a webhook came from, as far as that is known; `target`: which target Wonder signed; both pure.
+//! * [`service`]: the service of every connection of the webhook listener.
+//! * `listener`: passes a webhook through all of the following.
+//! * `source`: the address of a webhook's sender, if known; `target`: the target that Wonder signed; both pure.
 //! * `rejection`: why a webhook is answered with 401; pure.
-//! * `duplicates`: which deliveries were acknowledged before.
+//! * `duplicates`: the deliveries that were acknowledged before.
 //! * `paid`: whether the order in the body is paid; pure.
 //! * `application`: the client of the application; `answers`: its answer as Wonder's, pure.
 //! * [`Ledger`]: which webhooks a drain finished and which it cut.
@@ -45,19 +45,19 @@ use crate::{
     signing::{RequestTime, window::Window},
 };
 
-/// What a webhook listener is made of.
+/// The parts of a webhook listener.
 pub(crate) struct Parts<'a> {
-    /// What is accepted, and where it is forwarded to.
+    /// The accepted webhooks and the application.
     pub(crate) config: &'a Config,
     /// The webhook keys.
     pub(crate) credentials: Arc<Store>,
-    /// Where deliveries are remembered for other replicas.
+    /// The store of deliveries that replicas share.
     pub(crate) redis: Option<RedisConnections>,
-    /// How much is admitted.
+    /// The admission limits.
     pub(crate) admission: Arc<Admission>,
-    /// What is counted.
+    /// The metrics.
     pub(crate) metrics: &'a Metrics,
-    /// The end of all listeners.
+    /// The shutdown of all listeners.
     pub(crate) shutdown: Shutdown,
     /// The time of day.
     pub(crate) clock: fn() -> RequestTime,
@@ -69,7 +69,7 @@ pub(crate) struct InFlight(mpsc::Receiver<Infallible>);
 impl InFlight {
     /// Waits for that.
     pub(crate) async fn ended(mut self) {
-        // There is nothing that could be sent.
+        // No value is ever sent.
         let _ = self.0.recv().await;
     }
 }

@@ -1,5 +1,5 @@
-//! Whether the order in a webhook's body is paid: a hint for handlers that would take `completed` for paid, which also holds after a
-//! full refund. Pure; the body is read in place and never written again.
+//! Whether the order in a webhook's body is paid: a hint for handlers that treat `completed` as paid, although an order is also `completed`
+//! after a full refund. Pure; the body is read in place and not changed.
 //!
 //! The hint is the order's `correspondence_state` alone, in the three shapes that occur: the order at the top, in `order`, and in
 //! `data.order` (`deploy/docs/wonder.md` §3.4).
@@ -37,7 +37,7 @@ impl Paid {
         }
     }
 
-    /// The hint for `body`; none where that is no order.
+    /// The hint for `body`; `None` if it is no order.
     pub(super) fn of(body: &[u8]) -> Option<Self> {
         let mut found = None;
         let mut json = serde_json::Deserializer::from_slice(body);
@@ -86,7 +86,7 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Handlers read different places, and programs different ones of two equal names. Where these disagree nothing is certain.
+    /// Handlers read different places, and programs pick different ones of two equal names. If these disagree, the hint is unknown.
     fn add(&mut self, paid: Paid) {
         let known = *self.found.get_or_insert(paid);
         *self.found = Some(if known == paid { paid } else { Paid::Unknown });

@@ -1,11 +1,11 @@
-//! Why a webhook is answered with 401 `webhook_rejected`. The sender gets one and the same text; the reason is for log and metric.
+//! The reasons for 401 `webhook_rejected`. The sender always gets the same text; the reason goes to log and metric.
 
 use crate::signing::webhook::Refusal;
 
 /// A reason of the verifier, or one of this listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rejection {
-    /// The verifier refused it.
+    /// The verifier rejected it.
     Unverified(Refusal),
     /// Its source is not in `webhook.source_addresses`.
     SourceAddress,
@@ -15,7 +15,7 @@ pub(super) enum Rejection {
     OriginalTargetMissing,
     /// It has that header more than once.
     OriginalTargetRepeated,
-    /// What the rule for the original target gives is no path with an optional query.
+    /// The restored target is no path with an optional query.
     OriginalTargetInvalid,
 }
 
@@ -50,7 +50,7 @@ impl Rejection {
         Refusal::names().into_iter().chain(own.map(Self::name)).collect()
     }
 
-    /// What most likely happened and what to do about it, for the log.
+    /// The likely cause and the remedy, for the log.
     pub(super) fn likely_cause(self) -> &'static str {
         match self {
             Self::Unverified(refusal) => refusal.likely_cause(),

@@ -1,4 +1,4 @@
-//! Where a webhook came from, as far as that can be known behind reverse proxies. Pure.
+//! The address of a webhook's sender, as far as it can be determined behind reverse proxies. Pure.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -14,12 +14,12 @@ const FORWARDED_FOR: &str = "x-forwarded-for";
 pub(super) struct Sources {
     /// Any, if there is none.
     pub(super) accepted: Vec<Network>,
-    /// The reverse proxies whose `X-Forwarded-For` is believed.
+    /// The reverse proxies whose `X-Forwarded-For` is trusted.
     pub(super) proxies: Vec<Network>,
 }
 
 impl Sources {
-    /// Refuses a webhook whose source is not accepted or not known.
+    /// Rejects a webhook whose source is unknown or not accepted.
     pub(super) fn check(&self, caller: &Caller, headers: &HeaderMap) -> Result<(), Rejection> {
         let is_accepted = |source: IpAddr| self.accepted.iter().any(|network| network.contains(source));
         if self.accepted.is_empty() || self.source(caller, headers).is_some_and(is_accepted) {
@@ -29,13 +29,13 @@ impl Sources {
         }
     }
 
-    /// The address that the first proxy of ours got the webhook from. Each proxy adds the address of its own peer at the end, so the
-    /// header is read from there, and what is before the first address that is no proxy's is anybody's claim.
+    /// The peer address of the first trusted proxy. Each proxy appends the address of its own peer, so the header is read from its end, and
+    /// everything before the first address that is not a proxy's is an unproved claim.
     fn source(&self, caller: &Caller, headers: &HeaderMap) -> Option<IpAddr> {
         let is_proxy = |address: IpAddr| self.proxies.iter().any(|network| network.contains(address));
         let mut source = match caller {
             Caller::Tcp(address) | Caller::Certificate { address, .. } => Some(address.ip()),
-            // Only programs of this machine connect here, so it is a proxy.
+            // Only programs of this machine can connect here, so the peer is a proxy.
             Caller::UnixSocket => None,
             Caller::Unknown => return None,
         };
@@ -96,7 +96,7 @@ mod tests {
             (Some("10.0.0.1"), &["119.8.39.23", "10.0.0.2", "fd00::1"], true),
             (Some("10.0.0.1"), &["119.8.39.23:4711 , [fd00::1]:80,[fd00::2]"], true),
             (None, &["119.8.39.23"], true),
-            // What a sender claims comes before what the proxy adds.
+            // The sender's claim comes before the address that the proxy adds.
             (Some("10.0.0.1"), &["119.8.39.23, 192.0.2.1"], false),
             (Some("10.0.0.1"), &["119.8.39.23", "192.0.2.1"], false),
             (None, &["119.8.39.23, 192.0.2.1"], false),

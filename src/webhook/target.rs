@@ -1,13 +1,12 @@
-//! Which target a webhook has: the one that Wonder signed. It is restored where a reverse proxy rewrote it, and the restored target is
-//! the one that is verified, checked against the path prefixes, and forwarded. So a replay cannot be verified as one path and delivered
-//! as another. Pure.
+//! The target that Wonder signed, restored if a reverse proxy rewrote it. The restored target is verified, checked against the path
+//! prefixes, and forwarded, so a replay cannot be verified with one path and delivered to another. Pure.
 
 use http::{HeaderMap, uri::PathAndQuery};
 
 use super::rejection::Rejection;
 use crate::config::{OriginalTarget, PathPrefix};
 
-/// The target that Wonder signed, when `received` is the one on the request line.
+/// The target that Wonder signed; `received` is the target of the request line.
 pub(super) fn restored(
     received: &PathAndQuery,
     headers: &HeaderMap,
@@ -36,9 +35,9 @@ fn parse(text: &str) -> Option<PathAndQuery> {
     (target.as_str() == text).then_some(target)
 }
 
-/// Refuses a target that is under none of `prefixes`, unless there are none.
+/// Rejects a target that is under none of `prefixes`, unless the list is empty.
 ///
-/// Programs read a path with dot segments, or with a back slash, in different ways. No prefix has it.
+/// A path with dot segments or a back slash is under no prefix, because programs read it in different ways.
 pub(super) fn check(target: &PathAndQuery, prefixes: &[PathPrefix]) -> Result<(), Rejection> {
     let path = target.path();
     let is_under = |prefix: &PathPrefix| {

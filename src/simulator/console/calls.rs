@@ -1,4 +1,4 @@
-//! The newest calls, in bounded memory, each as it is shown: what could be a card number or a key is gone before it is stored.
+//! The newest calls, in bounded memory. Possible card numbers and keys are removed before a call is stored.
 
 use std::{
     collections::VecDeque,

@@ -1,4 +1,4 @@
-//! Server-sent events: an open page is notified that something changed, and then fetches itself anew.
+//! Server-sent events: an open page is notified of a change and then fetches itself again.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 

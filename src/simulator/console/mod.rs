@@ -1,5 +1,5 @@
-//! The console: pages at the simulator's origin for a developer. Every call as it arrives, why a signature is wrong, and what became of
-//! orders.
+//! The console: pages at the simulator's origin for a developer. They show every call as it arrives, why a signature is wrong, and the
+//! state of orders.
 //!
 //! # Layout
 //!
@@ -73,7 +73,7 @@ impl Console {
         self.calls.touch();
     }
 
-    /// Ends the streams of open pages, which would otherwise delay the end of the simulator.
+    /// Ends the streams of open pages, which would otherwise delay the shutdown of the simulator.
     pub(super) fn close(&self) {
         self.closing.close();
     }
@@ -95,7 +95,7 @@ pub(super) fn routes() -> Router<Arc<Wonder>> {
         .route("/simulator/events", get(live::events))
 }
 
-/// `POST /simulator/reset`: forgets customers, tokens, orders and calls, and switches all faults off.
+/// `POST /simulator/reset`: deletes customers, tokens, orders and calls, and switches all faults off.
 pub(super) async fn reset(State(wonder): State<Arc<Wonder>>) -> Answer {
     wonder.reset();
     wonder.console.calls.clear();

@@ -144,7 +144,7 @@ fn carry_out(
         }
         "refund" => {
             let amount = amount.ok_or_else(|| Refusal::FieldMissing("amount".to_owned()))?;
-            // A person who presses twice means it.
+            // A second press by a person is intended.
             let refund = Refund {
                 uuid: store.ids.uuid(),
                 sale: transaction()?,

@@ -1,5 +1,5 @@
-//! The AppIDs that may call, each with the public key that verifies its signatures. They can change while the simulator runs, as at Wonder,
-//! which learns a key some time after it was uploaded.
+//! The AppIDs that may call, each with the public key that verifies its signatures. They can change while the simulator runs, because Wonder
+//! accepts a key only some time after its upload.
 
 use std::sync::{Arc, PoisonError, RwLock};
 

@@ -41,7 +41,7 @@ const LARGEST_EXPLAINED: usize = 64 * 1024;
 /// How long a body may take to arrive.
 const BODY_TIME: Duration = Duration::from_secs(30);
 
-/// Knows the AppIDs and their public keys, the time, and which nonces were used.
+/// Holds the AppIDs and their public keys, the clock, and the used nonces.
 pub(super) struct Gate {
     apps: Apps,
     clock: Clock,
@@ -101,8 +101,8 @@ impl Gate {
             }
         })?;
 
-        // Only a request that was rightly signed uses its nonce up. Two copies at the same moment may both come this
-        // far; one of them is first here.
+        // Only a correctly signed request uses its nonce up. Two concurrent copies may both reach this line; one of them is
+        // first.
         if self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(nonce, now.unix_seconds()) {
             Ok(credential.app_id)
         } else {
@@ -126,8 +126,8 @@ pub(super) async fn admit(State(gate): State<Arc<Gate>>, request: Request, next:
         return next.run(request).await;
     }
     let (mut head, body) = request.into_parts();
-    // The body comes first, although the head alone may be reason enough to refuse: an answer that overtakes the body
-    // reaches many a client as a reset connection.
+    // The body is read first, even if the head alone would be rejected, because many clients see an answer before the end of
+    // their body as a reset connection.
     let body = match collect(body).await {
         Ok(body) => body,
         Err(refusal) => return refusal.into_response(),

@@ -89,7 +89,7 @@ impl fmt::Display for Refusal {
                 "A web page of another origin sent this request; open the page of this simulator and use its buttons.",
             ),
             Self::Fault(status) => {
-                write!(f, "Requested fault: status={status}. The call was not carried out. /console/faults lists the active faults.")
+                write!(f, "A fault on purpose: status={status}. Nothing was carried out. /console/faults shows what is switched on.")
             }
             Self::StateBlocked(reason) => state_file(f, reason, "Nothing was carried out; send the call again afterwards."),
             Self::StateNotWritten(reason) => {

@@ -57,7 +57,7 @@ pub(super) struct Pending {
     pub(super) again: bool,
 }
 
-/// A body and a signature are nobody's to see in a log.
+/// A body and a signature must not appear in a log.
 impl std::fmt::Debug for Pending {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Pending").field("due_at", &self.due_at).finish_non_exhaustive()

@@ -44,7 +44,7 @@ pub enum RetryOn {
 }
 
 impl RetryOn {
-    /// What an answer means.
+    /// The meaning of an answer.
     pub(super) fn judge(self, status: u16) -> Verdict {
         match (self, status) {
             (_, 200) | (Self::ServerError, 201..=299) => Verdict::Acknowledged,
@@ -54,7 +54,7 @@ impl RetryOn {
     }
 }
 
-/// What an answer means for the delivery.
+/// The meaning of an answer for the delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     Acknowledged,

@@ -1,4 +1,4 @@
-//! The copies of deliveries that this process has in its hands. Of equal ones, one at a time goes on.
+//! The copies of deliveries in this process. Of equal copies, one at a time is processed.
 
 use std::{
     collections::HashMap,
@@ -15,12 +15,12 @@ pub(super) struct InFlight(Arc<Mutex<HashMap<Identity, Waiting>>>);
 
 /// The copies of one delivery.
 struct Waiting {
-    /// One permit, for the copy that goes on.
+    /// One permit, for the copy being processed.
     permit: Arc<Semaphore>,
     copies: usize,
 }
 
-/// While it is held, no other copy goes on.
+/// While it is held, no other copy is processed.
 pub(super) struct Only {
     copy: Copy,
     _permit: OwnedSemaphorePermit,
@@ -33,7 +33,7 @@ struct Copy {
 }
 
 impl InFlight {
-    /// Waits until no other copy of the delivery goes on.
+    /// Waits until no other copy of the delivery is processed.
     pub(super) async fn only(&self, identity: Identity) -> Only {
         let permit = {
             let mut all = self.all();

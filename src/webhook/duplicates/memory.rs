@@ -7,11 +7,11 @@ use std::{
 
 use super::Identity;
 
-/// What is kept of an identity: half of the hash. Two of ten million deliveries share that with a probability of 10^-25.
+/// The stored part of an identity: half of the hash. The probability that two of ten million deliveries share it is 10^-25.
 type Short = [u8; 16];
 
-/// The deliveries that were acknowledged last. Each is kept until a repeat of it would be rejected for its time, and no longer than
-/// `most` later ones.
+/// The last acknowledged deliveries. Each is kept until its repeat would be rejected for its time, and for at most `most` later
+/// deliveries.
 pub(super) struct Memory {
     most: usize,
     kept: Mutex<Kept>,

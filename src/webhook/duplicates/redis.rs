@@ -1,11 +1,11 @@
 //! Remembers deliveries in Redis, for replicas that share an address.
 //!
-//! A key stands for one delivery. Its value is a token of the replica that is forwarding it (`SET NX PX`), or `acknowledged`. A token
-//! expires a moment after the time in which the application must answer, so that a replica that ended in between loses nothing. The
-//! keys hold hashes alone, nothing of a webhook.
+//! Each delivery has a key. Its value is a token of the forwarding replica (`SET NX PX`), or `acknowledged`. A token expires shortly after
+//! the application's time limit, so that a replica that ended in between loses nothing. The keys contain only hashes, and no part of a
+//! webhook.
 //!
-//! When Redis fails, the caller forwards the delivery all the same: twice is better than never. After a failed connection Redis is left
-//! alone for a second, so that an outage costs each webhook nothing.
+//! If Redis fails, the caller forwards the delivery anyway, because twice is better than never. After a failed connection Redis is not
+//! tried for a second, so that an outage does not delay each webhook.
 
 mod connection;
 
@@ -22,7 +22,7 @@ const PREFIX: &str = "wonder-signer:webhook:";
 const ACKNOWLEDGED: &str = "acknowledged";
 /// How much longer than the application's time a claim lasts.
 const MARGIN: Duration = Duration::from_secs(5);
-/// How often a replica looks whether another one has finished.
+/// The interval at which a replica checks whether another one has finished.
 const POLL: Duration = Duration::from_millis(50);
 /// Deletes a key if it still has the value that was claimed with.
 const RELEASE: &str = "if redis.call('get',KEYS[1])==ARGV[1] then return redis.call('del',KEYS[1]) end return 0";
@@ -36,11 +36,11 @@ pub(super) struct Redis {
     claim: Duration,
 }
 
-/// What the store says of a delivery.
+/// The store's answer for a delivery.
 pub(super) enum Found {
     /// The application has acknowledged it.
     Acknowledged,
-    /// It is this replica's to forward.
+    /// This replica must forward it.
     Claimed(Token),
 }
 
@@ -50,7 +50,7 @@ pub(super) struct Token {
     value: String,
 }
 
-/// Why Redis did not do what it was to do.
+/// Why a Redis command failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
     #[error("cannot be connected to: {0}")]
@@ -86,7 +86,7 @@ impl Redis {
             }
             match self.run::<Option<String>>(&get).await? {
                 Some(value) if value == ACKNOWLEDGED => return Ok(Found::Acknowledged),
-                // The claim was set, and its confirmation was lost on the way.
+                // The claim was set and its confirmation was lost.
                 Some(value) if value == token.value => return Ok(Found::Claimed(token)),
                 Some(_) if Instant::now() >= patience => return Err(Failure::Stuck),
                 Some(_) => sleep(POLL).await,
@@ -123,7 +123,7 @@ impl Redis {
             }
         };
         timeout(self.limit, attempts).await.unwrap_or_else(|_| {
-            // A server that does not answer is no better than one that cannot be reached.
+            // A server that does not answer counts as unreachable.
             self.connections.rest();
             Err(Failure::Late(self.limit))
         })
