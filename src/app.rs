@@ -1,54 +1,58 @@
 //! Builds the sidecar from its configuration, runs it, and drains it.
 
-mod credential_facts;
+mod addresses;
+mod error;
+mod facts;
+mod report;
+mod rotations;
+mod settings;
 mod webhooks;
 
 use std::{
     future::{Future, pending},
-    io,
-    net::SocketAddr,
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use futures_util::{
     FutureExt as _,
     future::{self, BoxFuture, OptionFuture},
 };
-use sha2::{Digest as _, Sha256};
 use tokio::{
     net::TcpListener,
     runtime::Handle,
     time::{sleep, timeout},
 };
 
-mod rotations;
-
-use self::{rotations::Rotations, webhooks::WebhookListener};
+pub(crate) use self::error::bind_reason;
+pub use self::{addresses::Addresses, error::StartError};
+use self::{
+    error::failed,
+    facts::facts,
+    report::{announce, log_receipt},
+    rotations::Rotations,
+    settings::{admission_limits, allowance, backlog, fingerprint, hosts, now, policy},
+    webhooks::WebhookListener,
+};
 use crate::{
-    admin::{self, Probes, Readiness, StatusFacts, shutdown::ShutdownRequest},
-    config::{Config, ListenAddress, Shutdown},
-    contract::{Code, Sent},
-    credentials::{self, Permits, Store, UnitError},
+    admin::{self, Probes, Readiness, shutdown::ShutdownRequest},
+    config::{Config, Shutdown},
+    contract::Code,
+    credentials::{self, Permits, Store},
     files::{Reload, Watch},
     metrics::Metrics,
     net::{
         self,
-        admission::{Admission, AdmissionLimits, body::BodyLimits},
-        hosts::Hosts,
-        intake,
+        admission::Admission,
         listen::Listener,
-        server::{self, Allowance, ListenerSet},
+        server::{self, ListenerSet},
         shutdown::Stage,
-        tls::TlsError,
         tls_server::TlsServer,
-        upstream::{Destination, UpstreamError, Upstreams},
+        upstream::{Destination, Upstreams},
     },
-    policy::Policy,
     proxy::{self, Drain, Receipt, Rules},
-    signing::RequestTime,
     telemetry::Requests,
-    webhook::{self, Ledger, RedisSetupError},
+    webhook::Ledger,
 };
 
 /// A sidecar whose keys are loaded and whose listeners are bound, ready to [run](Self::run).
@@ -76,73 +80,6 @@ pub enum Stop {
     AfterDelay,
     /// No caller can still send.
     AtOnce,
-}
-
-/// Where a sidecar listens, port 0 replaced by the port that was chosen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Addresses {
-    /// The signing listener's addresses, at least one.
-    pub listen: Vec<ListenAddress>,
-    /// The admin listener.
-    pub admin: SocketAddr,
-    /// The webhook listener, if there is one.
-    pub webhook: Option<ListenAddress>,
-}
-
-/// Why a sidecar could not start. Nothing is left running.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// A credential cannot be used, and no file can change that.
-    #[error(transparent)]
-    Unit(#[from] UnitError),
-    /// The client cannot be set up.
-    #[error(transparent)]
-    Upstream(#[from] UpstreamError),
-    /// The TLS of a listener cannot be set up.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// The connections to Redis cannot be set up.
-    #[error(transparent)]
-    Redis(#[from] RedisSetupError),
-    /// A listener cannot bind its address.
-    #[error("{key} {address}: {}", bind_reason(.address, .cause))]
-    Bind {
-        /// The configuration key that the address came from.
-        key: &'static str,
-        /// The address.
-        address: String,
-        /// The system's error.
-        cause: io::Error,
-    },
-}
-
-impl StartError {
-    /// Whether an argument, a setting, or a file that one of them names must change. Otherwise something outside prevents the start.
-    #[must_use]
-    pub(crate) fn is_configuration(&self) -> bool {
-        match self {
-            Self::Unit(_) | Self::Upstream(_) | Self::Tls(_) | Self::Redis(_) => true,
-            Self::Bind { .. } => false,
-        }
-    }
-}
-
-/// Why a listener cannot bind its address, and the remedy.
-pub(crate) fn bind_reason(address: &str, cause: &io::Error) -> String {
-    match cause.kind() {
-        io::ErrorKind::AddrInUse if address.starts_with("unix:") => {
-            "the socket is taken; stop the other program or choose another file".to_owned()
-        }
-        io::ErrorKind::PermissionDenied if address.starts_with("unix:") => {
-            "not permitted; this user must be able to create files in the socket's directory, and to connect to an existing socket"
-                .to_owned()
-        }
-        io::ErrorKind::NotFound if address.starts_with("unix:") => "the socket's directory does not exist".to_owned(),
-        io::ErrorKind::AddrInUse => "the port is taken; stop the other program or choose another port".to_owned(),
-        io::ErrorKind::AddrNotAvailable => "this machine has no such address".to_owned(),
-        io::ErrorKind::PermissionDenied => "not permitted; ports below 1024 need a privilege".to_owned(),
-        _ => cause.to_string(),
-    }
 }
 
 impl App {
@@ -348,150 +285,4 @@ impl App {
         log_receipt(&receipt, ledger.as_ref().map(Ledger::receipt));
         receipt
     }
-}
-
-/// How many connections may wait to be accepted.
-fn backlog(config: &Config) -> u32 {
-    u32::try_from(config.limits.connections).unwrap_or(u32::MAX)
-}
-
-/// How many connections a listener accepts, and what their heads may be.
-fn allowance(config: &Config) -> Allowance {
-    Allowance {
-        connections: config.limits.connections,
-        intake: intake::IntakeLimits {
-            headers: config.limits.headers,
-            header_bytes: config.limits.header_bytes,
-            head: config.timeouts.request_head,
-            idle: config.timeouts.idle,
-        },
-    }
-}
-
-fn admission_limits(config: &Config) -> AdmissionLimits {
-    let (limits, timeouts) = (config.limits, config.timeouts);
-    AdmissionLimits {
-        requests: limits.requests_in_flight,
-        queue: timeouts.queue,
-        body: BodyLimits { size: limits.body, size_key: "limits.body", time: timeouts.body },
-        buffered: limits.buffered,
-    }
-}
-
-/// Logs which credentials it has, where the sidecar listens, and that it is ready as soon as it is.
-fn announce(config: &Config, addresses: &Addresses, credentials: &Arc<Store>) {
-    let listen: Vec<String> = addresses.listen.iter().map(ToString::to_string).collect();
-    let (listen, admin, origin) = (listen.join(","), addresses.admin, config.upstream.origin.to_string());
-    let webhook = addresses.webhook.as_ref().map(ToString::to_string);
-    let version = env!("CARGO_PKG_VERSION");
-    for entry in credentials.entries() {
-        let key = &entry.verifying_key;
-        tracing::info!(credential = entry.name, app_id = %entry.app_id, %key, "credential loaded");
-    }
-    if credentials.is_usable() {
-        tracing::info!(listen, %admin, webhook, origin, version, "ready");
-        return;
-    }
-    tracing::warn!(listen, %admin, webhook, origin, version, "listening; not ready before every credential can sign");
-    let credentials = Arc::clone(credentials);
-    tokio::spawn(async move {
-        credentials.wait_until_usable().await;
-        tracing::info!(listen, %admin, webhook, origin, version, "ready");
-    });
-}
-
-/// The hash of the configuration without its secrets: the first 8 hex digits of SHA-256 over the masked configuration. Addresses
-/// are left out, because each instance may have its own.
-fn fingerprint(config: &Config) -> String {
-    let mut masked = config.to_masked_json();
-    for listener in ["listen", "admin", "webhook"] {
-        if let Some(listener) = masked[listener].as_object_mut() {
-            listener.remove("address");
-        }
-    }
-    let digest = Sha256::digest(masked.to_string());
-    digest.iter().take(4).fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
-}
-
-/// Logs the last line, with the requests that got no response, and the webhooks that were not acknowledged, for the person on call.
-fn log_receipt(receipt: &Receipt, webhooks: Option<webhook::Receipt>) {
-    let Receipt { finished, cut } = receipt;
-    let maybe: Vec<&str> =
-        cut.iter().filter(|cut| cut.sent == Sent::Maybe).map(|cut| cut.request_id.as_str()).collect();
-    let (webhooks_finished, webhooks_cut) = webhooks.map(|webhooks| (webhooks.finished, webhooks.cut)).unzip();
-    let cut_webhook_ids = webhooks_cut.as_ref().filter(|cut| !cut.is_empty()).map(|cut| cut.join(","));
-    let webhooks_cut = webhooks_cut.map(|cut| cut.len());
-    macro_rules! line {
-        ($level:ident, $message:literal $(, $field:ident = $value:expr)*) => {
-            tracing::$level!(
-                finished,
-                cut = cut.len(),
-                $($field = $value,)*
-                webhooks_finished,
-                webhooks_cut,
-                webhooks_cut_request_ids = cut_webhook_ids,
-                $message
-            )
-        };
-    }
-    match (cut.is_empty(), maybe.is_empty()) {
-        (true, _) if cut_webhook_ids.is_none() => line!(info, "stopped"),
-        (true, _) => line!(warn, "stopped; Wonder sends the webhooks that were cut again"),
-        (false, true) => line!(warn, "stopped; the requests that were cut were not sent"),
-        (false, false) => line!(
-            error,
-            "stopped; ask Wonder what became of the requests that may have been sent",
-            maybe_sent = maybe.len(),
-            maybe_sent_request_ids = maybe.join(",")
-        ),
-    }
-}
-
-/// The host names that callers may use: the loopback names, the bound addresses, the origin's name, and the configured names.
-fn hosts(config: &Config, addresses: &Addresses) -> Hosts {
-    let bound = addresses.listen.iter().chain(&config.listen.addresses).filter_map(|address| match address {
-        ListenAddress::Tcp(SocketAddr::V4(address)) => Some(address.ip().to_string()),
-        ListenAddress::Tcp(SocketAddr::V6(address)) => Some(format!("[{}]", address.ip())),
-        ListenAddress::Unix(_) => None,
-    });
-    let origins = config.credentials.values().map(|credential| &credential.origin).chain([&config.upstream.origin]);
-    let origins = origins.map(|origin| {
-        let origin = origin.authority();
-        let host = origin.rsplit_once(':').filter(|(_, port)| !port.contains(']')).map_or(origin, |(host, _)| host);
-        host.to_owned()
-    });
-    Hosts::new(bound.chain(origins).chain(config.listen.allowed_hosts.iter().cloned()))
-}
-
-/// The rules on callers.
-fn policy(config: &Config) -> Policy {
-    let listener = config.listen.tls.as_ref().map(|tls| tls.callers.clone()).unwrap_or_default();
-    let restricted =
-        config.credentials.iter().filter_map(|(name, credential)| Some((name, credential.callers.clone()?)));
-    restricted.fold(Policy::new(listener), |policy, (name, callers)| policy.restrict(name, callers))
-}
-
-/// The facts about this sidecar for the admin pages.
-fn facts(config: &Config, credentials: &Arc<Store>, addresses: &Addresses) -> StatusFacts {
-    let (credentials, masked) = (Arc::clone(credentials), config.to_masked_json());
-    StatusFacts {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        // In Kubernetes this is the pod's name.
-        instance: rustix::system::uname().nodename().to_string_lossy().into_owned(),
-        environment: config.upstream.environment.to_string(),
-        origin: config.upstream.origin.to_string(),
-        hosts: hosts(config, addresses),
-        credentials: Arc::new(move || credential_facts::of(&credentials)),
-        config: Arc::new(move || masked.clone()),
-    }
-}
-
-fn failed(key: &'static str, address: impl ToString) -> impl FnOnce(io::Error) -> StartError {
-    move |cause| StartError::Bind { key, address: address.to_string(), cause }
-}
-
-/// The time of day, for stamps. A clock before 1970 returns 1970.
-fn now() -> RequestTime {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    RequestTime::from_unix_seconds(since.as_secs())
 }

@@ -5,7 +5,10 @@ use std::{
     sync::Arc,
 };
 
-use super::{StartError, admission_limits, allowance, backlog, failed, now};
+use super::{
+    error::{StartError, failed},
+    settings::{admission_limits, allowance, backlog, now},
+};
 use crate::{
     config::{Config, ListenAddress},
     credentials::Store,

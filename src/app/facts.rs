@@ -1,12 +1,31 @@
-//! What the admin pages show of the credentials.
+//! The facts about the sidecar that the admin pages show.
 
+use std::sync::Arc;
+
+use super::{addresses::Addresses, settings::hosts};
 use crate::{
-    admin::{CredentialFact, KeyFact},
+    admin::{CredentialFact, KeyFact, StatusFacts},
+    config::Config,
     credentials::{Store, UnitName, Units},
 };
 
+/// The facts about this sidecar for the admin pages.
+pub(super) fn facts(config: &Config, credentials: &Arc<Store>, addresses: &Addresses) -> StatusFacts {
+    let (credentials, masked) = (Arc::clone(credentials), config.to_masked_json());
+    StatusFacts {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        // In Kubernetes this is the pod's name.
+        instance: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        environment: config.upstream.environment.to_string(),
+        origin: config.upstream.origin.to_string(),
+        hosts: hosts(config, addresses),
+        credentials: Arc::new(move || of(&credentials)),
+        config: Arc::new(move || masked.clone()),
+    }
+}
+
 /// Every configured credential, also one without a key.
-pub(super) fn of(store: &Store) -> Vec<CredentialFact> {
+fn of(store: &Store) -> Vec<CredentialFact> {
     store.all().iter().map(|(name, units)| credential(name, units)).collect()
 }
 
