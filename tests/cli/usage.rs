@@ -8,6 +8,18 @@ const COMMANDS: &[&str] =
 #[cfg(not(feature = "simulator"))]
 const COMMANDS: &[&str] = &["run", "check", "sign", "verify", "keygen", "wait", "rotate", "shutdown"];
 
+/// Texts of its pages, style and script.
+#[test]
+fn only_a_program_with_the_simulator_contains_the_console() {
+    let program = std::fs::read(env!("CARGO_BIN_EXE_wonder-signer")).unwrap();
+    for text in
+        ["local Wonder", "/console/reset", "Forget everything", "ol.steps", "new EventSource(\"/simulator/events\")"]
+    {
+        let is_there = program.windows(text.len()).any(|window| window == text.as_bytes());
+        assert_eq!(is_there, cfg!(feature = "simulator"), "{text}");
+    }
+}
+
 #[cfg(not(feature = "simulator"))]
 #[test]
 fn a_simulator_command_names_the_build_that_includes_it() {

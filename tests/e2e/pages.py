@@ -176,6 +176,38 @@ def pay(browser, sidecar):
     check("payment: other complaints", all("404" in said for said in browser.complaints()))
 
 
+def reverse(browser, sidecar, console):
+    """An order is voided, one expires, and a payment is voided with the keyboard alone; a webhook that nothing receives is sent again."""
+
+    def order(reference):
+        body = {"reference_number": reference, "charge_fee": "80.00", "currency": "HKD", "callback_url": "http://127.0.0.1:9/hook"}
+        return ask(sidecar, f"{P}/orders", {"order": body})["order"]["number"]
+
+    for action, says in (("void", "The order was voided."), ("expire", "expired")):
+        browser.open(f"{console}/orders/{order(f'CONSOLE-{action}')}")
+        browser.press(f"button[value={action}]")
+        wait_for(lambda: browser.shows(says), 10, says)
+        check(f"console: {action} left the order unpaid", browser.shows("voided", "main"))
+    browser.open(f"{console}/orders/{order('CONSOLE-KEYS')}")
+    for value, says in (("success", "The order was paid."), ("void-transaction", "voided")):
+        # Tab after Tab, until the button has the focus.
+        for _ in range(40):
+            browser.keys("\ue004")
+            if browser.script("return document.activeElement.value") == value:
+                break
+        check(f"console: Tab does not reach {value}", browser.script("return document.activeElement.value") == value)
+        browser.keys("\ue007")
+        wait_for(lambda: browser.shows(says), 10, says)
+    for role, name in browser.names():
+        check(f"console: a {role} without a name", name or role not in ("button", "link", "textbox", "combobox", "table", "navigation"))
+    browser.open(f"{console}/webhooks")
+    before = browser.script("return document.querySelectorAll('#webhooks tbody tr').length")
+    check("console: no delivery is listed", before)
+    browser.press("#webhooks tbody button")
+    wait_for(lambda: browser.shows("on its way again"), 10, "the webhook is sent again")
+    judge(browser, "console-deliveries", f"{console}/webhooks", ["order.created", "order.voided", "Send again"], charts=0)
+
+
 def watch(browser, stage, sidecar):
     """A developer opens the console, sees calls arrive, and reads why one was rejected."""
     console = "http://%s:%d/console" % stage.simulator
@@ -205,8 +237,9 @@ def watch(browser, stage, sidecar):
     browser.press("button[value=refund]")
     wait_for(lambda: browser.shows("The payment was refunded."), 10, "the order is refunded")
     judge(browser, "console-orders", f"{console}/orders", ["CONSOLE-1", "refunded"], charts=0)
+    reverse(browser, sidecar, console)
     judge(browser, "console-customers", f"{console}/customers", ["secure", "Visa 411111******1111"], charts=0)
-    judge(browser, "console-webhooks", f"{console}/webhooks", ["No webhook yet"], charts=0)
+    judge(browser, "console-webhooks", f"{console}/webhooks", ["Send again"], charts=0)
 
     # A fault is switched on, shown at the top of each page, and switched off.
     browser.open(f"{console}/faults")

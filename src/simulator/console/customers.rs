@@ -25,7 +25,9 @@ pub(super) async fn list(State(wonder): State<Arc<Wonder>>, uri: Uri) -> Respons
     let found: Vec<&Customer> = store.customers.newest().skip(offset).take(ROWS).collect();
     let mut html = String::from("<div id=\"customers\" class=\"box scroll\">");
     if found.is_empty() {
-        html.push_str("<p class=\"empty\">No customer yet.</p>");
+        html.push_str(
+            "<p class=\"empty\">No customer yet. <code>POST customers</code> through the sidecar creates one.</p>",
+        );
     } else {
         html.push_str(
             "<table aria-label=\"customers\"><thead><tr><th scope=\"col\">Reference</th><th scope=\"col\">Name</th><th scope=\"col\" \

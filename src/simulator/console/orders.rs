@@ -45,7 +45,7 @@ pub(super) async fn list(State(wonder): State<Arc<Wonder>>, uri: Uri) -> Respons
     let mut html = String::from("<div id=\"orders\" class=\"box scroll\">");
     let found: Vec<&Order> = store.orders.newest(before).take(ROWS).collect();
     if found.is_empty() {
-        html.push_str("<p class=\"empty\">No order yet.</p>");
+        html.push_str("<p class=\"empty\">No order yet. <code>POST orders</code> through the sidecar creates one.</p>");
     } else {
         html.push_str(
             "<table aria-label=\"orders\"><thead><tr><th scope=\"col\">Created (UTC)</th><th scope=\"col\">Order</th><th \
