@@ -1,4 +1,4 @@
-//! Sockets: binds, accepts, speaks TLS and HTTP, and ends when it is told to.
+//! Sockets: binds, accepts, serves TLS and HTTP, and shuts down on request.
 
 use std::{
     io,

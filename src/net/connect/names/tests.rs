@@ -1,4 +1,4 @@
-//! The look-up of a name, by a resolver that answers when a test says so.
+//! The look-up of a name, with a resolver whose answers the test controls.
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr},
