@@ -330,7 +330,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        config::{Log, LogFormat, LogLevel},
+        config::{Config, Flags},
         net::shutdown::Shutdown,
         telemetry::{Recorder, TraceId},
     };
@@ -355,13 +355,7 @@ mod tests {
     fn a_slot_is_free_before_the_end_of_its_request_is_reported() {
         let places = Arc::new(Semaphore::new(1));
         let watcher = Arc::new(Watcher { places: Arc::clone(&places), free: Mutex::default() });
-        let log = Log {
-            level: LogLevel::Off,
-            format: LogFormat::Json,
-            make_traceparent: false,
-            sample_success: 0.0,
-            slow_request: Duration::ZERO,
-        };
+        let log = Config::load(&[], [], &Flags::default()).unwrap().log;
         let metrics = Metrics::new(&[]);
         let drain = Drain::new(Shutdown::default(), metrics.clone());
         let requests = Requests::new(&log).recorded_by(Arc::<Watcher>::clone(&watcher));
