@@ -16,6 +16,7 @@
     clippy::panic,
     clippy::print_stdout,
     clippy::cast_precision_loss,
+    clippy::unchecked_time_subtraction,
     reason = "a benchmark that cannot run has nothing to report"
 )]
 
@@ -133,7 +134,9 @@ fn flood(options: &Options, wonder: &SigningKey, directory: &Path, upstream: Soc
             .collect();
         flooded.push(p99(calls(sidecar.listen, options.seconds)));
         over.store(true, Ordering::Relaxed);
-        senders.into_iter().for_each(|sender| sender.join().unwrap());
+        for sender in senders {
+            sender.join().unwrap();
+        }
         sent += count.load(Ordering::Relaxed);
     }
     let rate = sent / (options.seconds * options.rounds as u64);
@@ -200,7 +203,9 @@ fn send(address: SocketAddr, messages: &[Vec<u8>]) {
         for part in messages.chunks(messages.len().div_ceil(CONNECTIONS)) {
             scope.spawn(move || {
                 let mut connection = Connection::open(address);
-                part.iter().for_each(|message| assert_eq!(connection.exchange(message), 200));
+                for message in part {
+                    assert_eq!(connection.exchange(message), 200);
+                }
             });
         }
     });
