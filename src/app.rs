@@ -24,6 +24,8 @@ use tokio::{
     time::{sleep, timeout},
 };
 
+// For a listener of the simulator.
+#[cfg(feature = "simulator")]
 pub(crate) use self::error::bind_reason;
 pub use self::{addresses::Addresses, error::StartError};
 use self::{
