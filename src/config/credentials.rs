@@ -6,7 +6,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::{
-    Application, ConfigError, DAY, Environment, Origin, Rotate, Upstream,
+    Application, ConfigError, DAY, Environment, ListenTls, Origin, Rotate, Upstream,
     field::{Key, Shown},
     keys,
     layers::Layers,
@@ -225,6 +225,28 @@ impl CredentialConfig {
             of_first.environment, of_first.origin, other.environment, other.origin
         );
         Err(layers.refuse(&format!("credentials.{named}.environment"), reason))
+    }
+}
+
+impl CredentialConfig {
+    /// Refuses callers that no request can come from: a certificate names the caller, and `listen.tls.callers` may admit only some.
+    pub(super) fn check_callers(
+        credentials: &BTreeMap<String, Self>,
+        tls: Option<&ListenTls>,
+        layers: &Layers,
+    ) -> Result<(), ConfigError> {
+        for (name, credential) in credentials {
+            let Some(callers) = &credential.callers else { continue };
+            let refused = |reason: String| Err(layers.refuse(&format!("credentials.{name}.callers"), reason));
+            let Some(tls) = tls else {
+                return refused("needs [listen.tls], because only a certificate names a caller".to_owned());
+            };
+            let admitted = |caller: &&Name| tls.callers.is_empty() || tls.callers.contains(caller);
+            if let Some(caller) = callers.iter().find(|caller| !admitted(caller)) {
+                return refused(format!("names {:?}, which listen.tls.callers does not admit", caller.as_str()));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -95,6 +95,8 @@ impl Flags {
 /// All layers, merged.
 pub(super) struct Layers {
     figment: Figment,
+    /// The values of all layers. figment makes a copy of them for each value that it is asked for.
+    merged: Value,
     secrets: BTreeMap<String, Secret>,
     no_proxy: String,
 }
@@ -124,7 +126,14 @@ impl Layers {
         for (flag, key, value) in flags.given() {
             figment = figment.merge(Layer::of_one(format!("flag {flag}"), key, &value?));
         }
-        made.over(Self { figment, secrets: variables.secrets, no_proxy: variables.no_proxy })
+        let merged = merged(&figment);
+        made.over(Self { figment, merged, secrets: variables.secrets, no_proxy: variables.no_proxy })
+    }
+
+    /// Adds a layer above all others.
+    fn add(&mut self, layer: Layer) {
+        self.figment = std::mem::take(&mut self.figment).merge(layer);
+        self.merged = merged(&self.figment);
     }
 
     /// The value of `key`, finished by `parse`.
@@ -138,41 +147,45 @@ impl Layers {
         key: &str,
         parse: impl FnOnce(&Value) -> Result<T, String>,
     ) -> Result<Option<T>, ConfigError> {
-        let Ok(value) = self.figment.find_value(key) else { return Ok(None) };
-        parse(&value).map(Some).map_err(|reason| self.refuse(key, reason))
+        let Some(value) = self.merged.find_ref(key) else { return Ok(None) };
+        parse(value).map(Some).map_err(|reason| self.refuse(key, reason))
     }
 
     /// Whether any layer sets `key`.
     pub(super) fn has(&self, key: &str) -> bool {
-        self.figment.contains(key)
+        self.merged.find_ref(key).is_some()
     }
 
     /// An error about the value of `key`.
     pub(super) fn refuse(&self, key: &str, reason: impl Into<String>) -> ConfigError {
         let mut reason = reason.into();
-        let value = self.figment.find_value(key).ok();
-        if let Some(hint) = value.as_ref().and_then(|value| hint(value.as_str()?)) {
+        let value = self.merged.find_ref(key);
+        if let Some(hint) = value.and_then(|value| hint(value.as_str()?)) {
             reason.push_str(&hint);
         }
-        let value = value.and_then(|value| shown(key, &value));
+        let value = value.and_then(|value| shown(key, value));
         ConfigError::Value { key: key.to_owned(), value, layer: self.source(key), reason }
     }
 
     /// The layer that `key` came from.
     pub(super) fn source(&self, key: &str) -> String {
-        self.figment.find_metadata(key).map_or_else(|| DEFAULT.to_owned(), |metadata| metadata.name.to_string())
+        self.metadata(key).map_or_else(|| DEFAULT.to_owned(), |metadata| metadata.name.to_string())
+    }
+
+    fn metadata(&self, key: &str) -> Option<&Metadata> {
+        self.figment.get_metadata(self.merged.find_ref(key)?.tag())
     }
 
     /// The layer that a table's first key came from; a table itself belongs to all that fill it.
     pub(super) fn table_source(&self, table: &str) -> String {
-        let first = self.figment.find_value(table).ok().and_then(|value| value.into_dict()?.into_keys().next());
+        let first = self.merged.find_ref(table).and_then(|value| value.as_dict()?.keys().next());
         self.source(&first.map_or_else(|| table.to_owned(), |first| format!("{table}.{first}")))
     }
 
     /// The names of all credentials.
     pub(super) fn credential_names(&self) -> Vec<String> {
-        let table = self.figment.find_value("credentials").ok().and_then(Value::into_dict);
-        table.unwrap_or_default().into_keys().collect()
+        let table = self.merged.find_ref("credentials").and_then(Value::as_dict);
+        table.map_or_else(Vec::new, |table| table.keys().cloned().collect())
     }
 
     /// The inline key at `key`.
@@ -203,12 +216,17 @@ impl Layers {
             .chain(credentials)
             .flat_map(|name| keys::with_credential(&name).collect::<Vec<_>>());
         let with_source = |key: String| {
-            let metadata = self.figment.find_metadata(&key)?;
+            let metadata = self.metadata(&key)?;
             let kind = if metadata.source.is_some() { "file " } else { "" };
             Some((key, format!("{kind}{}", metadata.name)))
         };
         keys.filter_map(with_source)
     }
+}
+
+/// The values of all layers; the empty path is the root.
+fn merged(figment: &Figment) -> Value {
+    figment.find_value("").unwrap_or_else(|_| Value::from(Dict::new()))
 }
 
 /// One layer: a checked dictionary and its name.

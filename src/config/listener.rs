@@ -21,6 +21,20 @@ pub enum ListenAddress {
 }
 
 impl ListenAddress {
+    /// Whether no two sockets can be bound to both.
+    fn overlaps(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Tcp(one), Self::Tcp(other)) => {
+                // Whether [::] takes the addresses of IPv4 too is a setting of the system.
+                let is_wide = one.ip().is_unspecified() || other.ip().is_unspecified();
+                let is_same = one.ip() == other.ip() || is_wide && one.is_ipv4() == other.is_ipv4();
+                one.port() != 0 && one.port() == other.port() && is_same
+            }
+            (Self::Unix(one), Self::Unix(other)) => one == other,
+            _ => false,
+        }
+    }
+
     /// Whether only processes on this machine (or in this pod) can reach it.
     #[must_use]
     pub(crate) fn is_local(&self) -> bool {
@@ -163,6 +177,25 @@ impl Listen {
 
 /// The TLS files of the listener. The first three keys must be set together.
 pub(super) struct TlsFiles;
+
+/// Refuses two listeners at one address. The second could not be bound, and the system would say that another program has the port.
+pub(super) fn check_distinct(
+    listen: &[ListenAddress],
+    admin: SocketAddr,
+    webhook: Option<&ListenAddress>,
+    layers: &Layers,
+) -> Result<(), ConfigError> {
+    let admin = ListenAddress::Tcp(admin);
+    let of_listen = listen.iter().map(|address| ("listen.address", address));
+    let of_webhook = webhook.map(|address| ("webhook.address", address));
+    let all: Vec<_> = of_listen.chain([("admin.address", &admin)]).chain(of_webhook).collect();
+    for (number, (key, address)) in all.iter().enumerate() {
+        if let Some((other, _)) = all[..number].iter().find(|(_, other)| address.overlaps(other)) {
+            return Err(layers.refuse(key, format!("{address} is taken by {other} already; choose another")));
+        }
+    }
+    Ok(())
+}
 
 const FILES: [&str; 3] = ["listen.tls.certificate_file", "listen.tls.key_file", "listen.tls.client_ca_file"];
 const CALLERS: &str = "listen.tls.callers";

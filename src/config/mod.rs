@@ -137,11 +137,14 @@ impl Config {
         let listen = Listen::read(&layers)?.checked(&layers)?;
         let credentials = CredentialConfig::read_all(&layers, &upstream)?;
         CredentialConfig::check_environments(&credentials, listen.mixed_environments, &layers)?;
+        CredentialConfig::check_callers(&credentials, listen.tls.as_ref(), &layers)?;
         let proxy_is_for_everyone = layers.proxy_is_for_everyone();
         let webhook = Webhook::read(&layers)?.checked(&layers, &credentials)?;
+        let admin = Admin::read(&layers)?;
+        listener::check_distinct(&listen.addresses, admin.address, webhook.address.as_ref(), &layers)?;
         let mut config = Self {
             listen,
-            admin: Admin::read(&layers)?,
+            admin,
             upstream,
             credentials,
             webhook,

@@ -40,7 +40,7 @@ impl Made {
             }
         }
         for (key, value) in fixed {
-            layers.figment = layers.figment.merge(Layer::of_one("this command".to_owned(), key, &value));
+            layers.add(Layer::of_one("this command".to_owned(), key, &value));
         }
         layers.secrets.extend(secrets.into_iter().map(|(key, secret)| (key.to_owned(), secret)));
         Ok(layers)

@@ -79,6 +79,7 @@ fn candidates(key: &Key) -> Vec<Json> {
         "3MiB",
         "0640",
         "127.0.0.1:7",
+        "127.0.0.1:8",
         "other.example",
         "X-Other: yes",
         "X-Other",

@@ -317,3 +317,48 @@ fn a_configuration_without_credentials_is_rejected() {
         "no credentials; set credentials.default.app_id and credentials.default.private_key_file"
     );
 }
+
+#[test]
+fn two_listeners_at_one_address_are_rejected() {
+    let webhook = "webhook = { address = \"0.0.0.0:8080\", forward_to = \"http://127.0.0.1:3000\" }";
+    for (toml, error) in [
+        (
+            "admin.address = \"127.0.0.1:8080\"",
+            "admin.address = \"127.0.0.1:8080\" (from FILE): 127.0.0.1:8080 is taken by listen.address already; choose another",
+        ),
+        (
+            "listen.address = \"127.0.0.1:1, 127.0.0.1:1\"",
+            "listen.address = \"127.0.0.1:1, 127.0.0.1:1\" (from FILE): 127.0.0.1:1 is taken by listen.address already; choose another",
+        ),
+        (
+            webhook,
+            "webhook.address = \"0.0.0.0:8080\" (from FILE): 0.0.0.0:8080 is taken by listen.address already; choose another",
+        ),
+    ] {
+        assert_eq!(error_of_file(toml), error, "{toml}");
+    }
+    for toml in [
+        "listen.address = \"127.0.0.1:0\"\nadmin.address = \"127.0.0.1:0\"",
+        "listen.address = \"127.0.0.1:9090\"\nadmin.address = \"[::1]:9090\"",
+        "listen.address = \"127.0.0.1:1, [::1]:1, unix:/a, unix:/b\"",
+    ] {
+        Given::new().file(toml).config();
+    }
+}
+
+#[test]
+fn callers_of_a_credential_that_no_request_can_come_from_are_rejected() {
+    let credential = "[credentials.default]\napp_id = \"1f0e5b52-6c0a-4a55-9a0e-2f6b8d0c7e11\"\n\
+                      private_key_file = \"/k.pem\"\ncallers = [\"Shop\"]\n";
+    let tls = "[listen.tls]\ncertificate_file = \"/c\"\nkey_file = \"/k\"\nclient_ca_file = \"/a\"\n";
+    for (more, error) in [
+        ("", "needs [listen.tls], because only a certificate names a caller"),
+        ("callers = [\"till\"]", "names \"shop\", which listen.tls.callers does not admit"),
+    ] {
+        let toml = if more.is_empty() { credential.to_owned() } else { format!("{credential}{tls}{more}") };
+        assert_eq!(error_of_file(&toml), format!("credentials.default.callers (from FILE): {error}"));
+    }
+    for more in ["", "callers = [\"SHOP\", \"till\"]"] {
+        Given::new().file(&format!("{credential}{tls}{more}")).config();
+    }
+}

@@ -6,6 +6,7 @@ use wonder_signer::{
 use super::signed_by;
 use crate::support::{
     sidecar::{APP_ID, Sidecar, metric},
+    transport::Transport,
     upstream::Recorder,
     volume::{UNITS, Volume},
     wire::{exchange, request},
@@ -66,16 +67,18 @@ fn one_listener_serves_one_environment_unless_it_is_allowed_more() {
 async fn a_credential_with_callers_serves_no_other_caller() {
     let upstream = Recorder::start().await;
     let volumes = [0, 1].map(|unit| Volume::of(&UNITS[unit]));
-    let toml = format!(
-        "[credentials.default]\n{}[credentials.payouts]\n{}callers = [\"refunds\"]",
+    // The caller's certificate names it "shop".
+    let transport = Transport::tls();
+    let Transport::Tls { mounted, .. } = &transport else { unreachable!() };
+    let toml = mounted.toml(&format!(
+        "[credentials.default]\n{}callers = [\"shop\"]\n[credentials.payouts]\n{}callers = [\"refunds\"]",
         volumes[0].toml(),
         volumes[1].toml()
-    );
+    ));
     let sidecar = Sidecar::with_credentials(&upstream.origin(), &toml).await.unwrap();
     let payouts = [("X-Wonder-Signer-Credential", "payouts")];
-    // A caller without a certificate matches no entry of the list.
-    let got = exchange(sidecar.listen, &request("POST", "/svc/a", &payouts, b"{}")).await;
+    let got = transport.exchange(sidecar.listen, &request("POST", "/svc/a", &payouts, b"{}")).await;
     assert_eq!(got.contract(), (403, "policy_denied".to_owned(), "no".to_owned()));
-    assert_eq!(exchange(sidecar.listen, &request("POST", "/svc/a", &[], b"{}")).await.status(), 200);
+    assert_eq!(transport.exchange(sidecar.listen, &request("POST", "/svc/a", &[], b"{}")).await.status(), 200);
     assert_eq!(signed_by(&upstream.next().await).app_id, UNITS[0].app_id);
 }
