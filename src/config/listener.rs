@@ -37,7 +37,7 @@ impl ListenAddress {
 
     /// Whether only processes on this machine (or in this pod) can reach it.
     #[must_use]
-    pub(crate) fn is_local(&self) -> bool {
+    pub fn is_local(&self) -> bool {
         match self {
             Self::Tcp(address) => address.ip().to_canonical().is_loopback(),
             Self::Unix(_) => true,

@@ -82,7 +82,7 @@ const DAY: Duration = Duration::from_hours(24);
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The signing listener.
-    pub(crate) listen: Listen,
+    pub listen: Listen,
     /// The listener for probes and metrics.
     pub(crate) admin: Admin,
     /// The origin, and the connections to it.

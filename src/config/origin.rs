@@ -20,13 +20,13 @@ pub struct Origin {
 impl Origin {
     /// `true` for `https`, `false` for `http`.
     #[must_use]
-    pub(crate) fn scheme_is_tls(&self) -> bool {
+    pub fn scheme_is_tls(&self) -> bool {
         self.tls
     }
 
     /// Host name in lower case, or IP address; an IPv6 address without its brackets.
     #[must_use]
-    pub(crate) fn host(&self) -> &str {
+    pub fn host(&self) -> &str {
         &self.host
     }
 

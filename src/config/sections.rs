@@ -17,7 +17,7 @@ use crate::policy::Name;
 section! {
     /// `[listen]`: the signing listener.
     #[derive(Debug, Clone, PartialEq, Eq)]
-    pub(crate) Listen {
+    pub Listen {
         /// Addresses that accept plain requests, at least one, default `127.0.0.1:8080`.
         addresses: Vec<ListenAddress> = "listen.address", listeners();
         /// Permission bits of a Unix socket's file, default `0o600`: the same user only.
@@ -41,7 +41,7 @@ section! {
 /// `[listen.tls]`: TLS with required client certificates on the TCP addresses of the signing listener. All files are PEM, and are
 /// read again when they change.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ListenTls {
+pub struct ListenTls {
     /// The listener's certificate and its chain.
     pub(crate) certificate_file: PathBuf,
     /// Its private key.
