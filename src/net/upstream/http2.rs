@@ -32,7 +32,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use self::{download::Cancel, slot::Streams};
 pub(super) use self::{download::Download, slot::Slot};
-use super::{connection::Connection, failure::SendError, request_body::RequestBody};
+use super::{failure::SendError, request_body::RequestBody};
 use crate::net::{
     connect::{Life, UpstreamStream},
     response_head,
@@ -84,9 +84,9 @@ impl Http2 {
     }
 
     /// A stream for one request, if one is free.
-    pub(super) fn stream(self) -> Option<Connection> {
+    pub(super) fn stream(self) -> Option<(Self, Slot)> {
         let slot = self.streams.take()?;
-        Some(Connection::Http2(self, slot))
+        Some((self, slot))
     }
 
     /// Whether a slot is free now.

@@ -109,7 +109,7 @@ impl Pool {
             })
         };
         let shared = opening.get_or_init(|| open).await.clone()?;
-        Ok(own.or_else(|| shared.and_then(Http2::stream)))
+        Ok(own.or_else(|| shared.and_then(Http2::stream).map(|(shared, slot)| Connection::Http2(shared, slot))))
     }
 
     /// Adds a connection that all requests share. If another has room, only one that `is_needed` is added.

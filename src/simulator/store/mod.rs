@@ -1,18 +1,17 @@
 //! What the simulator remembers, in memory, bounded. Nothing else changes state.
 //!
 //! A call takes the lock once, so that each call is one transaction. A change of an order that Wonder reports by webhook becomes an
-//! [`Event`], reported while the lock is held: events are in the order of the changes, and a change is in the state file together with
-//! its webhooks.
+//! [`Event`](super::webhooks::Event), which is reported while the lock is held: events are in the order of the changes, and a change is
+//! in the state file together with its webhooks.
 
 mod customers;
-mod event;
 mod orders;
 pub(super) mod records;
 
 use std::sync::Arc;
 
+pub(super) use self::orders::Names;
 use self::{customers::Customers, orders::Orders};
-pub(super) use self::{event::Event, orders::Names};
 use super::{
     ids::Ids,
     state::{Batch, Counters, Journal, Rows},

@@ -7,16 +7,13 @@ use std::{
 
 use uuid::Uuid;
 
-use super::{
-    super::{
-        ids::Ids,
-        ledger::{Action, CREATED, Denial, Draft, Order},
-        path::parse_uuid,
-        refusal::{Refusal, Rule},
-        state::{Batch, Journal, Row, Rows, Touched},
-        webhooks::Webhooks,
-    },
-    Event,
+use super::super::{
+    ids::Ids,
+    ledger::{Action, CREATED, Denial, Draft, Order},
+    path::parse_uuid,
+    refusal::{Refusal, Rule},
+    state::{Batch, Journal, Row, Rows, Touched},
+    webhooks::{Event, Webhooks},
 };
 use crate::signing::AppId;
 

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    Callback, Client, Settings,
+    Callback, Client, Event, Settings,
     history::{Delivery, History, Outcome, Pending},
     keys::Keys,
     probe::Sender,
@@ -29,7 +29,6 @@ use crate::{
         faults::{self, Switches, WebhookFault},
         ids::Ids,
         state::Journal,
-        store::Event,
     },
 };
 

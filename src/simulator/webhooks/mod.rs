@@ -10,12 +10,14 @@
 //! # Layout
 //!
 //! * `dispatch`: queues and attempts; `callback`: URLs, and which of them known receivers cannot verify; `client`: one POST.
-//! * `schedule`: when a delivery is attempted again; `history`: what became of each; `keys`: the key pairs.
+//! * `event`: what a webhook reports; `schedule`: when a delivery is attempted again; `history`: what became of each.
+//! * `keys`: the key pairs.
 //! * `probe`: right and forged webhooks, and what a handler does with them.
 
 mod callback;
 mod client;
 mod dispatch;
+mod event;
 mod history;
 mod keys;
 pub(crate) mod probe;
@@ -29,6 +31,7 @@ pub use self::{
 };
 pub(crate) use self::{
     client::{Client, Reply, headers},
+    event::Event,
     schedule::TimeScale,
 };
 pub(super) use self::{

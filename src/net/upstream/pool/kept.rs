@@ -64,8 +64,8 @@ impl Kept {
     fn find_shared(&mut self, now: Instant, fresh: bool, limits: &PoolLimits) -> Found {
         self.shared.retain(|connection| is_usable(connection, now, limits));
         let mut kept = self.shared.iter().filter(|_| !fresh);
-        if let Some(stream) = kept.find_map(|shared| shared.clone().stream()) {
-            return Found::Connection(stream);
+        if let Some((shared, slot)) = kept.find_map(|shared| shared.clone().stream()) {
+            return Found::Connection(Connection::Http2(shared, slot));
         }
         if let Some(none) = self.shared.iter().find(|shared| shared.limit() == 0) {
             return Found::Full(none.clone());

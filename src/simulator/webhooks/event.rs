@@ -1,6 +1,6 @@
 //! Changes of orders that Wonder reports by webhook.
 
-use super::super::ledger::{Action, Order};
+use crate::simulator::ledger::{Action, Order};
 
 /// A change of an order's state.
 pub(crate) struct Event<'a> {
