@@ -23,6 +23,7 @@ mod faults;
 mod gateway;
 mod half_closed;
 mod hardening;
+mod house;
 mod http2;
 mod limits;
 mod listeners;
