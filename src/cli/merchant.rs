@@ -1,4 +1,4 @@
-//! The options of `dev` and `simulate` that say how the simulated Wonder treats orders.
+//! The options of `dev` and `simulate` for the orders of the simulated Wonder.
 
 use std::time::Duration;
 
@@ -7,22 +7,22 @@ use crate::{
     simulator::{CURRENCIES, Currency, Options},
 };
 
-/// What is set for the merchants of the simulated Wonder.
+/// The settings of the merchants of the simulated Wonder.
 #[derive(Debug, clap::Args)]
 pub(super) struct MerchantArgs {
-    /// How many customers, payment tokens and orders the simulated Wonder remembers; a further order evicts the oldest finished one
+    /// How many customers, payment tokens and orders the simulated Wonder keeps; a new order above that evicts the oldest finished one
     #[arg(long, value_name = "NUMBER", default_value = "100000", value_parser = capacity)]
     capacity: usize,
-    /// Currencies that are enabled, with commas between them; an order in another one is denied with EO100102
+    /// Enabled currencies, separated by commas; an order in any other currency gets error EO100102
     #[arg(long, value_name = "CODES", value_delimiter = ',', default_value = CURRENCIES, value_parser = currency)]
     currencies: Vec<Currency>,
-    /// For how long the same refund of a transaction is denied with 100701, such as 5m; not at all unless set
+    /// How long a second identical refund of a transaction gets error 100701, such as 5m [default: never]
     #[arg(long, value_name = "DURATION", value_parser = duration_of)]
     refund_window: Option<Duration>,
 }
 
 impl MerchantArgs {
-    /// The options of a simulator, with these.
+    /// Adds these settings to the options of a simulator.
     pub(super) fn apply(&self, options: Options) -> Options {
         Options {
             capacity: self.capacity,

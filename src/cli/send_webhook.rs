@@ -1,7 +1,7 @@
-//! `send-webhook`: one signed webhook, or a deliberately forged one, to a handler; `--probe`: a series that shows what a handler gets wrong.
+//! `send-webhook`: sends a handler one signed webhook, or a deliberately forged one. `--probe` sends a series that finds the faults of a handler.
 //!
-//! It belongs to the feature `simulator`, because it acts as Wonder, as `simulate` does: the sidecar of a production pod has nothing that
-//! signs webhooks. `verify --webhook`, which explains what a pod received, is in every build.
+//! It belongs to the feature `simulator`, because it acts as Wonder, as `simulate` does: the sidecar of a production pod cannot sign
+//! webhooks. `verify --webhook`, which explains a received webhook, is in every build.
 
 use std::{io::Write, path::PathBuf, sync::Arc};
 
@@ -20,26 +20,26 @@ use crate::{
     },
 };
 
-/// The size of a key that is made here.
+/// The size of a generated key, in bits.
 const BITS: usize = 2048;
-/// The most that is shown of an answer's body, in characters.
+/// An answer's body is printed up to this many characters.
 const SHOWN: usize = 2000;
 
-/// Sends a signed webhook, or a forged one, to a URL and shows the answer.
+/// Sends a signed webhook, or a forged one, to a URL and prints the answer.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Without --key, a new key signs, which a handler that verifies rejects. Without --body-file, the body is an order in the state \
-of the action.
+    after_help = "Without --key, the command signs with a new key, and a handler that verifies signatures rejects the webhook. Without --body-file, \
+the body is an order in the state of the action.
 
-The exit code is 0 if the endpoint did right: 2xx for a right webhook, anything else for one that --tamper forged. It is 1 if it did
-wrong or did not answer.
+The exit code is 0 if the endpoint answers 2xx to a valid webhook, or another status to one that --tamper forged. It is 1 if the
+endpoint answers otherwise or does not answer.
 
 Example:
   wonder-signer send-webhook --to http://127.0.0.1:3000/hook --action order.paid --key webhook_private_key.pem
   wonder-signer send-webhook --to http://127.0.0.1:3000/hook --action order.paid --key webhook_private_key.pem --tamper body
   wonder-signer send-webhook --to http://127.0.0.1:3000/hook --key webhook_private_key.pem --reference-number INV-7781 --probe
 
-A handler of the same Compose file:
+To a handler in the same Compose file:
   wonder-signer send-webhook --to http://shop:3000/hook --allow-host shop --action order.created"
 )]
 pub(super) struct SendWebhookArgs {
@@ -52,19 +52,19 @@ pub(super) struct SendWebhookArgs {
     /// File with the exact body, or - for standard input [default: an order]
     #[arg(long, value_name = "FILE", value_parser = path_text)]
     body_file: Option<PathBuf>,
-    /// The reference number of the order, without --body-file
+    /// Reference number of the order that is sent without --body-file
     #[arg(long, value_name = "TEXT", default_value = "INV-7781", conflicts_with = "body_file")]
     reference_number: String,
     /// Webhook private key, as PEM [default: a new key]
     #[arg(long, value_name = "FILE", value_parser = path_text)]
     key: Option<PathBuf>,
-    /// AppID in the Credential
+    /// AppID in the Credential header
     #[arg(long, value_name = "UUID", default_value = super::dev::APP_ID)]
     app_id: AppId,
     /// What to change after the webhook is signed
     #[arg(long, value_enum, conflicts_with = "probe")]
     tamper: Option<Tamper>,
-    /// Send a series of right, forged and repeated webhooks and report what the handler does wrong
+    /// Send a series of valid, forged and repeated webhooks and report each fault of the handler
     #[arg(long)]
     probe: bool,
     /// Host other than loopback that --to may name; may be repeated
@@ -110,7 +110,7 @@ impl SendWebhookArgs {
     }
 }
 
-/// Sends one webhook and shows it with its answer.
+/// Sends one webhook and prints it with its answer.
 async fn send(sender: &Sender, action: &str, body: Bytes, tamper: Option<Tamper>, out: &mut dyn Write) -> Outcome {
     let webhook = match tamper {
         Some(tamper) => sender.forged(action, &body, tamper)?,
@@ -126,7 +126,7 @@ async fn send(sender: &Sender, action: &str, body: Bytes, tamper: Option<Tamper>
     match (tamper, reply.status.is_success()) {
         (None, true) | (Some(_), false) => Ok(()),
         (None, false) => Err(Failure::no(anyhow!(
-            "send-webhook: your endpoint refused a right webhook (HTTP {})",
+            "send-webhook: your endpoint rejected a valid webhook (HTTP {})",
             reply.status.as_u16()
         ))),
         (Some(tamper), true) => Err(Failure::no(anyhow!(
@@ -136,7 +136,7 @@ async fn send(sender: &Sender, action: &str, body: Bytes, tamper: Option<Tamper>
     }
 }
 
-/// Headers and body, as on the wire but for bytes that a terminal might obey.
+/// Prints headers and body as on the wire, with control characters replaced, because a terminal might execute them.
 fn show(out: &mut dyn Write, headers: &HeaderMap, body: &[u8]) -> std::io::Result<()> {
     for (name, value) in headers {
         writeln!(out, "{name}: {}", printable(&String::from_utf8_lossy(value.as_bytes())))?;
@@ -155,13 +155,13 @@ fn printable(text: &str) -> String {
 async fn probe(sender: &Sender, action: &str, body: &Bytes, out: &mut dyn Write) -> Outcome {
     if order::refunded(body).is_none() {
         return Err(Failure::usage(anyhow!(
-            "usage: --probe needs the JSON of an order in --body-file, which it changes to a refunded one"
+            "usage: --probe needs the JSON of an order in --body-file; it changes the order to a refunded one"
         )));
     }
     let mut mistakes = 0;
     probe::run(sender, action, body, |Line { what, answer, finding }| {
         let finding = match finding {
-            Finding::Right(why) => format!("right: {why}"),
+            Finding::Right(why) => format!("ok:    {why}"),
             Finding::Note(note) => format!("note:  {note}"),
             Finding::Wrong(wrong) => {
                 mistakes += 1;
@@ -173,9 +173,9 @@ async fn probe(sender: &Sender, action: &str, body: &Bytes, out: &mut dyn Write)
     })
     .await?;
     match mistakes {
-        0 => Ok(writeln!(out, "\nyour endpoint did nothing wrong that its answers show")?),
-        1 => Err(Failure::no(anyhow!("probe: your endpoint did 1 thing wrong"))),
-        mistakes => Err(Failure::no(anyhow!("probe: your endpoint did {mistakes} things wrong"))),
+        0 => Ok(writeln!(out, "\nthe answers show no fault in your endpoint")?),
+        1 => Err(Failure::no(anyhow!("probe: your endpoint failed 1 check"))),
+        mistakes => Err(Failure::no(anyhow!("probe: your endpoint failed {mistakes} checks"))),
     }
 }
 

@@ -25,39 +25,39 @@ use crate::{
 /// Runs a strict local simulation of Wonder until it is interrupted.
 ///
 /// It verifies the signature of every request, names the step that failed and its usual cause, and keeps customers,
-/// payment tokens and orders in memory or, with --state, in a file. It uses [listen] and [log] of the configuration; the rest is for run.
+/// payment tokens and orders in memory or, with --state, in a file. It uses only the sections [listen] and [log] of the configuration.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   wonder-signer keygen --out keys
   wonder-signer simulate --app-id 1f0e5b52-6c0a-4a55-9a0e-2f6b8d0c7e11 \\
       --public-key-file keys/public_key.pem --ca-out simulator-ca.pem
 
-Send signed webhooks to a handler, with an hour of Wonder's retries in a second:
+Send signed webhooks to a handler, and shorten an hour between Wonder's retries to a second:
   wonder-signer simulate --app-id 1f0e5b52-6c0a-4a55-9a0e-2f6b8d0c7e11 --public-key-file keys/public_key.pem \\
       --webhook-url http://127.0.0.1:3000/hook --webhook-public-key-out webhook_key.pem --time-scale 3600
 
-Keep customers, orders and webhooks over a restart:
+Keep customers, orders and webhooks across a restart:
   wonder-signer simulate --app-id 1f0e5b52-6c0a-4a55-9a0e-2f6b8d0c7e11 --public-key-file keys/public_key.pem --state wonder.state
 
-Start each test run with the same customers and orders, and give the same calls the same ids:
+Start each test run with the same customers and orders, and derive the same ids for the same calls:
   wonder-signer simulate --app-id 1f0e5b52-6c0a-4a55-9a0e-2f6b8d0c7e11 --public-key-file keys/public_key.pem \
       --seed seed.json --deterministic my-tests
 
-For an unchanged program with a Wonder SDK, with an entry for gateway-stg.wonder.today in /etc/hosts:
+Serve a program with an unchanged Wonder SDK; /etc/hosts maps gateway-stg.wonder.today to 127.0.0.1:
   wonder-signer simulate --listen 127.0.0.1:443 --tls-name gateway-stg.wonder.today \\
       --app-id 1f0e5b52-6c0a-4a55-9a0e-2f6b8d0c7e11 --public-key-file keys/public_key.pem --ca-out simulator-ca.pem")]
 pub(super) struct SimulateArgs {
     /// Address to listen on; the system chooses the port for port 0 [default: 127.0.0.1:4443]
     #[arg(long, value_name = "ADDRESS", value_parser = address::simulator)]
     listen: Option<SocketAddr>,
-    /// Speak plain HTTP instead of TLS
+    /// Serve plain HTTP instead of HTTPS
     #[arg(long)]
     plain: bool,
     /// AppID whose requests are accepted; may be repeated
     #[arg(long, value_name = "UUID", required = true)]
     app_id: Vec<AppId>,
-    /// PEM file with the public key that verifies the AppID's signatures; one for each --app-id, in the same order. Read again when it
-    /// changes, to simulate that Wonder learns a key late
+    /// PEM file with the public key that verifies the AppID's signatures; one for each --app-id, in the same order. The
+    /// simulator reads a changed file again, so that you can give it a key late
     #[arg(long, value_name = "FILE", required = true, value_parser = path_text)]
     public_key_file: Vec<PathBuf>,
     #[command(flatten)]

@@ -186,7 +186,7 @@ fn a_faulty_endpoint_gives_exit_code_1() {
     );
     let broken = Handler::start(|_| (500, "oops"));
     let ended = send(&desk, &broken, &[]);
-    let expected = "wonder-signer: send-webhook: your endpoint refused a right webhook (HTTP 500)\n";
+    let expected = "wonder-signer: send-webhook: your endpoint rejected a valid webhook (HTTP 500)\n";
     assert_eq!((ended.code, &ended.err[..]), (Some(1), expected));
 
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -201,7 +201,7 @@ fn a_probe_finds_no_fault_in_a_verifying_handler() {
     let desk = Desk::new();
     let handler = Handler::verifying(&desk);
     let out = send(&desk, &handler, &["--probe"]).done();
-    assert!(!out.contains("WRONG") && out.contains("your endpoint did nothing wrong that its answers show"), "{out}");
+    assert!(!out.contains("WRONG") && out.contains("the answers show no fault in your endpoint"), "{out}");
     let received = handler.received();
     assert_eq!(received.len(), 10);
     let (right, repeat) = (&received[0], &received[8]);
@@ -212,7 +212,7 @@ fn a_probe_finds_no_fault_in_a_verifying_handler() {
     assert_eq!(received[9].header("x-action"), Some("order.refunded"));
     assert_eq!((&refund["state"], &refund["correspondence_state"]), (&"completed".into(), &"refunded".into()));
     assert!(
-        out.contains("check whether your endpoint took a refunded order for paid (HTTP 200, ask your own records)"),
+        out.contains("check whether your endpoint treated a refunded order as paid (HTTP 200; check your own records)"),
         "{out}"
     );
 }
@@ -225,20 +225,22 @@ fn a_probe_lists_each_fault_of_a_handler_that_does_not_verify() {
         if order["state"] == "completed" { (200, "{\"status\":\"paid\"}") } else { (200, "{}") }
     });
     let ended = send(&desk, &handler, &["--probe"]);
-    assert_eq!((ended.code, &ended.err[..]), (Some(1), "wonder-signer: probe: your endpoint did 7 things wrong\n"));
+    assert_eq!((ended.code, &ended.err[..]), (Some(1), "wonder-signer: probe: your endpoint failed 7 checks\n"));
     for forgery in [
         "another key signed it",
         "the body was changed after it was signed",
-        "the signature is that of another target",
+        "the signature is for another target",
         "the time was changed after it was signed",
         "the nonce was changed after it was signed",
-        "it is not signed at all",
+        "it is unsigned",
     ] {
         let line = format!("WRONG: your endpoint accepted a forged webhook ({forgery}; HTTP 200)\n");
         assert!(ended.out.contains(&line), "{line} in {}", ended.out);
     }
     assert!(
-        ended.out.contains("WRONG: your endpoint took a refunded order for paid (HTTP 200, ask your own records)\n"),
+        ended
+            .out
+            .contains("WRONG: your endpoint treated a refunded order as paid (HTTP 200; check your own records)\n"),
         "{}",
         ended.out
     );
@@ -258,10 +260,10 @@ fn a_probe_reports_a_rejected_valid_webhook_and_a_rejected_repeat() {
         }
     });
     let ended = send(&desk, &handler, &["--probe"]);
-    assert!(ended.out.contains("WRONG: your endpoint refused a repeat (HTTP 409)"), "{}", ended.out);
+    assert!(ended.out.contains("WRONG: your endpoint rejected a repeat (HTTP 409)"), "{}", ended.out);
     let refusing = Handler::start(|_| (401, "no"));
     let ended = send(&desk, &refusing, &["--probe"]);
-    assert!(ended.out.contains("WRONG: your endpoint refused a right webhook (HTTP 401)"), "{}", ended.out);
+    assert!(ended.out.contains("WRONG: your endpoint rejected a valid webhook (HTTP 401)"), "{}", ended.out);
     assert_eq!(ended.code, Some(1));
 }
 
@@ -290,7 +292,8 @@ fn bad_input_names_the_option_and_the_remedy() {
         ),
         (
             vec!["--body-file", &text, "--probe"],
-            "usage: --probe needs the JSON of an order in --body-file, which it changes to a refunded one".to_owned(),
+            "usage: --probe needs the JSON of an order in --body-file; it changes the order to a refunded one"
+                .to_owned(),
         ),
         (
             vec!["--tamper", "all"],

@@ -349,7 +349,7 @@ fn send_webhook_uses_https_and_trusts_the_given_authority() {
     simulator.line_with("simulator ready");
     let url = format!("https://{}/hook", address(&ready(&ready_file), "listen"));
     let trusting = Program::run(&["send-webhook", "--to", &url, "--ca-file", &ca], &[], b"");
-    assert!(trusting.err.contains("your endpoint refused a right webhook (HTTP 404)"), "{trusting:?}");
+    assert!(trusting.err.contains("your endpoint rejected a valid webhook (HTTP 404)"), "{trusting:?}");
     assert!(trusting.out.contains("404 Not Found in "), "{trusting:?}");
     let careful = Program::run(&["send-webhook", "--to", &url], &[], b"");
     assert!(careful.err.contains("cannot agree on TLS"), "{careful:?}");

@@ -1,7 +1,7 @@
-//! The webhook probe: a form with a URL, and what the handler there did with right and forged webhooks.
+//! The webhook probe: a form with a URL, and how the handler there answers valid and forged webhooks.
 //!
-//! A URL is one that webhooks may go to: on loopback, or at a host of `--webhook-allow`. So the page reaches nothing that an order's
-//! `callback_url` does not reach.
+//! The URL must be on loopback or at a host of `--webhook-allow`, as for every webhook. So the page cannot reach more than an order's
+//! `callback_url` can.
 
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
@@ -26,12 +26,12 @@ use crate::{
     },
 };
 
-/// How long all webhooks of a probe may take together.
+/// The time limit of a whole probe.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// The reference number that the form has at first.
+/// The initial reference number of the form.
 const REFERENCE: &str = "INV-7781";
 
-/// What the form has.
+/// The content of the form.
 struct Filled {
     url: String,
     reference_number: String,
@@ -45,7 +45,7 @@ pub(super) async fn show(State(wonder): State<Arc<Wonder>>) -> Response {
     page(&wonder, &filled, StatusCode::OK, None, "")
 }
 
-/// `POST /console/probe` with `url`, and perhaps `reference_number` and `app_id`.
+/// `POST /console/probe` with `url`, and optionally `reference_number` and `app_id`.
 pub(super) async fn send(
     State(wonder): State<Arc<Wonder>>,
     form: Result<Form<Vec<(String, String)>>, FormRejection>,
@@ -72,7 +72,7 @@ pub(super) async fn send(
             &wonder,
             &filled,
             StatusCode::CONFLICT,
-            Some(Err("Another probe is running; wait for its end.")),
+            Some(Err("Another probe is running; wait until it ends.")),
             "",
         );
     };
@@ -89,8 +89,11 @@ pub(super) async fn send(
     let done = tokio::time::timeout(PATIENCE, probe::run(&sender, PAID, &body, report)).await;
     let (outcome, status) = match done {
         Ok(Ok(())) => (verdict(&lines), StatusCode::OK),
-        Ok(Err(error)) => (Err(format!("The probe ended: {error}.")), StatusCode::INTERNAL_SERVER_ERROR),
-        Err(_) => (Err(format!("The probe ended after {PATIENCE:?}, because answers are slow.")), StatusCode::OK),
+        Ok(Err(error)) => (Err(format!("The probe stopped: {error}.")), StatusCode::INTERNAL_SERVER_ERROR),
+        Err(_) => (
+            Err(format!("The probe stopped after {PATIENCE:?}, because the handler answers too slowly.")),
+            StatusCode::OK,
+        ),
     };
     let outcome = outcome.as_ref().map(|text| &text[..]).map_err(|text| &text[..]);
     page(&wonder, &filled, status, Some(outcome), &table(&lines))
@@ -98,20 +101,20 @@ pub(super) async fn send(
 
 fn verdict(lines: &[Line]) -> Result<String, String> {
     match lines.iter().filter(|line| matches!(line.finding, Finding::Wrong(_))).count() {
-        0 => Ok("Your endpoint did nothing wrong that its answers show.".to_owned()),
-        1 => Err("Your endpoint did 1 thing wrong.".to_owned()),
-        wrong => Err(format!("Your endpoint did {wrong} things wrong.")),
+        0 => Ok("The answers show no fault in your endpoint.".to_owned()),
+        1 => Err("Your endpoint failed 1 check.".to_owned()),
+        wrong => Err(format!("Your endpoint failed {wrong} checks.")),
     }
 }
 
 fn table(lines: &[Line]) -> String {
     let mut html = String::from(
-        "<div class=\"box scroll\"><table aria-label=\"what the handler did\"><thead><tr><th scope=\"col\">Webhook</th><th \
+        "<div class=\"box scroll\"><table aria-label=\"judgement of each answer\"><thead><tr><th scope=\"col\">Webhook</th><th \
          scope=\"col\">Answer</th><th scope=\"col\">Judgement</th></tr></thead><tbody>",
     );
     for Line { what, answer, finding } in lines {
         let (mood, word, text) = match finding {
-            Finding::Right(why) => ("good", "right", *why),
+            Finding::Right(why) => ("good", "ok", *why),
             Finding::Note(note) => ("warn", "note", &note[..]),
             Finding::Wrong(wrong) => ("bad", "wrong", &wrong[..]),
         };
@@ -136,8 +139,8 @@ fn page(
     results: &str,
 ) -> Response {
     let mut html = format!(
-        "<p>Sends a right webhook, forged ones, a repeat and a refund to your handler, and shows what it did. The order in them does not exist; \
-         your handler may need one with this reference number.</p><form class=\"row\" method=\"post\" action=\"/console/probe\"><label>URL of \
+        "<p>Sends a valid webhook, forged ones, a repeat and a refund to your handler, and judges each answer. The order in them does not \
+         exist in the simulator; your handler may need an order with this reference number.</p><form class=\"row\" method=\"post\" action=\"/console/probe\"><label>URL of \
          the handler<input name=\"url\" type=\"url\" size=\"36\" required value=\"{}\"></label><label>Reference number<input \
          name=\"reference_number\" size=\"12\" value=\"{}\"></label>",
         Escaped(&filled.url),

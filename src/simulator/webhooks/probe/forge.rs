@@ -1,4 +1,4 @@
-//! Forged webhooks: signed rightly, then changed in one place.
+//! Forged webhooks: signed as Wonder signs them, then changed in one place.
 
 use std::fmt;
 
@@ -9,23 +9,23 @@ use rand::rngs::OsRng;
 use super::{MakeError, Sender, Webhook};
 use crate::signing::{Nonce, RequestTime, SigningKey};
 
-/// The size of a key that is made here.
+/// The size of a generated key, in bits.
 const BITS: usize = 2048;
 
-/// What is changed. The command line has it as a value.
+/// The change that forges a webhook; a value of `--tamper`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Tamper {
-    /// The signature is that of another target
+    /// The signature is for another target
     Target,
-    /// The body has one member more than was signed, or one byte
+    /// The body has one member or one byte more than the signed one
     Body,
-    /// The Credential has another time than was signed
+    /// The time in the Credential is not the signed one
     Time,
-    /// The Nonce is another one than was signed
+    /// The Nonce is not the signed one
     Nonce,
-    /// The Credential has another AppID; Wonder does not sign it, so the handler has to compare it with its own
+    /// The Credential has a foreign AppID; the signature does not cover it, so the handler must compare it with its own
     AppId,
-    /// Another key signed
+    /// Another key made the signature
     Key,
 }
 
@@ -33,18 +33,18 @@ pub(crate) enum Tamper {
 impl fmt::Display for Tamper {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Target => "the signature is that of another target",
+            Self::Target => "the signature is for another target",
             Self::Body => "the body was changed after it was signed",
             Self::Time => "the time was changed after it was signed",
             Self::Nonce => "the nonce was changed after it was signed",
-            Self::AppId => "the AppID is another one",
+            Self::AppId => "the AppID is foreign",
             Self::Key => "another key signed it",
         })
     }
 }
 
 impl Sender {
-    /// A webhook that is right but for one thing.
+    /// A webhook with one fault.
     ///
     /// # Errors
     /// When it cannot be signed.

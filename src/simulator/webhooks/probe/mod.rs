@@ -1,8 +1,8 @@
-//! Sends right and forged webhooks to a handler, and judges what it answers: for `send-webhook` and for the console.
+//! Sends valid and forged webhooks to a handler and judges its answers, for `send-webhook` and for the console.
 //!
 //! # Layout
 //!
-//! * `forge`: webhooks that are right but for one thing; `order`: bodies; `series`: what `--probe` sends, and the judgement.
+//! * `forge`: webhooks with one fault each; `order`: bodies; `series`: what `--probe` sends, and the judgement.
 
 mod forge;
 pub(crate) mod order;
@@ -34,17 +34,17 @@ pub(crate) struct Webhook {
     pub(crate) body: Bytes,
 }
 
-/// What signs and sends.
+/// Signs and sends webhooks.
 pub(crate) struct Sender {
     /// The URL of the handler, whose target is signed.
     pub(crate) to: Callback,
-    /// The URL that is connected to: `to`, or what forwards to it.
+    /// The URL to connect to: `to`, or that of a proxy in front of it.
     pub(crate) via: Callback,
     /// The AppID in the `Credential`.
     pub(crate) app_id: AppId,
     /// The webhook key.
     pub(crate) key: Arc<SigningKey>,
-    /// What sends.
+    /// The HTTP client.
     pub(crate) client: Client,
     /// The time of the signatures.
     pub(crate) clock: Clock,
@@ -62,8 +62,8 @@ pub(crate) enum MakeError {
     /// A header cannot have its value.
     #[error("header: {0}")]
     Header(#[from] InvalidHeaderValue),
-    /// The body is no order.
-    #[error("the body is not the JSON of an order, which the probe changes to a refunded one")]
+    /// The body is not an order.
+    #[error("the body is not the JSON of an order; the probe changes it to a refunded one")]
     NotAnOrder,
 }
 

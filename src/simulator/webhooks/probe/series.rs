@@ -1,31 +1,31 @@
-//! A series of webhooks, and what the answers show about the handler.
+//! Sends a series of webhooks and judges the answers of the handler.
 
 use bytes::Bytes;
 
 use super::{MakeError, Sender, Tamper, Webhook, order};
 use crate::simulator::webhooks::Reply;
 
-/// How the handler did.
+/// The judgement of one answer.
 pub(crate) enum Finding {
-    /// Right, and why.
+    /// Correct, and why.
     Right(&'static str),
-    /// Nothing wrong by itself, but something to know.
+    /// Not a fault by itself, but worth a look.
     Note(String),
-    /// Wrong.
+    /// A fault.
     Wrong(String),
 }
 
 /// One webhook of the series.
 pub(crate) struct Line {
-    /// What was sent.
+    /// The webhook that was sent.
     pub(crate) what: String,
     /// The status, or that there was no answer.
     pub(crate) answer: String,
-    /// How the handler did.
+    /// The judgement.
     pub(crate) finding: Finding,
 }
 
-/// Sends a right webhook, forged ones, a repeat, and a refund; `report` gets a line for each as it is answered.
+/// Sends a valid webhook, forged ones, a repeat, and a refund. Calls `report` with a line after each answer.
 ///
 /// # Errors
 /// When a webhook cannot be made, or `report` fails.
@@ -37,8 +37,8 @@ pub(crate) async fn run<E: From<MakeError>>(
 ) -> Result<(), E> {
     let refunded = order::refunded(body).ok_or(MakeError::NotAnOrder)?;
     let mut series = Series { sender, report };
-    let right = sender.signed(action, body)?;
-    series.send(&format!("right {action}"), &right, accepts).await?;
+    let valid = sender.signed(action, body)?;
+    series.send(&format!("valid {action}"), &valid, accepts).await?;
     for tamper in [Tamper::Key, Tamper::Body, Tamper::Target, Tamper::Time, Tamper::Nonce] {
         let forged = sender.forged(action, body, tamper)?;
         series.send(&format!("forged: {tamper}"), &forged, |reply| refuses(reply, &tamper.to_string())).await?;
@@ -47,11 +47,11 @@ pub(crate) async fn run<E: From<MakeError>>(
     for name in ["credential", "nonce", "signature"] {
         unsigned.headers.remove(name);
     }
-    series.send("forged: not signed at all", &unsigned, |reply| refuses(reply, "it is not signed at all")).await?;
+    series.send("forged: unsigned", &unsigned, |reply| refuses(reply, "it is unsigned")).await?;
     let foreign = sender.forged(action, body, Tamper::AppId)?;
     series.send(&format!("foreign: {}", Tamper::AppId), &foreign, compares_app_id).await?;
-    series.send("the right one again", &right, accepts_repeat).await?;
-    series.send("right order.refunded", &sender.signed("order.refunded", &refunded)?, knows_refund).await
+    series.send("repeat of the valid webhook", &valid, accepts_repeat).await?;
+    series.send("valid order.refunded", &sender.signed("order.refunded", &refunded)?, knows_refund).await
 }
 
 struct Series<'a, R> {
@@ -74,10 +74,10 @@ fn accepts(reply: &Reply) -> Finding {
     match reply.status.as_u16() {
         200 => Finding::Right("accepted"),
         status @ 201..=299 => Finding::Note(format!(
-            "accepted with {status}; Wonder's newest documents count 200 alone as an acknowledgement"
+            "accepted with {status}; answer 200, because Wonder's newest documents accept no other acknowledgement"
         )),
         status => Finding::Wrong(format!(
-            "your endpoint refused a right webhook (HTTP {status}); check its key, its AppID and the reference number"
+            "your endpoint rejected a valid webhook (HTTP {status}); check its key, its AppID and the reference number"
         )),
     }
 }
@@ -88,40 +88,40 @@ fn refuses(reply: &Reply, forgery: &str) -> Finding {
             Finding::Wrong(format!("your endpoint accepted a forged webhook ({forgery}; HTTP {status})"))
         }
         status @ 500..=599 => {
-            Finding::Note(format!("refused with {status}, which Wonder takes for a fault and sends again; answer 401"))
+            Finding::Note(format!("rejected with {status}, after which Wonder sends it again; answer 401"))
         }
-        _ => Finding::Right("refused"),
+        _ => Finding::Right("rejected"),
     }
 }
 
 /// The AppID is not signed, so a foreign one proves no forgery.
 fn compares_app_id(reply: &Reply) -> Finding {
     if reply.status.is_success() {
-        let text = "accepted, though the AppID is another one; compare it with your own, because another AppID may have the same key";
+        let text = "accepted a foreign AppID; compare it with your own, because another AppID may have the same key";
         return Finding::Note(text.to_owned());
     }
-    Finding::Right("refused")
+    Finding::Right("rejected")
 }
 
 fn accepts_repeat(reply: &Reply) -> Finding {
     match reply.status.as_u16() {
         200..=299 => Finding::Note(
-            "accepted, as it should be; your own records must show that it changed nothing the second time".to_owned(),
+            "accepted, which is correct; check your own records that the repeat changed nothing".to_owned(),
         ),
         status => Finding::Wrong(format!(
-            "your endpoint refused a repeat (HTTP {status}); Wonder then sends it again and again, so answer 200"
+            "your endpoint rejected a repeat (HTTP {status}); answer 200, because Wonder sends it again until then"
         )),
     }
 }
 
-/// `completed` holds after a full refund too. Only a handler that writes its conclusion into the answer shows whether it took the order for paid.
+/// `completed` holds after a full refund too. Only a handler that writes its conclusion into the answer shows whether it treats the order as paid.
 fn knows_refund(reply: &Reply) -> Finding {
     let status = reply.status.as_u16();
-    let took = format!("your endpoint took a refunded order for paid (HTTP {status}, ask your own records)");
+    let treated = format!("your endpoint treated a refunded order as paid (HTTP {status}; check your own records)");
     match status {
-        200..=299 if says_paid(&reply.body) => Finding::Wrong(took),
-        200..=299 => Finding::Note(format!("check whether {took}")),
-        _ => Finding::Wrong(format!("your endpoint refused a right webhook (HTTP {status})")),
+        200..=299 if says_paid(&reply.body) => Finding::Wrong(treated),
+        200..=299 => Finding::Note(format!("check whether {treated}")),
+        _ => Finding::Wrong(format!("your endpoint rejected a valid webhook (HTTP {status})")),
     }
 }
 

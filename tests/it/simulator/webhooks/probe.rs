@@ -24,7 +24,7 @@ async fn a_handler_that_verifies_does_nothing_wrong() {
     let world = world(&receiver.origin(), |_| {}).await;
     let page = probe(&world, &form(&receiver)).await;
     assert_eq!(page.status, 200);
-    assert!(page.body.contains("Your endpoint did nothing wrong that its answers show."), "{}", page.body);
+    assert!(page.body.contains("The answers show no fault in your endpoint."), "{}", page.body);
     assert_eq!(page.body.matches("\"nowrap\">HTTP 200<").count(), 3);
     assert_eq!(page.body.matches("\"nowrap\">HTTP 401<").count(), 7);
     let first = receiver.next().await;
@@ -39,10 +39,10 @@ async fn each_mistake_of_a_handler_that_accepts_everything_is_listed() {
     let world = world(&receiver.origin(), |_| {}).await;
     let page = probe(&world, &form(&receiver)).await.body;
     for text in [
-        "Your endpoint did 6 things wrong.",
+        "Your endpoint failed 6 checks.",
         "your endpoint accepted a forged webhook (another key signed it; HTTP 200)",
         "your endpoint accepted a forged webhook (the body was changed after it was signed; HTTP 200)",
-        "your endpoint accepted a forged webhook (it is not signed at all; HTTP 200)",
+        "your endpoint accepted a forged webhook (it is unsigned; HTTP 200)",
     ] {
         assert!(page.contains(text), "{text}: {page}");
     }
@@ -56,7 +56,7 @@ async fn a_handler_that_is_down_is_reported() {
     let closed = Closed::port();
     let page = probe(&world, &format!("url={}", closed.origin())).await.body;
     assert!(
-        page.contains("Your endpoint did 10 things wrong.") && page.contains("your endpoint did not answer: "),
+        page.contains("Your endpoint failed 10 checks.") && page.contains("your endpoint did not answer: "),
         "{page}"
     );
 }
