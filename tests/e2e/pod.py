@@ -26,6 +26,7 @@ import kubelet
 import manifests
 import overlays
 import schema
+import sidecar_webhooks
 import startup
 import usage
 from machine import Failed, Namespace, expect, favoured, podman, run, sweep, until
@@ -551,6 +552,7 @@ CHECKS = [
     plain_job_finishes,
     killed_job_needs_its_deadline,
     *gateway.CHECKS,
+    *sidecar_webhooks.CHECKS,
     unit_is_hardened,
     schema_agrees_with_the_program,
     failures_are_as_documented,
