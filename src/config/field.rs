@@ -6,7 +6,7 @@
 use figment::value::Value;
 use serde_json::Value as Json;
 
-use super::{ConfigError, Sources, layers::Layers};
+use super::{ConfigError, Sources, layers::Layers, shapes::Schema};
 
 /// The properties of a key that do not depend on a configuration.
 #[derive(Debug, Clone)]
@@ -16,7 +16,7 @@ pub(super) struct Key {
     pub(super) secret: bool,
     /// The JSON Schema of the value in a file.
     #[cfg_attr(not(test), expect(dead_code, reason = "a test writes and compares `config/schema.json`"))]
-    pub(super) schema: Json,
+    pub(super) schema: Schema,
 }
 
 /// A table of the configuration with all its keys.
@@ -42,7 +42,7 @@ pub(super) struct Kind<T> {
     pub(super) parse: Parse<T>,
     pub(super) show: fn(&T) -> Json,
     /// See [`Key::schema`].
-    pub(super) schema: Json,
+    pub(super) schema: Schema,
 }
 
 type Parse<T> = Box<dyn Fn(&Value) -> Result<T, String>>;

@@ -27,7 +27,7 @@ pub(crate) fn schema() -> Json {
             place = inner(place, &tables[..end]);
             notes.describe(place, &tables[..end]);
         }
-        let mut value = key.schema.clone();
+        let mut value = key.schema.json().clone();
         notes.describe(&mut value, key.name);
         place["properties"][last] = value;
     }

@@ -16,11 +16,11 @@ use super::{
     layers::trimmed,
     listener::{ListenAddress, NotAnAddress},
     origin::Host,
-    shapes,
+    shapes::{self, Schema},
 };
 use crate::{policy::Name, signing::AppId};
 
-fn kind<T>(parse: impl Fn(&Value) -> Result<T, String> + 'static, show: fn(&T) -> Json, schema: Json) -> Kind<T> {
+fn kind<T>(parse: impl Fn(&Value) -> Result<T, String> + 'static, show: fn(&T) -> Json, schema: Schema) -> Kind<T> {
     Kind { parse: Box::new(parse), show, schema }
 }
 
@@ -82,7 +82,7 @@ fn disagree(unit: &str, decimal: u64, binary: u64) -> String {
 
 /// A whole number within `bounds`.
 pub(super) fn count(bounds: RangeInclusive<u64>) -> Kind<usize> {
-    let schema = json!({ "type": "integer", "minimum": bounds.start(), "maximum": bounds.end() });
+    let schema = Schema::of(|| json!({ "type": "integer", "minimum": bounds.start(), "maximum": bounds.end() }));
     let parse = move |value: &Value| {
         let not_a_number = || "not a whole number".to_owned();
         let number = match value {
@@ -96,7 +96,7 @@ pub(super) fn count(bounds: RangeInclusive<u64>) -> Kind<usize> {
 
 /// A part of one.
 pub(super) fn share() -> Kind<f64> {
-    kind(parse_share, |share| json!(share), json!({ "type": "number", "minimum": 0, "maximum": 1 }))
+    kind(parse_share, |share| json!(share), Schema::of(|| json!({ "type": "number", "minimum": 0, "maximum": 1 })))
 }
 
 fn parse_share(value: &Value) -> Result<f64, String> {
@@ -110,7 +110,7 @@ fn parse_share(value: &Value) -> Result<f64, String> {
 
 /// `true` or `false`.
 pub(super) fn switch() -> Kind<bool> {
-    kind(parse_switch, |switch| json!(switch), json!({ "type": "boolean" }))
+    kind(parse_switch, |switch| json!(switch), Schema::of(|| json!({ "type": "boolean" })))
 }
 
 fn parse_switch(value: &Value) -> Result<bool, String> {
@@ -124,7 +124,7 @@ fn parse_switch(value: &Value) -> Result<bool, String> {
 
 /// One of a few words.
 pub(super) fn word<T: Words + FromStr<Err: Display> + Display + 'static>() -> Kind<T> {
-    kind(parse_word, |word: &T| json!(word.to_string()), json!({ "enum": T::WORDS }))
+    kind(parse_word, |word: &T| json!(word.to_string()), Schema::of(|| json!({ "enum": T::WORDS })))
 }
 
 /// A type whose values are a few words.
@@ -134,7 +134,7 @@ pub(super) trait Words {
 }
 
 /// A text with a form of its own, which `schema` describes for editors.
-pub(super) fn text<T: FromStr<Err: Display> + Display + 'static>(schema: Json) -> Kind<T> {
+pub(super) fn text<T: FromStr<Err: Display> + Display + 'static>(schema: Schema) -> Kind<T> {
     kind(parse_word, |text: &T| json!(text.to_string()), schema)
 }
 
@@ -243,7 +243,7 @@ fn parse_callers(value: &Value) -> Result<Vec<Name>, String> {
 }
 
 /// A list of texts with a form of their own, or such texts separated by commas; `schema` describes it for editors.
-pub(super) fn items_of<T: FromStr<Err: Display> + Display + 'static>(schema: Json) -> Kind<Vec<T>> {
+pub(super) fn items_of<T: FromStr<Err: Display> + Display + 'static>(schema: Schema) -> Kind<Vec<T>> {
     let parse = |value: &Value| {
         let items = texts(value, || "must be a list of texts".to_owned())?;
         items.into_iter().map(|item| item.parse().map_err(|error: T::Err| error.to_string())).collect()
@@ -264,7 +264,7 @@ fn texts(value: &Value, wanted: impl Fn() -> String) -> Result<Vec<&str>, String
 /// A path. That of a key is at times confused with the key itself, which must then not be repeated as if it were a path.
 pub(super) fn path() -> Kind<PathBuf> {
     let parse = |value: &Value| path_text(value.as_str().ok_or("not a path")?);
-    let schema = json!({ "type": "string", "minLength": 1, "maxLength": 1024 });
+    let schema = Schema::of(|| json!({ "type": "string", "minLength": 1, "maxLength": 1024 }));
     kind(parse, |path| json!(path.display().to_string()), schema)
 }
 

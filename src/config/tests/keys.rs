@@ -71,8 +71,8 @@ fn load(file: &BTreeMap<String, String>) -> Result<Config, ConfigError> {
 
 /// Values to try for a key. Bounds and words come from its schema; the texts have the form of each kind of value.
 fn candidates(key: &Key) -> Vec<Json> {
-    let words = key.schema["enum"].as_array().cloned().unwrap_or_default();
-    let bounds = ["minimum", "maximum"].map(|bound| key.schema[bound].clone());
+    let words = key.schema.json()["enum"].as_array().cloned().unwrap_or_default();
+    let bounds = ["minimum", "maximum"].map(|bound| key.schema.json()[bound].clone());
     let texts = [
         "7s",
         "9KiB",
