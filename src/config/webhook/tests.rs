@@ -1,4 +1,7 @@
-use super::*;
+use super::{
+    super::origin::OriginError, Application, PathPrefix, RedisUrl, application::NotAnApplication,
+    path_prefix::NotAPath, redis_url::NotARedisUrl,
+};
 
 #[test]
 fn an_application_is_plain_http_or_a_unix_socket_without_a_path() {
