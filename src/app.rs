@@ -156,7 +156,7 @@ impl App {
         &self.addresses
     }
 
-    /// Has files with credentials and certificates read again at once.
+    /// Reads the files with credentials and certificates again at once.
     #[must_use]
     pub fn reload(&self) -> Reload {
         self.watch.reload()

@@ -1,5 +1,5 @@
-//! One signed call to Wonder that changes nothing, and what its answer says about key, AppID, clock, address and environment. It proves a
-//! unit for `check --echo` and for a rotation.
+//! Sends Wonder one signed call that changes nothing, and derives from the answer whether key, AppID, clock, address and environment are
+//! right. It proves a unit for `check --echo` and for a rotation.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -22,14 +22,14 @@ use crate::{
 
 /// Wonder's call without side effects (`deploy/docs/wonder.md` §1).
 const ECHO: &str = "/svc/payment/api/v1/openapi/echo";
-/// The most that is read of an answer. Wonder's has some hundred bytes.
+/// An answer is read up to this many bytes. Wonder's answer has some hundred bytes.
 const LONGEST_ANSWER: usize = 64 * 1024;
-/// A clock that is off by this many seconds gets a warning, long before Wonder rejects it.
+/// A clock that is off by this many seconds causes a warning, long before Wonder rejects requests.
 const CLOCK_WARNING: u64 = 300;
-/// How to compute a fingerprint from the file that was given to the portal.
+/// Computes a fingerprint from the file that the user uploads to the portal.
 pub(crate) const FINGERPRINT: &str = "openssl pkey -pubin -in public_key.pem -outform DER | openssl dgst -sha256";
 
-/// Whose signature is in question.
+/// The unit under test.
 struct Asked<'a> {
     entry: &'a Entry,
     place: &'a Place,
@@ -58,22 +58,22 @@ pub(crate) enum Unproved {
     Unknown(String),
 }
 
-/// What came back.
+/// The answer.
 struct Answer {
     status: StatusCode,
     headers: HeaderMap,
     body: Bytes,
     took: u128,
-    /// Our clock less theirs, in seconds.
+    /// This machine's clock minus Wonder's, in seconds.
     skew: Option<i64>,
 }
 
-/// Calls echo once, signed with `entry`. Returns how that went, or the likely reason that it did not.
+/// Calls echo once, signed with `entry`. Returns a summary of the answer, or the likely cause of the failure.
 ///
 /// # Errors
-/// [`Unproved`], in words for a person.
+/// [`Unproved`], as text for a person.
 pub(crate) async fn echo(place: &Place, entry: &Entry, upstream: &Upstream) -> Result<String, Unproved> {
-    // Random, so that no page of a proxy has it by chance.
+    // Random, so that no page of a proxy contains it by chance.
     let message = format!("wonder-signer check {}", Nonce::generate(&mut rand::thread_rng()));
     let answer = call(place.patience, entry, upstream, &message).await.map_err(Unproved::Unknown)?;
     let judged = Asked { entry, place, message: &message }.judge(&answer);
@@ -96,7 +96,7 @@ async fn call(patience: Duration, entry: &Entry, upstream: &Upstream, message: &
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
-    // Its message is repeated to a person, and searched for words.
+    // The message is shown to a person, and searched for English words.
     headers.insert("x-i18n-lang", HeaderValue::from_static("en"));
     for (name, value) in [("credential", signed.credential), ("nonce", signed.nonce), ("signature", signed.signature)] {
         headers.insert(name, HeaderValue::try_from(value).map_err(|error| error.to_string())?);
@@ -116,17 +116,17 @@ async fn call(patience: Duration, entry: &Entry, upstream: &Upstream, message: &
         .await
         .map_err(|_| {
             format!(
-                "connection: no answer within {patience:?} (timeouts.response_head); check what is between here and upstream.origin, and \
+                "connection: no answer within {patience:?} (timeouts.response_head); check the network between here and upstream.origin, and \
                  whether Wonder has an outage"
             )
         })??;
-    // Theirs was read between sending and receiving.
+    // Wonder reads its clock between sending and receiving, so the middle is compared.
     let skew = skew(&head.headers, (since_1970 + began.elapsed() / 2).as_secs());
     Ok(Answer { status: head.status, headers: head.headers, body, took: began.elapsed().as_millis(), skew })
 }
 
 impl Asked<'_> {
-    /// `Ok` only when the answer has the very message that was sent: anything between here and Wonder can answer 200.
+    /// `Ok` only if the answer contains the message that was sent, because any server between here and Wonder can answer 200.
     fn judge(&self, answer: &Answer) -> Result<String, String> {
         let status = answer.status;
         let json: Option<Value> = serde_json::from_slice(&answer.body).ok();
@@ -136,7 +136,7 @@ impl Asked<'_> {
         match (status, &json) {
             (_, None) => fails(&self.not_json(answer)),
             (status, Some(json)) if status.is_success() => match (has(json, self.message), said.is_failure()) {
-                (true, false) => Ok(format!("{status} in {} ms, the message came back, {clock}", answer.took)),
+                (true, false) => Ok(format!("{status} in {} ms, Wonder returned the message, {clock}", answer.took)),
                 (_, true) => fails(&self.rejected(answer, &said)),
                 (false, false) => {
                     fails("the answer does not have the message that was sent, so it is not that of Wonder's echo")
@@ -149,10 +149,10 @@ impl Asked<'_> {
                 "environment: there is no echo at {}; check upstream.environment and upstream.origin",
                 self.place.origin
             )),
-            (status, Some(_)) if status.is_server_error() => {
-                fails("a fault at Wonder or before it, which says nothing about key and AppID; try again later")
-            }
-            _ => fails("an answer that Wonder's echo does not give; it says nothing about key and AppID"),
+            (status, Some(_)) if status.is_server_error() => fails(
+                "a fault at Wonder or at a proxy in front of it, which does not show whether key and AppID are accepted; try again later",
+            ),
+            _ => fails("not an answer of Wonder's echo; it does not show whether key and AppID are accepted"),
         }
     }
 
@@ -165,18 +165,18 @@ impl Asked<'_> {
         };
         let to = match text(header::LOCATION) {
             Some(location) => {
-                format!(", and sends the caller to {}", shortened(location.split('?').next().unwrap_or_default()))
+                format!(", and redirects to {}", shortened(location.split('?').next().unwrap_or_default()))
             }
             None => String::new(),
         };
         format!(
-            "this is not Wonder's JSON but {kind}{to}; something answers in its place (captive portal, proxy, load balancer), or {} is \
+            "the answer is not Wonder's JSON but {kind}{to}; another server answers in its place (captive portal, proxy, load balancer), or {} is \
              not Wonder",
             self.place.origin
         )
     }
 
-    /// Wonder answered and does not accept the request. What its answer names comes alone, else all that is left, the likelier first.
+    /// Wonder rejected the request. Returns the cause that the answer names, or else all possible causes, the likeliest first.
     fn rejected(&self, answer: &Answer, said: &Said) -> String {
         let (app_id, environment) = (&self.entry.app_id, self.place.environment);
         let fingerprint = self.entry.verifying_key.fingerprint();
@@ -185,13 +185,13 @@ impl Asked<'_> {
              {FINGERPRINT})"
         );
         let app = format!(
-            "AppID and environment: AppID {app_id} must be an active one of {environment}; each environment has AppIDs of its own, and this one may exist only in the other"
+            "AppID and environment: AppID {app_id} must be active in {environment}; each environment has its own AppIDs, and this one may exist only in the other"
         );
         let address =
-            "IP restriction: the AppID's list must have the public IPv4 address of this machine's egress".to_owned();
+            "IP restriction: the AppID's list must contain the public IPv4 address of this machine's egress".to_owned();
         match said.subject() {
             Some(Subject::Clock) => {
-                "clock: Wonder names the request time; compare this machine's clock with UTC".to_owned()
+                "clock: Wonder rejects the request time; compare this machine's clock with UTC".to_owned()
             }
             Some(Subject::Address) => address,
             Some(Subject::Key) => key,
@@ -199,20 +199,20 @@ impl Asked<'_> {
             None => {
                 let order =
                     if answer.status == StatusCode::FORBIDDEN { [address, app, key] } else { [app, key, address] };
-                format!("the answer does not say why; check in this order {}", order.join("; "))
+                format!("the answer gives no reason; check in this order {}", order.join("; "))
             }
         }
     }
 }
 
-/// What Wonder's envelope says, whichever of its names it uses.
+/// Code and message of Wonder's envelope, under any of its names.
 #[derive(Debug, Default)]
 struct Said {
     code: Option<String>,
     message: Option<String>,
 }
 
-/// What a rejection is about.
+/// The cause of a rejection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Subject {
     Clock,
@@ -236,12 +236,12 @@ impl Said {
         }
     }
 
-    /// Wonder's business errors come with HTTP 200 and a code of their own.
+    /// Wonder's business errors have HTTP 200 and an error code.
     fn is_failure(&self) -> bool {
         self.code.as_deref().is_some_and(|code| !matches!(code, "200" | "201" | "0"))
     }
 
-    /// The words that messages of this kind have. Wonder's own are not documented, so no word of theirs can be relied on.
+    /// Guesses the cause from words that are usual in such messages, because Wonder does not document its own.
     fn subject(&self) -> Option<Subject> {
         let text = self.message.as_deref()?.to_ascii_lowercase();
         let words: Vec<&str> = text.split(|c: char| !c.is_ascii_alphanumeric()).collect();
@@ -271,7 +271,7 @@ impl std::fmt::Display for Said {
     }
 }
 
-/// The clock in words, and what comes first in every message when it is off.
+/// The clock as text, and the prefix of every message when the clock is wrong.
 fn clock(skew: Option<i64>) -> (String, String) {
     let Some(skew) = skew else {
         return ("no Date header to compare the clock with".to_owned(), String::new());
@@ -280,22 +280,22 @@ fn clock(skew: Option<i64>) -> (String, String) {
     let side = if skew < 0 { "behind" } else { "ahead of" };
     if off > REQUEST_TOLERANCE_SECONDS {
         let first = format!(
-            "clock: the clock of this machine is {off} s {side} Wonder's, which rejects more than {REQUEST_TOLERANCE_SECONDS} s: correct it first; "
+            "clock: the clock of this machine is {off} s {side} Wonder's, and Wonder rejects more than {REQUEST_TOLERANCE_SECONDS} s: correct it first; "
         );
-        (format!("clock {skew:+} s against theirs"), first)
+        (format!("clock {skew:+} s against Wonder's"), first)
     } else if off >= CLOCK_WARNING {
         (
             format!(
-                "clock {skew:+} s against theirs, which is much: correct it before it is {REQUEST_TOLERANCE_SECONDS} s"
+                "clock {skew:+} s against Wonder's; correct it, because Wonder rejects more than {REQUEST_TOLERANCE_SECONDS} s"
             ),
             String::new(),
         )
     } else {
-        (format!("clock {skew:+} s against theirs"), String::new())
+        (format!("clock {skew:+} s against Wonder's"), String::new())
     }
 }
 
-/// Whether a text anywhere in `json` has `message`. The envelope of echo is not documented.
+/// Whether any text in `json` contains `message`. The envelope of echo is not documented.
 fn has(json: &Value, message: &str) -> bool {
     match json {
         Value::String(text) => text.contains(message),
@@ -305,7 +305,7 @@ fn has(json: &Value, message: &str) -> bool {
     }
 }
 
-/// A text of the other side, short enough for a line.
+/// A text from the answer, shortened for one line.
 fn shortened(text: &str) -> String {
     const MOST: usize = 300;
     match text.char_indices().nth(MOST) {
@@ -314,7 +314,7 @@ fn shortened(text: &str) -> String {
     }
 }
 
-/// Why no answer came, with the part to look at first, and the remedy.
+/// Why there is no answer: the part to check first, the cause and the remedy.
 fn unanswered(failure: &respond::Failure) -> String {
     let text = match failure.cause() {
         Some(cause) => format!("{failure}: {cause}"),
@@ -332,16 +332,16 @@ fn unanswered(failure: &respond::Failure) -> String {
         ),
         Code::UpstreamConnect => (
             "connection",
-            "; check upstream.origin and what lets this machine out: firewall, network policy, or an egress proxy (upstream.proxy)",
+            "; check upstream.origin and the egress of this machine: firewall, network policy, or an egress proxy (upstream.proxy)",
         ),
-        // The text has the advice.
+        // The text already contains the remedy.
         Code::UpstreamTls => ("TLS", ""),
-        _ => ("connection", "; try again, and check what is between here and upstream.origin"),
+        _ => ("connection", "; try again, and check the network between here and upstream.origin"),
     };
     format!("{subject}: {text}{remedy}")
 }
 
-/// Our clock less theirs, in seconds. Nothing where a cache kept the answer (`Age`), whose time is another.
+/// This machine's clock minus Wonder's, in seconds. `None` if the answer is from a cache (`Age`), because its time is older.
 fn skew(headers: &HeaderMap, ours: u64) -> Option<i64> {
     if headers.contains_key(header::AGE) {
         return None;

@@ -1,6 +1,6 @@
 //! The metrics of the program, as one verb for each event: `request_finished`, `signed`, `proxy_error`.
 //!
-//! Callers report events and know no metric's name and no label's text; those are in `families` and `labels`. A verb costs an array
+//! Callers report events only; the names of metrics and the texts of labels are in `families` and `labels`. A verb costs an array
 //! index and an atomic addition: no look-up, no allocation, no lock. Label values come from closed sets only. Every series exists at
 //! zero from the start. `encode` writes the metrics for Prometheus, `snapshot` returns the figures of the status page.
 //!
@@ -44,7 +44,7 @@ use crate::{contract::Sent, operations::Operation};
 /// The `Content-Type` of the text that [`Metrics::encode`] returns.
 pub(crate) const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// What a proof of a unit can come to.
+/// The results of a proof of a unit.
 const PROOFS: [&str; 3] = ["accepted", "rejected", "unknown"];
 
 /// The label of all callers that the configuration does not list.
@@ -258,7 +258,7 @@ impl Metrics {
         self.0.credential_outdated.with_label_values(&[credential]).set(outdated.into());
     }
 
-    /// Wonder was asked whether it accepts a unit of a credential.
+    /// An echo call tested whether Wonder accepts a unit of a credential.
     pub(crate) fn unit_proved(&self, credential: &str, unit: &str, result: &str) {
         self.0.credential_proofs.with_label_values(&[credential, unit, result]).inc();
     }

@@ -59,7 +59,7 @@ impl Rotations {
         self.0.iter().map(|rotation| (rotation.name.clone(), notified(rotation))).collect()
     }
 
-    /// Has the credentials wait for the first proof of a next unit that is to sign as soon as Wonder accepts it.
+    /// Makes the credentials wait for the first proof of each next unit that signs as soon as Wonder accepts it.
     pub(super) fn prove_first(&self, store: &Store) {
         self.0.iter().filter(|rotation| rotation.proves_first()).for_each(|rotation| store.prove_first(&rotation.name));
     }

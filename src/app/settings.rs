@@ -1,4 +1,4 @@
-//! What the configuration means for the parts of the sidecar.
+//! Derives the settings of each part of the sidecar from the configuration.
 
 use std::{net::SocketAddr, time::SystemTime};
 

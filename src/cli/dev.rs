@@ -40,7 +40,7 @@ pub(super) const APP_ID: &str = "00000000-0000-4000-8000-00000000d0e5";
   wonder-signer dev --seed seed.json --deterministic my-tests
   wonder-signer dev --listen 127.0.0.1:0 --admin 127.0.0.1:0 --ready-file ready.json
 
-In a container, for other services of the same Compose file, which call http://wonder-signer:8080:
+In a container; other services of the same Compose file call http://wonder-signer:8080:
   wonder-signer dev --listen 0.0.0.0:8080 --allow-non-loopback --allowed-host wonder-signer")]
 pub(super) struct DevArgs {
     /// Address of the signing listener [default: 127.0.0.1:8080]
@@ -54,7 +54,7 @@ pub(super) struct DevArgs {
     simulator: SocketAddr,
     #[command(flatten)]
     merchant: MerchantArgs,
-    /// URL of your webhook handler, on loopback: it gets the webhooks of all orders, through the sidecar, which verifies them
+    /// URL of your webhook handler, on loopback; it receives the webhooks of all orders through the sidecar, which verifies them
     #[arg(long, value_name = "URL", conflicts_with = "webhook_url")]
     webhook_to: Option<Callback>,
     #[command(flatten)]

@@ -36,10 +36,10 @@ pub(super) struct LocalArgs {
     /// Write the certificate of the simulator's authority to this file, as PEM
     #[arg(long, value_name = "FILE", value_parser = path_text)]
     ca_out: Option<PathBuf>,
-    /// File that keeps customers, tokens, orders, transactions and webhooks over a restart; it is created if there is none
+    /// File that keeps customers, tokens, orders, transactions and webhooks across a restart; created if missing
     #[arg(long, value_name = "FILE", value_parser = path_text)]
     state: Option<PathBuf>,
-    /// Customers, payment tokens and orders (JSON) that are there from the start and after a reset; deploy/docs/simulator.md describes the file
+    /// JSON file with the customers, payment tokens and orders at the start and after a reset; see deploy/docs/simulator.md
     #[arg(long, value_name = "FILE", value_parser = path_text)]
     seed: Option<PathBuf>,
     /// Text from which uuids, order numbers, times of orders and nonces of webhooks are derived: the same calls get the same

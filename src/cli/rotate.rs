@@ -1,4 +1,4 @@
-//! `rotate`: has the sidecar prove the next unit of a credential at Wonder and sign with it.
+//! `rotate`: makes the sidecar prove the next unit of a credential at Wonder and sign with it.
 
 use std::{io::Write, net::SocketAddr, time::Duration};
 
@@ -7,7 +7,7 @@ use anyhow::anyhow;
 use super::{Failure, Outcome, address, wait};
 use crate::{admin::rotate::HEADER, config::values::duration_of};
 
-/// Has the sidecar prove the next unit of a credential at Wonder and sign with it; needs admin.rotate = true
+/// Makes the sidecar prove the next unit of a credential at Wonder and sign with it; needs admin.rotate = true
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "The sidecar signs Wonder's echo call, which changes nothing, with [credentials.NAME.next]. If Wonder accepts it, the
@@ -20,7 +20,7 @@ pub(super) struct RotateArgs {
     /// The credential's name in the configuration
     #[arg(long, value_name = "NAME", default_value = "default")]
     credential: String,
-    /// The sidecar's admin address; an unspecified one (0.0.0.0, [::]) is called on loopback
+    /// Admin address of the sidecar; for 0.0.0.0 or [::] the command connects to loopback
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9090", value_parser = address::admin)]
     admin: SocketAddr,
     /// How long to wait for the proof
@@ -46,7 +46,7 @@ impl RotateArgs {
             200 => Ok(writeln!(out, "{text}")?),
             403 | 409 | 503 => Err(refused(text)),
             404 if text.starts_with("there is no such credential") => Err(refused(text)),
-            404 | 405 => Err(refused("it does not allow that; set admin.rotate = true".to_owned())),
+            404 | 405 => Err(refused("the sidecar does not allow this; set admin.rotate = true".to_owned())),
             status => Err(refused(format!("the response has status {status}; is this the admin address?"))),
         }
     }

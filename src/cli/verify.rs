@@ -105,8 +105,8 @@ impl VerifyArgs {
         let key = input::key("--public-key-file", &self.public_key_file, VerifyingKey::read)?;
         let asked = self.asked()?;
         // A malformed header is a failed check (1), not bad usage (64).
-        let credential: Credential = asked.credential.parse().context("signature is not right")?;
-        let nonce: Nonce = asked.nonce.parse().context("signature is not right")?;
+        let credential: Credential = asked.credential.parse().context("signature is not valid")?;
+        let nonce: Nonce = asked.nonce.parse().context("signature is not valid")?;
         let (method, target) = (asked.method.as_str(), asked.target.as_str());
 
         let stamp = Stamp { request_time: credential.request_time, nonce };
@@ -129,14 +129,14 @@ impl VerifyArgs {
         let others: Vec<String> = self.wrong_app(&credential).into_iter().chain(self.wrong_time(&credential)).collect();
         match (signature, &others[..]) {
             (None, []) => {}
-            (None, others) => return Err(Failure::no(anyhow!("signature is right, but {}", others.join("; and ")))),
+            (None, others) => return Err(Failure::no(anyhow!("signature is valid, but {}", others.join("; and ")))),
             (Some(mistake), others) => {
                 let also = others.iter().fold(String::new(), |also, other| also + "; also, " + other);
-                return Err(Failure::no(anyhow!("signature is not right: {mistake}{also}")));
+                return Err(Failure::no(anyhow!("signature is not valid: {mistake}{also}")));
             }
         }
 
-        writeln!(out, "signature is right ({key})")?;
+        writeln!(out, "signature is valid ({key})")?;
         if is_ambiguous(&[&asked.body]) {
             writeln!(out, "note: the body is only white space, which some of Wonder's own SDKs sign and others omit")?;
         }
@@ -191,12 +191,12 @@ impl VerifyArgs {
         let mut capture = self.captured()?;
         let header = |given: Option<String>, name: &'static str, option: &str| match (
             given,
-            capture.header(name).map_err(|reason| Failure::no(anyhow!("signature is not right: {reason}")))?,
+            capture.header(name).map_err(|reason| Failure::no(anyhow!("signature is not valid: {reason}")))?,
         ) {
             (Some(given), _) => Ok(given),
             (None, Some(found)) => Ok(found.to_owned()),
             (None, None) if from_file => {
-                Err(Failure::no(anyhow!("signature is not right: the request has no {name} header")))
+                Err(Failure::no(anyhow!("signature is not valid: the request has no {name} header")))
             }
             (None, None) => Err(missing(option)),
         };

@@ -22,7 +22,7 @@ const BITS: usize = 2048;
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Webhooks")]
 pub(super) struct WebhookArgs {
-    /// URL that gets the webhooks of all orders; an order's own callback URL gets those of the order in any case
+    /// URL that receives the webhooks of all orders; an order's own callback URL also receives those of that order
     #[arg(long, value_name = "URL")]
     webhook_url: Option<Callback>,
     /// Host other than loopback that webhooks may go to, such as shop in a Compose file; may be repeated
@@ -37,13 +37,13 @@ pub(super) struct WebhookArgs {
     /// Write the public key that verifies webhooks to this file, as PEM; one for each AppID, in the same order
     #[arg(long, value_name = "FILE", value_parser = path_text)]
     webhook_public_key_out: Vec<PathBuf>,
-    /// Send failed webhooks again this many times faster than Wonder; 3600 makes an hour a second
+    /// Retry failed webhooks this many times faster than Wonder; 3600 shortens an hour to a second
     #[arg(long, value_name = "FACTOR", default_value = "1")]
     time_scale: TimeScale,
-    /// Answers that lead to a retry: Wonder's newest documents say all but 200, older ones 5xx
+    /// Answers that cause a retry: all but 200 in Wonder's newest documents, 5xx in older ones
     #[arg(long, value_enum, default_value_t = On::Not200)]
     webhook_retry_on: On,
-    /// Credential of a retry: that of the first attempt or a fresh one, because Wonder does not document it
+    /// Credential of a retry: that of the first attempt or a new one; Wonder does not document which
     #[arg(long, value_enum, default_value_t = Retried::First)]
     webhook_retry_credential: Retried,
 }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{policy::Name, signing::AppId};
 
-/// How long the old unit is kept where the configuration does not say.
+/// How long the old unit is kept by default.
 const KEEP_OLD: Duration = Duration::from_mins(10);
 
 /// The text that replaces a secret.
@@ -23,11 +23,11 @@ const MASKED: &str = "(secret)";
 /// One credential.
 #[derive(Debug, Clone)]
 pub(crate) struct CredentialConfig {
-    /// What it signs with.
+    /// The unit that signs.
     pub(crate) unit: UnitConfig,
-    /// What it is to sign with next, default none; from `[credentials.NAME.next]`.
+    /// The unit to sign with next, default none; from `[credentials.NAME.next]`.
     pub(crate) next: Option<UnitConfig>,
-    /// What has the next unit used, default manual.
+    /// What switches to the next unit, default manual.
     pub(crate) rotate: Rotate,
     /// How long the old unit is kept after a switch, default 10 min.
     pub(crate) keep_old: Duration,
@@ -179,14 +179,14 @@ impl CredentialConfig {
             if let (last, true) = given
                 && !next
             {
-                let reason = format!("does nothing without a unit to switch to; set credentials.{name}.next");
+                let reason = format!("has no effect without a next unit; set credentials.{name}.next");
                 return Err(layers.refuse(&key(last), reason));
             }
         }
         let environment: Option<Environment> = layers.read_optional(&key("environment"), values::parse_word)?;
         let (environment, origin) = match environment {
             None if layers.has(&key("origin")) => {
-                let reason = format!("goes only with credentials.{name}.environment = \"custom\"; set it");
+                let reason = format!("is allowed only with credentials.{name}.environment = \"custom\"; set it");
                 return Err(layers.refuse(&key("origin"), reason));
             }
             None => (upstream.environment, upstream.origin.clone()),
@@ -206,8 +206,8 @@ impl CredentialConfig {
         })
     }
 
-    /// Refuses credentials of several environments at one listener, unless `mixed` allows it: one request with the wrong name would be
-    /// real money in place of a test.
+    /// Rejects credentials of several environments at one listener, unless `mixed` allows it, because a wrong name in one request would
+    /// move real money instead of a test's.
     pub(super) fn check_environments(
         credentials: &BTreeMap<String, Self>,
         mixed: bool,
@@ -229,7 +229,7 @@ impl CredentialConfig {
 }
 
 impl CredentialConfig {
-    /// Refuses callers that no request can come from: a certificate names the caller, and `listen.tls.callers` may admit only some.
+    /// Rejects callers that cannot connect: a certificate names the caller, and `listen.tls.callers` may admit only some.
     pub(super) fn check_callers(
         credentials: &BTreeMap<String, Self>,
         tls: Option<&ListenTls>,
@@ -304,7 +304,7 @@ impl UnitConfig {
     }
 }
 
-/// Refuses none and both: a guess at which of the two a deployment means could sign for the wrong business.
+/// Rejects none and both, because a guess between the two could sign for the wrong business.
 fn one_of(layers: &Layers, table: &str, one: &str, other: &str) -> Result<(), ConfigError> {
     let [one_key, other_key] = [one, other].map(|last| format!("{table}.{last}"));
     if layers.has(&one_key) || layers.has(&other_key) {
@@ -318,7 +318,8 @@ fn one_of(layers: &Layers, table: &str, one: &str, other: &str) -> Result<(), Co
 fn not_both(layers: &Layers, table: &str, one: &str, other: &str) -> Result<(), ConfigError> {
     let [one_key, other_key] = [one, other].map(|last| format!("{table}.{last}"));
     if layers.has(&one_key) && layers.has(&other_key) {
-        let reason = format!("is set beside {one_key} (from {}); set only one of them", layers.source(&one_key));
+        let reason =
+            format!("cannot be set together with {one_key} (from {}); set only one of them", layers.source(&one_key));
         return Err(layers.refuse(&other_key, reason));
     }
     Ok(())

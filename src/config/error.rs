@@ -6,7 +6,7 @@ use figment::value::Value;
 
 use super::keys;
 
-/// Why the configuration was refused.
+/// Why the configuration was rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// A layer could not be read at all.
@@ -17,7 +17,7 @@ pub enum ConfigError {
         /// What is wrong and what to do about it.
         reason: String,
     },
-    /// A value was refused.
+    /// A value was rejected.
     #[error("{key}{value} (from {layer}): {reason}", value = .value.as_ref().map(|text| format!(" = {text}")).unwrap_or_default())]
     Value {
         /// `limits.body`.
@@ -56,7 +56,7 @@ fn did_you_mean(nearest: Option<&str>) -> String {
     nearest.map(|nearest| format!("; did you mean {nearest}?")).unwrap_or_default()
 }
 
-/// A value as TOML, for repetition in an error; nothing where it is long or might hold a secret: a key, or a URL with a
+/// A value as TOML, for an error; empty if it is long or may contain a secret: a key, or a URL with a
 /// password or a query.
 pub(super) fn shown(key: &str, value: &Value) -> Option<String> {
     if keys::is_secret(key) {
@@ -106,7 +106,7 @@ pub(super) fn hint(text: &str) -> Option<String> {
         return None;
     }
     if let Some(letter) = text.chars().find(|letter| is_invisible(*letter)) {
-        return Some(format!("; it holds the invisible character {}", code(letter)));
+        return Some(format!("; it contains the invisible character {}", code(letter)));
     }
     let quotes = ['"', '\'', '`', '\u{2018}', '\u{2019}', '\u{201c}', '\u{201d}'];
     text.starts_with(quotes)

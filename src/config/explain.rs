@@ -27,7 +27,7 @@ impl Sources {
         self.0.contains_key(key)
     }
 
-    /// Forgets the layer of `key`, because the value is for other programs.
+    /// Removes the layer of `key`, because the value is for other programs.
     pub(super) fn forget(&mut self, key: &str) {
         self.0.remove(key);
     }

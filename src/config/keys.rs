@@ -1,4 +1,4 @@
-//! The names of all keys, and the one most like a name that is none of them.
+//! The names of all keys, and the known name most similar to an unknown one.
 
 use std::sync::LazyLock;
 

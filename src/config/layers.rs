@@ -1,7 +1,7 @@
 //! Merges the layers: compiled-in defaults, files, environment, flags. figment merges them and keeps the layer of every value. Each
 //! layer is checked for unknown keys separately, so that the error can name the layer.
 //!
-//! Each environment variable and each flag is a layer of its own. Inline keys never enter figment; they are held apart.
+//! Each environment variable and each flag is a layer of its own. Inline keys never enter figment; they are stored separately.
 
 mod environment;
 mod made;
@@ -33,7 +33,7 @@ use crate::files;
 pub(super) const DEFAULTS: &str = include_str!("../../config/default.toml");
 /// The name of the lowest layer.
 pub(super) const DEFAULT: &str = "default";
-/// More than any configuration needs, and little enough to read by mistake.
+/// The largest file that is read, in bytes: more than any configuration needs.
 const FILE_CAP: usize = 1024 * 1024;
 
 /// The values that the command line sets; the last layer.
@@ -95,14 +95,14 @@ impl Flags {
 /// All layers, merged.
 pub(super) struct Layers {
     figment: Figment,
-    /// The values of all layers. figment makes a copy of them for each value that it is asked for.
+    /// The values of all layers. They are merged once, because figment copies all of them for each look-up.
     merged: Value,
     secrets: BTreeMap<String, Secret>,
     no_proxy: String,
 }
 
 impl Layers {
-    /// Reads and merges; refuses unknown keys.
+    /// Reads and merges the layers; rejects unknown keys.
     pub(super) fn gather(
         files: &[PathBuf],
         environment: impl IntoIterator<Item = (OsString, OsString)>,
@@ -309,10 +309,10 @@ impl Layer {
                 (Place::Table, Value::Dict(_, inner)) => self.check(inner, path)?,
                 (Place::Table, _) => return refused("must be a table of keys"),
                 (Place::Key, _) if name == "private_key" => {
-                    return refused("never inline from a file; use private_key_file or the environment");
+                    return refused("must not be inline in a file; use private_key_file or the environment");
                 }
                 (Place::Key, _) if name == "webhook_public_key" => {
-                    return refused("not inline from a file; use webhook_public_key_file or the environment");
+                    return refused("must not be inline in a file; use webhook_public_key_file or the environment");
                 }
                 (Place::Key, _) => {}
             }

@@ -153,7 +153,7 @@ pub enum NotARequiredHeader {
 }
 
 impl Listen {
-    /// Refuses a listener that other machines reach without an explicit word.
+    /// Rejects a listener that other machines can reach, unless the configuration allows it explicitly.
     pub(super) fn checked(self, layers: &Layers) -> Result<Self, ConfigError> {
         if self.addresses.iter().all(ListenAddress::is_local) {
             return Ok(self);
@@ -178,7 +178,7 @@ impl Listen {
 /// The TLS files of the listener. The first three keys must be set together.
 pub(super) struct TlsFiles;
 
-/// Refuses two listeners at one address. The second could not be bound, and the system would say that another program has the port.
+/// Rejects two listeners at one address. The second bind would fail, and the system's error would blame another program.
 pub(super) fn check_distinct(
     listen: &[ListenAddress],
     admin: SocketAddr,
@@ -191,7 +191,7 @@ pub(super) fn check_distinct(
     let all: Vec<_> = of_listen.chain([("admin.address", &admin)]).chain(of_webhook).collect();
     for (number, (key, address)) in all.iter().enumerate() {
         if let Some((other, _)) = all[..number].iter().find(|(_, other)| address.overlaps(other)) {
-            return Err(layers.refuse(key, format!("{address} is taken by {other} already; choose another")));
+            return Err(layers.refuse(key, format!("{address} is already set in {other}; choose another")));
         }
     }
     Ok(())

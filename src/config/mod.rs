@@ -21,7 +21,7 @@
 //! * `credentials`: the sources of each credential's AppID and keys.
 //! * `layers`: merges defaults, files, environment and flags, and rejects unknown keys.
 //! * `field`: how a row becomes reader, known key, variable and shown value.
-//! * `keys`: the names of all keys, and the one most like a name that is none of them.
+//! * `keys`: the names of all keys, and the known name most similar to an unknown one.
 //! * `upstream`: the rules between the keys of `[upstream]`.
 //! * `percent`: percent-encoded text.
 //! * `values`: the forms of single values; `shapes`: the same for editors.

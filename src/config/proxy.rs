@@ -99,7 +99,7 @@ pub enum ProxyError {
     #[error("not a proxy; write for example \"http://proxy.internal:3128\", or \"off\"")]
     Form,
     /// TLS to the proxy, or SOCKS.
-    #[error("has a scheme other than http; the tunnel through the proxy is what is encrypted")]
+    #[error("has a scheme other than http; write http://, because the tunnel through the proxy is encrypted")]
     Scheme,
     /// Credentials that cannot be sent.
     #[error("has a user or password that is not percent-encoded, is empty, or has a \":\" in the user")]

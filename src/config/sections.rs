@@ -73,7 +73,7 @@ section! {
         environment: Environment = "upstream.environment", word();
         /// Fixed by `environment`, or the one given with `custom`.
         origin: Origin = "upstream.origin", upstream::OfEnvironment;
-        /// PEM file with root certificates, default none: the built-in roots do for Wonder itself.
+        /// PEM file with root certificates, default none: the built-in roots are enough for Wonder itself.
         ca_file: Option<PathBuf> = "upstream.ca_file", Optional(path());
         /// Whether `ca_file` is added to the built-in roots or replaces them, default add.
         ca_mode: CaMode = "upstream.ca_mode", word();
@@ -119,7 +119,7 @@ section! {
         connections: usize = "limits.connections", count(1..=65_536);
         /// Header lines of a request, default 100.
         headers: usize = "limits.headers", count(10..=1000);
-        /// Bytes of a request's head, default 64 KiB. At least 8 KiB, which is the least that hyper works with.
+        /// Bytes of a request's head, default 64 KiB. At least 8 KiB, which is hyper's minimum.
         header_bytes: usize = "limits.header_bytes", size(8 * KIB..=MIB);
         /// Bytes of request bodies and held answers in memory at once, default 64 MiB. A request that would exceed it is
         /// rejected, an answer is streamed. Bounds memory where `body` times `requests_in_flight` would not.
@@ -183,10 +183,10 @@ section! {
         level: LogLevel = "log.level", word();
         /// The shape of a line, default auto.
         format: LogFormat = "log.format", word();
-        /// Whether a request without a valid `traceparent` (W3C Trace Context) gets one of our making, default `false`: what is
-        /// sent upstream then is the caller's own.
+        /// Whether a request without a valid `traceparent` (W3C Trace Context) gets a generated one, default `false`: then only the
+        /// caller's own is forwarded.
         make_traceparent: bool = "log.make_traceparent", switch();
-        /// The share of successful requests whose line is written, 0 to 1, default 1. All others always get theirs.
+        /// The share of successful requests whose line is written, 0 to 1, default 1. All other requests are always logged.
         sample_success: f64 = "log.sample_success", share();
         /// From this duration on a request is slow, and its line is a warning, default 10 s; 0 for never.
         slow_request: Duration = "log.slow_request", duration(Duration::ZERO..=HOUR);
@@ -249,13 +249,13 @@ words! {
         Staging = "staging",
         /// Real money.
         Production = "production",
-        /// An origin of one's own, such as the simulator.
+        /// A configured origin, such as the simulator.
         Custom = "custom",
     }
 }
 
 words! {
-    /// What has the next unit of a credential used.
+    /// What switches a credential to its next unit.
     pub(crate) Rotate {
         /// `wonder-signer rotate` alone.
         Manual = "manual",
@@ -303,7 +303,7 @@ words! {
         Off = "off",
         /// A person is needed.
         Error = "error",
-        /// Something was recovered from.
+        /// The program recovered from a fault.
         Warn = "warn",
         /// One line per request.
         Info = "info",
@@ -331,7 +331,7 @@ words! {
     }
 }
 
-/// A word that is none of those possible.
+/// The text is none of the possible words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnknownWord(&'static [&'static str]);
 

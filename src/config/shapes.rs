@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 
 /// IP address and port, the address in brackets when it is IPv6.
 const ADDRESS: &str = r"([0-9]{1,3}(\.[0-9]{1,3}){3}|\[[0-9A-Fa-f:.]+(%[0-9]+)?\]):[0-9]{1,5}";
-/// Host name or IP address, and a port at will.
+/// Host name or IP address, with an optional port.
 const AUTHORITY: &str = r"(\[[0-9A-Fa-f:.]+\]|[^\s/?#@:\[\]]+)(:[0-9]{1,5})?";
 /// Every unit that the parser of durations has.
 const TIME_UNITS: &str = "nanos|nsec|ns|usec|us|\u{b5}s|millis|msec|ms|seconds|second|secs|sec|s|minutes|minute|mins|min|m|\

@@ -12,10 +12,11 @@ use super::{
 };
 
 impl Upstream {
-    /// Refuses keys that contradict one another.
+    /// Rejects keys that contradict each other.
     pub(super) fn checked(self, layers: &Layers) -> Result<Self, ConfigError> {
         if self.ca_mode == CaMode::Replace && self.ca_file.is_none() {
-            return Err(layers.refuse("upstream.ca_mode", "needs upstream.ca_file, or nothing would be trusted"));
+            return Err(layers
+                .refuse("upstream.ca_mode", "needs upstream.ca_file, because without it no certificate is trusted"));
         }
         Ok(self)
     }
@@ -64,7 +65,7 @@ pub(super) fn origin_of(
             Err(layers.refuse(
                 own,
                 format!(
-                    "goes only with {of_environment} = \"custom\", which is \"{word}\" (from {source}); set it to \"custom\"{flag}"
+                    "is allowed only with {of_environment} = \"custom\", but that is \"{word}\" (from {source}); set it to \"custom\"{flag}"
                 ),
             ))
         }

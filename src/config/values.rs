@@ -179,7 +179,7 @@ fn parse_listeners(value: &Value) -> Result<Vec<ListenAddress>, String> {
         _ => separated(value.as_str().unwrap_or_default())?,
     };
     if texts.is_empty() {
-        return Err("is empty, at least one address is needed".to_owned());
+        return Err("is empty; write at least one address".to_owned());
     }
     texts.into_iter().map(|text| text.parse().map_err(|error: NotAnAddress| error.to_string())).collect()
 }
@@ -189,7 +189,8 @@ fn separated(text: &str) -> Result<Vec<&str>, String> {
     let is_toml = text.starts_with('[') && (text == "[]" || text.contains(['"', '\'']));
     if is_toml {
         return Err(
-            "is a list as only a file has it; separate the items by commas, without brackets and quotes".to_owned()
+            "is a TOML list, which only a file can have; separate the items by commas, without brackets and quotes"
+                .to_owned(),
         );
     }
     Ok(text.split(',').map(str::trim).collect())
@@ -271,14 +272,12 @@ pub(super) fn path() -> Kind<PathBuf> {
 /// The same for a text, such as an argument.
 pub(crate) fn path_text(text: &str) -> Result<PathBuf, String> {
     if text.contains("-----BEGIN") {
-        return Err("holds PEM text, the path of a file is needed".to_owned());
+        return Err("contains PEM text; write the path of a file".to_owned());
     }
     match text {
-        "" => Err("is empty, the path of a file is needed".to_owned()),
+        "" => Err("is empty; write the path of a file".to_owned()),
         _ if text.len() > 1024 => Err("is too long for a path (1024 bytes)".to_owned()),
-        _ if text.contains(char::is_control) => {
-            Err("holds control characters, the path of a file is needed".to_owned())
-        }
+        _ if text.contains(char::is_control) => Err("contains control characters; write the path of a file".to_owned()),
         _ => Ok(text.into()),
     }
 }

@@ -124,7 +124,7 @@ label! {
         OrderCreated = "order.created",
         /// In part or in full.
         OrderPaid = "order.paid",
-        /// A payment was tried in vain.
+        /// A payment failed.
         OrderPaymentFailure = "order.payment_failure",
         /// Nothing more is possible.
         OrderVoided = "order.voided",
@@ -146,21 +146,21 @@ impl WebhookAction {
 }
 
 label! {
-    /// What became of a webhook (label `outcome`).
+    /// The outcome of a webhook (label `outcome`).
     pub(crate) WebhookOutcome {
         /// The application answered 2xx.
         Acknowledged = "acknowledged",
         /// The application had acknowledged an earlier copy.
         Duplicate = "duplicate",
-        /// The application answered a 4xx that Wonder gets.
+        /// The application answered with a 4xx that is forwarded to Wonder.
         Refused = "refused",
-        /// The application answered what Wonder gets a 503 for.
+        /// The application answered with a status that is forwarded to Wonder as 503.
         Failed = "failed",
         /// No answer of the application: no connection, or one that broke.
         Unreachable = "unreachable",
         /// No answer of the application in time.
         Timeout = "timeout",
-        /// It was not shown to be Wonder's.
+        /// The verification failed.
         Rejected = "rejected",
         /// A limit or a fault of this program.
         Error = "error",
@@ -190,7 +190,7 @@ label! {
 }
 
 label! {
-    /// What the shared store was to do (label `operation`).
+    /// The operation on the shared store (label `operation`).
     pub(crate) StoreOperation {
         /// Before a webhook is forwarded.
         Claim = "claim",

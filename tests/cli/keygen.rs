@@ -29,7 +29,7 @@ fn keygen_makes_a_pair_that_signs_and_verifies_and_is_never_overwritten() {
     let signed = run(&[&arguments[..], &request, &["--body-file", "-"]].concat(), &vector.body()).done();
     let signed: BTreeMap<String, String> = serde_json::from_str(&signed).unwrap();
     let out = desk.verify(vector, &[("--public-key-file", &public), ("--signature", &signed["signature"])]).done();
-    assert_eq!(out, format!("signature is right ({})\n", lines[2]));
+    assert_eq!(out, format!("signature is valid ({})\n", lines[2]));
 
     let before = fs::read(&private).unwrap();
     run(&["keygen", "--out", &directory], b"")

@@ -88,7 +88,7 @@ fn a_random_nonce_and_the_current_time_are_the_defaults() {
         let request = ["verify", "--public-key-file", &public, "--method", "GET", "--target", "/svc/x?a=1"];
         let out = run(&[&request[..], &headers].concat(), b"").done();
         assert_eq!(
-            out, "signature is right (RSA 2048 bits, fingerprint edb42c9f)\n",
+            out, "signature is valid (RSA 2048 bits, fingerprint edb42c9f)\n",
             "and the time is within 30 minutes"
         );
     }

@@ -7,7 +7,7 @@ fn verify_accepts_every_vector() {
     let desk = Desk::new();
     for vector in &desk.answers.vectors {
         let out = desk.verify(vector, &[]).done();
-        assert!(out.starts_with("signature is right (RSA ") && out.lines().count() == 1, "{}: {out}", vector.name);
+        assert!(out.starts_with("signature is valid (RSA ") && out.lines().count() == 1, "{}: {out}", vector.name);
     }
 }
 
@@ -67,17 +67,17 @@ fn the_mistake_behind_a_wrong_signature_is_named() {
             "another method was signed than was sent; sign the method that is sent".to_owned(),
         ),
     ] {
-        desk.verify(vector, &[(option, value)]).failed(1, &format!("signature is not right: {line}"));
+        desk.verify(vector, &[(option, value)]).failed(1, &format!("signature is not valid: {line}"));
     }
     // Here the signed request is fixed and the sent one changes.
     let bare = desk.vector("lower-case-method");
     desk.verify(bare, &[("--target", &format!("{}?page=1", bare.uri))]).failed(
         1,
-        "signature is not right: the target was signed without its query; sign path and query as they are sent",
+        "signature is not valid: the target was signed without its query; sign path and query as they are sent",
     );
     desk.verify(bare, &[("--body-file", &empty)]).failed(
         1,
-        "signature is not right: the key is right but no usual mistake explains the signature; check that the nonce that was signed is \
+        "signature is not valid: the key is right but no usual mistake explains the signature; check that the nonce that was signed is \
          the one that was sent, then compare each step with `wonder-signer sign --explain`",
     );
     assert_eq!(desk.verify(vector, &[("--target", &long)]).code, Some(1));
@@ -89,15 +89,15 @@ fn malformed_headers_are_named() {
     let desk = Desk::new();
     let vector = desk.vector("create-customer");
     desk.verify(vector, &[("--nonce", "short")])
-        .failed(1, "signature is not right: the nonce is not 16 characters of 0-9, A-Z, a-z");
+        .failed(1, "signature is not valid: the nonce is not 16 characters of 0-9, A-Z, a-z");
     desk.verify(vector, &[("--credential", "a/b")]).failed(
         1,
-        "signature is not right: the credential does not have the three parts \
+        "signature is not valid: the credential does not have the three parts \
          <AppID>/<request time>/Wonder-RSA-SHA256",
     );
     desk.verify(vector, &[("--signature", "-")]).failed(
         1,
-        "signature is not right: the signature is not base64; encode the raw signature bytes as standard base64",
+        "signature is not valid: the signature is not base64; encode the raw signature bytes as standard base64",
     );
 }
 
@@ -115,7 +115,7 @@ fn a_request_time_that_wonder_rejects_fails() {
         ("20240501123824", "the request time is 2221 s behind; Wonder rejects it beyond 1800 s"),
         ("20240501112824", "the request time is 1979 s ahead; Wonder rejects it beyond 1800 s"),
     ] {
-        desk.verify(vector, &[("--at", at)]).failed(1, &format!("signature is right, but {reason}"));
+        desk.verify(vector, &[("--at", at)]).failed(1, &format!("signature is valid, but {reason}"));
     }
     // Without --at the request time is compared with this machine's clock, and the vector is years old.
     let now = desk.verify(vector, &[("--at", "")]);
@@ -139,7 +139,7 @@ fn ignore_time_skips_the_time_check() {
     let request = desk.write("request", &captured(vector, "\r\n"));
     let key = desk.path(&format!("{}.pub", vector.key));
     let words = ["verify", "--public-key-file", &key, "--request-file", &request, "--ignore-time"];
-    assert_eq!(run(&words, b"").done(), "signature is right (RSA 2048 bits, fingerprint edb42c9f)\n");
+    assert_eq!(run(&words, b"").done(), "signature is valid (RSA 2048 bits, fingerprint edb42c9f)\n");
     run(&[&words[..], &["--at", "20240501120123"]].concat(), b"").failed_with(64, "usage: ");
 }
 
@@ -149,13 +149,13 @@ fn the_app_id_must_match_the_credential() {
     let vector = desk.vector("create-customer");
     desk.verify(vector, &[("--app-id", &vector.app_id)]).done();
     let other = "00000000-3a40-4b0f-8ec5-4cb7ef621538";
-    let line = format!("signature is right, but the credential is that of AppID {}, not {other}", vector.app_id);
+    let line = format!("signature is valid, but the credential is that of AppID {}, not {other}", vector.app_id);
     desk.verify(vector, &[("--app-id", other)]).failed(1, &line);
     let upper = vector.app_id.to_uppercase();
     desk.verify(vector, &[("--app-id", &upper)]).failed(
         1,
         &format!(
-            "signature is right, but the credential is that of AppID {}, not {upper}; only their case differs",
+            "signature is valid, but the credential is that of AppID {}, not {upper}; only their case differs",
             vector.app_id
         ),
     );
@@ -207,13 +207,13 @@ fn a_captured_request_is_accepted_whole_or_as_header_lines() {
     from(&whole[..whole.len() - 1]).failed_with(64, "--request-file ");
     let text = String::from_utf8(whole).unwrap();
     from(text.replace("NONCE: ", "X-Nonce: ").as_bytes())
-        .failed(1, "signature is not right: the request has no nonce header");
+        .failed(1, "signature is not valid: the request has no nonce header");
     from(text.replace("NONCE: ", "Nonce: a\r\nNONCE: ").as_bytes())
-        .failed(1, "signature is not right: the request has more than one nonce header");
-    from(text.replace("/customers", "/customer").as_bytes()).failed_with(1, "signature is not right: ");
+        .failed(1, "signature is not valid: the request has more than one nonce header");
+    from(text.replace("/customers", "/customer").as_bytes()).failed_with(1, "signature is not valid: ");
     from(text.replace("Wonder-RSA-SHA256", "Wonder-HMAC-SHA256").as_bytes()).failed_with(
         1,
-        "signature is not right: the third part of the credential is Wonder-HMAC-SHA256, the mobile SDK's scheme",
+        "signature is not valid: the third part of the credential is Wonder-HMAC-SHA256, the mobile SDK's scheme",
     );
     desk.verify(vector, &[("--nonce", "")]).failed_with(64, "usage: --nonce is missing");
     desk.verify(vector, &[("--target", "")]).failed_with(64, "usage: --target is missing");

@@ -102,7 +102,7 @@ const BODY: &str = "verify the bytes of the body as they arrive, before a JSON p
 fn an_unchanged_delivery_is_accepted() {
     for target in ["/hooks/wonder?src=w", "/", "/?wc-api=wonder", "/hooks/caf%C3%A9?next=%2Fshop"] {
         let out = Captured::signed(target, ORDER).verify(&["--app-id", APP_ID]).done();
-        assert_eq!(out, "signature is right (RSA 2048 bits, fingerprint 887bb68c)\n");
+        assert_eq!(out, "signature is valid (RSA 2048 bits, fingerprint 887bb68c)\n");
     }
 }
 
@@ -111,7 +111,7 @@ fn a_missing_query_is_named() {
     let captured = Captured::signed("/hooks/wonder?src=w", ORDER).target("/hooks/wonder");
     let expected = |source: &str| {
         format!(
-            "signature is not right: the query was left out of the target that arrived: Wonder signed the target of {source}; {TARGET}"
+            "signature is not valid: the query was left out of the target that arrived: Wonder signed the target of {source}; {TARGET}"
         )
     };
     captured
@@ -124,7 +124,7 @@ fn a_missing_query_is_named() {
 fn an_unexplained_mismatch_asks_for_the_callback_url() {
     Captured::signed("/hooks/wonder?src=w", ORDER).target("/hooks/wonder").verify(&[]).failed(
         1,
-        "signature is not right: the key is right, but Wonder signed another target or body: give the callback URL with \
+        "signature is not valid: the key is right, but Wonder signed another target or body: give the callback URL with \
          --callback-url, and compare the body with the bytes that arrived",
     );
 }
@@ -134,7 +134,7 @@ fn a_rewritten_path_is_named() {
     let stripped = Captured::signed("/payments/hooks/wonder?src=w", ORDER).target("/hooks/wonder?src=w");
     let expected = |source: &str| {
         format!(
-            "signature is not right: the path was rewritten on its way: Wonder signed the target of {source}; {TARGET}"
+            "signature is not valid: the path was rewritten on its way: Wonder signed the target of {source}; {TARGET}"
         )
     };
     stripped
@@ -143,12 +143,12 @@ fn a_rewritten_path_is_named() {
     stripped.header("X-Forwarded-Prefix", "/payments/").verify(&[]).failed(1, &expected("X-Forwarded-Prefix"));
     Captured::signed("/hooks/wonder?src=w", ORDER).target("/api/v2/hooks/wonder?src=w").verify(&[]).failed(
         1,
-        &format!("signature is not right: the path was rewritten on its way: a prefix was added to it; {TARGET}"),
+        &format!("signature is not valid: the path was rewritten on its way: a prefix was added to it; {TARGET}"),
     );
     Captured::signed("/hooks/caf%C3%A9", ORDER).target("/hooks/caf%c3%a9").verify(&[]).failed(
         1,
         &format!(
-            "signature is not right: the target was signed with percent escapes in another case (%2f, %2F); {TARGET}"
+            "signature is not valid: the target was signed with percent escapes in another case (%2f, %2F); {TARGET}"
         ),
     );
 }
@@ -158,14 +158,14 @@ fn an_added_or_changed_query_is_named() {
     Captured::signed("/hooks/wonder", ORDER)
         .target("/hooks/wonder?utm=1")
         .verify(&[])
-        .failed(1, &format!("signature is not right: the target was signed without its query; {TARGET}"));
+        .failed(1, &format!("signature is not valid: the target was signed without its query; {TARGET}"));
     Captured::signed("/hooks/wonder?a=1", ORDER)
         .target("/hooks/wonder?a=2")
         .verify(&["--callback-url", "/hooks/wonder?a=1"])
         .failed(
             1,
             &format!(
-                "signature is not right: the query of the target that arrived was changed: Wonder signed the target of --callback-url; {TARGET}"
+                "signature is not valid: the query of the target that arrived was changed: Wonder signed the target of --callback-url; {TARGET}"
             ),
         );
 }
@@ -182,7 +182,7 @@ fn a_reserialised_body_is_named() {
         Captured::signed("/hooks/wonder", ORDER)
             .body(&arrived)
             .verify(&[])
-            .failed(1, &format!("signature is not right: the body was changed on its way ({done}); {BODY}"));
+            .failed(1, &format!("signature is not valid: the body was changed on its way ({done}); {BODY}"));
     }
 }
 
@@ -193,7 +193,7 @@ fn a_missing_query_and_a_reserialised_body_are_named_together() {
         Captured::signed("/hooks?a=1", ORDER).target("/hooks").body(&order.replace(':', ": ").replace(',', ", "));
     captured.verify(&["--callback-url", "https://shop.example/hooks?a=1"]).failed_with(
         1,
-        "signature is not right: Wonder signed the target of --callback-url, and also the body was changed on its way (the body was signed as compact JSON",
+        "signature is not valid: Wonder signed the target of --callback-url, and also the body was changed on its way (the body was signed as compact JSON",
     );
 }
 
@@ -204,7 +204,7 @@ fn the_wrong_one_of_the_two_keys_is_named() {
     // The merchant's own public key, without --request-key to recognise it.
     captured.verify(&["--public-key-file", &public]).failed(
         1,
-        "signature is not right: another key made the signature: take the key that Wonder's portal shows as \"Webhook Public Key\", not \
+        "signature is not valid: another key made the signature: take the key that Wonder's portal shows as \"Webhook Public Key\", not \
          the public half of your own request key, and the one of the same environment; otherwise the webhook is forged (checked with RSA \
          2048 bits, fingerprint edb42c9f)",
     );
@@ -212,7 +212,7 @@ fn the_wrong_one_of_the_two_keys_is_named() {
         captured.verify(&["--public-key-file", &public, "--request-key-file", own]).failed(
             64,
             &format!(
-                "--public-key-file {public}: is the public half of your own request key (fingerprint edb42c9f), which signs no webhook; \
+                "--public-key-file {public}: is the public half of your own request key (fingerprint edb42c9f), with which Wonder does not sign webhooks; \
                  the webhook key is the one that Wonder's portal shows as \"Webhook Public Key\" when the AppID is created"
             ),
         );
@@ -227,7 +227,7 @@ fn the_wrong_one_of_the_two_keys_is_named() {
     let own_test = Captured::signed_by(REQUEST, "/hooks/wonder", ORDER);
     own_test.verify(&["--request-key-file", &private]).failed_with(
         1,
-        "signature is not right: your own request key made the signature (RSA 2048 bits, fingerprint edb42c9f), which signs no webhook",
+        "signature is not valid: your own request key made the signature (RSA 2048 bits, fingerprint edb42c9f), with which Wonder does not sign webhooks",
     );
 }
 
@@ -237,21 +237,21 @@ fn local_time_and_a_retry_older_than_the_tolerance_are_named() {
     captured.verify_at("20260215101511", &[]).done();
     captured.verify_at("20260215101512", &[]).failed(
         1,
-        "signature is right, but the request time is 88201 s in the past: a retry that is older than the tolerance, a replay of an old \
+        "signature is valid, but the request time is 88201 s in the past: a retry that is older than the tolerance, a replay of an old \
          delivery, or a clock of this machine that is ahead",
     );
     captured.verify_at("20260214102512", &["--tolerance", "40m"]).failed_with(
         1,
-        "signature is right, but the request time is 2401 s in the past: a retry that is older than the tolerance",
+        "signature is valid, but the request time is 2401 s in the past: a retry that is older than the tolerance",
     );
     captured.verify_at("20260214014511", &[]).failed(
         1,
-        "signature is right, but the request time is local time (UTC+08:00) in place of UTC: the sender signs local time in place of \
+        "signature is valid, but the request time is local time (UTC+08:00) in place of UTC: the sender signs local time in place of \
          UTC, which Wonder does not",
     );
     captured
         .verify_at("20260213094511", &[])
-        .failed_with(1, "signature is right, but the request time is 86400 s in the future");
+        .failed_with(1, "signature is valid, but the request time is 86400 s in the future");
     let file = captured.desk.path("captured.http");
     let key = captured.desk.path(&format!("{WEBHOOK}.pub"));
     let arguments = ["verify", "--webhook", "--request-file", &file, "--public-key-file", &key, "--ignore-time"];
@@ -263,19 +263,19 @@ fn a_wrong_header_or_credential_is_named() {
     let captured = |name: &str, value: &str| Captured::signed("/hooks/wonder", ORDER).header(name, value).verify(&[]);
     captured("Credential", &format!("{APP_ID}/{TIME}/Wonder-HMAC-SHA256")).failed_with(
         1,
-        "signature is not right: the third part of the credential is Wonder-HMAC-SHA256, the mobile SDK's scheme",
+        "signature is not valid: the third part of the credential is Wonder-HMAC-SHA256, the mobile SDK's scheme",
     );
-    captured("Nonce", "short").failed_with(1, "signature is not right: the nonce is not 16 characters");
-    captured("Signature", "").failed_with(1, "signature is not right: the Signature header is empty");
-    captured("content-encoding", "gzip").failed_with(1, "signature is not right: the body has a Content-Encoding");
+    captured("Nonce", "short").failed_with(1, "signature is not valid: the nonce is not 16 characters");
+    captured("Signature", "").failed_with(1, "signature is not valid: the Signature header is empty");
+    captured("content-encoding", "gzip").failed_with(1, "signature is not valid: the body has a Content-Encoding");
     let twice = Captured::signed("/hooks/wonder", ORDER).header("nonce", "B3k0vWn8ZsE1yQ7d");
-    twice.verify(&[]).failed_with(1, "signature is not right: the Nonce header occurs more than once");
+    twice.verify(&[]).failed_with(1, "signature is not valid: the Nonce header occurs more than once");
     let other = Captured::signed("/hooks/wonder", ORDER);
     other.verify(&["--app-id", "2f0e5b52-6c0a-4a55-9a0e-2f6b8d0c7e11"]).failed_with(
         1,
-        "signature is not right: no accepted webhook key has the credential's AppID; the webhook belongs to another",
+        "signature is not valid: no accepted webhook key has the credential's AppID; the webhook belongs to another",
     );
-    other.verify(&["--method", "GET"]).failed_with(1, "signature is not right: the method is not POST");
+    other.verify(&["--method", "GET"]).failed_with(1, "signature is not valid: the method is not POST");
 }
 
 #[test]

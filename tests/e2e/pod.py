@@ -174,7 +174,7 @@ def documented_check_works_in_the_image(world):
     page = (ROOT / "deploy/README.md").read_text()
     line = re.search(r"^ +kubectl .* -c wonder-signer -- (/wonder-signer check .*--echo)$", page, re.M)[1]
     said = world.app.execute("wonder-signer", *line.split(), check=True).stdout
-    expect("echo", "ok: echo with credential default at " in said and "the message came back" in said, True)
+    expect("echo", "ok: echo with credential default at " in said and "Wonder returned the message" in said, True)
 
 
 def container_is_confined(world):

@@ -70,7 +70,7 @@ async fn check_succeeds_when_the_message_comes_back_unchanged() {
     assert_eq!((ended.code(), ended.err.as_str()), (Some(0), ""), "{ended:?}");
     let line = ended.out.lines().nth(1).unwrap();
     let start = format!("ok: echo with credential default at {}: 200 OK in ", world.origin);
-    assert!(line.starts_with(&start) && line.contains(" ms, the message came back, clock "), "{line}");
+    assert!(line.starts_with(&start) && line.contains(" ms, Wonder returned the message, clock "), "{line}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -117,7 +117,7 @@ async fn a_rejection_shows_wonders_code_and_message_and_their_cause() {
         said.starts_with("401 Unauthorized, code E000003, \"The AppID of the credential is unknown here."),
         "{said}"
     );
-    assert!(said.ends_with(&format!("AppID and environment: AppID {APP_ID} must be an active one of custom; each environment has AppIDs of its own, and this one may exist only in the other")), "{said}");
+    assert!(said.ends_with(&format!("AppID and environment: AppID {APP_ID} must be active in custom; each environment has its own AppIDs, and this one may exist only in the other")), "{said}");
 
     // The simulator's clock is months behind the sidecar's, and its Date header does not show it.
     let world = World::with(|options| {
@@ -126,7 +126,7 @@ async fn a_rejection_shows_wonders_code_and_message_and_their_cause() {
     })
     .await;
     let said = fails(&world.origin).await;
-    assert!(said.contains("code E000004") && said.contains(": clock: Wonder names the request time"), "{said}");
+    assert!(said.contains("code E000004") && said.contains(": clock: Wonder rejects the request time"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -148,8 +148,8 @@ async fn each_kind_of_answer_has_a_cause_of_its_own() {
         ),
         ("403 Forbidden", r#"{"message":"Forbidden"}"#, "check in this order IP restriction: "),
         ("404 Not Found", r#"{"message":"no route"}"#, "there is no echo at http://127.0.0.1:"),
-        ("503 Service Unavailable", r#"{"message":"maintenance"}"#, "a fault at Wonder or before it"),
-        ("429 Too Many Requests", r#"{"message":"slow down"}"#, "an answer that Wonder's echo does not give"),
+        ("503 Service Unavailable", r#"{"message":"maintenance"}"#, "a fault at Wonder or at a proxy in front of it"),
+        ("429 Too Many Requests", r#"{"message":"slow down"}"#, "not an answer of Wonder's echo"),
     ] {
         let recorder = answering(&format!("{head}\r\n{json}\r\n{even}"), body).await;
         let said = fails(&recorder.origin()).await;
@@ -166,7 +166,7 @@ async fn a_wrong_clock_is_reported_before_any_other_cause() {
         // A second may pass before the answer arrives.
         let start = |words: &str| {
             said.starts_with(&format!(
-                "clock: the clock of this machine is {words} Wonder's, which rejects more than 1800 s"
+                "clock: the clock of this machine is {words} Wonder's, and Wonder rejects more than 1800 s"
             ))
         };
         let later = words.replace("7200", "7199").replace("4000", "4001");
@@ -200,7 +200,7 @@ async fn an_answer_from_another_server_is_a_failure() {
         (
             "302 Found\r\nLocation: http://portal.example/login?token=s3cret",
             "",
-            "no body, and sends the caller to http://portal.example/login; something answers in its place",
+            "no body, and redirects to http://portal.example/login; another server answers in its place",
         ),
         (
             "407 Proxy Authentication Required\r\nContent-Type: text/plain",
@@ -238,13 +238,13 @@ async fn a_call_that_gets_no_answer_is_explained_by_the_part_that_failed() {
             closed.origin(),
             vec![],
             "connection: no connection to the origin: ",
-            "; check upstream.origin and what lets this machine out: firewall, network policy, or an egress proxy (upstream.proxy)",
+            "; check upstream.origin and the egress of this machine: firewall, network policy, or an egress proxy (upstream.proxy)",
         ),
         (
             reset.origin(),
             vec![],
             "connection: the connection to the origin broke before the answer: ",
-            "; try again, and check what is between here and upstream.origin",
+            "; try again, and check the network between here and upstream.origin",
         ),
         (
             with_tls.origin.clone(),

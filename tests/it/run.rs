@@ -151,7 +151,7 @@ fn an_invalid_configuration_stops_the_start() {
             &["--private-key-file", "/key.pem"],
             &[],
             "configuration: credentials.default.private_key (from environment variable \
-             WONDER_SIGNER_CREDENTIALS__DEFAULT__PRIVATE_KEY): is set beside credentials.default.private_key_file (from \
+             WONDER_SIGNER_CREDENTIALS__DEFAULT__PRIVATE_KEY): cannot be set together with credentials.default.private_key_file (from \
              flag --private-key-file); set only one of them",
         ),
     ] {

@@ -1,4 +1,4 @@
-//! `verify --webhook`: whether a captured delivery is what Wonder sent, and if not, what a proxy or a framework did to it.
+//! `verify --webhook`: checks whether a captured delivery is what Wonder sent. If not, it finds the change that a proxy or a framework made.
 
 use std::{io::Write, path::PathBuf, time::Duration};
 
@@ -46,7 +46,7 @@ pub(super) struct WebhookArgs {
     /// The callback URL as Wonder has it, to find a query or path that a proxy changed.
     #[arg(long, value_name = "URL", requires = "webhook", value_parser = callback)]
     callback_url: Option<String>,
-    /// Your own request key, private or public, to notice when it is taken for the webhook key.
+    /// Your own request key, private or public; the command reports if it is used as the webhook key.
     #[arg(long, value_name = "FILE", requires = "webhook", value_parser = path_text)]
     request_key_file: Option<PathBuf>,
     /// How old a webhook may be; a retry may carry its first signature.
@@ -70,7 +70,7 @@ impl VerifyArgs {
         let collected = Headers::collect(headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
         let delivery = Delivery { method, target: target.as_bytes(), headers: collected, body: &[&body] };
 
-        // The time is judged apart, so that the signature is known in any case.
+        // The time is checked separately, so that the signature is checked in any case.
         let sent: Option<Credential> =
             collected.one(Header::Credential).ok().and_then(|credential| credential.parse().ok());
         let now = self.at.unwrap_or_else(input::now);
@@ -80,8 +80,11 @@ impl VerifyArgs {
         let accepted = self.app_id.as_ref().or(anyone).map(|app_id| Accepted { name: "", app_id, key: &key });
         let verdict = webhook::verify(&delivery, accepted, signed_at, window).map(drop);
         let late = Refusal::of_time(window, signed_at, now).err().filter(|_| !self.ignore_time).map(|refusal| {
-            let remedy =
-                if self.at.is_some() { "" } else { " (--at judges it at another time, --ignore-time not at all)" };
+            let remedy = if self.at.is_some() {
+                ""
+            } else {
+                " (--at sets another time to compare with, --ignore-time skips the check)"
+            };
             format!("{refusal}: {}{remedy}", refusal.likely_cause())
         });
         let nonce: Option<Nonce> = collected.one(Header::Nonce).ok().and_then(|nonce| nonce.parse().ok());
@@ -94,10 +97,10 @@ impl VerifyArgs {
             _ => format!("{refusal}; {}", refusal.likely_cause()),
         });
         match (explained, late) {
-            (None, None) => Ok(writeln!(out, "signature is right ({key})")?),
-            (None, Some(late)) => Err(Failure::no(anyhow!("signature is right, but {late}"))),
-            (Some(reason), None) => Err(Failure::no(anyhow!("signature is not right: {reason}"))),
-            (Some(reason), Some(late)) => Err(Failure::no(anyhow!("signature is not right: {reason}; also, {late}"))),
+            (None, None) => Ok(writeln!(out, "signature is valid ({key})")?),
+            (None, Some(late)) => Err(Failure::no(anyhow!("signature is valid, but {late}"))),
+            (Some(reason), None) => Err(Failure::no(anyhow!("signature is not valid: {reason}"))),
+            (Some(reason), Some(late)) => Err(Failure::no(anyhow!("signature is not valid: {reason}; also, {late}"))),
         }
     }
 
@@ -113,7 +116,7 @@ impl VerifyArgs {
         let by_own = |own: &&VerifyingKey| webhook::explain(own, claim, &candidates) != Some(Explanation::AnotherKey);
         match (explanation, own.filter(by_own)) {
             (Explanation::AnotherKey, Some(own)) => format!(
-                "your own request key made the signature ({own}), which signs no webhook: a test of your own has to sign with the webhook \
+                "your own request key made the signature ({own}), with which Wonder does not sign webhooks: sign your own tests with the webhook \
                  private key, as wonder-signer send-webhook does"
             ),
             (Explanation::AnotherKey, None) => format!("{} (checked with {key})", Explanation::AnotherKey),

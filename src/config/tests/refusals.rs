@@ -93,7 +93,7 @@ fn a_bad_value_is_rejected_with_key_layer_and_remedy() {
         ),
         (
             "upstream.origin = \"https://a.example\"",
-            "upstream.origin = \"https://a.example\" (from FILE): goes only with upstream.environment = \"custom\", which is \"staging\" (from default); set it to \"custom\" (flag --environment custom)",
+            "upstream.origin = \"https://a.example\" (from FILE): is allowed only with upstream.environment = \"custom\", but that is \"staging\" (from default); set it to \"custom\" (flag --environment custom)",
         ),
         (
             "[upstream]\nenvironment = \"custom\"\norigin = \"https://a.example/v1\"",
@@ -109,7 +109,7 @@ fn a_bad_value_is_rejected_with_key_layer_and_remedy() {
         ),
         (
             "upstream.ca_mode = \"replace\"",
-            "upstream.ca_mode = \"replace\" (from FILE): needs upstream.ca_file, or nothing would be trusted",
+            "upstream.ca_mode = \"replace\" (from FILE): needs upstream.ca_file, because without it no certificate is trusted",
         ),
         ("limits = 5", "limits (from FILE): must be a table of keys"),
         ("[[credentials]]\nx = 1", "credentials (from FILE): must be a table of keys"),
@@ -132,7 +132,7 @@ fn invisible_characters_of_a_value_are_named() {
         assert!(error.starts_with(&format!("log.level = {said} (from")), "{error}");
         let code = said.trim_matches('"').trim_start_matches("info").trim_start_matches("in");
         let code = code.trim_end_matches("fo").trim_end_matches("warn");
-        assert!(error.ends_with(&format!("; it holds the invisible character {code}")), "{error}");
+        assert!(error.ends_with(&format!("; it contains the invisible character {code}")), "{error}");
     }
     let quoted = shown("\"info\"");
     assert!(
@@ -141,9 +141,9 @@ fn invisible_characters_of_a_value_are_named() {
     );
     // If the value is not shown, the error names the character in it.
     for (value, hint) in [
-        (format!("{APP_ID}\u{200b}"), "; it holds the invisible character \\u200B"),
+        (format!("{APP_ID}\u{200b}"), "; it contains the invisible character \\u200B"),
         (format!("'{APP_ID}'"), "; it begins with a quotation mark, which is part of the value: leave it out"),
-        (format!("{APP_ID}\n{APP_ID}"), "; it holds the invisible character \\n"),
+        (format!("{APP_ID}\n{APP_ID}"), "; it contains the invisible character \\n"),
         (APP_ID[1..].to_owned(), ""),
     ] {
         let error = Given::new()
@@ -256,7 +256,7 @@ fn a_bad_egress_setting_is_rejected_with_key_layer_and_remedy() {
         ),
         (
             "upstream.proxy = \"https://proxy:3128\"",
-            "upstream.proxy (from FILE): has a scheme other than http; the tunnel through the proxy is what is encrypted",
+            "upstream.proxy (from FILE): has a scheme other than http; write http://, because the tunnel through the proxy is encrypted",
         ),
         (
             "upstream.proxy = \"proxy:0\"",
@@ -280,7 +280,7 @@ fn an_incomplete_or_ambiguous_credential_is_rejected() {
         ),
         (
             "app_id = \"APP_ID\"\napp_id_file = \"/x\"\nprivate_key_file = \"/x\"",
-            "credentials.default.app_id_file (from FILE): is set beside credentials.default.app_id (from FILE); set only one of them",
+            "credentials.default.app_id_file (from FILE): cannot be set together with credentials.default.app_id (from FILE); set only one of them",
         ),
         (
             "app_id = \"x\"\nprivate_key_file = \"/x\"",
@@ -293,7 +293,7 @@ fn an_incomplete_or_ambiguous_credential_is_rejected() {
         ),
         (
             "private_key = \"x\"",
-            "credentials.default.private_key (from FILE): never inline from a file; use private_key_file or the environment",
+            "credentials.default.private_key (from FILE): must not be inline in a file; use private_key_file or the environment",
         ),
     ] {
         let toml = format!("[credentials.default]\n{}", toml.replace("APP_ID", APP_ID));
@@ -306,7 +306,7 @@ fn an_incomplete_or_ambiguous_credential_is_rejected() {
     });
     assert_eq!(
         given.error(),
-        "credentials.default.private_key (from environment variable WONDER_SIGNER_CREDENTIALS__DEFAULT__PRIVATE_KEY): is set beside credentials.default.private_key_file (from flag --private-key-file); set only one of them"
+        "credentials.default.private_key (from environment variable WONDER_SIGNER_CREDENTIALS__DEFAULT__PRIVATE_KEY): cannot be set together with credentials.default.private_key_file (from flag --private-key-file); set only one of them"
     );
 }
 
@@ -324,15 +324,15 @@ fn two_listeners_at_one_address_are_rejected() {
     for (toml, error) in [
         (
             "admin.address = \"127.0.0.1:8080\"",
-            "admin.address = \"127.0.0.1:8080\" (from FILE): 127.0.0.1:8080 is taken by listen.address already; choose another",
+            "admin.address = \"127.0.0.1:8080\" (from FILE): 127.0.0.1:8080 is already set in listen.address; choose another",
         ),
         (
             "listen.address = \"127.0.0.1:1, 127.0.0.1:1\"",
-            "listen.address = \"127.0.0.1:1, 127.0.0.1:1\" (from FILE): 127.0.0.1:1 is taken by listen.address already; choose another",
+            "listen.address = \"127.0.0.1:1, 127.0.0.1:1\" (from FILE): 127.0.0.1:1 is already set in listen.address; choose another",
         ),
         (
             webhook,
-            "webhook.address = \"0.0.0.0:8080\" (from FILE): 0.0.0.0:8080 is taken by listen.address already; choose another",
+            "webhook.address = \"0.0.0.0:8080\" (from FILE): 0.0.0.0:8080 is already set in listen.address; choose another",
         ),
     ] {
         assert_eq!(error_of_file(toml), error, "{toml}");

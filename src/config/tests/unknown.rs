@@ -12,7 +12,7 @@ fn the_layer_of_an_error_is_named_as_people_typed_it() {
     );
     assert_eq!(
         error_of_variable("HTTPS_PROXY", "socks5://user:password@proxy:1080"),
-        "upstream.proxy (from environment variable HTTPS_PROXY): has a scheme other than http; the tunnel through the proxy is what is encrypted"
+        "upstream.proxy (from environment variable HTTPS_PROXY): has a scheme other than http; write http://, because the tunnel through the proxy is encrypted"
     );
     let flags = Flags { listen: Some("8080".to_owned()), ..Flags::default() };
     assert_eq!(
@@ -22,7 +22,7 @@ fn the_layer_of_an_error_is_named_as_people_typed_it() {
     let flags = Flags { origin: Some("https://a.example".to_owned()), ..Flags::default() };
     assert_eq!(
         Given::new().flags(flags).error(),
-        "upstream.origin = \"https://a.example\" (from flag --origin): goes only with upstream.environment = \"custom\", which is \"staging\" (from default); set it to \"custom\" (flag --environment custom)"
+        "upstream.origin = \"https://a.example\" (from flag --origin): is allowed only with upstream.environment = \"custom\", but that is \"staging\" (from default); set it to \"custom\" (flag --environment custom)"
     );
 }
 
@@ -110,7 +110,8 @@ fn a_toml_list_in_a_variable_is_reported_as_such() {
         for list in ["[]", "['a']", "[\"a\", \"b\"]"] {
             let variable = (format!("WONDER_SIGNER_{name}").into(), list.into());
             let error = Config::load(&[], [variable], &Flags::default()).unwrap_err().to_string();
-            let reason = "is a list as only a file has it; separate the items by commas, without brackets and quotes";
+            let reason =
+                "is a TOML list, which only a file can have; separate the items by commas, without brackets and quotes";
             assert!(error.ends_with(reason), "{name} {list}: {error}");
         }
     }

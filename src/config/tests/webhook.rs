@@ -48,7 +48,10 @@ fn a_webhook_key_from_the_environment_shows_in_no_output() {
     assert!(shown.contains("credentials.default.webhook_public_key = \"(secret)\"  # environment variable"), "{shown}");
     assert!(!format!("{config:?}{shown}{}", config.to_masked_json()).contains("MARKER"));
     let error = given.file(&credential("webhook_public_key_file = \"/webhook.pem\"")).load().unwrap_err().to_string();
-    assert!(error.contains("is set beside credentials.default.webhook_public_key_file (from "), "{error}");
+    assert!(
+        error.contains("cannot be set together with credentials.default.webhook_public_key_file (from "),
+        "{error}"
+    );
     assert!(error.ends_with("; set only one of them") && !error.contains("MARKER"), "{error}");
 }
 
@@ -78,7 +81,7 @@ fn settings_of_the_webhook_listener_are_refused_with_key_layer_and_remedy() {
         ),
         (
             "[credentials.default]\nwebhook_public_key = \"x\"",
-            "credentials.default.webhook_public_key (from FILE): not inline from a file; use webhook_public_key_file or the environment",
+            "credentials.default.webhook_public_key (from FILE): must not be inline in a file; use webhook_public_key_file or the environment",
         ),
         (
             "[webhook]\npath_prefixes = [\"/a/../b\"]",

@@ -45,7 +45,7 @@ pub enum WebhookKeyError {
     Private,
     /// The public half of the merchant's own key.
     #[error(
-        "is the public half of your own request key (fingerprint {fingerprint}), which signs no webhook; the webhook key is the one \
+        "is the public half of your own request key (fingerprint {fingerprint}), with which Wonder does not sign webhooks; the webhook key is the one \
          that Wonder's portal shows as \"Webhook Public Key\" when the AppID is created"
     )]
     RequestKey {

@@ -73,11 +73,11 @@ impl fmt::Display for Refusal {
             Self::Denied(denial) | Self::Conflict(denial) => denial.fmt(f),
             Self::NotServed(operation) => write!(
                 f,
-                "The signature is right. Wonder has this operation ({operation}), but the simulator does not serve it; \
+                "The signature is valid. Wonder has this operation ({operation}), but the simulator does not serve it; \
                  deploy/docs/wonder.md lists what it serves."
             ),
             Self::NoRoute => f.write_str(
-                "The signature is right, but no operation of Wonder is known at this path. Usual cause: a misspelt path, a \
+                "The signature is valid, but no operation of Wonder is known at this path. Usual cause: a misspelt path, a \
                  slash at its end, or another version.",
             ),
             Self::NotWonder => f.write_str("The path is not under /svc/, where all signed calls are."),

@@ -11,7 +11,7 @@ use crate::support::{
     webhooks::{WONDER, WONDER_PEM},
 };
 
-const REQUEST_KEY: &str = "which signs no webhook; the webhook key is the one that Wonder's portal shows as \"Webhook Public Key\" when \
+const REQUEST_KEY: &str = "with which Wonder does not sign webhooks; the webhook key is the one that Wonder's portal shows as \"Webhook Public Key\" when \
                            the AppID is created";
 
 /// A directory with the files of two credentials, `a` and `b`, the second with a next unit.
