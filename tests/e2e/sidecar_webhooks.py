@@ -1,7 +1,7 @@
 """The checks of the sidecar's webhook variant: its manifests agree, and its pods forward verified webhooks alone.
 
-The kustomization example-app/webhooks and the example's chart each give a pod. In place of the example's service, which has no
-handler for webhooks, the pod runs webhook_handler.py.
+The kustomization example-app/webhooks and the example's chart each give a pod. The first runs the example's service, the second
+webhook_handler.py, which shows whole requests.
 """
 
 import json
@@ -20,7 +20,7 @@ from world import BINARY, KUBECTL, KUBERNETES, ROOT, TO_SIMULATOR
 
 OVERLAY = KUBERNETES / "example-app/webhooks"
 PATH = "/wonder/webhooks"
-CHART = {"webhook": {"enabled": True, "forwardTo": "http://127.0.0.1:8000"}, "resources": {"limits": {"memory": "56Mi"}}}
+CHART = {"webhook": {"enabled": True, "forwardTo": "http://127.0.0.1:8001"}, "resources": {"limits": {"memory": "56Mi"}}}
 TAMPERS = ("target", "body", "time", "nonce", "app-id", "key")
 
 
@@ -87,35 +87,49 @@ def _forward_timeout():
 
 def kustomized_pod_forwards_verified_webhooks(world):
     """a pod of the webhook component forwards Wonder's webhook to its service, and answers 401 to all else on that port"""
-    return _forwards_verified_webhooks(world, "hooks", manifests.render(KUBECTL, OVERLAY))
+    return _forwards_verified_webhooks(world, "hooks", manifests.render(KUBECTL, OVERLAY), _served)
 
 
 def charted_pod_forwards_verified_webhooks(world):
     """a pod of the chart with webhook.enabled forwards Wonder's webhook to its service, and answers 401 to all else on that port"""
-    return _forwards_verified_webhooks(world, "hooks-chart", _chart(world))
+    return _forwards_verified_webhooks(world, "hooks-chart", _chart(world), _handled, handler=True)
 
 
-def _forwards_verified_webhooks(world, name, objects):
+def _served(world, one, reference):
+    expect("what the service printed", one, {"webhook": "order.paid", "reference": reference})
+
+
+def _handled(world, one, reference):
+    headers = dict(one["headers"])
+    expect("port and request line", (one["port"], one["method"], one["target"]), (8001, "POST", PATH))
+    expect("verified, AppID", [headers.get(f"x-wonder-signer-{key}") for key in ("verified", "app-id")], ["default", world.old_id])
+    expect("action", headers.get("x-action"), "order.paid")
+    expect("headers of the signature", {"credential", "nonce", "signature"} & set(headers), set())
+    expect("the reference number in the body", reference in one["body"], True)
+
+
+def _forwards_verified_webhooks(world, name, objects, judge, handler=False):
     port = _webhook_port(objects)
     images.keys(BINARY, world.work, "wonder")
     secrets = {"wonder-signer-key": _mounted(world, name, objects)}
     made = manifests.pod(objects, name, secrets, world.shared, TO_SIMULATOR)
     app = kubelet.container(made[-1], "app")
-    app["command"] = ["/usr/bin/python3", "/handler.py", "8000"]
-    app["volumeMounts"] = [{"name": "handler", "mountPath": "/handler.py", "readOnly": True}]
-    handler = {"path": str(ROOT / "tests/e2e/webhook_handler.py"), "type": "File"}
-    made[-1]["spec"]["volumes"].append({"name": "handler", "hostPath": handler})
+    if handler:
+        app["command"] = ["/usr/bin/python3", "/handler.py", "8000", "8001"]
+        app["volumeMounts"] = [{"name": "handler", "mountPath": "/handler.py", "readOnly": True}]
+        file = {"path": str(ROOT / "tests/e2e/webhook_handler.py"), "type": "File"}
+        made[-1]["spec"]["volumes"].append({"name": "handler", "hostPath": file})
     pod = world.keep(Pod(name, made))
     # The simulator's pod sends, as Wonder does through the cluster's Ingress.
     relay = world.keep(Relay(world.simulator.namespace, pod.namespace, port))
     try:
-        return _judge(world, pod, name, port)
+        return _judge(world, pod, name, port, judge)
     finally:
         # The next pod needs the same port.
         world.drop(relay, pod)
 
 
-def _judge(world, pod, name, port):
+def _judge(world, pod, name, port, judge):
     world.ready(pod)
     seen = lambda: [json.loads(line) for line in pod.logs("app").splitlines()]
 
@@ -142,12 +156,7 @@ def _judge(world, pod, name, port):
     status, code, *text = send("--reference-number", reference)
     expect(f"a webhook that Wonder signed: {text}", (status, code), (200, 0))
     [one] = until("the webhook reached the service", seen)
-    headers = dict(one["headers"])
-    expect("request line", (one["method"], one["target"]), ("POST", PATH))
-    expect("verified, AppID", [headers.get(f"x-wonder-signer-{key}") for key in ("verified", "app-id")], ["default", world.old_id])
-    expect("action", headers.get("x-action"), "order.paid")
-    expect("headers of the signature", {"credential", "nonce", "signature"} & set(headers), set())
-    expect("the reference number in the body", reference in one["body"], True)
+    judge(world, one, reference)
     return f"1 of 1 forwarded, {len(TAMPERS)} forged and 5 unsigned ones rejected"
 
 

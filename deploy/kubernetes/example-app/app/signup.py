@@ -1,6 +1,7 @@
 """A small service: takes a sign-up and creates the customer at Wonder, through the sidecar, unsigned and in plain HTTP.
 
     POST /signup {"name": "Kestrel Tea Room", "phone": "55501234", "reference": "KTR-0042"}
+    POST 127.0.0.1:8001/wonder/webhooks          Wonder's webhooks, which the sidecar has verified
 
 It has no key and no Wonder library. It uses one URL of the sidecar and the two headers of the error contract.
 """
@@ -83,6 +84,23 @@ class Signup(http.server.BaseHTTPRequestHandler):
         """Logs nothing, because names and telephone numbers must not be in the log."""
 
 
+class Webhooks(Signup):
+    """Webhooks have a port on loopback, so that only the sidecar can send one: it has verified them."""
+
+    def do_POST(self):
+        text = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.path != "/wonder/webhooks":
+            return self.answer(404, {"error": "not_found"})
+        try:
+            reference = json.loads(text)["reference_number"]
+        except (ValueError, KeyError, TypeError):
+            # Not an event about an order.
+            reference = None
+        # A service would store the order's state here, before it answers: after a 200 Wonder does not send the webhook again.
+        print(json.dumps({"webhook": self.headers["X-Action"], "reference": reference}), flush=True)
+        self.answer(200, {})
+
+
 class Server(http.server.ThreadingHTTPServer):
     # Requests under way are waited for at the end.
     daemon_threads = False
@@ -93,9 +111,16 @@ class Server(http.server.ThreadingHTTPServer):
 def main():
     host, port = os.environ.get("LISTEN", "0.0.0.0:8000").rsplit(":", 1)
     server = Server((host, int(port)), Signup)
+    host, port = os.environ.get("WEBHOOKS", "127.0.0.1:8001").rsplit(":", 1)
+    webhooks = Server((host, int(port)), Webhooks)
+    thread = threading.Thread(target=webhooks.serve_forever)
+    thread.start()
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
     server.serve_forever()
     server.server_close()
+    webhooks.shutdown()
+    thread.join()
+    webhooks.server_close()
     return 0
 
 
