@@ -17,6 +17,10 @@ done
 # shellcheck disable=SC2086
 [ -z "$missing" ] || { apt-get -o Acquire::Retries=3 update -qq && DEBIAN_FRONTEND=noninteractive apt-get -o Acquire::Retries=3 install -y -qq --no-install-recommends $missing; } >&2
 
+tools="$(realpath "${CARGO_TARGET_DIR:-target}")/compose-tools"
+[ -x "$tools/bin/podman-compose" ] || { python3 -m venv "$tools" && "$tools/bin/pip" install --quiet --disable-pip-version-check podman-compose==1.6.0; }
+export PATH="$tools/bin:$PATH"
+
 # A network of its own, because the ports are those of the file.
 [ "${1:-}" = inside ] || exec unshare --net "$0" inside
 ip link set lo up
@@ -25,9 +29,6 @@ exec 9>/run/lock/wonder-signer-pods
 flock --timeout 900 9
 
 work=$(mktemp -d)
-tools="$(realpath "${CARGO_TARGET_DIR:-target}")/compose-tools"
-[ -x "$tools/bin/podman-compose" ] || { python3 -m venv "$tools" && "$tools/bin/pip" install --quiet --disable-pip-version-check podman-compose==1.6.0; }
-export PATH="$tools/bin:$PATH"
 cat >"$work/containers.conf" <<'CONF'
 [containers]
 default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
