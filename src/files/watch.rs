@@ -197,6 +197,8 @@ fn watch(mut subjects: Vec<Subject>, messages: &Receiver<Message>, events: Sende
             poll = now + POLL;
         }
         if now >= look {
+            // Changes up to here are seen; one that comes later announces itself.
+            directories.announced.store(false, Ordering::Release);
             for subject in &mut subjects {
                 subject.check(now);
             }
@@ -205,10 +207,8 @@ fn watch(mut subjects: Vec<Subject>, messages: &Receiver<Message>, events: Sende
         let due = subjects.iter().filter_map(|subject| subject.quiet.due()).min();
         look = due.map_or(look, |due| look.min(due)).min(poll);
         match messages.recv_timeout(look.saturating_duration_since(Instant::now())) {
-            Ok(Message::Event) => {
-                directories.announced.store(false, Ordering::Release);
-                look = look.min(Instant::now() + SETTLE);
-            }
+            // The events of a busy directory wake this thread once, until the check.
+            Ok(Message::Event) => look = look.min(Instant::now() + SETTLE),
             Ok(Message::Reload) => {
                 // Signals that came meanwhile want the same.
                 if messages.try_iter().any(|message| matches!(message, Message::End)) {
@@ -227,7 +227,7 @@ fn watch(mut subjects: Vec<Subject>, messages: &Receiver<Message>, events: Sende
 /// The directories of the files, and the system's events for them.
 struct Directories {
     watcher: Option<RecommendedWatcher>,
-    /// Whether a sent event has not been received yet; one is enough.
+    /// Whether an event has been sent since the last check; one is enough.
     announced: Arc<AtomicBool>,
 }
 
