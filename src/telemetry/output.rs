@@ -27,6 +27,8 @@ use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuild
 
 /// Lines in the queue. While the reader is stuck, they take about 4 MiB.
 pub(super) const LINES: usize = 4096;
+/// How long the thread sleeps after it has emptied the queue. Meanwhile a request need not wake it, which costs more than the line.
+const PAUSE: Duration = Duration::from_millis(5);
 /// A pipe with any room has room for this many bytes (`PIPE_BUF`, pipe(7)).
 const PART: usize = 4096;
 
@@ -152,6 +154,7 @@ impl<W: AsFd, N: Fn(usize) -> String> io::Write for Writer<W, N> {
     /// Called when the queue is empty.
     fn flush(&mut self) -> io::Result<()> {
         self.shared.emptied.notify_all();
+        thread::sleep(PAUSE);
         Ok(())
     }
 }
