@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    fs::File,
+    fs::{self, File},
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
     process::{Child, Command, Stdio},
@@ -84,7 +84,10 @@ impl Sidecar {
             }
             Kind::Node | Kind::Go | Kind::Nginx | Kind::Plain => peers::command(kind, address, upstream, options),
         };
-        let log = File::create(upstream.directory().join("log")).unwrap();
+        // Not beside the CA's file, whose directory the sidecar watches.
+        let logs = upstream.directory().join("logs");
+        fs::create_dir_all(&logs).unwrap();
+        let log = File::create(logs.join("log")).unwrap();
         command
             .env("TOKIO_WORKER_THREADS", workers.to_string())
             .env("WONDER_SIGNER_LISTEN__ADDRESS", address.to_string())
