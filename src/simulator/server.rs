@@ -165,7 +165,9 @@ impl Simulator {
         self.wonder.console.close();
         // What has not ended by then is cut off with `connections`.
         let _ = tokio::time::timeout(GRACE, graceful.shutdown()).await;
-        drop((connections, tasks));
+        // Waits for the end of each task, so that none still has the state file when this function returns.
+        connections.shutdown().await;
+        tasks.shutdown().await;
         if let Some((state, journal)) = &self.state
             && let Err(reason) = state::commit(&self.wonder, state, journal).await
         {

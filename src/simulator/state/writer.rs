@@ -50,7 +50,8 @@ pub(crate) async fn commit(wonder: &Arc<Wonder>, state: &Arc<StateFile>, journal
     let changes = journal.changes();
     let (wonder, state) = (Arc::clone(wonder), Arc::clone(state));
     let done = tokio::task::spawn_blocking(move || {
-        let _turn = turn;
+        // The file is released before the turn: it is free when the last commit has ended.
+        let (_turn, state) = (turn, state);
         let batch = wonder.changed_rows();
         if batch.is_empty() {
             return Ok(());
