@@ -83,9 +83,10 @@ impl Webhook {
             );
         }
         if let (Some(ListenAddress::Unix(_)), Some(_)) = (&self.address, &self.tls) {
-            return Err(
-                layers.refuse(TLS_FILES[0], "goes only with an IP address in webhook.address; a Unix socket is plain")
-            );
+            return Err(layers.refuse(
+                TLS_FILES[0],
+                "is allowed only with an IP address in webhook.address; a Unix socket is plain",
+            ));
         }
         if self.address.is_none() {
             return Ok(self);

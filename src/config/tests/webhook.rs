@@ -104,7 +104,7 @@ fn settings_of_the_webhook_listener_are_refused_with_key_layer_and_remedy() {
         ),
         (
             "[webhook]\noriginal_target_header = \"X-Original-URI\"\noriginal_target_prefix = \"/payments\"",
-            "webhook.original_target_prefix = \"/payments\" (from FILE): is set beside webhook.original_target_header (from FILE); set \
+            "webhook.original_target_prefix = \"/payments\" (from FILE): cannot be set together with webhook.original_target_header (from FILE); set \
              only one of them",
         ),
         (
@@ -126,7 +126,7 @@ fn settings_of_the_webhook_listener_are_refused_with_key_layer_and_remedy() {
         ),
         (
             "[webhook]\naddress = \"unix:/hook.sock\"\ntls = { certificate_file = \"/a\", key_file = \"/b\" }",
-            "webhook.tls.certificate_file = \"/a\" (from FILE): goes only with an IP address in webhook.address; a Unix socket is plain",
+            "webhook.tls.certificate_file = \"/a\" (from FILE): is allowed only with an IP address in webhook.address; a Unix socket is plain",
         ),
         (
             "[webhook.redis]\nurl = \"redis://:MARKER@redis\"",
@@ -136,7 +136,7 @@ fn settings_of_the_webhook_listener_are_refused_with_key_layer_and_remedy() {
         ("[webhook.redis]\npassword_file = \"/x\"", "webhook.redis.password_file (from FILE): needs webhook.redis.url"),
         (
             "[webhook.redis]\nurl = \"redis://redis\"\nca_file = \"/x\"",
-            "webhook.redis.ca_file = \"/x\" (from FILE): goes only with rediss:// in webhook.redis.url; redis:// has no TLS",
+            "webhook.redis.ca_file = \"/x\" (from FILE): is allowed only with rediss:// in webhook.redis.url; redis:// has no TLS",
         ),
         (
             "[webhook]\nredis_url = \"redis://redis\"",

@@ -45,8 +45,10 @@ impl Field<Option<OriginalTarget>> for OriginalTargetKeys {
             (Some(header), None) => Ok(Some(OriginalTarget::Header(header))),
             (None, Some(prefix)) => Ok(Some(OriginalTarget::Prefix(prefix))),
             (Some(_), Some(_)) => {
-                let reason =
-                    format!("is set beside {header_key} (from {}); set only one of them", layers.source(header_key));
+                let reason = format!(
+                    "cannot be set together with {header_key} (from {}); set only one of them",
+                    layers.source(header_key)
+                );
                 Err(layers.refuse(prefix_key, reason))
             }
         }

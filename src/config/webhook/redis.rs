@@ -58,7 +58,8 @@ impl Field<Option<Redis>> for RedisKeys {
         let timeout = layers.read(REDIS_TIMEOUT, redis_timeout().parse)?;
         match url {
             Some(url) if ca_file.is_some() && !url.tls => {
-                Err(layers.refuse(REDIS_CA, format!("goes only with rediss:// in {REDIS_URL}; redis:// has no TLS")))
+                Err(layers
+                    .refuse(REDIS_CA, format!("is allowed only with rediss:// in {REDIS_URL}; redis:// has no TLS")))
             }
             Some(url) => Ok(Some(Redis { url, password_file, ca_file, timeout })),
             None if password_file.is_some() => Err(layers.refuse(REDIS_PASSWORD, format!("needs {REDIS_URL}"))),
