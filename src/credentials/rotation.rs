@@ -296,7 +296,8 @@ pub(super) fn mistaken(one: &Entry, other: &Entry) -> &'static str {
             "; it has the AppID of the unit that signs and another key, and at Wonder a new key needs a new AppID"
         }
         (false, true) => {
-            "; it has the key of the unit that signs and another AppID, and at Wonder each AppID has a key of its own: do both files              come from the same moment?"
+            "; it has the key of the unit that signs and another AppID, and at Wonder each AppID has a key of its own: do both files \
+             come from the same moment?"
         }
         _ => "",
     }

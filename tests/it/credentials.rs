@@ -13,7 +13,7 @@ use crate::support::{
     patience::soon,
     sidecar::Sidecar,
     volume::{UNITS, Unit},
-    wire::Message,
+    wire::{Message, exchange, request},
 };
 
 const RELOADED: &str = r#"wonder_signer_credential_reloads_total{credential="default",result="ok"}"#;
@@ -24,6 +24,18 @@ const OUTDATED: &str = r#"wonder_signer_credential_outdated{credential="default"
 async fn reached(sidecar: &Sidecar, series: &str, least: f64) {
     soon(async {
         while sidecar.metric(series).await < least {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+/// Waits until the sidecar signs with `unit`.
+async fn signs_with(sidecar: &Sidecar, unit: &Unit) {
+    let labels = format!(r#"credential="default",fingerprint="{}""#, unit.public.fingerprint());
+    let series = format!("wonder_signer_key_loaded_timestamp_seconds{{{labels}}}");
+    soon(async {
+        while !exchange(sidecar.admin, &request("GET", "/metrics", &[], b"")).await.text().contains(&series) {
             tokio::task::yield_now().await;
         }
     })

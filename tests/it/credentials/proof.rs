@@ -4,7 +4,7 @@ use std::{sync::Arc, time::SystemTime};
 
 use wonder_signer::signing::RequestTime;
 
-use super::reached;
+use super::{reached, signs_with};
 use crate::{
     simulator::world::World,
     support::{
@@ -65,18 +65,6 @@ async fn rotate(sidecar: &Sidecar) -> (u16, String) {
     let yes = [("X-Wonder-Signer-Rotate", "yes")];
     let answer = exchange(sidecar.admin, &request("POST", "/rotate/default", &yes, b"")).await;
     (answer.status(), answer.text())
-}
-
-/// Waits until the sidecar signs with `unit`.
-async fn signs_with(sidecar: &Sidecar, unit: &Unit) {
-    let labels = format!(r#"credential="default",fingerprint="{}""#, unit.public.fingerprint());
-    let series = format!("wonder_signer_key_loaded_timestamp_seconds{{{labels}}}");
-    soon(async {
-        while !exchange(sidecar.admin, &request("GET", "/metrics", &[], b"")).await.text().contains(&series) {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
 }
 
 fn proofs(unit: &str, result: &str) -> String {

@@ -3,9 +3,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use super::{reached, signed_by, verified_unit};
+use super::{reached, signed_by, signs_with, verified_unit};
 use crate::support::{
-    patience::soon,
     sidecar::Sidecar,
     upstream::{Act, Recorder},
     volume::{UNITS, Unit, Volume},
@@ -156,16 +155,4 @@ async fn rotation_over_the_admin_listener_is_off_by_default() {
     let sidecar = Sidecar::with_credentials(&upstream.origin(), &toml(&main, &next, "")).await.unwrap();
     let asked = request("POST", "/rotate/default", &[("X-Wonder-Signer-Rotate", "yes")], b"");
     assert_eq!(exchange(sidecar.admin, &asked).await.status(), 404);
-}
-
-/// Waits until the sidecar signs with `unit`.
-async fn signs_with(sidecar: &Sidecar, unit: &Unit) {
-    let labels = format!(r#"credential="default",fingerprint="{}""#, unit.public.fingerprint());
-    let series = format!("wonder_signer_key_loaded_timestamp_seconds{{{labels}}}");
-    soon(async {
-        while !exchange(sidecar.admin, &request("GET", "/metrics", &[], b"")).await.text().contains(&series) {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
 }
