@@ -33,7 +33,10 @@ fn place() -> (TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777)).unwrap();
     let program = directory.path().join("wonder-signer");
-    fs::copy(env!("CARGO_BIN_EXE_wonder-signer"), &program).unwrap();
+    // Another process writes the copy. A child of another test could inherit a descriptor of this process that is open for
+    // writing, and execve(2) fails with ETXTBSY while one exists.
+    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_wonder-signer")).arg(&program).status().unwrap();
+    assert!(copied.success(), "{copied}");
     (directory, program)
 }
 
