@@ -4,6 +4,7 @@ use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 use super::{named, send};
 use crate::support::{
+    closed::until_refused,
     sidecar::{Sidecar, until},
     upstream::{Act, Recorder},
     wire::{exchange, read_message, request},
@@ -90,7 +91,7 @@ async fn a_request_whose_first_bytes_arrived_before_the_end_of_the_delay_is_serv
     for stream in [&mut idle, &mut never_used] {
         assert!(read_message(stream, false).await.is_none());
     }
-    assert!(TcpStream::connect(sidecar.listen).await.is_err());
+    until_refused(sidecar.listen).await;
     for (stream, rest) in [(&mut begun, &whole[10..]), (&mut fresh, &whole[1..])] {
         stream.write_all(rest).await.unwrap();
         let answer = read_message(stream, false).await.unwrap();

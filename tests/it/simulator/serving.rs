@@ -20,7 +20,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use wonder_signer::simulator::{BindError, Options, Simulator};
 
 use super::world::{Call, NOW, P, World, exchange};
-use crate::support::wire::read_message;
+use crate::support::{closed::until_refused, wire::read_message};
 
 const ECHO: &str = "/svc/payment/api/v1/openapi/echo";
 const HI: &str = r#"{"message":"hi"}"#;
@@ -245,7 +245,7 @@ async fn an_idle_connection_does_not_delay_the_shutdown() {
     let address = world.address;
     world.stop().await;
     assert_eq!(idle.read(&mut [0]).await.unwrap(), 0);
-    assert_eq!(TcpStream::connect(address).await.unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    until_refused(address).await;
 }
 
 /// A browser warns of a certificate whose authority was made at start, so the pages are also served without TLS.

@@ -1,8 +1,10 @@
-//! A port that refuses connections for as long as a test needs it.
+//! Ports that refuse connections.
 
 use std::net::SocketAddr;
 
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+use super::patience::soon;
 
 /// A bound port that does not listen. Being bound, it cannot be given to another test.
 pub(crate) struct Closed(TcpSocket);
@@ -22,4 +24,11 @@ impl Closed {
     pub(crate) fn open(self) -> TcpListener {
         self.0.listen(128).unwrap()
     }
+}
+
+/// Waits until `address`, whose listener this process has closed, refuses connections.
+///
+/// A child that another test is starting has copies of all descriptors until its execve(2), and the socket listens as long as one exists.
+pub(crate) async fn until_refused(address: SocketAddr) {
+    soon(async { while TcpStream::connect(address).await.is_ok() {} }).await;
 }

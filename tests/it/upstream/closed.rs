@@ -2,7 +2,7 @@
 
 use std::{
     io::{Read as _, Write as _},
-    net::TcpListener,
+    net::{Shutdown, TcpListener},
     sync::mpsc,
 };
 
@@ -51,7 +51,8 @@ async fn a_connection_closed_between_requests_is_replaced() {
         let first = read_blocking(&mut stream);
         stream.write_all(answer).unwrap();
         closing.recv().unwrap();
-        drop(stream);
+        // A child that another test is starting may have a copy of the descriptor, so dropping it might not send the FIN.
+        stream.shutdown(Shutdown::Both).unwrap();
         has_closed.send(()).unwrap();
         let (mut stream, _) = listener.accept().unwrap();
         let second = read_blocking(&mut stream);

@@ -4,6 +4,7 @@ use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 use super::outcome;
 use crate::support::{
+    closed::until_refused,
     patience::soon,
     sidecar::until,
     upstream::{Act, Recorder},
@@ -20,7 +21,7 @@ fn refused(answer: &Message) -> (u16, String) {
 #[tokio::test]
 async fn oversized_slow_and_malformed_webhooks_are_rejected_as_on_the_signing_listener() {
     let application = Recorder::start().await;
-    let toml = "limits.webhook_body = \"100B\"\ntimeouts.body = \"30ms\"\ntimeouts.request_head = \"30ms\"";
+    let toml = "limits.webhook_body = \"100B\"\ntimeouts.body = \"500ms\"\ntimeouts.request_head = \"500ms\"";
     let (sidecar, address) = receiver_of(&application, toml).await;
     let large = Delivery::of("/", &"x".repeat(101)).send(address).await;
     assert_eq!(refused(&large), (413, "body_too_large".to_owned()));
@@ -87,13 +88,11 @@ async fn a_drain_finishes_the_deliveries_in_flight() {
     application.next().await;
     impatient.abort();
     let _ = impatient.await;
-    let metrics = sidecar.admin;
     sidecar.ask_to_stop();
-    soon(async { while TcpStream::connect(address).await.is_ok() {} }).await;
+    until_refused(address).await;
     permits.add_permits(2);
     let answer = soon(delivery).await.unwrap();
     assert_eq!((answer.status(), answer.value("connection")), (200, Some("close")));
-    let _ = metrics;
     soon(sidecar.stop()).await;
 }
 
