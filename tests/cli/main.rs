@@ -20,6 +20,7 @@ use std::{
     collections::BTreeMap,
     fs,
     io::Write as _,
+    net::SocketAddr,
     process::{Command, Stdio},
 };
 
@@ -62,6 +63,14 @@ impl Ended {
         assert!(self.err.starts_with(&format!("wonder-signer: {start}")), "{}", self.err);
         assert_eq!((self.err.lines().count(), self.code, self.out.as_str()), (1, Some(code), ""));
     }
+}
+
+/// A port that refuses connections. It is bound but not listening, so that no other program gets it.
+fn closed() -> (tokio::net::TcpSocket, SocketAddr) {
+    let held = tokio::net::TcpSocket::new_v4().unwrap();
+    held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = held.local_addr().unwrap();
+    (held, address)
 }
 
 /// Runs with `arguments`, and with `input` on standard input.

@@ -14,7 +14,7 @@ use wonder_signer::signing::{
     window::Window,
 };
 
-use crate::{Desk, Ended, run};
+use crate::{Desk, Ended, closed, run};
 
 const APP_ID: &str = "1f0e5b52-6c0a-4a55-9a0e-2f6b8d0c7e11";
 const KEY: &str = "rsa2048-pkcs1";
@@ -189,7 +189,7 @@ fn a_faulty_endpoint_gives_exit_code_1() {
     let expected = "wonder-signer: send-webhook: your endpoint rejected a valid webhook (HTTP 500)\n";
     assert_eq!((ended.code, &ended.err[..]), (Some(1), expected));
 
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (_held, closed) = closed();
     let ended = run(&["send-webhook", "--to", &format!("http://{closed}/hook?token=secret")], b"");
     let start = format!("wonder-signer: send-webhook: http://{closed}/hook?…: no connection: cannot connect");
     assert!(ended.err.starts_with(&start), "{}", ended.err);

@@ -6,7 +6,7 @@ use std::{
     thread,
 };
 
-use crate::run;
+use crate::{closed, run};
 
 const READY: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nready";
 const STARTING: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 8\r\n\r\nstarting";
@@ -67,11 +67,8 @@ fn once_sends_one_request() {
 
 #[test]
 fn wait_fails_at_its_timeout_with_the_last_reason() {
-    // Bound but not listening, so that no other program gets the port.
-    let held = tokio::net::TcpSocket::new_v4().unwrap();
-    held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let closed = held.local_addr().unwrap().to_string();
-    run(&["wait", "--timeout", "10ms", "--admin", &closed], b"")
+    let (_held, closed) = closed();
+    run(&["wait", "--timeout", "10ms", "--admin", &closed.to_string()], b"")
         .failed_with(1, &format!("not ready after 10ms: {closed}: cannot connect; is the sidecar running? ("));
     // The kernel accepts the connection and no program answers it.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();

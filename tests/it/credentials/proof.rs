@@ -8,6 +8,7 @@ use super::{reached, signs_with};
 use crate::{
     simulator::world::World,
     support::{
+        closed::Closed,
         logged::Logged,
         patience::soon,
         sidecar::{Sidecar, metric},
@@ -116,11 +117,8 @@ async fn a_restart_without_the_files_of_the_old_unit_signs_with_the_next_one() {
 #[tokio::test]
 async fn a_start_while_wonder_is_away_is_ready_with_the_unit_of_the_configuration() {
     let (main, next) = (Volume::of(&UNITS[0]), Volume::of(&UNITS[1]));
-    let gone = {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        listener.local_addr().unwrap()
-    };
-    let sidecar = Sidecar::with_credentials(&format!("http://{gone}"), &toml(&main, &next, WHEN_PROVEN)).await.unwrap();
+    let away = Closed::port();
+    let sidecar = Sidecar::with_credentials(&away.origin(), &toml(&main, &next, WHEN_PROVEN)).await.unwrap();
     let ready = async || exchange(sidecar.admin, &request("GET", "/readyz", &[], b"")).await.text();
     assert_eq!(ready().await, "starting\n");
     soon(async {

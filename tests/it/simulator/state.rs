@@ -6,7 +6,10 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use proptest::prelude::*;
@@ -110,27 +113,27 @@ async fn a_restart_keeps_customers_tokens_orders_transactions_and_deliveries() {
 #[tokio::test]
 async fn a_retry_that_waits_goes_on_after_a_restart_with_the_headers_of_the_first_attempt() {
     let place = Place::new();
-    let failing = Recorder::acting(|_| Act::Answer(b"HTTP/1.1 503 x\r\nContent-Length: 0\r\n\r\n".to_vec())).await;
-    let url = format!("{}/hook?a=1", failing.origin());
+    let fails = Arc::new(AtomicBool::new(true));
+    let judged = Arc::clone(&fails);
+    let receiver = Recorder::acting(move |_| match judged.load(Ordering::SeqCst) {
+        true => Act::Answer(b"HTTP/1.1 503 x\r\nContent-Length: 0\r\n\r\n".to_vec()),
+        false => Act::ok(),
+    })
+    .await;
+    let url = format!("{}/hook?a=1", receiver.origin());
     let world = place.world(Some(&url)).await;
     world.set_clock(NOW);
     world.order("INV-1", "1").await;
-    let first = failing.next().await;
-    failing.next().await;
+    let first = receiver.next().await;
+    receiver.next().await;
     world.stop().await;
-    let address = failing.address();
-    drop(failing);
+    fails.store(false, Ordering::SeqCst);
+    // Attempts of the first simulator.
+    while receiver.waiting() > 0 {
+        receiver.next().await;
+    }
 
     // The clock went backwards: the wait is no longer than the schedule's.
-    let receiver = soon(async {
-        loop {
-            match tokio::net::TcpListener::bind(address).await {
-                Ok(listener) => return Recorder::on(listener, |_| Act::ok()),
-                Err(_) => tokio::task::yield_now().await,
-            }
-        }
-    })
-    .await;
     let world = World::with(|options| {
         options.tls = false;
         options.clock = Arc::new(|| wonder_signer::signing::RequestTime::from_unix_seconds(NOW - 86_400));
