@@ -1,6 +1,9 @@
 //! Connections of the admin listener: floods, evictions, malformed requests.
 
-use std::time::{Duration, Instant};
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -65,16 +68,19 @@ async fn an_oversized_head_is_rejected() {
     assert_eq!(admin.get("/livez").await.status_and_body(), (200, "ok\n"));
 }
 
-/// Each connection of the flood sends 200 pipelined requests for one target.
+/// Each connection of the flood sends 200 pipelined requests for one target. A probe waits for its turn and no longer, whatever the
+/// machine's speed: the kubelet gives up after a second.
 #[tokio::test]
 async fn a_probe_is_answered_during_a_flood() {
+    /// Four rounds of the flood, and the connections that the listener may hold.
+    const TURN: usize = 4 * 24 + 64;
     let admin = admin().await;
     admin.readiness.set_ready();
-    let mut flood = JoinSet::new();
+    let (mut flood, ended) = (JoinSet::new(), Arc::new(AtomicUsize::new(0)));
     for target in ["/metrics", "/", "/status.json", "/config", "/runbook", "/nothing"] {
         let (address, bytes) = (admin.address, format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n").repeat(200));
         for _ in 0..4 {
-            let bytes = bytes.clone();
+            let (bytes, ended) = (bytes.clone(), Arc::clone(&ended));
             flood.spawn(async move {
                 loop {
                     let mut stream = TcpStream::connect(address).await.unwrap();
@@ -84,16 +90,19 @@ async fn a_probe_is_answered_during_a_flood() {
                     let _ = stream.read_to_end(&mut answers).await;
                     let answers = answers.windows(9).filter(|nine| nine == b"HTTP/1.1 ").count();
                     assert!(answers <= 1, "{answers} answers on one connection");
+                    ended.fetch_add(1, Ordering::Relaxed);
                 }
             });
         }
     }
+    let mut most = 0;
     for _ in 0..200 {
-        let asked = Instant::now();
+        let before = ended.load(Ordering::Relaxed);
         assert_eq!(soon(admin.get("/livez")).await.status_and_body(), (200, "ok\n"));
-        // A kubelet gives up after a second.
-        assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
+        most = most.max(ended.load(Ordering::Relaxed) - before);
     }
+    eprintln!("at most {most} connections of the flood ended during a probe");
+    assert!(most <= TURN, "{most} connections of the flood ended during one probe");
     assert!(flood.try_join_next().is_none(), "the flood goes on");
 }
 
