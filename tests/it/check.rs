@@ -41,10 +41,16 @@ async fn fails(origin: &str) -> String {
     ended.err.trim_end().strip_prefix(&start).unwrap_or_else(|| panic!("{ended:?}")).to_owned()
 }
 
-/// A server that answers every request with these bytes.
+/// A server that answers every request with this head and body.
 async fn answering(head: &str, body: &str) -> Recorder {
-    let answer = format!("HTTP/1.1 {head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-    Recorder::acting(move |_| Act::Answer(answer.clone().into_bytes())).await
+    let head = head.to_owned();
+    answering_with(move || head.clone(), body).await
+}
+
+/// The same with a head that is made for each answer.
+async fn answering_with(head: impl Fn() -> String + Send + Sync + 'static, body: &str) -> Recorder {
+    let rest = format!("\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    Recorder::acting(move |_| Act::Answer(format!("HTTP/1.1 {}{rest}", head()).into_bytes())).await
 }
 
 fn date(seconds_ahead: i64) -> String {
@@ -160,10 +166,10 @@ async fn each_kind_of_answer_has_a_cause_of_its_own() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wrong_clock_is_reported_before_any_other_cause() {
     for (ahead, words) in [(7200, "7200 s behind"), (-4000, "4000 s ahead of")] {
-        let head = format!("401 Unauthorized\r\nContent-Type: application/json\r\n{}", date(ahead));
-        let recorder = answering(&head, r#"{"code":"E1","message":"Signature invalid"}"#).await;
+        let head = move || format!("401 Unauthorized\r\nContent-Type: application/json\r\n{}", date(ahead));
+        let recorder = answering_with(head, r#"{"code":"E1","message":"Signature invalid"}"#).await;
         let said = fails(&recorder.origin()).await;
-        // A second may pass before the answer arrives.
+        // Date has whole seconds.
         let start = |words: &str| {
             said.starts_with(&format!(
                 "clock: the clock of this machine is {words} Wonder's, and Wonder rejects more than 1800 s"

@@ -163,14 +163,15 @@ async fn connections_without_a_signed_request_are_evicted_first_then_the_longest
         for _ in 0..8 {
             paying.push(pays(&transport, &sidecar, &upstream, "one more").await);
         }
-        let mut ended = Vec::new();
-        for (number, stream) in paying.iter_mut().enumerate() {
-            let mut byte = [0];
-            if tokio::time::timeout(Duration::from_millis(20), stream.read(&mut byte)).await.is_ok() {
-                ended.push(number);
-            }
+        let (ended, kept) = paying.split_at_mut(4);
+        for stream in ended {
+            assert!(!matches!(soon(stream.read(&mut [0])).await, Ok(1..)), "{transport}: it is evicted");
         }
-        assert_eq!(ended, [0, 1, 2, 3], "{transport}");
+        for stream in kept {
+            stream.write_all(&request("POST", "/svc/c", &[], b"{}")).await.unwrap();
+            stream.flush().await.unwrap();
+            assert_eq!(soon(read_message(stream, false)).await.expect("it is kept").status(), 200, "{transport}");
+        }
         // 30 connections had 16 places.
         assert!(sidecar.metric("wonder_signer_listener_connections_evicted_total").await >= 14.0, "{transport}");
     }

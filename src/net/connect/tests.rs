@@ -37,9 +37,13 @@ impl Silent {
         socket.bind(address).unwrap();
         let listener = socket.listen(0).unwrap();
         let address = listener.local_addr().unwrap();
-        let mut waiting = Vec::new();
-        while let Ok(stream) = timeout(Duration::from_millis(200), TcpStream::connect(address)).await {
-            waiting.push(stream.unwrap());
+        let (mut waiting, mut unanswered) = (Vec::new(), 0);
+        // One unanswered attempt may be a pause of this process.
+        while unanswered < 2 {
+            match timeout(Duration::from_millis(200), TcpStream::connect(address)).await {
+                Ok(stream) => waiting.push(stream.unwrap()),
+                Err(_) => unanswered += 1,
+            }
         }
         Self { _listener: listener, _waiting: waiting }
     }

@@ -59,7 +59,7 @@ async fn call(endpoint: watch::Receiver<SocketAddr>, tally: Arc<Tally>) {
 async fn of_10_000_requests_on_kept_connections_none_is_lost_in_rollouts() {
     let upstream = Recorder::start().await;
     let origin = upstream.origin();
-    let start = || Process::start(&origin, "[shutdown]\ndrain_delay = \"500ms\"");
+    let start = || Process::start(&origin, "[shutdown]\ndrain_delay = \"1s\"");
     let mut instance = start().await;
     let (endpoint, endpoints) = watch::channel(instance.listen);
     let tally = Arc::new(Tally::default());

@@ -165,7 +165,7 @@ async fn a_hello_in_single_bytes_is_accepted() {
 #[tokio::test]
 async fn a_stalled_handshake_times_out() {
     let (ours, mounted) = Mounted::by_one();
-    let sidecar = mounted.sidecar("http://127.0.0.1:1", "[timeouts]\nrequest_head = \"500ms\"\n").await;
+    let sidecar = mounted.sidecar("http://127.0.0.1:1", "[timeouts]\nrequest_head = \"2s\"\n").await;
     let hello = hello(&caller(&[&ours], Some(&ours.issue(&["shop"], "")), &[]));
     let mut silent = Vec::new();
     // After the whole hello the server has answered, and waits for the certificate.

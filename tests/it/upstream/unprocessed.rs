@@ -238,7 +238,7 @@ async fn a_204_answer_is_whole_even_if_a_body_follows() {
 
 #[tokio::test]
 async fn a_request_to_an_origin_without_streams_is_unsent_and_the_error_names_it() {
-    let mut calls = Calls::begun(1, &format!("{HTTP2}\ntimeouts.connect = \"200ms\"")).await;
+    let mut calls = Calls::begun(1, &format!("{HTTP2}\ntimeouts.connect = \"2s\"")).await;
     let mut peer = calls.origin.accept(Some(0)).await;
     peer.acknowledged().await;
     let answer = calls.answer().await;
