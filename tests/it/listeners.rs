@@ -5,7 +5,7 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -16,6 +16,7 @@ use tokio::{
 use wonder_signer::{config::ListenAddress, net::listen::Listener};
 
 use crate::support::{
+    patience::soon,
     sidecar::{Sidecar, assert_signed},
     upstream::Recorder,
     wire::{read_message, request},
@@ -61,23 +62,34 @@ async fn a_socket_has_the_configured_mode() {
 #[tokio::test]
 async fn a_socket_file_never_has_more_permissions_than_configured() {
     let directory = tempfile::tempdir().unwrap();
-    let (place, done) = (directory.path().to_owned(), Arc::new(AtomicBool::new(false)));
+    let place = directory.path().to_owned();
+    let (done, seen) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let watching = std::thread::spawn({
-        let done = Arc::clone(&done);
+        let (done, seen) = (Arc::clone(&done), Arc::clone(&seen));
         move || {
             let mut modes = BTreeSet::new();
             while !done.load(Ordering::Relaxed) {
                 for file in std::fs::read_dir(&place).unwrap().flatten() {
-                    modes.extend(file.metadata().map(|file| file.permissions().mode() & 0o777));
+                    if let Ok(metadata) = file.metadata() {
+                        modes.insert(metadata.permissions().mode() & 0o777);
+                        seen.fetch_add(1, Ordering::Relaxed);
+                    }
                 }
             }
             modes
         }
     });
     let address = ListenAddress::Unix(directory.path().join("signer.sock"));
-    for _ in 0..3000 {
-        drop(Listener::bind(&address, 0o600, 1).await.unwrap());
-    }
+    soon(async {
+        let mut bound = 0;
+        // A busy machine may run the watching thread late.
+        while bound < 3000 || seen.load(Ordering::Relaxed) < 100 {
+            drop(Listener::bind(&address, 0o600, 1).await.unwrap());
+            tokio::task::yield_now().await;
+            bound += 1;
+        }
+    })
+    .await;
     done.store(true, Ordering::Relaxed);
     assert_eq!(watching.join().unwrap(), BTreeSet::from([0o600]));
 }
