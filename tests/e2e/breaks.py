@@ -21,6 +21,9 @@ import time
 
 import sidecar
 
+sys.path.append(str(pathlib.Path(__file__).parent / "prometheus"))
+from programs import free_port  # noqa: E402
+
 HERE = pathlib.Path(__file__).parent
 program, tries = sys.argv[1], int((sys.argv[2:] or ["10"])[0])
 work = pathlib.Path(tempfile.mkdtemp())
@@ -83,11 +86,6 @@ class Server(socketserver.ThreadingTCPServer):
 
     def handle_error(self, request, client_address):
         pass
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 def curl(origin, target, ids):

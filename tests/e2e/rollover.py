@@ -20,15 +20,13 @@ import time
 
 import sidecar
 
+sys.path.append(str(pathlib.Path(__file__).parent / "prometheus"))
+from programs import free_port  # noqa: E402
+
 CALLERS = 12
 program, version, calls, reloads = (sys.argv[1:] + ["http2", "3600", "0"][len(sys.argv) - 2 :])[:4]
 work = pathlib.Path(tempfile.mkdtemp())
 work.chmod(0o755)
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 def openssl(*words):

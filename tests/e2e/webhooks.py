@@ -28,6 +28,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).parent / "prometheus"))
 import server  # noqa: E402
 from authority import Authority  # noqa: E402
+from programs import free_port  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ALERT = "WonderSignerWebhookStoreFails"
@@ -35,12 +36,6 @@ ALERT = "WonderSignerWebhookStoreFails"
 SECRET = "body-marker-5d1c"
 APP_ID = "1f0e5b52-6c0a-4a55-9a0e-2f6b8d0c7e11"
 DUPLICATES = 1000
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def wait_for(holds, seconds, what):
