@@ -5,7 +5,7 @@ use super::{
     refusal::{Refusal, Rule},
 };
 
-/// What a field holds, and so what its values are compared as.
+/// The type of a field, which decides how its values are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Text,
@@ -51,7 +51,7 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    /// Reads a pair of a query; nothing when it is no filter. `kind` knows the fields, and `known` is their list.
+    /// Reads a pair of a query; `None` if it is not a filter. `kind` returns the type of a field, and `known` lists the fields.
     pub(super) fn read(
         name: &str,
         value: &str,
@@ -78,8 +78,8 @@ impl Filter {
         Ok(Some(Self { field: field.to_owned(), operator, wanted }))
     }
 
-    /// Whether the values of its field satisfy it. A field of nested rows has several values: one that satisfies is enough, but a negation
-    /// holds only if it holds for all.
+    /// Whether the values of its field satisfy it. A field of nested rows has several values: one that satisfies it is enough, but a
+    /// negation must hold for all.
     pub(super) fn holds(&self, values: &[Datum]) -> bool {
         let any = |test: &dyn Fn(&Datum) -> bool| values.iter().any(test);
         let wanted = &self.wanted[..];
@@ -117,7 +117,7 @@ impl Operator {
 }
 
 impl Kind {
-    /// The operators that a field of this kind takes.
+    /// The operators that a field of this kind accepts.
     pub(super) fn operators(self) -> &'static str {
         if self == Self::Text { ALL } else { WITHOUT_CONTAINS }
     }

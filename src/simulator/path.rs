@@ -6,15 +6,15 @@ use uuid::Uuid;
 
 use super::refusal::{Refusal, Rule};
 
-/// The most rows a page has (`deploy/docs/wonder.md` §6).
+/// The largest number of rows of a page (`deploy/docs/wonder.md` §6).
 pub(super) const MOST_ROWS: usize = 1000;
-/// The rows of a page when the caller does not say; Wonder documents none.
+/// The default number of rows of a page; Wonder documents none.
 const USUAL_ROWS: usize = 20;
 
-/// A path segment, percent-decoded by the router; decoding fails for what is not UTF-8.
+/// A path segment, percent-decoded by the router. Decoding fails if the result is not UTF-8.
 pub(super) type Segment = Result<Path<String>, PathRejection>;
 
-/// A customer's uuid from the path; what is no uuid is no customer's.
+/// A customer's uuid from the path. A text that is not a uuid belongs to no customer.
 pub(super) fn customer_id(id: Segment) -> Result<Uuid, Refusal> {
     id.ok().and_then(|Path(id)| parse_uuid(&id)).ok_or(Refusal::NoCustomer)
 }
@@ -42,7 +42,7 @@ impl Default for Page {
 }
 
 impl Page {
-    /// Takes `limit` or `offset` from a pair of the query; returns whether the pair was one of them.
+    /// Reads `limit` or `offset` from a pair of the query; returns whether the pair was one of them.
     pub(super) fn take(&mut self, name: &str, value: &str) -> Result<bool, Refusal> {
         match name {
             "limit" => self.limit = number(name, value, 1, MOST_ROWS)?,

@@ -1,7 +1,7 @@
-//! The seed of `--seed`: customers, payment tokens and orders that are there from the start, and again after a reset.
+//! The seed of `--seed`: customers, payment tokens and orders that exist from the start, and again after a reset.
 //!
-//! A seed is read as bodies of calls are, so that each error names the place in the file. Unknown fields are errors, because a misspelt
-//! one would silently be missing. No webhook is sent for what a seed makes.
+//! A seed is read like the bodies of calls, so that each error names the place in the file. An unknown field is an error, because a
+//! misspelt field would otherwise be missing silently. No webhook is sent for the contents of a seed.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::signing::AppId;
 
-/// The most that one list has; the capacity of the simulator is the other limit.
+/// The maximum length of one list; the capacity of the simulator is the other limit.
 const MOST: usize = 10_000_000;
 
 const SEED: &[&str] = &["customers", "orders"];
@@ -59,19 +59,19 @@ const PAYMENT: &[&str] = &["uuid", "method", "amount", "outcome", "authorize", "
 const REFUND: &[&str] = &["uuid", "amount", "note"];
 const STATES: &str = "unpaid, pending, failed, authorized, paid, refunded, voided";
 
-/// The text of a seed file. It is kept as it is, because a reset reads it again.
+/// The text of a seed file, unchanged, because a reset reads it again.
 #[derive(Clone)]
 pub struct Seed(Arc<[u8]>);
 
 impl Seed {
-    /// The content of a file. What is wrong with it is found when the simulator is bound.
+    /// The content of a file. Its errors are found when the simulator is bound.
     #[must_use]
     pub fn new(text: &[u8]) -> Self {
         Self(text.into())
     }
 }
 
-/// What is wrong with a seed: the place in it, and the rule.
+/// An error in a seed: the place and the rule.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct SeedError(String);
@@ -82,7 +82,7 @@ impl From<Refusal> for SeedError {
     }
 }
 
-/// What a seed is put into.
+/// The store that receives a seed.
 pub(super) struct Ground<'a> {
     pub(super) store: &'a mut Store,
     pub(super) app_ids: &'a [AppId],
@@ -110,7 +110,7 @@ impl Ground<'_> {
         Ok(())
     }
 
-    /// The AppID of a row: the one that there is, unless the row names one.
+    /// The AppID that a row names, or the only AppID of the simulator.
     fn app_id(&self, fields: &Fields<'_>) -> Result<AppId, SeedError> {
         let place = fields.name("app_id");
         match (fields.filled("app_id", TEXT)?, self.app_ids) {
@@ -244,7 +244,7 @@ impl Ground<'_> {
         self.store.orders.seed(order).map_err(|refusal| full_or(&refusal, || taken(fields, "number")))
     }
 
-    /// Nothing for an unknown state.
+    /// `None` for an unknown state.
     fn bring_to(&self, order: &mut Order, state: &str, at: u64) -> Option<()> {
         let outcome = match state {
             "unpaid" => return Some(()),

@@ -1,7 +1,7 @@
-//! The table of the calls that the simulator serves: handler and description of each. The router and the `OpenAPI` document are both made of
-//! it, so that neither can have a call that the other lacks.
+//! The table of the calls that the simulator serves: handler and description of each. The router and the `OpenAPI` document
+//! are both generated from it, so that neither has a call that the other lacks.
 //!
-//! The pages and the stream of notices for them are no calls; [`router`](super::router) adds their routes.
+//! Pages and the event stream for them are not calls; [`router`](super::router) adds their routes.
 
 use std::sync::Arc;
 
@@ -37,13 +37,13 @@ impl Mark {
 /// Where a call is.
 #[derive(Clone, Copy)]
 pub(super) enum Place {
-    /// An operation of Wonder's, which the catalogue gives method and paths.
+    /// An operation of Wonder; the catalogue has its method and paths.
     Wonders(&'static str),
     /// A call of the simulator's own, without a signature: name, method, path.
     Own(&'static str, &'static str, &'static str),
 }
 
-/// Parameters of a call that are in no path.
+/// Parameters of a call outside its path.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Parameter {
     Rows,
@@ -66,9 +66,9 @@ pub(super) struct Call {
     pub(super) body: Option<(&'static str, bool)>,
     /// The members of `data` in a success.
     pub(super) data: &'static [(&'static str, &'static str)],
-    /// The members of `data` that some successes lack.
+    /// The members of `data` that are optional in a success.
     pub(super) optional: &'static [(&'static str, &'static str)],
-    /// The statuses of refusals that not every call has.
+    /// The statuses of refusals beyond those of every call.
     pub(super) refusals: &'static [u16],
 }
 

@@ -39,14 +39,14 @@ use super::{
 
 /// How many connections are served at the same time; others wait to be accepted.
 const CONNECTIONS: usize = 1024;
-/// How long TLS may take to be agreed, and a request's head to arrive.
+/// The time limit for the TLS handshake, and for the arrival of a request head.
 const HEAD_TIME: Duration = Duration::from_secs(30);
-/// How long requests under way may take once the end was asked for.
+/// The time limit for requests in flight after the shutdown began.
 const GRACE: Duration = Duration::from_secs(5);
-/// How long not to accept after accepting failed, which it does when the process has no file descriptors left.
+/// The pause after accept(2) failed, which happens when the process has no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// A bound simulator. It answers once [`run`](Self::run) is polled.
+/// A bound simulator. It answers while [`run`](Self::run) is polled.
 pub struct Simulator {
     apps: Apps,
     listener: TcpListener,
@@ -67,7 +67,7 @@ pub enum BindError {
     /// The state file cannot be used.
     #[error(transparent)]
     State(#[from] StateError),
-    /// The seed is wrong.
+    /// The seed has an error.
     #[error(transparent)]
     Seed(#[from] SeedError),
 }
@@ -98,14 +98,14 @@ impl Simulator {
             faults: Arc::clone(&faults),
             journal: journal.clone(),
         });
-        // Links to pages are without TLS: a browser would warn of the certificate.
+        // Links to pages use plain HTTP, because a browser would warn of the certificate.
         let wonder = super::wonder(&options, origin(false, address), Made { ids, journal, faults, webhooks })?;
         let apps = Apps::new(options.apps.clone());
         let router = router(options, apps.clone(), &wonder);
         Ok(Self { apps, listener, address, identity, router, wonder, lanes, state })
     }
 
-    /// The bound address, with the port that was free.
+    /// The bound address, with the port that the system chose.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -128,19 +128,19 @@ impl Simulator {
         origin(self.identity.is_some(), self.address)
     }
 
-    /// The certificate authority to trust, as PEM; nothing without TLS.
+    /// The certificate authority to trust, as PEM; `None` without TLS.
     #[must_use]
     pub fn ca_pem(&self) -> Option<&str> {
         self.identity.as_ref().map(|identity| &identity.ca_pem[..])
     }
 
-    /// Serves until `shutdown` ends, then lets requests under way finish for up to five seconds.
+    /// Serves until `shutdown` ends, then waits up to five seconds for the requests in flight.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let tls = self.identity.map(|identity| TlsAcceptor::from(identity.config));
         let graceful = GracefulShutdown::new();
         let places = Arc::new(Semaphore::new(CONNECTIONS));
         let mut connections = JoinSet::new();
-        // They end with this function, and so does what is not delivered.
+        // These tasks end with this function; deliveries that wait are not sent.
         let mut tasks = JoinSet::new();
         tasks.spawn(Arc::clone(&self.wonder.webhooks).deliver(self.lanes));
         if let Some((state, journal)) = &self.state {
@@ -163,9 +163,9 @@ impl Simulator {
         }
         drop(self.listener);
         self.wonder.console.close();
-        // What has not ended by then is cut off with `connections`.
+        // Requests that have not ended by then are cut off when `connections` is dropped.
         let _ = tokio::time::timeout(GRACE, graceful.shutdown()).await;
-        // Waits for the end of each task, so that none still has the state file when this function returns.
+        // Waits for the end of each task, so that no task holds the state file when this function returns.
         connections.shutdown().await;
         tasks.shutdown().await;
         if let Some((state, journal)) = &self.state
@@ -201,7 +201,7 @@ async fn accept(
 }
 
 async fn serve(stream: TcpStream, tls: Option<TlsAcceptor>, router: Router, watcher: Watcher) {
-    // Small answers should not wait for the acknowledgement of what was sent before.
+    // A small answer must not wait for the acknowledgement of earlier data.
     let _ = stream.set_nodelay(true);
     let Some(tls) = tls else { return converse(stream, router, watcher).await };
     if is_plain(&stream).await {
@@ -214,12 +214,11 @@ async fn serve(stream: TcpStream, tls: Option<TlsAcceptor>, router: Router, watc
     }
 }
 
-/// A request extension: the connection has no TLS although the simulator speaks it. Pages are served all the same, and signed calls are
-/// not.
+/// A request extension: the connection is plain although the simulator serves TLS. Pages are served on it, signed calls are not.
 #[derive(Clone, Copy)]
 pub(super) struct Plain;
 
-/// Whether the first byte begins anything else than a TLS handshake record (RFC 8446 §5.1).
+/// Whether the first byte is not that of a TLS handshake record (RFC 8446 §5.1).
 async fn is_plain(stream: &TcpStream) -> bool {
     const HANDSHAKE: u8 = 22;
     let mut first = [HANDSHAKE];
@@ -227,7 +226,7 @@ async fn is_plain(stream: &TcpStream) -> bool {
     matches!(peeked, Ok(Ok(1))) && first[0] != HANDSHAKE
 }
 
-/// HTTP/1.1 or HTTP/2, as ALPN or the first bytes say.
+/// HTTP/1.1 or HTTP/2, selected by ALPN or by the first bytes.
 async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, router: Router, watcher: Watcher) {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);

@@ -1,6 +1,6 @@
 //! The calls of Wonder's customer pages (`deploy/docs/wonder.md` §5.1).
 //!
-//! `company_name` is taken and checked but not given back: the documented customer object has no such field.
+//! `company_name` is accepted and checked but not returned, because the documented customer object has no such field.
 
 use axum::extract::Path;
 use bytes::Bytes;
@@ -98,8 +98,8 @@ pub(super) async fn by_token(
     Ok(answer(&store, store.customers.by_token(&app_id, parse_uuid(token).ok_or(Refusal::NoToken)?)?, &headers))
 }
 
-/// `GET customers?limit=&offset=`. `linked_source_type` is checked and changes nothing; filters are refused, because a
-/// list that silently ignores one is wrong.
+/// `GET customers?limit=&offset=`. `linked_source_type` is checked and has no effect. Filters are refused, because a
+/// list that silently ignores a filter is wrong.
 pub(super) async fn list(
     Merchant { app_id, wonder }: Merchant,
     uri: Uri,
@@ -135,7 +135,7 @@ pub(super) async fn delete(Merchant { app_id, wonder }: Merchant, id: Segment) -
     Ok(Answer::new(json!({})))
 }
 
-/// The fields that creating and editing share.
+/// The common fields of creation and change.
 fn change<'a>(fields: &Fields<'a>) -> Result<Change<'a>, Refusal> {
     fields.text("company_name", TEXT)?;
     let default_method = default_method(fields)?;
@@ -150,7 +150,7 @@ fn change<'a>(fields: &Fields<'a>) -> Result<Change<'a>, Refusal> {
     })
 }
 
-/// `default_payment_method`: one of the known ones, or empty.
+/// `default_payment_method`: a known method, or empty.
 pub(super) fn default_method<'a>(fields: &Fields<'a>) -> Result<Option<&'a str>, Refusal> {
     let default_method = fields.text("default_payment_method", TEXT)?;
     if default_method.is_some_and(|method| !method.is_empty() && !METHODS.contains(&method)) {

@@ -1,4 +1,4 @@
-//! What can go wrong on purpose, and how it is written. Pure.
+//! The faults that can be requested, and their text form. Pure.
 
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -10,19 +10,19 @@ const LONGEST: Duration = Duration::from_hours(24);
 /// One fault, of an answer or of a webhook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// The call is carried out, and its answer comes this much later.
+    /// The call is carried out, and its answer is delayed by this time.
     Delay(Duration),
-    /// The call is carried out, and no answer comes.
+    /// The call is carried out, and no answer is sent.
     NoAnswer,
     /// The call is carried out, and its answer breaks off after this many bytes of the body.
     Cut(usize),
-    /// The body of the answer comes in pieces, over this time.
+    /// The body of the answer is sent in pieces over this time.
     Slow(Duration),
-    /// The call is not carried out, and has this status: 401, 403 or 500.
+    /// The call is not carried out, and its answer has this status: 401, 403 or 500.
     Status(u16),
     /// The simulator's clock is this many seconds ahead when it verifies the call and dates the answer.
     Clock(i64),
-    /// The webhook of a change goes wrong. The call itself is answered as always.
+    /// The webhook of a change has a fault. The call itself is answered as usual.
     Webhook(WebhookFault),
 }
 
@@ -55,7 +55,7 @@ impl Fault {
     pub(crate) const FORMS: &'static str = "delay=2s, no-answer, cut=20, slow=5s, status=401, status=403, status=500, clock=+45m, clock=-45m, webhook=duplicate, \
          webhook=reorder, webhook=lose";
 
-    /// The fault of a webhook; nothing for one of a call.
+    /// The fault of a webhook; `None` for a fault of a call.
     pub(crate) fn of_webhook(self) -> Option<WebhookFault> {
         match self {
             Self::Webhook(fault) => Some(fault),

@@ -1,5 +1,5 @@
-//! Faults on purpose: for one call by its header, or for the next calls of an operation or AppID by a switch; and the same for the webhooks
-//! of changes.
+//! Requested faults: for one call by its header, or for the next calls of an operation or AppID by a switch. The webhooks of changes have
+//! such faults too.
 
 mod fault;
 mod switch;
@@ -31,9 +31,9 @@ use crate::operations;
 const HEADER: HeaderName = HeaderName::from_static("x-simulator-fault");
 /// How long a call without an answer is held.
 const HELD: Duration = Duration::from_mins(10);
-/// How long a connection has to send what comes before a cut.
+/// How long a connection has to send the bytes before a cut.
 const FLUSH: Duration = Duration::from_millis(50);
-/// In how many pieces a slow body comes.
+/// The number of pieces of a slow body.
 const PIECES: usize = 10;
 
 tokio::task_local! {
@@ -41,7 +41,7 @@ tokio::task_local! {
     static OF_CALL: WebhookFault;
 }
 
-/// The fault of a webhook that the call of this task causes: that of the call's header, or of a switch.
+/// The fault of a webhook caused by the call of this task: that of the call's header, or of a switch.
 pub(super) fn of_webhook(switches: &Switches, action: &str, app_id: &str) -> Option<WebhookFault> {
     OF_CALL.try_with(|fault| *fault).ok().or_else(|| switches.pick_for_webhook(action, app_id))
 }
@@ -64,8 +64,8 @@ impl Picked {
 #[derive(Clone, Copy)]
 struct Unreadable;
 
-/// The outermost layer: picks the fault of a signed call, and does to the answer what the fault says. A fault of webhooks applies to the
-/// simulator's own calls too, because most payments come from there.
+/// The outermost layer: selects the fault of a signed call and applies it to the answer. A fault of webhooks applies to the simulator's
+/// own calls too, because most payments are made by them.
 pub(super) async fn inject(State(wonder): State<Arc<Wonder>>, request: Request, next: Next) -> Response {
     let named = request.headers().get(&HEADER);
     let named = named.map(|value| value.to_str().ok().and_then(|text| text.parse::<Fault>().ok()));
@@ -105,7 +105,7 @@ fn pick(wonder: &Wonder, head: &Parts) -> Option<Fault> {
     wonder.faults.pick(operation, app_id.unwrap_or_default())
 }
 
-/// The layer before the gate: a call with a fault's status is not carried out.
+/// The layer before the gate: it answers a call with the status of its fault, and the call is not carried out.
 pub(super) async fn refuse(request: Request, next: Next) -> Response {
     let extensions = request.extensions();
     if extensions.get::<Unreadable>().is_some() {
@@ -135,7 +135,7 @@ async fn done_to(mut response: Response, fault: Fault, wonder: &Wonder) -> Respo
     response
 }
 
-/// The body as it would be, in one piece.
+/// The whole body without the fault.
 async fn whole(body: Body) -> Bytes {
     body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default()
 }
@@ -151,7 +151,7 @@ async fn cut(response: Response, bytes: usize) -> Response {
     let pieces = stream::unfold(Some(body.slice(..bytes)), async |rest| match rest {
         Some(piece) if !piece.is_empty() => Some((Ok(piece), Some(Bytes::new()))),
         Some(_) => {
-            // What comes before would not be sent if it were not for the pause.
+            // Without the pause, the bytes before the cut would not be sent.
             tokio::time::sleep(FLUSH).await;
             let broken = std::io::Error::new(std::io::ErrorKind::ConnectionReset, "cut on purpose");
             Some((Err(broken), None))

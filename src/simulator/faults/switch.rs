@@ -33,7 +33,7 @@ pub(crate) struct Rule {
     pub(crate) app_id: Option<String>,
     /// Of webhooks with this action only.
     pub(crate) action: Option<Action>,
-    /// How many more calls or webhooks it has an effect on; nothing for all.
+    /// The number of calls or webhooks that it still affects; `None` for all.
     pub(crate) calls: Option<u64>,
 }
 
@@ -69,14 +69,14 @@ impl Switches {
         self.on().rules.clone()
     }
 
-    /// The fault of a call: that of the newest switch that fits it.
+    /// The fault of a call: that of the newest matching switch.
     pub(super) fn pick(&self, operation: &str, app_id: &str) -> Option<Fault> {
         self.pick_where(app_id, |rule| {
             rule.fault.of_webhook().is_none() && rule.operation.is_none_or(|wanted| wanted == operation)
         })
     }
 
-    /// The fault of a webhook: that of the newest switch that fits it.
+    /// The fault of a webhook: that of the newest matching switch.
     pub(super) fn pick_for_webhook(&self, action: &str, app_id: &str) -> Option<WebhookFault> {
         let fault = self.pick_where(app_id, |rule| {
             rule.fault.of_webhook().is_some() && rule.action.is_none_or(|wanted| wanted == action)
@@ -99,7 +99,7 @@ impl Switches {
         Some(fault)
     }
 
-    /// Switches one on, as fields describe it: `fault`, and perhaps `operation` or `action`, `app_id` and `calls`.
+    /// Switches a fault on. Its fields are `fault` and optionally `operation` or `action`, `app_id` and `calls`.
     pub(crate) fn add(&self, fields: &Fields<'_>) -> Result<Rule, Refusal> {
         let fault = fields.required("fault", TEXT)?;
         let fault: Fault = fault.parse().map_err(|()| fields.broken("fault", FieldRule::OneOf(Fault::FORMS)))?;
@@ -123,7 +123,7 @@ impl Switches {
             Value::Null => None,
             Value::String(text) if text.is_empty() => None,
             Value::String(text) => Some(text.parse().ok()),
-            // JSON does not tell 3 from 3.0.
+            // JSON does not distinguish 3 from 3.0.
             Value::Number(number) => Some(fields::plain(number).parse().ok()),
             _ => Some(None),
         };
@@ -149,7 +149,7 @@ impl Switches {
         Ok(rule)
     }
 
-    /// Switches one off, or all; returns whether there was one.
+    /// Switches one fault or all off; returns whether any was on.
     pub(crate) fn remove(&self, id: Option<u64>) -> bool {
         let mut on = self.on();
         let before = on.rules.len();

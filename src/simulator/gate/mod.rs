@@ -1,9 +1,9 @@
-//! The gate: nothing under `/svc/` is served before its signature was verified, step by step, over the target and the
+//! The gate: no request under `/svc/` is served before its signature is verified, step by step, over the target and the
 //! body exactly as they arrived (`deploy/docs/wonder.md` §2).
 //!
-//! `X-Skip-Signature` has no meaning here. Two targets never come this far as they were sent, because hyper reads them
-//! first: one with a raw `"`, `<` or `>` in its query gets hyper's own 400 without a body, and a fragment (`#…`), which
-//! no request target has (RFC 9112 §3.2), is dropped.
+//! `X-Skip-Signature` has no meaning here. hyper reads a target first and does not forward two kinds unchanged. A target with a raw
+//! `"`, `<` or `>` in its query gets hyper's own 400 without a body. A fragment (`#…`), which no request target has (RFC 9112
+//! §3.2), is dropped.
 
 mod apps;
 mod nonces;
@@ -34,11 +34,11 @@ use crate::signing::{
     window::{OutsideWindow, Window},
 };
 
-/// The largest body taken, in bytes.
+/// The largest accepted body, in bytes.
 pub(super) const BODY_LIMIT: usize = 2 * 1024 * 1024;
 /// The largest body, in bytes, for which a wrong signature is explained.
 const LARGEST_EXPLAINED: usize = 64 * 1024;
-/// How long a body may take to arrive.
+/// The time limit for the arrival of a body.
 const BODY_TIME: Duration = Duration::from_secs(30);
 
 /// Holds the AppIDs and their public keys, the clock, and the used nonces.
@@ -53,7 +53,7 @@ impl Gate {
         Self { apps, clock, used: Mutex::default() }
     }
 
-    /// The time, shifted where a fault shifts it.
+    /// The time, shifted by the fault of this request if it has one.
     fn now(&self, head: &Parts) -> RequestTime {
         let now = (self.clock)();
         match head.extensions.get().and_then(Picked::ahead) {
@@ -62,7 +62,7 @@ impl Gate {
         }
     }
 
-    /// Verifies one request and returns its AppID. The steps and their order are those of the refusals in the code below.
+    /// Verifies one request and returns its AppID. The steps run in the order of the refusals below.
     fn verify(&self, head: &Parts, body: &Bytes) -> Result<AppId, Refusal> {
         let headers = Headers::from(&head.headers);
         let [credential, nonce, signature] =
@@ -101,8 +101,7 @@ impl Gate {
             }
         })?;
 
-        // Only a correctly signed request uses its nonce up. Two concurrent copies may both reach this line; one of them is
-        // first.
+        // Only a correctly signed request uses up its nonce. Of two concurrent copies that reach this line, the second is a replay.
         if self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(nonce, now.unix_seconds()) {
             Ok(credential.app_id)
         } else {
@@ -111,8 +110,8 @@ impl Gate {
     }
 }
 
-/// What explains a signature that does not match, and where the pre-sign strings part. Large bodies are not searched: it would hold up
-/// other requests.
+/// The cause of a signature mismatch, and the position at which the pre-sign strings differ. Large bodies are not searched, because the
+/// search would delay other requests.
 fn mistake(key: &VerifyingKey, claim: &Claim<'_>) -> Option<(Mistake, Option<usize>)> {
     if claim.body.len() > LARGEST_EXPLAINED {
         return None;
@@ -126,7 +125,7 @@ pub(super) async fn admit(State(gate): State<Arc<Gate>>, request: Request, next:
         return next.run(request).await;
     }
     let (mut head, body) = request.into_parts();
-    // The body is read first, even if the head alone would be rejected, because many clients see an answer before the end of
+    // The body is read first, even if the head alone would be rejected, because many clients report an answer before the end of
     // their body as a reset connection.
     let body = match collect(body).await {
         Ok(body) => body,
@@ -159,7 +158,7 @@ async fn collect(body: Body) -> Result<Bytes, Refusal> {
     }
 }
 
-/// A header that is there once but empty, too long or not ASCII is malformed like one with other wrong text.
+/// A header that occurs once and is empty, too long or not ASCII counts as malformed.
 impl From<HeaderError> for Refusal {
     fn from(HeaderError { header, fault }: HeaderError) -> Self {
         match (fault, header) {

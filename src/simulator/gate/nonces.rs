@@ -1,4 +1,4 @@
-//! The nonces that were used, so that a request is accepted once.
+//! The used nonces, so that each request is accepted only once.
 
 use std::collections::HashSet;
 
@@ -7,11 +7,11 @@ use crate::signing::{Nonce, window::REQUEST_TOLERANCE_SECONDS};
 /// How many nonces one generation holds.
 const GENERATION: usize = 1 << 20;
 
-/// The nonces of the last hour or two, in two generations of which the older is forgotten as a whole.
+/// The nonces of the last one to two hours, in two generations. The older generation is dropped as a whole.
 ///
 /// A request is acceptable for at most an hour, from half an hour before its own time to half an hour after it, so a
-/// generation lives that long at least. When it fills up before, it ages early: memory stays bounded (about 70 MiB),
-/// and a replay from more than a million requests ago can pass.
+/// generation is kept for at least an hour. A generation that is full earlier is replaced early. Memory is therefore bounded
+/// (about 70 MiB), and a replay from more than a million requests ago can be accepted.
 #[derive(Default)]
 pub(super) struct UsedNonces {
     young: HashSet<Nonce>,

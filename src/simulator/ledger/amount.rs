@@ -10,10 +10,10 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
-/// The largest amount, as a decimal number. JSON numbers have about 15 digits that are exact, and this leaves room for sums.
+/// The largest amount, as a decimal number. JSON numbers have about 15 exact digits, and this limit leaves some of them for sums.
 pub(crate) const MOST: &str = "999999999.99";
 
-/// An amount, of either sign.
+/// A signed amount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub(crate) struct Amount(Decimal);
@@ -32,7 +32,7 @@ impl Amount {
         text.parse().ok().map(|decimal: Decimal| Self(decimal.normalize()))
     }
 
-    /// Decimals that are not zero at the end.
+    /// The number of decimals without trailing zeros.
     pub(crate) fn decimals(self) -> u32 {
         self.0.normalize().scale()
     }
@@ -45,7 +45,7 @@ impl Amount {
         self < Self::ZERO
     }
 
-    /// Whether it is at most the largest amount, whatever its sign.
+    /// Whether its absolute value is at most the largest amount.
     pub(crate) fn is_sane(self) -> bool {
         MOST.parse().is_ok_and(|most| self.0.abs() <= most)
     }
@@ -58,7 +58,7 @@ impl Amount {
     /// The JSON number: `120`, `19.9`.
     pub(crate) fn number(self) -> Number {
         let text = self.0.normalize().to_string();
-        // A float prints as the shortest text that reads as the same float; up to 15 digits that is the decimal itself.
+        // A float is printed as the shortest text that parses to the same float. Up to 15 digits, that text is the decimal itself.
         text.parse::<i64>()
             .map(Number::from)
             .ok()
@@ -67,7 +67,7 @@ impl Amount {
     }
 }
 
-/// As it is stored: every decimal, `120` and `19.9`.
+/// The stored form: every decimal, `120` and `19.9`.
 impl From<Amount> for String {
     fn from(amount: Amount) -> Self {
         amount.0.normalize().to_string()
@@ -78,7 +78,7 @@ impl TryFrom<String> for Amount {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        // Not `parse`, because a product of price and quantity may have more decimals than an amount that is sent.
+        // Not `parse`, because a product of price and quantity may have more decimals than an amount in a request.
         text.parse().map(Self).map_err(|_| "not an amount")
     }
 }
@@ -146,7 +146,7 @@ impl Currency {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 
-    /// The decimals of the minor unit (ISO 4217); no currency with three is known to be in use with Wonder.
+    /// The decimals of the minor unit (ISO 4217); no currency with three decimals is known to be used with Wonder.
     pub(crate) fn decimals(self) -> u32 {
         match &self.0 {
             b"JPY" | b"KRW" | b"VND" | b"CLP" | b"ISK" => 0,

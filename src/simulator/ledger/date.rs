@@ -14,17 +14,17 @@ const DAY: u64 = 86_400;
 pub(crate) struct Date(u64);
 
 impl Date {
-    /// Seconds since 1970 at which the day is over, in UTC.
+    /// The end of the day in UTC, in seconds since 1970.
     pub(crate) fn end(self) -> u64 {
         (self.0 + 1) * DAY
     }
 
-    /// The last day that is over at `now`, in UTC.
+    /// The last day in UTC that has ended at `now`.
     pub(crate) fn before(now: u64) -> Self {
         Self((now / DAY).saturating_sub(1))
     }
 
-    /// Seconds since 1970 at which the day begins, in UTC.
+    /// The start of the day in UTC, in seconds since 1970.
     pub(crate) fn start(self) -> u64 {
         self.0 * DAY
     }

@@ -6,26 +6,26 @@ use std::fmt;
 
 use super::Amount;
 
-/// Why a well-formed call is denied. Holds states and amounts, never a text that the caller sent.
+/// Why a well-formed call is denied. It holds states and amounts, never a text from the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Denial {
     /// The currency is not enabled. Known: `EO100102`.
     InvalidCurrency,
     /// The same refund was made a moment ago. Known: 100701.
     RefundRepeated,
-    /// Only an unpaid order can be voided; this one has this state and correspondence state.
+    /// Only an unpaid order can be voided; this order has this state and correspondence state.
     OrderNotVoidable(&'static str, &'static str),
-    /// Nothing can be paid in this state and correspondence state.
+    /// An order in this state and correspondence state accepts no payment.
     OrderNotPayable(&'static str, &'static str),
-    /// More than this rest.
+    /// The amount exceeds this unpaid rest.
     AmountAboveUnpaid(Amount),
     /// The order has no such transaction.
     NoTransaction,
-    /// The transaction is this, so it cannot be voided.
+    /// The transaction cannot be voided, because it is of this kind.
     TransactionNotVoidable(&'static str),
-    /// The transaction is this, so it cannot be refunded.
+    /// The transaction cannot be refunded, because it is of this kind.
     TransactionNotRefundable(&'static str),
-    /// More than this rest of the transaction.
+    /// The amount exceeds this rest of the transaction.
     RefundAboveRest(Amount),
     /// A transaction has this uuid already.
     PaymentRepeated,
@@ -34,7 +34,7 @@ pub(crate) enum Denial {
 }
 
 impl Denial {
-    /// The envelope's integer `code`; `error_code` is the same after `EO`.
+    /// The envelope's integer `code`; `error_code` is the same number after `EO`.
     pub(crate) fn code(self) -> u32 {
         match self {
             Self::InvalidCurrency => 100_102,

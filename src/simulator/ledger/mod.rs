@@ -1,9 +1,9 @@
-//! The money of an order, pure: what was paid, voided and refunded, and the state that follows. Time, uuids and numbers are
-//! handed in; every function checks first and changes afterwards, so that a denied call changes nothing.
+//! The money of an order, pure: payments, voids and refunds, and the resulting state. Time, uuids and numbers are parameters.
+//! Every function checks first and changes afterwards, so that a denied call changes nothing.
 //!
 //! # States (`deploy/docs/wonder.md` §5.5)
 //!
-//! State and correspondence state are not stored. They follow from the transactions, so they cannot contradict them:
+//! State and correspondence state are not stored. They are computed from the transactions, so they cannot contradict them:
 //!
 //! | Transactions | `state` | `correspondence_state` |
 //! |---|---|---|

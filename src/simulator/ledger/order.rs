@@ -1,4 +1,4 @@
-//! An order: what the merchant asked for, and the transactions since.
+//! An order: the merchant's request, and the transactions since.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{Action, Amount, Currency, Date, Denial, Kind, Status, Transaction, VOIDED};
 use crate::signing::AppId;
 
-/// An order. No `Debug`: notes, references and URLs are the merchant's.
+/// An order. It has no `Debug`, because notes, references and URLs are the merchant's data.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Order {
     /// Wonder's own number, unique among all AppIDs and never used again.
@@ -20,18 +20,18 @@ pub(crate) struct Order {
     pub(crate) created_at: u64,
     pub(crate) updated_at: u64,
     pub(super) voided: bool,
-    /// Whether the last reversal was a refund; otherwise it was a void.
+    /// Whether the last reversal was a refund, and not a void.
     pub(super) refunded_last: bool,
     /// In the order of their making.
     pub(super) transactions: Vec<Transaction>,
 }
 
-/// What the body that creates an order says, checked.
+/// The checked content of the body that creates an order.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Draft {
     pub(crate) reference_number: Arc<str>,
     pub(crate) currency: Currency,
-    /// What is to be paid, tips included; greater than zero.
+    /// The total with tips; greater than zero.
     pub(crate) total: Amount,
     pub(crate) tips: Amount,
     pub(crate) note: Option<Box<str>>,
@@ -77,7 +77,7 @@ impl Order {
         self.transactions.iter().find(|transaction| transaction.uuid == uuid)
     }
 
-    /// Payments that succeeded and were not voided, refunded ones included.
+    /// The sum of the payments that succeeded and were not voided, including refunded ones.
     pub(crate) fn paid(&self) -> Amount {
         self.transactions.iter().filter(|sale| sale.is_live_sale()).map(|sale| sale.amount).sum()
     }
@@ -86,12 +86,12 @@ impl Order {
         self.transactions.iter().filter(|refund| refund.is_refund()).map(|refund| refund.amount).sum()
     }
 
-    /// What authorizations hold.
+    /// The sum of the authorizations.
     pub(crate) fn authorized(&self) -> Amount {
         self.transactions.iter().filter(|hold| hold.is_live_authorization()).map(|hold| hold.amount).sum()
     }
 
-    /// What is missing to the total. A refund does not make it payable again.
+    /// The unpaid part of the total. A refund does not make it payable again.
     pub(crate) fn unpaid(&self) -> Amount {
         (self.draft.total - self.paid()).or_zero()
     }
@@ -102,7 +102,7 @@ impl Order {
         refunds.map(|refund| refund.amount).sum()
     }
 
-    /// Voids an order of which nothing is paid or authorized. A pending payment fails.
+    /// Voids an order without payments and authorizations. A pending payment fails.
     pub(crate) fn void(&mut self) -> Result<Action, Denial> {
         if !self.is_voidable() {
             return Err(Denial::OrderNotVoidable(self.state(), self.correspondence_state()));
@@ -116,14 +116,14 @@ impl Order {
         Ok(VOIDED)
     }
 
-    /// Voids an order as if its due date were over.
+    /// Voids an order as if its due date had passed.
     pub(crate) fn expire(&mut self, now: u64) -> Result<Action, Denial> {
         let action = self.void()?;
         self.draft.due_date = Some(Date::before(now));
         Ok(action)
     }
 
-    /// Whether the order is created and nothing more.
+    /// Whether the order has no transaction yet.
     pub(crate) fn is_voidable(&self) -> bool {
         let moved =
             |transaction: &Transaction| transaction.status == Status::Success && transaction.kind != Kind::Refund;

@@ -7,29 +7,29 @@ use super::{Action, Amount, Denial, Kind, Method, Order, Outcome, PAID, PAYMENT_
 /// An attempt to pay.
 #[derive(Clone, Copy)]
 pub(crate) struct Payment {
-    /// Of the transaction that it becomes.
+    /// The uuid of the new transaction.
     pub(crate) uuid: Uuid,
-    /// Nothing: by card, or whatever a pending payment is made with.
+    /// `None`: by card, or by the method of a pending payment.
     pub(crate) method: Option<Method>,
-    /// Nothing: all that is unpaid.
+    /// `None`: the whole unpaid rest.
     pub(crate) amount: Option<Amount>,
-    /// Whether the money is held, not taken.
+    /// Whether the money is authorized only.
     pub(crate) authorize: bool,
     pub(crate) outcome: Outcome,
 }
 
 impl Order {
-    /// What can still be paid: what is neither paid nor held by an authorization. Pending payments do not count, because they may fail.
+    /// The payable rest: the part that is neither paid nor authorized. Pending payments do not count, because they may fail.
     pub(crate) fn payable(&self) -> Amount {
         if self.is_finished() { Amount::ZERO } else { (self.unpaid() - self.authorized()).or_zero() }
     }
 
-    /// The payment that waits for its outcome, the oldest first.
+    /// The oldest payment without an outcome.
     pub(crate) fn pending(&self) -> Option<&Transaction> {
         self.transactions.iter().find(|transaction| transaction.status == Status::Pending)
     }
 
-    /// Settles the pending payment that `payment` may mean, or pays.
+    /// Settles the pending payment that matches `payment`, or makes a new one.
     pub(crate) fn pay_or_settle(&mut self, payment: Payment, now: u64) -> Result<Option<Action>, Denial> {
         let meant = |pending: &&Transaction| {
             payment.method.is_none_or(|method| method == pending.method)
@@ -41,7 +41,7 @@ impl Order {
         }
     }
 
-    /// Pays, at most what is payable.
+    /// Pays at most the payable rest.
     pub(crate) fn pay(&mut self, payment: Payment, now: u64) -> Result<Option<Action>, Denial> {
         let payable = self.payable();
         if !payable.is_positive() {
@@ -66,7 +66,7 @@ impl Order {
         Ok(action(kind, payment.outcome))
     }
 
-    /// Gives a pending payment its outcome.
+    /// Sets the outcome of a pending payment.
     fn settle(&mut self, uuid: Uuid, outcome: Outcome) -> Result<Option<Action>, Denial> {
         let (state, correspondence_state) = (self.state(), self.correspondence_state());
         let mut pending = self.transactions.iter_mut().filter(|transaction| transaction.status == Status::Pending);
@@ -77,7 +77,7 @@ impl Order {
     }
 }
 
-/// What Wonder reports. An authorization has no action of its own in the documents, and a pending payment changes no state.
+/// The action that Wonder reports. The documents have no action for an authorization, and a pending payment changes no state.
 fn action(kind: Kind, outcome: Outcome) -> Option<Action> {
     match outcome {
         Outcome::Success if kind == Kind::Sale => Some(PAID),

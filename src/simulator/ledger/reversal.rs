@@ -6,18 +6,18 @@ use super::{Action, Amount, Denial, Kind, Order, REFUNDED, Status, TRANSACTION_V
 
 /// A refund to make.
 pub(crate) struct Refund {
-    /// Of the transaction that it becomes.
+    /// The uuid of the new transaction.
     pub(crate) uuid: Uuid,
     /// The payment to refund.
     pub(crate) sale: Uuid,
     pub(crate) amount: Amount,
     pub(crate) note: Option<Box<str>>,
-    /// For how many seconds the same refund is taken for a repetition; zero for never.
+    /// For how many seconds an identical refund counts as a repetition; zero for never.
     pub(crate) window: u64,
 }
 
 impl Order {
-    /// Voids a payment or an authorization of which nothing is refunded.
+    /// Voids a payment or an authorization without refunds.
     pub(crate) fn void_transaction(&mut self, uuid: Uuid) -> Result<Action, Denial> {
         let transaction = self.transaction(uuid).ok_or(Denial::NoTransaction)?;
         if transaction.kind == Kind::Refund || transaction.status != Status::Success || transaction.voided {
@@ -33,7 +33,7 @@ impl Order {
         Ok(TRANSACTION_VOIDED)
     }
 
-    /// Refunds a part of a payment, at most what of it is not refunded yet.
+    /// Refunds a part of a payment, at most the part that is not refunded yet.
     pub(crate) fn refund(&mut self, refund: Refund, now: u64) -> Result<Action, Denial> {
         let sale = self.transaction(refund.sale).ok_or(Denial::NoTransaction)?;
         if !sale.is_live_sale() {
@@ -68,7 +68,7 @@ impl Order {
     }
 }
 
-/// What a transaction is that is not a live payment, for the message.
+/// Describes a transaction that is not a live payment, for the message.
 fn standing(transaction: &Transaction) -> &'static str {
     match (transaction.kind, transaction.status, transaction.voided) {
         (Kind::Refund, ..) => "a refund",

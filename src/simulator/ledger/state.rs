@@ -18,7 +18,7 @@ impl Order {
         matches!(self.state(), "completed" | "voided")
     }
 
-    /// The table at the top of this room.
+    /// The table in the documentation of `ledger`.
     fn states(&self) -> (&'static str, &'static str) {
         if self.voided {
             return ("voided", "unpaid");

@@ -57,8 +57,8 @@ fn states(order: &Order) -> String {
     format!("{}/{}", order.state(), order.correspondence_state())
 }
 
-/// How each state is reached, and what each call makes of it: the next state and what is reported, or the denial's code. Every order
-/// is over 100.
+/// How each state is reached, and the result of each call in it: the next state and the reported action, or the denial's code. The total
+/// of every order is 100.
 const TABLE: &str = "\
 STATE invoiced/unpaid FROM (nothing)
   void            -> voided/unpaid order.voided
@@ -262,7 +262,7 @@ fn the_original_payment_comes_first_and_refunds_after_it() {
     assert_eq!(view["transactions"][4]["is_pending"], true);
 }
 
-/// Any call; transactions are counted modulo those that exist.
+/// Any call; the number of a transaction is taken modulo their count.
 fn calls() -> impl Strategy<Value = Vec<(u8, u32, usize)>> {
     prop::collection::vec((0..9_u8, 1..12_000_u32, 0..8_usize), 1..24)
 }
@@ -296,7 +296,7 @@ proptest! {
     }
 }
 
-/// What is true of every order.
+/// The invariants of every order.
 fn holds(order: &Order) -> Result<(), TestCaseError> {
     let sum = |of: &dyn Fn(&super::Transaction) -> bool| -> Amount {
         order.transactions.iter().filter(|transaction| of(transaction)).map(|transaction| transaction.amount).sum()
@@ -311,7 +311,7 @@ fn holds(order: &Order) -> Result<(), TestCaseError> {
         let most = if sale.is_live_sale() { sale.amount } else { Amount::ZERO };
         prop_assert!(of_sale <= most, "never more than the payment");
     }
-    // The view says the same.
+    // The view agrees.
     let view = order.view();
     prop_assert_eq!(&view["paid_total"], &paid.to_string());
     prop_assert_eq!(&view["unpaid_total"], &order.unpaid().to_string());

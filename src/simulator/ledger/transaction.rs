@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::Amount;
 
-/// A payment, an authorization or a refund. No `Debug`: `note` is the merchant's.
+/// A payment, an authorization or a refund. It has no `Debug`, because `note` is the merchant's data.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Transaction {
     pub(crate) uuid: Uuid,
@@ -15,7 +15,7 @@ pub(crate) struct Transaction {
     pub(crate) voided: bool,
     pub(crate) amount: Amount,
     pub(crate) method: Method,
-    /// Of a refund: the payment it refunds.
+    /// The refunded payment, if this is a refund.
     pub(crate) original: Option<Uuid>,
     pub(crate) note: Option<Box<str>>,
     /// Seconds since 1970.
@@ -23,12 +23,12 @@ pub(crate) struct Transaction {
 }
 
 impl Transaction {
-    /// A payment whose money is there: it succeeded and was not voided.
+    /// Whether it is a payment that succeeded and was not voided.
     pub(crate) fn is_live_sale(&self) -> bool {
         self.is_live() && self.kind == Kind::Sale
     }
 
-    /// An authorization that holds money.
+    /// Whether it is an authorization that holds money.
     pub(crate) fn is_live_authorization(&self) -> bool {
         self.is_live() && self.kind == Kind::Authorization
     }
@@ -42,7 +42,7 @@ impl Transaction {
     }
 }
 
-/// Wonder's `type`. It has `Capture` too, whose call is not documented.
+/// Wonder's `type`. Wonder also has `Capture`, whose call is not documented.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Kind {
@@ -61,7 +61,7 @@ impl Kind {
     }
 }
 
-/// How far a transaction is.
+/// The status of a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Status {
@@ -70,7 +70,7 @@ pub(crate) enum Status {
     Failed,
 }
 
-/// What a payment attempt comes to.
+/// The outcome of a payment attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Success,

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Kind, LineItem, Method, Order, Status, Transaction, rfc3339};
 
 impl Order {
-    /// The order object: numbers for the totals that Wonder gives as numbers, texts for `paid_total` and `unpaid_total`.
+    /// The order object. Totals are numbers where Wonder sends numbers; `paid_total` and `unpaid_total` are texts.
     pub(crate) fn view(&self) -> Value {
         let draft = &self.draft;
         let (state, correspondence_state) = (self.state(), self.correspondence_state());
@@ -35,7 +35,7 @@ impl Order {
         })
     }
 
-    /// Of every order that is created by a call.
+    /// The source of every order that a call creates.
     pub(crate) const SOURCE: &'static str = "Wonder OpenAPI";
     pub(crate) const TYPE: &'static str = "Sales";
     /// The name of every merchant here.
@@ -46,8 +46,8 @@ impl Order {
         u32::from_str_radix(&self.app_id.as_str()[..8], 16).unwrap_or_default().to_string()
     }
 
-    /// Payments that succeeded come first and their refunds after them, because client code takes the first one for the original
-    /// payment. What is pending or failed comes last.
+    /// Payments that succeeded come first and their refunds after them, because client code treats the first one as the original
+    /// payment. Pending and failed transactions come last.
     fn sorted(&self) -> Vec<&Transaction> {
         let mut sorted: Vec<&Transaction> = self.transactions.iter().collect();
         sorted.sort_by_key(|transaction| match (transaction.status, transaction.kind) {
@@ -103,7 +103,7 @@ impl LineItem {
     }
 }
 
-/// The acquirer's data. They are invented, but the same in every answer, because they come from the uuid.
+/// The acquirer's data: invented, but the same in every answer, because they are derived from the uuid.
 fn payment_data(transaction: &Transaction) -> Value {
     let digits = format!("{:012}", transaction.uuid.as_u128() % 1_000_000_000_000);
     let (resp_code, resp_msg, state) = match transaction.status {

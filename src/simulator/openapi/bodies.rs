@@ -1,4 +1,5 @@
-//! The schemas of request bodies. A rule that names two fields, such as "the amount has no more decimals than the currency", is in no schema.
+//! The schemas of request bodies. No schema has rules about two fields, such as "the amount has no more decimals than the
+//! currency".
 
 use serde_json::{Value, json};
 
@@ -177,7 +178,7 @@ fn orders(add: &mut impl FnMut(&str, Value) -> Option<Value>) {
     let names = json!({ "number": short(), "reference_number": short() });
     let order = || optional_object(&[], names.clone());
     let transaction = object(&["uuid"], json!({ "uuid": required_text(TEXT) }));
-    // One name of the three is there.
+    // One of the three names is required.
     let one_name = json!([
         { "required": ["order"], "properties": { "order": object(&["number"], json!({ "number": named() })) } },
         { "required": ["order"], "properties": { "order": object(&["reference_number"], json!({ "reference_number": named() })) } },

@@ -1,11 +1,11 @@
-//! Which calls go on with what a call returned: a new customer's uuid is the `id` of other paths.
+//! Which calls use a value that another call returned: a new customer's uuid is the `id` of other paths.
 
 use serde_json::{Map, Value, json};
 
-/// A call, a member of its answer, and the calls that take it, each with the parameters and the part of its body that it fills.
+/// A call, a member of its answer, and the calls that use the member, each with the parameters and the part of its body that receive it.
 type Link = (&'static str, &'static str, &'static [(&'static str, Fill)]);
 
-/// What is filled: a parameter, or a member of the body as a JSON pointer.
+/// The place that receives the value: a parameter, or a member of the body as a JSON pointer.
 #[derive(Clone, Copy)]
 enum Fill {
     Parameter(&'static str),
@@ -59,7 +59,7 @@ const LINKS: [Link; 5] = [
     ),
 ];
 
-/// The links of a call's success; a customer's `id` goes on to the calls on its payment tokens.
+/// The links of a call's success; the calls on a customer's payment tokens use its `id`.
 pub(super) fn of(call: &str) -> Option<Value> {
     let mut links = Map::new();
     for (from, member, to) in LINKS {

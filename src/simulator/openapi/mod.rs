@@ -1,10 +1,10 @@
-//! The `OpenAPI` description of the calls that the simulator serves, made of the table that the router is made of. `deploy/openapi/wonder.yaml`
-//! is the same document, which a test compares.
+//! The `OpenAPI` description of the calls that the simulator serves, generated from the table of the router. `deploy/openapi/wonder.yaml`
+//! is the same document; a test compares them.
 //!
 //! # Layout
 //!
 //! * `parameters`: parameters in path, query and headers; `answers`: the answers of a call.
-//! * `links`: which calls go on with what a call returned.
+//! * `links`: which calls use a value that another call returned.
 //! * `bodies`: the schemas of request bodies; `objects`: those of answers; `schema`: their vocabulary.
 
 mod answers;
@@ -64,7 +64,7 @@ pub(super) fn document() -> Value {
     })
 }
 
-/// What all methods of a path share: the parameters in the path, and the server of the simulator's own calls.
+/// The common part of all methods of a path: the parameters in the path, and the server of the simulator's own calls.
 fn path(call: &Call, template: &str) -> Value {
     let mut path = json!({});
     let parameters = parameters::of_path(call, template);

@@ -78,7 +78,7 @@ fn query(name: &str, mark: Mark, schema: Value) -> Value {
     json!({ "name": name, "in": "query", "x-mark": mark.as_str(), "schema": schema })
 }
 
-/// All conditions on one field: `filter[state][_eq]=invoiced`. Their form is confirmed, which fields can be filtered is not.
+/// All conditions on one field: `filter[state][_eq]=invoiced`. Their form is confirmed; which fields can be filtered is not.
 fn filter(field: &str, kind: Kind) -> Value {
     let schema = FILTERS.iter().find(|(_, of)| *of == kind).map(|(name, _)| reference(name));
     let mut parameter = query(&format!("filter[{field}]"), Mark::Derived, schema.unwrap_or_default());

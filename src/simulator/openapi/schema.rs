@@ -35,19 +35,19 @@ pub(super) fn uuid() -> Value {
     json!({ "type": "string", "format": "uuid" })
 }
 
-/// An object with members that must be there.
+/// An object with required members.
 #[expect(clippy::needless_pass_by_value, reason = "made for each call")]
 pub(super) fn object(required: &[&str], properties: Value) -> Value {
     json!({ "type": "object", "required": required, "properties": properties })
 }
 
-/// An object that a body may lack. An empty array counts as absent too, because PHP writes an empty object so.
+/// An optional object in a body. An empty array counts as absent too, because PHP encodes an empty object as one.
 #[expect(clippy::needless_pass_by_value, reason = "made for each call")]
 pub(super) fn optional_object(required: &[&str], properties: Value) -> Value {
     json!({ "type": ["object", "null", "array"], "maxItems": 0, "required": required, "properties": properties })
 }
 
-/// A text of at most `limit` characters that a body may lack.
+/// An optional text in a body, of at most `limit` characters.
 pub(super) fn optional_text(limit: usize) -> Value {
     json!({ "type": ["string", "null"], "maxLength": limit })
 }
@@ -61,7 +61,7 @@ pub(super) fn required_text(limit: usize) -> Value {
     json!({ "type": "string", "minLength": 1, "maxLength": limit, "pattern": "\\S" })
 }
 
-/// What `schema` says, or an empty text, or absent.
+/// A value of `schema`, an empty text, or absent.
 pub(super) fn or_empty(schema: &Value) -> Value {
     json!({ "anyOf": [schema, { "enum": ["", null] }] })
 }
@@ -89,7 +89,7 @@ pub(super) fn date() -> Value {
     json!({ "type": "string", "format": "date", "pattern": "^(19[7-9][0-9]|[2-9][0-9]{3})-[0-9]{2}-[0-9]{2}$" })
 }
 
-/// Which amounts a field takes.
+/// The amounts that a field accepts.
 #[derive(Clone, Copy)]
 pub(super) enum Sign {
     Positive,

@@ -1,4 +1,4 @@
-//! The file is the document, and the document is whole.
+//! The file equals the document, and the document is complete.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use super::*;
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/openapi/wonder.yaml");
 
-/// `UPDATE_OPENAPI=1` renews the file.
+/// `UPDATE_OPENAPI=1` writes the file anew.
 #[test]
 fn the_file_is_the_document() {
     let mut text = String::from("# Generated from src/simulator/openapi: UPDATE_OPENAPI=1 cargo test --lib openapi\n");

@@ -1,4 +1,4 @@
-//! Reads the order that a body wants to create.
+//! Reads the order to create from a body.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ pub(crate) const MOST_ITEMS: usize = 500;
 
 /// Checks the `order` object of `POST orders`.
 ///
-/// The total is `charge_fee` plus `tips`. Where `charge_fee` is zero or absent, the sum of the line items takes its place.
+/// The total is `charge_fee` plus `tips`. If `charge_fee` is zero or absent, the sum of the line items replaces it.
 pub(crate) fn read(fields: &Fields<'_>, currencies: &[Currency]) -> Result<Draft, Refusal> {
     let reference_number = fields.required("reference_number", TEXT)?;
     let currency = currency(fields, currencies)?;
@@ -29,7 +29,7 @@ pub(crate) fn read(fields: &Fields<'_>, currencies: &[Currency]) -> Result<Draft
     }
     let charged = charge_fee.filter(|fee| fee.is_positive());
     let total = charged.unwrap_or_else(|| line_items.iter().map(|item| item.total).sum()) + tips;
-    // The sum of items can be more than one item may be.
+    // The sum of the items may exceed the limit for one item.
     if !total.is_positive() || !total.is_sane() {
         return Err(fields.broken("charge_fee", Rule::Amount(decimals)));
     }

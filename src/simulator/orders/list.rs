@@ -19,8 +19,8 @@ const FIELDS: &str = "number, reference_number, state, correspondence_state, cur
                       transactions.currency, transactions.payment_method, transactions.success, transactions.is_pending, \
                       transactions.created_at";
 
-/// `GET orders/list?filter[<field>][<operator>]=<value>&offset=&limit=`: the oldest first; the number of rows that satisfy the filters
-/// is in `X-Total-Entries`. Other parameters are ignored.
+/// `GET orders/list?filter[<field>][<operator>]=<value>&offset=&limit=`: the oldest first. `X-Total-Entries` has the number of rows that
+/// satisfy the filters. Other parameters are ignored.
 pub(crate) async fn list(Merchant { app_id, wonder }: Merchant, uri: Uri) -> Result<Answer, Refusal> {
     let (mut page, mut filters) = (Page::default(), Vec::new());
     for (name, value) in query(&uri) {
@@ -41,7 +41,7 @@ pub(crate) async fn list(Merchant { app_id, wonder }: Merchant, uri: Uri) -> Res
     Ok(Answer::page(json!({ "orders": rows }), total))
 }
 
-/// The fields that filters know, and what they hold.
+/// The fields that can be filtered, with their types.
 pub(crate) fn filter_fields() -> impl Iterator<Item = (&'static str, Kind)> {
     FIELDS.split(", ").filter_map(|field| Some((field, kind(field)?)))
 }
@@ -66,7 +66,7 @@ fn kind(field: &str) -> Option<Kind> {
     })
 }
 
-/// The values of a field; one, but for the fields of line items and transactions.
+/// The values of a field: one, or several for the fields of line items and transactions.
 fn values(order: &Order, field: &str) -> Vec<Datum> {
     let text = |text: &str| Datum::Text(text.to_owned());
     let optional = |text: Option<&str>| text.map_or(Datum::Null, |text| Datum::Text(text.to_owned()));

@@ -24,7 +24,7 @@ use super::{
 
 /// `POST orders`: creates an order; with `?with_payment_link=true` the answer has the address of its payment page.
 ///
-/// A reference number that exists already creates a further order: Wonder does not document what it does.
+/// A reference number that exists already creates another order; Wonder does not document this case.
 pub(super) async fn create(
     Merchant { app_id, wonder }: Merchant,
     uri: Uri,
@@ -68,8 +68,8 @@ pub(super) async fn void(Merchant { app_id, wonder }: Merchant, Json(body): Json
     Ok(answer(changed))
 }
 
-/// `POST orders/refund`: refunds a part of a transaction. `transaction.amount` counts where `refund.amount` is absent, because client code
-/// sends it there.
+/// `POST orders/refund`: refunds a part of a transaction. `transaction.amount` is used if `refund.amount` is absent, because
+/// client code sends it there.
 pub(super) async fn refund(Merchant { app_id, wonder }: Merchant, Json(body): Json) -> Result<Answer, Refusal> {
     let fields = Fields::of(&body)?;
     let names = read_names(&fields)?;

@@ -1,4 +1,4 @@
-//! Reads which order a body means.
+//! Reads from a body which order it identifies.
 
 use super::super::{
     fields::{Fields, TEXT},
@@ -6,8 +6,8 @@ use super::super::{
     store::Names,
 };
 
-/// `order.number`, `order.reference_number` and `transaction.uuid`; an empty text counts as absent. `app_id` is checked and ignored:
-/// the signature says whose call it is.
+/// `order.number`, `order.reference_number` and `transaction.uuid`; an empty text counts as absent. `app_id` is checked and otherwise
+/// ignored, because the signature identifies the caller.
 pub(crate) fn read<'a>(fields: &Fields<'a>) -> Result<Names<'a>, Refusal> {
     fields.text("app_id", TEXT)?;
     let mut names = Names::default();
