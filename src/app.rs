@@ -33,11 +33,12 @@ use self::{
     facts::facts,
     report::{announce, log_receipt},
     rotations::Rotations,
-    settings::{admission_limits, allowance, backlog, fingerprint, hosts, now, policy},
+    settings::{admission_limits, allowance, backlog, fingerprint, hosts, policy},
     webhooks::WebhookListener,
 };
 use crate::{
     admin::{self, Probes, Readiness, shutdown::ShutdownRequest},
+    clock,
     config::{Config, Shutdown},
     contract::Code,
     credentials::{self, Permits, Store},
@@ -89,7 +90,7 @@ impl App {
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let reasons: Vec<&'static str> = Code::ALL.iter().map(|code| code.as_str()).collect();
         let metrics = Metrics::new(&reasons);
-        let credentials = Arc::new(Store::new(config.credentials.keys()));
+        let credentials = Arc::new(Store::new(config.credentials.keys(), metrics.clone()));
         let destination = Destination::new(&config.upstream, &config.limits, &config.timeouts);
         let origins = config.credentials.iter().map(|(name, credential)| (name.as_str(), &credential.origin));
         let upstreams = Upstreams::new(&destination, origins, &metrics)?;
@@ -243,7 +244,7 @@ impl App {
             limits: config.limits,
             timeouts: config.timeouts,
             drain: drain.clone(),
-            clock: now,
+            clock: clock::request_time,
         });
         let draining = async {
             let stop = tokio::select! {

@@ -10,6 +10,7 @@ use serde_json::Value;
 use tokio::time::timeout_at;
 
 use crate::{
+    clock,
     config::{Environment, Origin},
     contract::Code,
     credentials::Entry,
@@ -84,7 +85,7 @@ pub(crate) async fn echo(place: &Place, entry: &Entry, upstream: &Upstream) -> R
 }
 
 async fn call(patience: Duration, entry: &Entry, upstream: &Upstream, message: &str) -> Result<Answer, String> {
-    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let since_1970 = clock::since_1970();
     let body = Bytes::from(serde_json::json!({ "message": message }).to_string());
     let stamped = || {
         let request_time = RequestTime::from_unix_seconds(since_1970.as_secs());

@@ -5,11 +5,12 @@
 //! Arrows between the modules point downwards only.
 //!
 //! ```text
-//! 5   main.rs → cli
-//! 4   app
-//! 3   proxy   webhook   echo   admin   simulator (feature)       no imports between them
-//! 2   net   credentials   telemetry
-//! 1   config   metrics   files   overload
+//! 6   main.rs → cli
+//! 5   app
+//! 4   proxy   webhook   echo   admin   simulator (feature)       no imports between them
+//! 3   net   credentials   telemetry
+//! 2   config
+//! 1   metrics   files   overload   clock
 //! 0   signing   policy   operations   contract   html
 //!                                               pure: no I/O, clock, randomness, async, logging
 //! ```
@@ -24,6 +25,7 @@
 pub mod admin;
 pub mod app;
 pub mod cli;
+mod clock;
 pub mod config;
 pub mod contract;
 mod credentials;

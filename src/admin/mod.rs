@@ -25,6 +25,7 @@ mod problems;
 mod readiness;
 pub(crate) mod rotate;
 mod runbook;
+mod seen;
 pub(crate) mod shutdown;
 mod status;
 mod words;
@@ -32,7 +33,7 @@ mod words;
 use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use axum::{
@@ -54,10 +55,12 @@ use tokio::time::Instant;
 pub(crate) use self::readiness::State;
 use self::{
     history::{History, Point},
-    status::{Seen, Status},
+    seen::Seen,
+    status::Status,
 };
 pub use self::{probes::Probes, readiness::Readiness};
 use crate::{
+    clock,
     metrics::{Metrics, TEXT_FORMAT},
     net::hosts::Hosts,
 };
@@ -194,7 +197,7 @@ impl Admin {
             recent: &recent,
             window,
             lasts: &self.metrics.lasts(),
-            now: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs(),
+            now: clock::since_1970().as_secs(),
         });
         (status, points)
     }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::{
     State,
     cause::{Cause, errors_by_cause},
-    status::Seen,
+    seen::Seen,
     words::{moment, requests, skew, span},
 };
 use crate::metrics::{LastAnswer, Snapshot};

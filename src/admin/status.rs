@@ -8,11 +8,12 @@ use super::{
     CredentialFact, State,
     cause::{Cause, errors_by_cause},
     problems::{Problem, problems},
+    seen::Seen,
     words::{ago, duration, moment, rate, skew, span},
 };
 use crate::{
     contract::Sent,
-    metrics::{Distribution, Last, LastAnswer, Lasts, Snapshot},
+    metrics::{Distribution, Last, LastAnswer, Snapshot},
 };
 
 /// The content, in the order of the page.
@@ -44,38 +45,6 @@ pub(super) struct Row {
     pub(super) label: String,
     /// One for each column.
     pub(super) cells: Vec<String>,
-}
-
-/// The source of a status.
-pub(super) struct Seen<'a> {
-    pub(super) state: State,
-    pub(super) version: &'a str,
-    pub(super) instance: &'a str,
-    pub(super) environment: &'a str,
-    pub(super) origin: &'a str,
-    pub(super) credentials: &'a [CredentialFact],
-    pub(super) uptime: Duration,
-    /// Totals since the start.
-    pub(super) total: &'a Snapshot,
-    /// The difference over `window`.
-    pub(super) recent: &'a Snapshot,
-    pub(super) window: Duration,
-    pub(super) lasts: &'a Lasts,
-    /// Seconds since 1970-01-01T00:00:00Z.
-    pub(super) now: u64,
-}
-
-impl Seen<'_> {
-    /// The origin's host, with the port if it is not the default.
-    pub(super) fn host(&self) -> &str {
-        self.origin.split_once("://").map_or(self.origin, |(_, host)| host)
-    }
-
-    /// The last failure that is not the service's own request.
-    pub(super) fn last_failure(&self) -> Option<&Last> {
-        let failures = self.lasts.failures.iter().filter(|last| Cause::of(last.answer) != Cause::Service);
-        failures.max_by_key(|last| last.unix_seconds)
-    }
 }
 
 impl Status {

@@ -1,6 +1,6 @@
 //! Derives the settings of each part of the sidecar from the configuration.
 
-use std::{net::SocketAddr, time::SystemTime};
+use std::net::SocketAddr;
 
 use sha2::{Digest as _, Sha256};
 
@@ -14,7 +14,6 @@ use crate::{
         server::Allowance,
     },
     policy::Policy,
-    signing::RequestTime,
 };
 
 /// How many connections may wait to be accepted.
@@ -80,10 +79,4 @@ pub(super) fn fingerprint(config: &Config) -> String {
     }
     let digest = Sha256::digest(masked.to_string());
     digest.iter().take(4).fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
-}
-
-/// The time of day, for stamps. A clock before 1970 returns 1970.
-pub(super) fn now() -> RequestTime {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    RequestTime::from_unix_seconds(since.as_secs())
 }

@@ -7,9 +7,10 @@ use std::{
 
 use super::{
     error::{StartError, failed},
-    settings::{admission_limits, allowance, backlog, now},
+    settings::{admission_limits, allowance, backlog},
 };
 use crate::{
+    clock,
     config::{Config, ListenAddress},
     credentials::Store,
     files::Subject,
@@ -73,7 +74,7 @@ impl WebhookListener {
             admission: Arc::clone(&admission),
             metrics,
             shutdown: shutdown.clone(),
-            clock: now,
+            clock: clock::request_time,
         });
         let set = ListenerSet {
             listeners: vec![listener],

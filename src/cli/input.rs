@@ -4,7 +4,6 @@ use std::{
     fs::File,
     io::{self, Read},
     path::{Path, PathBuf},
-    time::SystemTime,
 };
 
 use anyhow::{Context as _, anyhow};
@@ -18,7 +17,7 @@ use crate::{
     config::values::path_text,
     credentials::{self, PASSPHRASE_CAP},
     files,
-    signing::{KeyError, RequestTime},
+    signing::KeyError,
 };
 
 /// No PEM file with one RSA key is larger, leading text included.
@@ -73,10 +72,4 @@ pub(super) fn passphrase(option: &str, path: &Path) -> Result<Zeroizing<Vec<u8>>
     let failure = |reason: &dyn std::fmt::Display| Failure::usage(anyhow!("{option} {}: {reason}", path.display()));
     let content = files::read(path, PASSPHRASE_CAP).map_err(|reason| failure(&reason))?;
     credentials::passphrase(&content.bytes).ok_or_else(|| failure(&"holds no passphrase: its first line is empty"))
-}
-
-/// The time on this machine.
-pub(super) fn now() -> RequestTime {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    RequestTime::from_unix_seconds(since.as_secs())
 }

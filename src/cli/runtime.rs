@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::runtime::Builder;
 
-use crate::net::clock;
+use crate::clock;
 
 /// Runs `work` to completion, with one worker per processor that the machine or the control group grants.
 ///

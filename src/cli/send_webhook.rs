@@ -12,6 +12,7 @@ use rand::rngs::OsRng;
 
 use super::{Failure, Outcome, input, runtime};
 use crate::{
+    clock,
     config::values::path_text,
     signing::{AppId, SigningKey},
     simulator::webhooks::{
@@ -98,7 +99,7 @@ impl SendWebhookArgs {
             app_id: self.app_id,
             key: Arc::new(key),
             client: Client::new(self.ca_file),
-            clock: Arc::new(input::now),
+            clock: Arc::new(clock::request_time),
         };
         runtime::block_on(async {
             if self.probe {

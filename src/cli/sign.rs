@@ -13,6 +13,7 @@ use super::{
     shell::word,
 };
 use crate::{
+    clock,
     config::{Origin, values::path_text},
     signing::{
         AppId, Nonce, RequestTime, Signed, SigningKey, Stamp, is_ambiguous, message::pre_sign, sign, signature_message,
@@ -82,7 +83,7 @@ impl SignArgs {
             )));
         }
         let stamp = Stamp {
-            request_time: self.request_time.unwrap_or_else(input::now),
+            request_time: self.request_time.unwrap_or_else(clock::request_time),
             nonce: self.nonce.unwrap_or_else(|| Nonce::generate(&mut StdRng::from_entropy())),
         };
         let (method, target) = (self.request.method.as_str(), self.request.target.as_str());

@@ -13,6 +13,7 @@ use super::{
     input,
     target::{Method, Target},
 };
+use crate::clock;
 use crate::config::values::path_text;
 use crate::signing::{
     AppId, Credential, Nonce, RequestTime, Stamp, VerifyingKey,
@@ -154,7 +155,7 @@ impl VerifyArgs {
     }
 
     fn wrong_time(&self, credential: &Credential) -> Option<String> {
-        let clock = Clock::judge(credential.request_time, self.at.unwrap_or_else(input::now));
+        let clock = Clock::judge(credential.request_time, self.at.unwrap_or_else(clock::request_time));
         let remedy = if self.at.is_some() {
             ""
         } else {

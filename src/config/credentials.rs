@@ -7,8 +7,8 @@ use zeroize::Zeroizing;
 
 use super::{
     Application, ConfigError, DAY, Environment, ListenTls, Origin, Rotate, Upstream,
-    field::{Key, Shown},
-    keys,
+    field::Shown,
+    keys::{self, Key},
     layers::Layers,
     shapes, upstream, values,
 };

@@ -6,18 +6,7 @@
 use figment::value::Value;
 use serde_json::Value as Json;
 
-use super::{ConfigError, Sources, layers::Layers, shapes::Schema};
-
-/// The properties of a key that do not depend on a configuration.
-#[derive(Debug, Clone)]
-pub(super) struct Key {
-    pub(super) name: &'static str,
-    /// Whether the value may contain a secret, which no error may repeat.
-    pub(super) secret: bool,
-    /// The JSON Schema of the value in a file.
-    #[cfg_attr(not(test), expect(dead_code, reason = "a test writes and compares `config/schema.json`"))]
-    pub(super) schema: Schema,
-}
+use super::{ConfigError, Sources, keys::Key, layers::Layers, shapes::Schema};
 
 /// A table of the configuration with all its keys.
 pub(super) trait Section: Sized {
@@ -113,7 +102,7 @@ macro_rules! section {
         }
 
         impl $crate::config::field::Section for $name {
-            fn keys(all: &mut Vec<$crate::config::field::Key>) {
+            fn keys(all: &mut Vec<$crate::config::keys::Key>) {
                 $($crate::config::field::Field::<$type>::keys(&$kind, $key, all);)+
             }
 

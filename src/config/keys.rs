@@ -1,8 +1,19 @@
-//! The names of all keys, and the known name most similar to an unknown one.
+//! The list of all keys, and the known name most similar to an unknown one.
 
 use std::sync::LazyLock;
 
-use super::field::Key;
+use super::shapes::Schema;
+
+/// The properties of a key that do not depend on a configuration.
+#[derive(Debug, Clone)]
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    /// Whether the value may contain a secret, which no error may repeat.
+    pub(super) secret: bool,
+    /// The JSON Schema of the value in a file.
+    #[cfg_attr(not(test), expect(dead_code, reason = "a test writes and compares `config/schema.json`"))]
+    pub(super) schema: Schema,
+}
 
 /// Every key, in the order of `config/default.toml`; `*` stands for the name of a credential.
 pub(super) static KEYS: LazyLock<Vec<Key>> = LazyLock::new(super::all_keys);

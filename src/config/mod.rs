@@ -14,14 +14,15 @@
 //!
 //! * `sections`: the finished types, one per table of the file and one row per key. A new key is written there and in
 //!   `config/default.toml`; the rest follows.
-//! * `listener`: the addresses of the signing listener.
+//! * `address`: the address of a listener; `required_header`: the header that requests must have.
+//! * `listener`: the rules between the keys of `[listen]`, and those between the addresses of all listeners.
 //! * `origin`: the origin that requests are sent to.
 //! * `proxy`: the egress proxy.
 //! * `webhook`: the webhook listener and the application that receives webhooks; `network`: addresses they may come from.
 //! * `credentials`: the sources of each credential's AppID and keys.
 //! * `layers`: merges defaults, files, environment and flags, and rejects unknown keys.
 //! * `field`: how a row becomes reader, known key, variable and shown value.
-//! * `keys`: the names of all keys, and the known name most similar to an unknown one.
+//! * `keys`: the list of all keys, and the known name most similar to an unknown one.
 //! * `upstream`: the rules between the keys of `[upstream]`.
 //! * `percent`: percent-encoded text.
 //! * `values`: the forms of single values; `shapes`: the same for editors.
@@ -29,17 +30,19 @@
 //! * `schema`: the JSON Schema of a configuration file, for editors.
 //! * `error`: the error, in one line.
 
+pub(crate) mod address;
 pub(crate) mod credentials;
 mod error;
 mod explain;
 mod field;
 mod keys;
 mod layers;
-pub(crate) mod listener;
+mod listener;
 pub(crate) mod network;
 pub(crate) mod origin;
 pub(crate) mod percent;
 pub(crate) mod proxy;
+mod required_header;
 #[cfg(test)]
 mod schema;
 pub(crate) mod sections;
@@ -48,14 +51,15 @@ mod upstream;
 pub(crate) mod values;
 pub(crate) mod webhook;
 
+pub use address::ListenAddress;
 pub(crate) use credentials::{AppIdSource, CredentialConfig, KeySource, Secret, UnitConfig};
 pub use error::ConfigError;
 pub(crate) use explain::{Sources, explain};
 pub use layers::{Flags, Made};
-pub use listener::{ListenAddress, RequiredHeader};
 pub(crate) use network::Network;
 pub(crate) use origin::Origin;
 pub(crate) use proxy::Proxy;
+pub use required_header::RequiredHeader;
 pub use sections::LogLevel;
 pub(crate) use sections::{
     Admin, CaMode, ClientCertificate, Environment, HttpVersion, Limits, Listen, ListenTls, Log, LogFormat, Process,
@@ -66,7 +70,8 @@ pub(crate) use webhook::{Application, OriginalTarget, PathPrefix, Redis, RedisUr
 
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, time::Duration};
 
-use field::{Key, Section as _};
+use field::Section as _;
+use keys::Key;
 use layers::Layers;
 
 const KIB: u64 = 1024;

@@ -5,10 +5,12 @@ use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use super::{
     DAY, GIB, HOUR, KIB, MIB, MILLISECOND, MINUTE,
+    address::ListenAddress,
     field::{Optional, section},
-    listener::{self, ListenAddress, RequiredHeader},
+    listener,
     origin::Origin,
     proxy::Proxy,
+    required_header::RequiredHeader,
     shapes, upstream,
     values::{Words, address, count, duration, hosts, listeners, mode, path, share, size, switch, text, word},
 };

@@ -4,7 +4,8 @@ use serde_json::json;
 
 use super::{
     CaMode, ClientCertificate, ConfigError, Environment, Origin, Proxy, Upstream,
-    field::{Field, Key, Kind, Shown},
+    field::{Field, Kind, Shown},
+    keys::Key,
     layers::Layers,
     origin,
     proxy::{self, Wanted},

@@ -11,10 +11,10 @@ use serde_json::{Value as Json, json};
 
 use super::{
     GIB, KIB, MIB,
+    address::{ListenAddress, NotAnAddress},
     error::hint,
     field::Kind,
     layers::trimmed,
-    listener::{ListenAddress, NotAnAddress},
     origin::Host,
     shapes::{self, Schema},
 };

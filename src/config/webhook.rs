@@ -26,9 +26,9 @@ use self::{
 };
 use super::{
     ConfigError, CredentialConfig, DAY, HOUR, MILLISECOND, SECOND,
+    address::ListenAddress,
     field::{Optional, section},
     layers::Layers,
-    listener::ListenAddress,
     network::Network,
     shapes,
     values::{count, duration, items_of, mode, switch, text},

@@ -2,11 +2,11 @@
 //!
 //! # Layout
 //!
-//! * [`Store`]: all credentials; its snapshot is replaced as a whole.
+//! * [`Store`]: all credentials; its snapshot is replaced as a whole, and the metrics show it.
 //! * [`Entry`]: one credential that can sign.
 //! * `units`: the unit that signs, and those around it.
 //! * `unit`: reads the parts of one credential, at start and whenever its files change.
-//! * `reload`: applies a reading to the store, the log and the metrics.
+//! * `reload`: applies a reading to the store and the log.
 //! * [`Rotation`]: the switch from one unit to the next.
 //! * `signer`: the private-key operation; `permits`: how many of them run at a time.
 
@@ -151,6 +151,20 @@ impl Entry {
     /// Whether both have the same AppID and the same key.
     pub(crate) fn is_same_unit(&self, other: &Self) -> bool {
         self.app_id == other.app_id && self.verifying_key == other.verifying_key
+    }
+
+    /// What both have in common that two units cannot have at Wonder, as the end of a sentence; empty if there is nothing.
+    fn mixed_up_with(&self, signing: &Self) -> &'static str {
+        match (self.app_id == signing.app_id, self.verifying_key == signing.verifying_key) {
+            (true, false) => {
+                "; it has the AppID of the unit that signs and another key, and at Wonder a new key needs a new AppID"
+            }
+            (false, true) => {
+                "; it has the key of the unit that signs and another AppID, and at Wonder each AppID has a key of its own: do both \
+                 files come from the same moment?"
+            }
+            _ => "",
+        }
     }
 
     /// Records Wonder's answer to a request that this unit signed; `rejected` means 401 or 403.

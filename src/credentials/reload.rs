@@ -1,19 +1,14 @@
-//! Applies a reading of a unit's files to the store, the log and the metrics. An unusable unit does not change the signing unit.
+//! Applies a reading of a unit's files to the store and the log. An unusable unit does not change the signing unit.
 
-use std::{
-    collections::BTreeMap,
-    path::PathBuf,
-    sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use tokio::sync::Notify;
 
-use super::{Entry, Permits, Store, UnitError, UnitName, rotation::mistaken, unit};
+use super::{Entry, Permits, Store, UnitError, UnitName, unit};
 use crate::{
     config::{CredentialConfig, UnitConfig},
     files::{Commit, Fingerprint, Subject, steady},
-    metrics::{LoadedKey, Metrics},
+    metrics::Metrics,
 };
 
 /// The rotations to notify after a reading, by credential.
@@ -33,7 +28,6 @@ pub(crate) fn load(
     metrics: &Metrics,
     rotating: &Rotating,
 ) -> Result<Vec<Subject>, UnitError> {
-    metrics.set_credentials(credentials.keys().map(String::as_str));
     let mut read = Vec::new();
     for (name, credential) in credentials {
         let next = credential.next.iter().map(|next| (UnitName::Next, next));
@@ -136,7 +130,6 @@ impl Reader {
     fn put(&self, entry: Arc<Entry>) {
         self.warn_of_half_a_change(&entry);
         self.store.put(entry);
-        publish(&self.store, &self.name, &self.metrics);
         self.changed.notify_one();
     }
 
@@ -144,7 +137,7 @@ impl Reader {
     fn warn_of_half_a_change(&self, entry: &Entry) {
         let units = self.store.units(&self.name);
         let Some(before) = units.in_use() else { return };
-        let mistake = mistaken(before, entry);
+        let mistake = entry.mixed_up_with(before);
         if !mistake.is_empty() {
             tracing::warn!(
                 credential = self.name,
@@ -159,7 +152,6 @@ impl Reader {
     fn failed(&self, error: &UnitError) {
         let (credential, error) = (&self.name, error.to_string());
         self.store.fail(&self.name, self.unit);
-        publish(&self.store, &self.name, &self.metrics);
         match self.unit {
             UnitName::Next => tracing::error!(
                 credential,
@@ -176,17 +168,4 @@ impl Reader {
             ),
         }
     }
-}
-
-/// Has the metrics show the unit that signs, and whether files cannot be used.
-pub(super) fn publish(store: &Store, name: &str, metrics: &Metrics) {
-    let units = store.units(name);
-    metrics.credential_outdated(name, units.is_outdated());
-    let Some(entry) = units.in_use() else { return };
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    metrics.key_loaded(&LoadedKey {
-        credential: name,
-        fingerprint: entry.verifying_key.fingerprint(),
-        unix_seconds: now,
-    });
 }

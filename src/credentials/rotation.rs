@@ -10,7 +10,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until, timeout},
 };
 
-use super::{Entry, Store, reload::publish};
+use super::{Entry, Store};
 use crate::{config::Rotate, metrics::Metrics};
 
 /// The delay after a failed proof, which doubles each time from the first to the second of these.
@@ -192,10 +192,10 @@ impl Rotation {
             };
         };
         let (proof, app_id) = (self.proved(next).await, &next.app_id);
-        let hint = units.in_use().map_or("", |in_use| mistaken(in_use, next));
+        let hint = units.in_use().map_or("", |in_use| next.mixed_up_with(in_use));
         match &proof {
             Proof::Accepted(how) => {
-                if !self.switched(next) {
+                if !self.store.switch(&self.name, next) {
                     return Err(NotSwitched::because("the next unit changed while it was proved".to_owned()));
                 }
                 due.forget = units.in_use().map(|_| Instant::now() + self.keep_old);
@@ -211,12 +211,6 @@ impl Rotation {
                 Err(NotSwitched { reason, proof: Some(proof) })
             }
         }
-    }
-
-    fn switched(&self, entry: &Arc<Entry>) -> bool {
-        let switched = self.store.switch(&self.name, entry);
-        publish(&self.store, &self.name, &self.metrics);
-        switched
     }
 
     /// Proves the unit that signs and the other one after Wonder rejected a request, and logs which works. Has the other one sign where
@@ -239,7 +233,9 @@ impl Rotation {
                 other_result,
                 "Wonder rejected a request and accepts the unit that signs; the rejection has another cause"
             ),
-            (Proof::Rejected(_), Proof::Accepted(_)) if self.rotate == Rotate::WhenProven && self.switched(other) => {
+            (Proof::Rejected(_), Proof::Accepted(_))
+                if self.rotate == Rotate::WhenProven && self.store.switch(&self.name, other) =>
+            {
                 due.forget = (!is_old).then(|| Instant::now() + self.keep_old);
                 if is_old {
                     due.next = Instant::now() + RETRY.1;
@@ -287,18 +283,4 @@ impl NotSwitched {
 
 fn described(entry: &Entry) -> String {
     format!("AppID {}, {}", entry.app_id, entry.verifying_key)
-}
-
-/// What two units have in common that they cannot have at Wonder, as the end of a sentence.
-pub(super) fn mistaken(one: &Entry, other: &Entry) -> &'static str {
-    match (one.app_id == other.app_id, one.verifying_key == other.verifying_key) {
-        (true, false) => {
-            "; it has the AppID of the unit that signs and another key, and at Wonder a new key needs a new AppID"
-        }
-        (false, true) => {
-            "; it has the key of the unit that signs and another AppID, and at Wonder each AppID has a key of its own: do both files \
-             come from the same moment?"
-        }
-        _ => "",
-    }
 }

@@ -9,6 +9,10 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use super::{Entry, UnitName, units::Units};
+use crate::{
+    clock,
+    metrics::{LoadedKey, Metrics},
+};
 
 /// The credentials, by name. A request looks its entry up once and keeps it to its end, even if the entry is replaced meanwhile.
 #[derive(Debug)]
@@ -20,6 +24,8 @@ pub(crate) struct Store {
     proved: watch::Sender<bool>,
     /// Whether that is so, and every credential can sign.
     usable: watch::Sender<bool>,
+    /// They show which unit signs, and whether files cannot be used.
+    metrics: Metrics,
 }
 
 /// Every configured name.
@@ -37,10 +43,11 @@ pub(crate) enum NoEntry {
 impl Store {
     /// Makes a store with the credentials of `names`, none of which can sign yet.
     #[must_use]
-    pub(crate) fn new<'a>(names: impl IntoIterator<Item = &'a String>) -> Self {
+    pub(crate) fn new<'a>(names: impl IntoIterator<Item = &'a String>, metrics: Metrics) -> Self {
         let snapshot: Snapshot = names.into_iter().map(|name| (name.clone(), Units::default())).collect();
+        metrics.set_credentials(snapshot.keys().map(String::as_str));
         let (proved, usable) = (watch::Sender::new(true), watch::Sender::new(snapshot.is_empty()));
-        Self { snapshot: ArcSwap::from_pointee(snapshot), writing: Mutex::new(()), proved, usable }
+        Self { snapshot: ArcSwap::from_pointee(snapshot), writing: Mutex::new(()), proved, usable, metrics }
     }
 
     /// The credential of that name.
@@ -108,7 +115,17 @@ impl Store {
     fn change<T>(&self, name: &str, change: impl FnOnce(&mut Units) -> T) -> T {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut snapshot = Snapshot::clone(&self.snapshot.load());
-        let changed = change(snapshot.entry(name.to_owned()).or_default());
+        let units = snapshot.entry(name.to_owned()).or_default();
+        let before = units.in_use().map(Arc::as_ptr);
+        let changed = change(units);
+        self.metrics.credential_outdated(name, units.is_outdated());
+        if let Some(entry) = units.in_use().filter(|entry| before != Some(Arc::as_ptr(entry))) {
+            self.metrics.key_loaded(&LoadedKey {
+                credential: name,
+                fingerprint: entry.verifying_key.fingerprint(),
+                unix_seconds: clock::since_1970().as_secs(),
+            });
+        }
         let proved = !snapshot.values().any(Units::is_unproved);
         let usable = proved && snapshot.values().all(|units| units.in_use().is_some());
         self.snapshot.store(Arc::new(snapshot));

@@ -11,6 +11,7 @@ use std::{
 use super::*;
 use crate::{
     config::{AppIdSource, KeySource, LogLevel, Secret},
+    metrics::Metrics,
     signing::SigningKey,
     telemetry::{self, Style},
 };
@@ -43,7 +44,7 @@ fn a_store_has_each_name_and_the_entry_that_was_put_last() {
     let path = directory.path().join("key.pem");
     fs::write(&path, &*PEM).unwrap();
     let names = ["default".to_owned(), "shop".to_owned()];
-    let store = Store::new(&names);
+    let store = Store::new(&names, Metrics::new(&[]));
     assert_eq!(store.get("other").unwrap_err(), NoEntry::Unknown);
     assert_eq!(store.get("default").unwrap_err(), NoEntry::NoKey);
     let from_file = Arc::new(read_file(&path).unwrap());

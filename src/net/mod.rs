@@ -7,7 +7,6 @@
 //! * `shutdown`: the shutdown of all listeners, in stages.
 //! * [`upstream`]: the pooled client for one origin, over `connect`, with `tls` and, if configured, through the proxy
 //!   of `egress`.
-//! * `clock`: the time of day, for TLS and `Date`.
 //! * [`hosts`]: the accepted names in `Host`; pure.
 //! * `intake`: strict framing: only unambiguous HTTP/1 is accepted.
 //! * [`headers`]: the forwarded headers, in both directions; pure.
@@ -16,7 +15,6 @@
 
 pub(crate) mod admission;
 mod certificate;
-pub(crate) mod clock;
 pub(crate) mod connect;
 mod egress;
 pub mod headers;

@@ -17,8 +17,8 @@ use rustls::{
 };
 
 use self::verifier::Verifier;
-use super::clock::Clock;
 use crate::{
+    clock::Clock,
     config::{self, CaMode, ClientCertificate, HttpVersion, Origin, TlsVersion},
     files,
 };

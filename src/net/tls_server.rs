@@ -27,10 +27,10 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::{
     certificate,
-    clock::Clock,
     tls::{self, TlsError, trouble},
 };
 use crate::{
+    clock::Clock,
     config::{ListenTls, WebhookTls},
     files::{Fingerprint, Subject, steady},
     metrics::{Certificates, Metrics},

@@ -1,6 +1,6 @@
 //! Wonder's envelope: every answer under `/svc/`, and every refusal, becomes bytes here and nowhere else.
 //!
-//! Handlers return an [`Answer`] or a [`Refusal`]; both travel as a response extension to [`render`], the outermost
+//! An [`Answer`](super::answer::Answer) or a [`Refusal`] arrives as a response extension at [`render`], the outermost
 //! layer, which alone knows the caller's language, copies `X-Request-ID` and writes the log line.
 
 use std::{sync::Arc, time::Instant};
@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Instant};
 use axum::{
     extract::{MatchedPath, Request, State},
     middleware::Next,
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use http::{HeaderName, HeaderValue, Method, header};
 use serde_json::{Value, json};
@@ -21,45 +21,6 @@ use super::{
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const TOTAL_ENTRIES: HeaderName = HeaderName::from_static("x-total-entries");
-
-/// A success: `{"code":200,"message":"success","data":…}` (`deploy/docs/wonder.md` §4).
-#[derive(Debug, Clone)]
-pub(super) struct Answer {
-    data: Value,
-    total: Option<usize>,
-}
-
-impl Answer {
-    /// An answer with this `data`.
-    pub(super) fn new(data: Value) -> Self {
-        Self { data, total: None }
-    }
-
-    /// An answer with one page of a list that has `total` rows, said in `X-Total-Entries`.
-    pub(super) fn page(data: Value, total: usize) -> Self {
-        Self { data, total: Some(total) }
-    }
-}
-
-impl IntoResponse for Answer {
-    fn into_response(self) -> Response {
-        let mut response = Response::default();
-        if let Some(total) = self.total {
-            response.headers_mut().insert(TOTAL_ENTRIES, HeaderValue::from(total));
-        }
-        response.extensions_mut().insert(self.data);
-        response
-    }
-}
-
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        let mut response = self.status().into_response();
-        response.extensions_mut().insert(self);
-        response
-    }
-}
 
 /// Turns what the inner layers decided into the envelope, and logs one line without body, query or header values.
 pub(super) async fn render(State(wonder): State<Arc<Wonder>>, request: Request, next: Next) -> Response {

@@ -12,7 +12,7 @@
 //! * `ledger`: the money of an order, pure: what a call does to it, and the state that follows.
 //! * `store`: what is remembered; each change of an order is reported to `webhooks`, which delivers it. `state`: the file that it survives
 //!   a restart in. `seed`: what is there from the start. `ids`: what is drawn.
-//! * `envelope`: answers become bytes; `refusal`: every refusal, its code and its text; `language`: the languages of pages.
+//! * `answer`: what a call returns; `envelope`: answers become bytes; `refusal`: every refusal, its code and its text; `language`: the languages of pages.
 //! * `console`: pages for a developer, with every call.
 //! * `faults`: requested faults.
 //! * `served`: the table of all calls; `openapi`: their description.
@@ -30,6 +30,7 @@
 //! # }
 //! ```
 
+mod answer;
 mod console;
 mod customers;
 mod envelope;
@@ -59,7 +60,7 @@ pub mod webhooks;
 use std::{
     net::{Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use axum::{
@@ -79,12 +80,13 @@ pub use server::{BindError, Simulator};
 pub use state::{StateError, StateFile};
 
 use crate::{
+    clock,
     net::hosts::Hosts,
     operations,
     signing::{AppId, RequestTime, VerifyingKey},
 };
+use answer::Answer;
 use console::Console;
-use envelope::Answer;
 use faults::Switches;
 use fields::Fields;
 use gate::Gate;
@@ -93,7 +95,7 @@ use ledger::Order;
 use pages::{guard, payment, three_d_secure};
 use refusal::Refusal;
 use seed::Ground;
-use state::{Batch, Journal};
+use state::{Batch, Journal, Stored};
 use store::Store;
 use webhooks::{History, Webhooks};
 
@@ -152,10 +154,7 @@ impl Default for Options {
             state: None,
             seed: None,
             deterministic: None,
-            clock: Arc::new(|| {
-                let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-                RequestTime::from_unix_seconds(since_1970.as_secs())
-            }),
+            clock: Arc::new(clock::request_time),
         }
     }
 }
@@ -252,7 +251,7 @@ fn wonder(options: &Options, origin: String, made: Made) -> Result<Arc<Wonder>, 
     let mut store = Store::new(options.capacity, ids, journal.as_ref(), Arc::clone(&webhooks));
     let deliveries = webhooks.history();
     let has_state = match &options.state {
-        Some(state) => state.load(&mut store, &deliveries)?,
+        Some(state) => state.load(|stored| restore(stored, &mut store, &deliveries))?,
         None => false,
     };
     store.orders.shrink();
@@ -274,6 +273,21 @@ fn wonder(options: &Options, origin: String, made: Made) -> Result<Arc<Wonder>, 
         wonder.sow(&mut wonder.store())?;
     }
     Ok(Arc::new(wonder))
+}
+
+/// Puts a row of the state file into empty memory.
+fn restore(stored: Stored<'_>, store: &mut Store, deliveries: &History) -> Result<(), serde_json::Error> {
+    match stored {
+        Stored::Counters(counters) => {
+            store.restore_counters(counters);
+            deliveries.restore_count(counters.deliveries);
+            Ok(())
+        }
+        Stored::Token(row) => store.customers.restore_token(row),
+        Stored::Customer(at, row) => store.customers.restore(at, row),
+        Stored::Order(row) => store.orders.restore(row),
+        Stored::Delivery(row) => deliveries.restore(row),
+    }
 }
 
 /// The parts that `wonder` is made of.

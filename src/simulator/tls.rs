@@ -8,7 +8,7 @@ use rcgen::{
 };
 use rustls::{ServerConfig, pki_types::PrivateKeyDer};
 
-use crate::{net::clock::Clock, signing::RequestTime};
+use crate::{clock::Clock, signing::RequestTime};
 
 /// What the server presents and what its clients are to trust.
 pub(super) struct Identity {

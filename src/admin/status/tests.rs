@@ -2,7 +2,7 @@ use http::{Method, StatusCode};
 
 use super::{super::KeyFact, *};
 use crate::{
-    metrics::{Metrics, Responder},
+    metrics::{Lasts, Metrics, Responder},
     operations,
 };
 

@@ -12,6 +12,7 @@ use crate::{
         input,
         target::{Method, Target},
     },
+    clock,
     config::values::{duration_of, path_text},
     signing::{
         Credential, KeyError, Nonce, SigningKey, VerifyingKey,
@@ -73,7 +74,7 @@ impl VerifyArgs {
         // The time is checked separately, so that the signature is checked in any case.
         let sent: Option<Credential> =
             collected.one(Header::Credential).ok().and_then(|credential| credential.parse().ok());
-        let now = self.at.unwrap_or_else(input::now);
+        let now = self.at.unwrap_or_else(clock::request_time);
         let signed_at = sent.as_ref().map_or(now, |credential| credential.request_time);
         let window = Window::webhook(self.webhook.tolerance);
         let anyone = sent.as_ref().map(|credential| &credential.app_id);

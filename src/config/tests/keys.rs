@@ -3,10 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use super::*;
-use crate::config::{
-    field::Key,
-    keys::{KEYS, with_credential},
-};
+use crate::config::keys::{KEYS, Key, with_credential};
 
 /// Keys that exclude another one of the example. An AppID is shown as such, also from a file; an inline key has no place in a file.
 const EXCLUDED: [&str; 4] = ["app_id_file", "private_key", "webhook_public_key", "original_target_prefix"];

@@ -3,7 +3,7 @@
 use std::{fmt, path::PathBuf, str::FromStr};
 
 use super::super::{
-    listener::ListenAddress,
+    address::ListenAddress,
     origin::{Origin, OriginError},
 };
 

@@ -6,9 +6,10 @@ use serde_json::json;
 use super::{
     super::{
         ConfigError,
-        field::{Field, Key, Shown},
+        field::{Field, Shown},
+        keys::Key,
         layers::Layers,
-        listener, shapes,
+        required_header, shapes,
     },
     path_prefix::path,
 };
@@ -68,7 +69,7 @@ fn header(text: &str) -> Result<HeaderName, String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     let name = Some(text).filter(|name| name.bytes().all(plain)).and_then(|name| name.parse::<HeaderName>().ok());
     let name = name.ok_or("not the name of a header (letters, digits, \"-\"); write for example \"X-Original-URI\"")?;
-    if listener::has_a_meaning(&name) {
+    if required_header::has_a_meaning(&name) {
         return Err(
             "names a header with a meaning of its own; let the proxy set another, for example \"X-Original-URI\""
                 .to_owned(),

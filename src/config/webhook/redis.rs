@@ -7,7 +7,8 @@ use serde_json::json;
 use super::{
     super::{
         ConfigError, MILLISECOND, SECOND,
-        field::{Field, Key, Kind, Shown},
+        field::{Field, Kind, Shown},
+        keys::Key,
         layers::Layers,
         shapes,
         values::{self, duration},

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use super::super::{
     ConfigError,
-    field::{Field, Key, Kind, Shown},
+    field::{Field, Kind, Shown},
+    keys::Key,
     layers::Layers,
     values,
 };

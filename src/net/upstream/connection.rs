@@ -1,15 +1,14 @@
-//! One connection for one request.
+//! One connection for one request, and the body of its answer.
 
 use std::sync::Arc;
 
 use http::{Request, Response};
-use hyper::client::conn::http1;
+use hyper::{body::Incoming, client::conn::http1};
 
 use super::{
     failure::SendError,
-    http2::{Http2, Slot},
+    http2::{Download, Http2, Slot},
     request_body::RequestBody,
-    streamed::Source,
 };
 use crate::net::{connect::Life, response_head};
 
@@ -18,6 +17,13 @@ pub(super) enum Connection {
     Http1(Http1),
     /// A stream of a shared connection.
     Http2(Http2, Slot),
+}
+
+/// The body of an answer, as the version of HTTP frames it.
+pub(super) enum Source {
+    /// The connection, until it returns to the pool.
+    Http1(Incoming, Option<Http1>),
+    Http2(Box<Download>),
 }
 
 /// A connection that takes one request at a time.

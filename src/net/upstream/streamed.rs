@@ -11,9 +11,8 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 
-use super::{connection::Http1, http2::Download, pool::Pool};
+use super::{connection::Source, pool::Pool};
 use crate::contract::Code;
 
 /// A body that returns its connection to the pool when it has been read to its end. Dropping it before ends its stream; over HTTP/1 that
@@ -23,13 +22,6 @@ pub struct Streamed {
     ended: bool,
     opened: Instant,
     pool: Arc<Pool>,
-}
-
-/// The body as the version of HTTP frames it.
-pub(super) enum Source {
-    /// The connection, until it returns to the pool.
-    Http1(Incoming, Option<Http1>),
-    Http2(Box<Download>),
 }
 
 /// The reason why a body broke off.

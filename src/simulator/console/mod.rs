@@ -45,7 +45,7 @@ use self::{
 };
 use super::{
     Wonder,
-    envelope::Answer,
+    answer::Answer,
     path::{Segment, query},
     refusal::Refusal,
 };

@@ -8,7 +8,7 @@ use http::{HeaderMap, Uri};
 use serde_json::{Value, json};
 
 use super::{
-    envelope::Answer,
+    answer::Answer,
     fields::{Fields, TEXT, json},
     language::Language,
     path::{Page, Segment, customer_id, parse_uuid, query},

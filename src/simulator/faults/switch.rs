@@ -11,7 +11,7 @@ use crate::{
     operations::{CATALOGUE, Operation},
     simulator::{
         Wonder,
-        envelope::Answer,
+        answer::Answer,
         fields::{self, Fields, TEXT},
         ledger::{ACTION_NAMES, ACTIONS, Action},
         path::Segment,

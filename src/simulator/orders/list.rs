@@ -4,7 +4,7 @@ use http::Uri;
 use serde_json::json;
 
 use super::super::{
-    envelope::Answer,
+    answer::Answer,
     filter::{Datum, Filter, Kind},
     ledger::{LineItem, Order, Status, Transaction},
     path::{Page, query},

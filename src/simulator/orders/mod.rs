@@ -14,7 +14,7 @@ pub(super) use self::{
     names::read as read_names,
 };
 use super::{
-    envelope::Answer,
+    answer::Answer,
     fields::{Fields, TEXT},
     ledger::{Amount, Order, Refund},
     path::{parse_uuid, query},

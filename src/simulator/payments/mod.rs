@@ -7,7 +7,7 @@ pub(super) mod pay;
 use serde_json::json;
 
 use super::{
-    envelope::Answer,
+    answer::Answer,
     fields::Fields,
     orders,
     path::parse_uuid,

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::super::{
     Wonder,
-    envelope::Answer,
+    answer::Answer,
     fields::{Fields, TEXT, URL},
     ledger::{Amount, Denial, Draft, Method, Outcome, Payment},
     orders,

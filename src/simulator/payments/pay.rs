@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::super::{
     Wonder,
-    envelope::Answer,
+    answer::Answer,
     fields::{Fields, TEXT, json},
     ledger::{Amount, Method, Order, Outcome, Payment},
     orders,

@@ -15,11 +15,8 @@ use redb::{
 };
 use zeroize::Zeroizing;
 
-use super::{Batch, Counters};
-use crate::{
-    signing::{AppId, SigningKey},
-    simulator::{store::Store, webhooks::History},
-};
+use super::{Batch, Stored};
+use crate::signing::{AppId, SigningKey};
 
 const CUSTOMERS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("customers");
 const TOKENS: TableDefinition<'static, u128, &[u8]> = TableDefinition::new("tokens");
@@ -120,41 +117,36 @@ impl StateFile {
         })
     }
 
-    /// Puts all rows into empty memory; returns whether there was any.
-    pub(crate) fn load(&self, store: &mut Store, history: &History) -> Result<bool, StateError> {
+    /// Hands every row to `take`; returns whether there was any.
+    pub(crate) fn load(
+        &self,
+        mut take: impl FnMut(Stored<'_>) -> Result<(), serde_json::Error>,
+    ) -> Result<bool, StateError> {
         let wrong = |table: &str, key: &dyn std::fmt::Display, error: serde_json::Error| {
             redb::Error::Corrupted(format!("{table} {key}: {error}"))
         };
         self.with(|database| {
             let transaction = database.begin_read()?;
-            if let Some(counters) = meta(database, "counters")? {
-                let counters: Counters =
-                    serde_json::from_slice(&counters).map_err(|error| wrong("meta", &"counters", error))?;
-                store.restore_counters(counters);
-                history.restore_count(counters.deliveries);
-            } else {
-                return Ok(false);
-            }
-            // Tokens come before the customers whom they belong to.
+            let Some(counters) = meta(database, "counters")? else { return Ok(false) };
+            let counters = serde_json::from_slice(&counters).and_then(|counters| take(Stored::Counters(counters)));
+            counters.map_err(|error| wrong("meta", &"counters", error))?;
             for row in transaction.open_table(TOKENS)?.iter()? {
                 let (key, row) = row?;
-                store
-                    .customers
-                    .restore_token(row.value())
-                    .map_err(|error| wrong("tokens", &uuid::Uuid::from_u128(key.value()), error))?;
+                let taken = take(Stored::Token(row.value()));
+                taken.map_err(|error| wrong("tokens", &uuid::Uuid::from_u128(key.value()), error))?;
             }
             for row in transaction.open_table(CUSTOMERS)?.iter()? {
                 let (key, row) = row?;
-                let restored = store.customers.restore(key.value(), row.value());
-                restored.map_err(|error| wrong("customers", &key.value(), error))?;
+                let taken = take(Stored::Customer(key.value(), row.value()));
+                taken.map_err(|error| wrong("customers", &key.value(), error))?;
             }
             for row in transaction.open_table(ORDERS)?.iter()? {
                 let (key, row) = row?;
-                store.orders.restore(row.value()).map_err(|error| wrong("orders", &key.value(), error))?;
+                take(Stored::Order(row.value())).map_err(|error| wrong("orders", &key.value(), error))?;
             }
             for row in transaction.open_table(DELIVERIES)?.iter()? {
                 let (key, row) = row?;
-                history.restore(row.value()).map_err(|error| wrong("deliveries", &key.value(), error))?;
+                take(Stored::Delivery(row.value())).map_err(|error| wrong("deliveries", &key.value(), error))?;
             }
             Ok(true)
         })

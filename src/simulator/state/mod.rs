@@ -16,6 +16,6 @@ mod writer;
 pub use self::file::{StateError, StateFile};
 pub(super) use self::{
     journal::{Journal, Touched},
-    rows::{Batch, Counters, Row, Rows},
+    rows::{Batch, Counters, Row, Rows, Stored},
     writer::{commit, settle, write},
 };

@@ -15,6 +15,16 @@ impl Row {
     }
 }
 
+/// What a file has, in the order in which it is loaded: tokens come before the customers whom they belong to.
+pub(crate) enum Stored<'a> {
+    Counters(Counters),
+    Token(&'a [u8]),
+    /// With the key of its row.
+    Customer(u64, &'a [u8]),
+    Order(&'a [u8]),
+    Delivery(&'a [u8]),
+}
+
 /// Rows that changed; nothing for those that are gone.
 pub(crate) type Rows<K> = Vec<(K, Option<Row>)>;
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    envelope::Answer,
+    answer::Answer,
     fields::{Fields, TEXT, URL, is_url, json},
     language::{DECLINED, Language},
     path::{Segment, customer_id, parse_uuid, query},

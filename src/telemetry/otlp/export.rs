@@ -32,7 +32,7 @@ use super::{
     settings::{Settings, SettingsError},
     spans::{self, Record},
 };
-use crate::net::clock::Clock;
+use crate::clock::Clock;
 
 /// The time between two warnings about lost records.
 const BETWEEN_WARNINGS: Duration = Duration::from_mins(1);

@@ -61,6 +61,7 @@ mod upstream;
 mod product {
     pub mod admin;
     pub mod app;
+    pub mod clock;
     pub mod config;
     pub mod contract;
     pub mod credentials;
@@ -81,7 +82,7 @@ mod product {
 mod signing;
 // The modules that those files import as `crate::…`.
 use product::{
-    admin, config, contract, credentials, echo, files, html, metrics, net, operations, overload, policy, proxy,
+    admin, clock, config, contract, credentials, echo, files, html, metrics, net, operations, overload, policy, proxy,
     telemetry, webhook,
 };
 

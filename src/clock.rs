@@ -1,8 +1,10 @@
-//! The time of day for libraries that panic if the clock is before 1970.
+//! The time of day. Other modules get it here, because libraries panic if the clock is before 1970.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use rustls::{pki_types::UnixTime, time_provider::TimeProvider};
+
+use crate::signing::RequestTime;
 
 /// The system's clock, for checking certificates. Before 1970 it returns no time, and the handshake fails with a reason.
 #[derive(Debug)]
@@ -12,6 +14,16 @@ impl TimeProvider for Clock {
     fn current_time(&self) -> Option<UnixTime> {
         SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok().map(UnixTime::since_unix_epoch)
     }
+}
+
+/// The time since 1970-01-01T00:00:00Z; none before.
+pub(crate) fn since_1970() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+}
+
+/// The time of a request that is made now.
+pub(crate) fn request_time() -> RequestTime {
+    RequestTime::from_unix_seconds(since_1970().as_secs())
 }
 
 /// Whether the clock can be written into a `Date` header (RFC 9110 §5.6.7), which the HTTP library does for every answer.
