@@ -72,9 +72,13 @@ impl VerifyingKey {
     /// Reads a public key from PEM text: SPKI (`BEGIN PUBLIC KEY`) or PKCS#1 (`BEGIN RSA PUBLIC KEY`).
     ///
     /// # Errors
-    /// A [`KeyError`] that says what was found instead of an RSA public key of 2048 to 4096 bits.
+    /// A [`KeyError`] that says what was found instead of an RSA public key of 2048 to 4096 bits. A file with a private key is rejected
+    /// even if it has a public one too, because a file of public keys is given to programs and people that must not have a private key.
     pub fn from_pem(pem: &[u8]) -> Result<Self, KeyError> {
         let blocks = pem::find(pem, &PUBLIC_LABELS).map_err(KeyError::instead_of_public)?;
+        if pem::find(pem, &PRIVATE_LABELS).is_ok() || pem::find(pem, &[ENCRYPTED_LABEL]).is_ok() {
+            return Err(KeyError::PrivateKey);
+        }
         only(&blocks, |block| Self::from_der(&block.der), |key| key)
     }
 

@@ -1,7 +1,10 @@
 //! The webhook public key. An AppID has two key pairs: one for requests, whose private half the merchant holds, and one for webhooks,
 //! whose private half Wonder holds. Confusing them is the commonest mistake, so it has an error of its own.
 
-use crate::signing::{KeyError, VerifyingKey};
+use crate::signing::{
+    KeyError, VerifyingKey,
+    key::{MAX_BITS, MIN_BITS},
+};
 
 /// Reads a webhook public key: PEM (`PUBLIC KEY` or `RSA PUBLIC KEY`, its line ends real or written `\n`), DER, or base64 or hex of
 /// either. `request_keys` are the public halves of the merchant's own request keys, none of which can be a webhook key.
@@ -53,6 +56,27 @@ pub enum WebhookKeyError {
         fingerprint: String,
     },
     /// Not an RSA public key.
-    #[error("{0}")]
+    #[error("{}", unreadable(.0))]
     Unreadable(KeyError),
 }
+
+/// The merchant cannot make or convert Wonder's key, so a remedy for keys of its own would mislead.
+fn unreadable(error: &KeyError) -> String {
+    let what = match error {
+        KeyError::Empty => "is empty",
+        KeyError::NoPem => "holds no key in PEM, DER, or base64 or hex of either",
+        KeyError::NotRsa | KeyError::PssOnly => "is no RSA key for PKCS#1 v1.5, which Wonder's webhook keys are",
+        KeyError::Size(bits) => {
+            return format!("has a modulus of {bits} bits, {MIN_BITS} to {MAX_BITS} are accepted; {REMEDY}");
+        }
+        KeyError::OtherBlock(label) => {
+            return format!("holds a PEM block \"{label}\", which is no public key; {REMEDY}");
+        }
+        KeyError::UnknownBlock => "holds a PEM block that is no public key",
+        other => return other.to_string(),
+    };
+    format!("{what}; {REMEDY}")
+}
+
+const REMEDY: &str =
+    "copy the whole key that Wonder's portal shows as \"Webhook Public Key\" when the AppID is created";

@@ -14,6 +14,24 @@ use crate::support::{
 const REQUEST_KEY: &str = "with which Wonder does not sign webhooks; the webhook key is the one that Wonder's portal shows as \"Webhook Public Key\" when \
                            the AppID is created";
 
+/// An RSA public key of 1024 bits.
+const SMALL: &str = "\
+-----BEGIN PUBLIC KEY-----\n\
+MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQCaLAMhcMe9D7Si5t8wTPoDTJim\n\
+pQiD+SCnRaYG52DYqCtfwbqbKgG2yXRk6+catMpxCdUWKeQzIlrB64SXeMIcRcYc\n\
+IhwufZkr6S3hqlYUWVTWAIqOxLD8o4Wn1Ckyf+bmrT83aFQqQ85ntn8RqkzOjcE1\n\
+Nc5gh/iZcZdWrZlX6QIDAQAB\n\
+-----END PUBLIC KEY-----\n\
+";
+
+/// A public key on the curve P-256.
+const EC: &str = "\
+-----BEGIN PUBLIC KEY-----\n\
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEmmcHWCUoLYvArdGpk269y6oBDeJr\n\
+wUzeJx3cs+SrxiMMT+Eh7nCDMeuFDNlMRHUcFs0VRgcj0veA0cislO5gcg==\n\
+-----END PUBLIC KEY-----\n\
+";
+
 /// A directory with the files of two credentials, `a` and `b`, the second with a next unit.
 struct Files(TempDir);
 
@@ -82,6 +100,36 @@ fn a_private_key_is_refused_as_a_webhook_key() {
         let expected =
             format!("check: credentials.a.webhook_public_key_file {}: is a private key", files.path("a.pub").display());
         assert!(refused.starts_with(&expected) && refused.contains("shows as \"Webhook Public Key\""), "{refused}");
+    }
+}
+
+#[test]
+fn a_file_with_a_private_key_is_refused_even_if_it_has_the_public_one_too() {
+    let public = WONDER.verifying_key().to_pem().unwrap();
+    for text in [format!("{public}{}", *WONDER_PEM), format!("{}{public}", *WONDER_PEM)] {
+        let files = Files::new();
+        files.set_webhook_key("a", &text);
+        assert!(files.refused().contains(": is a private key, which cannot verify webhooks;"), "{}", files.refused());
+    }
+}
+
+#[test]
+fn the_remedy_for_what_is_no_webhook_key_is_the_key_of_the_portal() {
+    let block = |label: &str| format!("-----BEGIN {label}-----\nAAAA\n-----END {label}-----\n");
+    for (text, said) in [
+        ("\n".to_owned(), "is empty"),
+        ("<html>".to_owned(), "holds no key in PEM, DER, or base64 or hex of either"),
+        (block("CERTIFICATE"), "holds a PEM block \"CERTIFICATE\", which is no public key"),
+        (SMALL.to_owned(), "has a modulus of 1024 bits, 2048 to 4096 are accepted"),
+        (EC.to_owned(), "is no RSA key for PKCS#1 v1.5, which Wonder's webhook keys are"),
+    ] {
+        let files = Files::new();
+        files.set_webhook_key("a", &text);
+        let expected = format!(
+            "{}: {said}; copy the whole key that Wonder's portal shows as \"Webhook Public Key\" when the AppID is created",
+            files.path("a.pub").display()
+        );
+        assert!(files.refused().ends_with(&expected), "{}", files.refused());
     }
 }
 

@@ -105,7 +105,7 @@ fn the_wrong_one_of_the_two_keys_is_rejected_and_the_right_one_named() {
         assert!(error.to_string().contains(hidden), "{error}");
         assert!(public_key(text.as_bytes(), [&known.key(WEBHOOK_KEY).1]).is_ok(), "another key's half is no reason");
     }
-    for (text, said) in [("", "is empty"), ("secret", "holds no PEM block"), ("aGVsbG8=", "holds no PEM block")] {
+    for (text, said) in [("", "is empty"), ("secret", "holds no key in PEM"), ("aGVsbG8=", "holds no key in PEM")] {
         assert!(public_key(text.as_bytes(), []).unwrap_err().to_string().starts_with(said), "{text}");
     }
     let small = &known.refused_keys["rsa2047-pkcs1"].public_key_pem;
