@@ -94,6 +94,16 @@ fn settings_of_the_webhook_listener_are_refused_with_key_layer_and_remedy() {
              another, for example \"X-Original-URI\"",
         ),
         (
+            "[webhook]\noriginal_target_header = \"X-Action\"",
+            "webhook.original_target_header = \"X-Action\" (from FILE): names a header with a meaning of its own; let the proxy set \
+             another, for example \"X-Original-URI\"",
+        ),
+        (
+            "[webhook]\noriginal_target_header = \"x-wonder-signer-verified\"",
+            "webhook.original_target_header = \"x-wonder-signer-verified\" (from FILE): names a header with a meaning of its own; let the \
+             proxy set another, for example \"X-Original-URI\"",
+        ),
+        (
             "[webhook]\noriginal_target_header = \"X Original\"",
             "webhook.original_target_header = \"X Original\" (from FILE): not the name of a header (letters, digits, \"-\"); write for \
              example \"X-Original-URI\"",

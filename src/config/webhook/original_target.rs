@@ -69,11 +69,17 @@ fn header(text: &str) -> Result<HeaderName, String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     let name = Some(text).filter(|name| name.bytes().all(plain)).and_then(|name| name.parse::<HeaderName>().ok());
     let name = name.ok_or("not the name of a header (letters, digits, \"-\"); write for example \"X-Original-URI\"")?;
-    if required_header::has_a_meaning(&name) {
+    if required_header::has_a_meaning(&name) || has_a_meaning(&name) {
         return Err(
             "names a header with a meaning of its own; let the proxy set another, for example \"X-Original-URI\""
                 .to_owned(),
         );
     }
     Ok(name)
+}
+
+/// Whether the webhook listener reads or sets a header itself. As the original target, it would be removed or overwritten.
+fn has_a_meaning(name: &HeaderName) -> bool {
+    const OTHERS: [&str; 3] = ["x-action", "x-forwarded-for", "content-encoding"];
+    OTHERS.contains(&name.as_str()) || name.as_str().starts_with("x-wonder-signer-")
 }
