@@ -247,7 +247,7 @@ fn local_time_and_a_retry_older_than_the_tolerance_are_named() {
     captured.verify_at("20260214014511", &[]).failed(
         1,
         "signature is valid, but the request time is local time (UTC+08:00) in place of UTC: the sender signs local time in place of \
-         UTC, which Wonder does not",
+         UTC, which Wonder does not, or the clock of this machine is behind; compare it with UTC",
     );
     captured
         .verify_at("20260213094511", &[])

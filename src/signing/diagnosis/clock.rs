@@ -18,9 +18,10 @@ const HALF_DAY: i64 = 12 * 3600;
 pub struct Offset(pub i32);
 
 impl Offset {
-    /// The offsets in use: quarters of an hour from UTC-12:00 to UTC+14:00, without UTC itself.
+    /// The offsets in use: quarters of an hour from UTC-12:00 to UTC+14:00. No time zone is less than an hour from UTC; a difference of
+    /// 30 or 45 minutes is a wrong clock.
     pub(super) fn all() -> impl Iterator<Item = Self> {
-        (-12 * 4..=14 * 4).filter(|quarters| *quarters != 0).map(|quarters| Self(quarters * 15))
+        (-12 * 4_i32..=14 * 4).filter(|quarters| quarters.abs() >= 4).map(|quarters| Self(quarters * 15))
     }
 
     pub(super) fn seconds(self) -> i64 {

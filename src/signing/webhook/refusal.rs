@@ -148,7 +148,9 @@ impl Refusal {
                 "a retry that is older than the tolerance, a replay of an old delivery, or a sender that signs local time in place of UTC"
             }
             Self::TimeInFuture(_) => "the clock of this machine is behind, or the sender's is ahead",
-            Self::TimeLocal(_) => "the sender signs local time in place of UTC, which Wonder does not",
+            Self::TimeLocal(_) => {
+                "the sender signs local time in place of UTC, which Wonder does not, or the clock of this machine is behind; compare it with UTC"
+            }
             Self::ContentEncoding => "a proxy compressed the body; Wonder signs and sends it without a content coding",
             Self::BodyEmpty => "a proxy or framework consumed the body, or another program than Wonder sent this",
             Self::SignatureEncoding => "a proxy changed the Signature header, or another program than Wonder sent this",

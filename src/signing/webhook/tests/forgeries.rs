@@ -109,7 +109,9 @@ fn a_time_outside_the_window_is_rejected_in_both_directions() {
         ("20260214091310", "time_in_future"),
         ("20260213094511", "time_in_future"),
         ("19700101000000", "time_in_future"),
-        ("20260214014511", "time_local"), // 8 h before, as in Hong Kong
+        ("20260214091450", "time_in_future"), // 30 min 21 s before: no time zone
+        ("20260214084511", "time_local"),     // 1 h before, as in Central Europe
+        ("20260214014511", "time_local"),     // 8 h before, as in Hong Kong
         ("20260214014611", "time_local"),
         ("20260214041511", "time_local"), // 5 h 30 min before, as in India
     ] {
@@ -119,8 +121,10 @@ fn a_time_outside_the_window_is_rejected_in_both_directions() {
     let verdict = |now, minutes: u64| right.verdict_by(&KEY, now, Duration::from_secs(minutes * 60));
     assert_eq!(verdict("20260214101511", 30), Ok(()));
     let late = verdict("20260214101512", 30).unwrap_err();
+    assert_eq!(late.to_string(), "the request time is 1801 s in the past");
     // Local time west of Greenwich is also in the past.
-    assert_eq!(late.to_string(), "the request time is 1801 s in the past, which is the offset of UTC-00:30");
+    let hour = verdict("20260214104511", 30).unwrap_err();
+    assert_eq!(hour.to_string(), "the request time is 3600 s in the past, which is the offset of UTC-01:00");
     let old = Refusal::TimeTooOld { seconds: 5 * 3600, offset: Some(crate::signing::diagnosis::clock::Offset(-300)) };
     assert_eq!(verdict("20260214144511", 30), Err(old));
     assert!(old.likely_cause().contains("local time"));
