@@ -21,6 +21,8 @@ pub(super) struct Account {
     pub(super) code: Option<&'static str>,
     pub(super) cause: Option<String>,
     pub(super) body_bytes: Option<usize>,
+    /// Whether the next bytes on the connection are those of another request.
+    pub(super) body_is_read: bool,
     pub(super) age: Option<u64>,
     pub(super) paid: Option<Paid>,
     pub(super) application_status: Option<StatusCode>,
@@ -42,6 +44,7 @@ impl Account {
             code: None,
             cause: None,
             body_bytes: None,
+            body_is_read: false,
             age: None,
             paid: None,
             application_status: None,

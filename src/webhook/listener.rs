@@ -25,6 +25,7 @@ use super::{
     application::{Answer, Application, Forwarded, NoAnswer},
     duplicates::{Copy, Duplicates},
     ledger::Ledger,
+    malformed::Malformed,
     paid::Paid,
     rejection::Rejection,
     source::Sources,
@@ -125,13 +126,11 @@ impl Listener {
         let caller: Caller = request.extensions_mut().remove().unwrap_or_default();
         let account = Account::open(request.headers(), &caller);
         self.parts.ledger.opened();
-        match request.extensions().get::<HeadError>() {
-            None => {}
-            // A target that no request may have is one that Wonder did not sign.
-            Some(HeadError::Target | HeadError::Fragment) => {
-                return self.reject(webhook::Refusal::Target.into(), account);
-            }
-            Some(error) => return self.fail((*error).into(), account),
+        if let Some(error) = request.extensions().get::<HeadError>().copied() {
+            return match Rejection::of_head(error) {
+                Some(rejection) => self.reject(rejection, account),
+                None => self.fail(error.into(), account),
+            };
         }
         let (id, alive) = (account.id.clone(), self.parts.alive.clone());
         let work = tokio::spawn(async move {
@@ -180,11 +179,27 @@ impl Listener {
                 return Err(if discarded { failure } else { failure.closing() }.into());
             }
         };
-        let (head, incoming) = request.into_parts();
         // Checks of the head come before a byte of the body is read.
-        let target = self.check(&head, caller)?;
-        let body = self.parts.admission.read_body(incoming).await.map_err(Failure::closing)?;
+        let target = match self.check(&request, caller) {
+            Ok(target) => target,
+            Err(rejection) => {
+                drop(slot);
+                // With the body read, the answer is the same as to a wrong signature.
+                account.body_is_read = body::discard_small(request).await;
+                return Err(rejection.into());
+            }
+        };
+        let (head, incoming) = request.into_parts();
+        let body = match self.parts.admission.read_body(incoming).await {
+            Ok(body) => body,
+            Err(failure) if failure.code == Code::BadRequest => {
+                account.cause = failure.cause().map(str::to_owned);
+                return Err(Rejection::from(Malformed::Body).into());
+            }
+            Err(failure) => return Err(failure.closing().into()),
+        };
         account.body_bytes = Some(body.length);
+        account.body_is_read = true;
         let began = Instant::now();
         let verified = self.verify(head, target, body, account);
         self.parts.metrics.phase(WebhookPhase::Verify, began.elapsed().as_secs_f64());
@@ -200,10 +215,11 @@ impl Listener {
         }
     }
 
-    fn check(&self, head: &Head, caller: &Caller) -> Result<PathAndQuery, Rejection> {
-        self.parts.sources.check(caller, &head.headers)?;
-        let received = head.uri.path_and_query().ok_or(Rejection::Unverified(webhook::Refusal::Target))?;
-        let target = target::restored(received, &head.headers, self.parts.original_target.as_ref())?;
+    fn check(&self, request: &Request<Incoming>, caller: &Caller) -> Result<PathAndQuery, Rejection> {
+        let headers = request.headers();
+        self.parts.sources.check(caller, headers)?;
+        let received = request.uri().path_and_query().ok_or(Rejection::Unverified(webhook::Refusal::Target))?;
+        let target = target::restored(received, headers, self.parts.original_target.as_ref())?;
         target::check(&target, &self.parts.path_prefixes)?;
         Ok(target)
     }
@@ -379,7 +395,7 @@ impl Listener {
     fn reject(&self, rejection: Rejection, mut account: Account) -> Response<Full<Bytes>> {
         let failure = Failure::new(Code::WebhookRejected, "the webhook was not accepted");
         // The rest of the body cannot be distinguished from the next request.
-        let failure = if account.body_bytes.is_none() { failure.closing() } else { failure };
+        let failure = if account.body_is_read { failure } else { failure.closing() };
         let response = failure.respond(&account.id).map(Full::from);
         account.rejection = Some(rejection);
         self.end(account, WebhookOutcome::Rejected, response.status());

@@ -5,7 +5,7 @@
 //! * [`service`]: the service of every connection of the webhook listener.
 //! * `listener`: passes a webhook through all of the following.
 //! * `source`: the address of a webhook's sender, if known; `target`: the target that Wonder signed; both pure.
-//! * `rejection`: why a webhook is answered with 401; pure.
+//! * `rejection`: why a webhook is answered with 401; `malformed`: the reasons of HTTP; both pure.
 //! * `duplicates`: the deliveries that were acknowledged before.
 //! * `paid`: whether the order in the body is paid; pure.
 //! * `application`: the client of the application; `answers`: its answer as Wonder's, pure.
@@ -18,6 +18,7 @@ mod application;
 mod duplicates;
 mod ledger;
 mod listener;
+mod malformed;
 mod paid;
 mod rejection;
 mod source;

@@ -1,12 +1,15 @@
 //! The reasons for 401 `webhook_rejected`. The sender always gets the same text; the reason goes to log and metric.
 
-use crate::signing::webhook::Refusal;
+use super::malformed::Malformed;
+use crate::{net::intake::HeadError, signing::webhook::Refusal};
 
 /// A reason of the verifier, or one of this listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rejection {
     /// The verifier rejected it.
     Unverified(Refusal),
+    /// It is not valid HTTP/1.1.
+    Malformed(Malformed),
     /// Its source is not in `webhook.source_addresses`.
     SourceAddress,
     /// Its path is under none of `webhook.path_prefixes`.
@@ -25,11 +28,27 @@ impl From<Refusal> for Rejection {
     }
 }
 
+impl From<Malformed> for Rejection {
+    fn from(malformed: Malformed) -> Self {
+        Self::Malformed(malformed)
+    }
+}
+
 impl Rejection {
+    /// Why a webhook with this head is not Wonder's; `None` if the head came too late, or at the wrong time.
+    pub(super) fn of_head(error: HeadError) -> Option<Self> {
+        match error {
+            // A target that no request may have is one that Wonder did not sign.
+            HeadError::Target | HeadError::LongTarget | HeadError::Fragment => Some(Refusal::Target.into()),
+            other => Malformed::of(other).map(Self::Malformed),
+        }
+    }
+
     /// The name in log lines and in the metrics' label.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Unverified(refusal) => refusal.name(),
+            Self::Malformed(malformed) => malformed.name(),
             Self::SourceAddress => "source_address",
             Self::Path => "path",
             Self::OriginalTargetMissing => "original_target_missing",
@@ -47,13 +66,14 @@ impl Rejection {
             Self::OriginalTargetRepeated,
             Self::OriginalTargetInvalid,
         ];
-        Refusal::names().into_iter().chain(own.map(Self::name)).collect()
+        Refusal::names().into_iter().chain(Malformed::ALL.map(Malformed::name)).chain(own.map(Self::name)).collect()
     }
 
     /// The likely cause and the remedy, for the log.
     pub(super) fn likely_cause(self) -> &'static str {
         match self {
             Self::Unverified(refusal) => refusal.likely_cause(),
+            Self::Malformed(malformed) => malformed.likely_cause(),
             Self::SourceAddress => {
                 "it came from an address that is not in webhook.source_addresses; behind a proxy, name the proxy in \
                  webhook.trusted_proxies"

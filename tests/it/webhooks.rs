@@ -4,6 +4,7 @@ mod drain;
 mod duplicates;
 mod ends;
 mod keys;
+mod malformed;
 mod routes;
 mod threats;
 mod wire;

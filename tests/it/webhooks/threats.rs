@@ -159,7 +159,7 @@ async fn a_delivery_with_one_changed_byte_is_rejected() {
         let mut bytes = good.target.clone().into_bytes();
         bytes[at] ^= 1;
         let changed = Delivery { target: String::from_utf8(bytes).unwrap(), ..good.clone() };
-        assert!([400, 401].contains(&changed.send(address).await.status()), "target {at}");
+        assert_eq!(changed.send(address).await.status(), 401, "target {at}");
     }
     for header in ["Credential", "Nonce", "Signature"] {
         let value = good.value(header).to_owned();
@@ -213,7 +213,7 @@ fn arbitrary_changes_of_a_delivery_never_verify() {
                         || changed.value("Nonce") != good.value("Nonce"))
             );
             let status = runtime.block_on(changed.send(address)).status();
-            prop_assert!(matches!(status, 400 | 401 | 431), "{status}");
+            prop_assert_eq!(status, 401);
             Ok(())
         })
         .unwrap();
