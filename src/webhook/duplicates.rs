@@ -20,7 +20,7 @@ use self::{
 };
 use crate::metrics::{DuplicateStore, StoreOperation, Webhooks};
 
-/// SHA-256 of credential, nonce and signature.
+/// SHA-256 of request time, nonce and signature.
 pub(super) type Identity = [u8; 32];
 
 /// Remembers deliveries.

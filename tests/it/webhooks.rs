@@ -1,5 +1,6 @@
 //! The webhook listener: the requests that the application receives, and the answers that Wonder receives.
 
+mod copies;
 mod drain;
 mod duplicates;
 mod ends;

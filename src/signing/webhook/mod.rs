@@ -116,12 +116,14 @@ impl<'a> Verified<'a> {
         self.action
     }
 
-    /// SHA-256 of credential, nonce and signature: the same for each copy of a delivery, and for no other delivery.
+    /// SHA-256 of request time, nonce and signature: the same for each copy of a delivery, and for no other delivery.
+    ///
+    /// The AppID is not part of it, because it is not signed: where two credentials have one webhook key, a copy with the other AppID
+    /// verifies too, and would otherwise be a new delivery.
     #[must_use]
     pub fn identity(&self) -> [u8; 32] {
-        let credential = Credential { app_id: self.app_id.clone(), request_time: self.stamp.request_time };
         let mut digest = Sha256::new();
-        for part in [&credential.to_string(), self.stamp.nonce.as_str(), self.signature] {
+        for part in [self.stamp.request_time.to_text().as_str(), self.stamp.nonce.as_str(), self.signature] {
             digest.update(part);
             digest.update(b"\n");
         }
