@@ -3,6 +3,7 @@
 mod addresses;
 mod error;
 mod facts;
+mod own_listeners;
 mod report;
 mod rotations;
 mod settings;
@@ -120,6 +121,7 @@ impl App {
             admin: admin.local_addr().map_err(failed("admin.address", address))?,
             webhook: webhook.as_ref().map(WebhookListener::address).transpose()?,
         };
+        own_listeners::check(&config, &addresses).await?;
         metrics.set_in_flight_limit(config.limits.requests_in_flight);
         let requests = Requests::new(&config.log);
         // From here on the system accepts connections, which wait in the listener's backlog until `run`.

@@ -23,6 +23,16 @@ pub enum StartError {
     /// The connections to Redis cannot be set up.
     #[error(transparent)]
     Redis(#[from] RedisSetupError),
+    /// An application of webhooks is a listener of this sidecar.
+    #[error("{key} {application}: {reason}")]
+    OwnListener {
+        /// The configuration key of the application.
+        key: String,
+        /// The application.
+        application: String,
+        /// Which listener, and the remedy.
+        reason: String,
+    },
     /// A listener cannot bind its address.
     #[error("{key} {address}: {}", bind_reason(.address, .cause))]
     Bind {
@@ -40,7 +50,7 @@ impl StartError {
     #[must_use]
     pub(crate) fn is_configuration(&self) -> bool {
         match self {
-            Self::Unit(_) | Self::Upstream(_) | Self::Tls(_) | Self::Redis(_) => true,
+            Self::Unit(_) | Self::Upstream(_) | Self::Tls(_) | Self::Redis(_) | Self::OwnListener { .. } => true,
             Self::Bind { .. } => false,
         }
     }

@@ -1,7 +1,5 @@
 //! The rules between the keys of `[listen]`, its TLS files, and the addresses of all listeners.
 
-use std::net::SocketAddr;
-
 use super::{
     ConfigError, Listen, ListenTls,
     address::ListenAddress,
@@ -38,16 +36,7 @@ impl Listen {
 pub(super) struct TlsFiles;
 
 /// Rejects two listeners at one address. The second bind would fail, and the system's error would blame another program.
-pub(super) fn check_distinct(
-    listen: &[ListenAddress],
-    admin: SocketAddr,
-    webhook: Option<&ListenAddress>,
-    layers: &Layers,
-) -> Result<(), ConfigError> {
-    let admin = ListenAddress::Tcp(admin);
-    let of_listen = listen.iter().map(|address| ("listen.address", address));
-    let of_webhook = webhook.map(|address| ("webhook.address", address));
-    let all: Vec<_> = of_listen.chain([("admin.address", &admin)]).chain(of_webhook).collect();
+pub(super) fn check_distinct(all: &[(&'static str, &ListenAddress)], layers: &Layers) -> Result<(), ConfigError> {
     for (number, (key, address)) in all.iter().enumerate() {
         if let Some((other, _)) = all[..number].iter().find(|(_, other)| address.overlaps(other)) {
             return Err(layers.refuse(key, format!("{address} is already set in {other}; choose another")));

@@ -66,7 +66,7 @@ pub(crate) use sections::{
     Rotate, Shutdown, Timeouts, TlsVersion, Upstream,
 };
 pub(crate) use values::{app_id_of, duration_of};
-pub(crate) use webhook::{Application, OriginalTarget, PathPrefix, Redis, RedisUrl, Webhook, WebhookTls};
+pub(crate) use webhook::{Application, OriginalTarget, PathPrefix, Redis, RedisUrl, Webhook, WebhookTls, own_listener};
 
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, time::Duration};
 
@@ -146,7 +146,13 @@ impl Config {
         let proxy_is_for_everyone = layers.proxy_is_for_everyone();
         let webhook = Webhook::read(&layers)?.checked(&layers, &credentials)?;
         let admin = Admin::read(&layers)?;
-        listener::check_distinct(&listen.addresses, admin.address, webhook.address.as_ref(), &layers)?;
+        let admin_address = ListenAddress::Tcp(admin.address);
+        let listeners: Vec<_> = (listen.addresses.iter().map(|address| ("listen.address", address)))
+            .chain([("admin.address", &admin_address)])
+            .chain(webhook.address.as_ref().map(|address| ("webhook.address", address)))
+            .collect();
+        listener::check_distinct(&listeners, &layers)?;
+        webhook.check_own_listeners(&layers, &credentials, listeners.iter().copied())?;
         let mut config = Self {
             listen,
             admin,

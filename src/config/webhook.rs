@@ -2,12 +2,14 @@
 //!
 //! # Layout
 //!
-//! * `application`: the receiver of verified webhooks; `path_prefix`: the paths that webhooks may have.
+//! * `application`: the receiver of verified webhooks; [`own_listener`]: whether it is this program itself.
+//! * `path_prefix`: the paths that webhooks may have.
 //! * `original_target`: the target that Wonder signed; `tls`: certificate and key of the listener.
 //! * `redis` and `redis_url`: the store that replicas share.
 
 mod application;
 mod original_target;
+pub(crate) mod own_listener;
 mod path_prefix;
 mod redis;
 mod redis_url;
@@ -123,18 +125,41 @@ impl Webhook {
         credential.webhook_forward_to.as_ref().or(self.forward_to.as_ref())
     }
 
+    /// Every application with its key.
+    pub(crate) fn applications<'a>(
+        &'a self,
+        credentials: &'a BTreeMap<String, CredentialConfig>,
+    ) -> impl Iterator<Item = (String, &'a Application)> {
+        let own = credentials.iter().filter_map(|(name, credential)| {
+            Some((format!("credentials.{name}.webhook_forward_to"), credential.webhook_forward_to.as_ref()?))
+        });
+        self.forward_to.iter().map(|application| ("webhook.forward_to".to_owned(), application)).chain(own)
+    }
+
+    /// Rejects an application that is one of the `listeners`, each with its key.
+    pub(super) fn check_own_listeners<'a>(
+        &self,
+        layers: &Layers,
+        credentials: &BTreeMap<String, CredentialConfig>,
+        listeners: impl Iterator<Item = (&'static str, &'a ListenAddress)> + Clone,
+    ) -> Result<(), ConfigError> {
+        for (key, application) in self.applications(credentials).filter(|_| self.address.is_some()) {
+            // Which addresses the machine has is known at the start of the listeners.
+            if let Some((listener, address)) =
+                listeners.clone().find(|(_, address)| application.leads_to(address, |_| false))
+            {
+                return Err(layers.refuse(&key, own_listener::reason(listener, address)));
+            }
+        }
+        Ok(())
+    }
+
     fn check_forwards(
         &self,
         layers: &Layers,
         credentials: &BTreeMap<String, CredentialConfig>,
     ) -> Result<(), ConfigError> {
-        let own = credentials.iter().map(|(name, credential)| {
-            (format!("credentials.{name}.webhook_forward_to"), credential.webhook_forward_to.as_ref())
-        });
-        let remote = [("webhook.forward_to".to_owned(), self.forward_to.as_ref())]
-            .into_iter()
-            .chain(own)
-            .find(|(_, application)| application.is_some_and(|application| !application.is_local()));
+        let remote = self.applications(credentials).find(|(_, application)| !application.is_local());
         match remote {
             Some((key, _)) if !self.dangerous_allow_non_loopback_forward => Err(layers.refuse(
                 &key,

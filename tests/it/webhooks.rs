@@ -6,6 +6,7 @@ mod duplicates;
 mod ends;
 mod keys;
 mod malformed;
+mod own_listeners;
 mod routes;
 mod threats;
 mod wire;
