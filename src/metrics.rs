@@ -12,6 +12,7 @@
 //! assert!(text.contains(r#"wonder_signer_proxy_errors_total{reason="body_too_large",sent="no"} 1"#));
 //! ```
 
+mod counters;
 mod families;
 mod labels;
 mod last;
@@ -29,7 +30,7 @@ use prometheus::{IntCounter, IntGauge, TextEncoder};
 pub use self::labels::{Phase, Responder};
 use self::{
     families::Families,
-    labels::{CodeClass, Label, Verb},
+    labels::{CodeClass, Label},
 };
 pub(crate) use self::{
     labels::{
@@ -78,18 +79,7 @@ impl Metrics {
         by: Responder,
         seconds: f64,
     ) {
-        let answers = if operation.is_other() {
-            &self.0.other_requests[Verb::of(method).place()]
-        } else {
-            &self.0.requests[operation.index()]
-        };
-        // Our own responses are errors, so two classes are enough for them.
-        let place = match (by, CodeClass::of(status)) {
-            (Responder::Upstream, class) => class.place(),
-            (Responder::Signer, CodeClass::ClientError) => 4,
-            (Responder::Signer, _) => 5,
-        };
-        answers[place].inc();
+        self.0.requests.count(operation, method, status, by);
         self.0.request_duration[by.place()].observe(seconds);
     }
 
@@ -179,12 +169,8 @@ impl Metrics {
     /// A request was answered with an error of our own, or its response broke off. A reason that is not in the set given to [`Self::new`]
     /// counts as `other`.
     pub fn proxy_error(&self, reason: &'static str, sent: Sent) {
-        let errors = &self.0.errors;
-        let place = errors.iter().position(|(known, _)| *known == reason).unwrap_or(errors.len().saturating_sub(1));
-        if let Some((_, counters)) = errors.get(place) {
-            counters[sent.place()].inc();
-            self.0.last.signer(place, sent);
-        }
+        let place = self.0.errors.count(reason, sent);
+        self.0.last.signer(place, sent);
     }
 
     /// One header of the caller was not forwarded.

@@ -3,19 +3,21 @@
 //! Handles are resolved here once, at the start. So counting is an array index and an atomic addition, and every series exists at zero
 //! before its first event. A help text names the action that a value calls for.
 
+mod errors;
+mod requests;
 mod webhooks;
 
 use std::sync::LazyLock;
 
 use prometheus::{Gauge, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 
-use self::webhooks::WebhookFamilies;
+use self::{errors::Errors, requests::Requests, webhooks::WebhookFamilies};
 use super::{
-    labels::{Certificates, Closed, CodeClass, Label, Phase, Responder, Stripped, Verb},
+    labels::{Certificates, Closed, CodeClass, Label, Phase, Responder, Stripped},
     last::LastCells,
     make::{Make, Table, constant, one_each},
 };
-use crate::{contract::Sent, operations::CATALOGUE};
+use crate::contract::Sent;
 
 /// Seconds, 0.05 ms to 50 ms: from a quarter of an RSA-2048 signature to a starved processor.
 const SIGNING_SECONDS: &[f64] = &[0.000_05, 0.000_1, 0.000_2, 0.000_3, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05];
@@ -35,16 +37,10 @@ pub(super) static LOG_LINES_LOST: LazyLock<IntCounter> = LazyLock::new(|| {
     ))
 });
 
-/// One counter for each class of response: four of upstream, then two of our own.
-pub(super) type Answers = [IntCounter; 6];
-
 /// All handles, and their registry.
 pub(super) struct Families {
     pub(super) registry: Registry,
-    /// By operation, without `other`.
-    pub(super) requests: Vec<Answers>,
-    /// Of operation `other`, by method.
-    pub(super) other_requests: Vec<Answers>,
+    pub(super) requests: Requests,
     pub(super) request_duration: Vec<Histogram>,
     /// By the callers' names in the configuration; `other` alone without client certificates.
     pub(super) callers: IntCounterVec,
@@ -65,8 +61,7 @@ pub(super) struct Families {
     pub(super) connections_closed: Vec<IntCounter>,
     pub(super) connect_retries: IntCounter,
     pub(super) evictions: IntCounter,
-    /// Each reason with its counters by `sent`; the last is `other`, for an unlisted reason.
-    pub(super) errors: Vec<(&'static str, [IntCounter; 2])>,
+    pub(super) errors: Errors,
     pub(super) stripped: Vec<IntCounter>,
     pub(super) request_body: Histogram,
     pub(super) response_body: Histogram,
@@ -98,13 +93,6 @@ impl Families {
     pub(super) fn new(reasons: &[&'static str]) -> Self {
         let make = Make::new();
         let reasons = || reasons.iter().copied().filter(|reason| *reason != "other").chain(["other"]);
-        let requests = make.counters(
-            "wonder_signer_requests_total",
-            "Requests answered, by operation. origin=\"upstream\" is Wonder's answer: look at the service when 4xx rises, at Wonder when \
-             5xx rises. origin=\"signer\" is an error answered here: the service causes 4xx; the network, Wonder, the load or this program \
-             causes 5xx. wonder_signer_proxy_errors_total has the code.",
-            &["operation", "method", "code_class", "origin"],
-        );
         let durations = make.histograms(
             "wonder_signer_request_duration_seconds",
             "From the request head to the last byte of the answer. When it rises, compare with \
@@ -140,13 +128,6 @@ impl Families {
             "Connections to Wonder that ended. Many \"error\" point to the network or an egress proxy; many \"peer\" to a time-out \
              at Wonder or at the proxy that is shorter than upstream.pool_idle.",
             &["reason"],
-        );
-        let errors = make.counters(
-            "wonder_signer_proxy_errors_total",
-            "Errors answered here, and answers of Wonder that broke off after their head was forwarded, by code. With sent=\"maybe\" \
-             Wonder may have carried the request out: ask Wonder before you repeat it, above all for payments. reason=\"other\" is a defect \
-             of this program.",
-            &["reason", "sent"],
         );
         let stripped = make.counters(
             "wonder_signer_stripped_headers_total",
@@ -189,28 +170,10 @@ impl Families {
         make.register(LOG_LINES_LOST.clone());
         make.process();
 
-        let answers = |operation: &str, method: &str| -> Answers {
-            let one = |class: CodeClass, by: Responder| {
-                requests.with_label_values(&[operation, method, class.text(), by.text()])
-            };
-            [
-                one(CodeClass::Success, Responder::Upstream),
-                one(CodeClass::Redirection, Responder::Upstream),
-                one(CodeClass::ClientError, Responder::Upstream),
-                one(CodeClass::ServerError, Responder::Upstream),
-                one(CodeClass::ClientError, Responder::Signer),
-                one(CodeClass::ServerError, Responder::Signer),
-            ]
-        };
         let sent =
             |family: &IntCounterVec| [Sent::No, Sent::Maybe].map(|sent| family.with_label_values(&[sent.text()]));
         Self {
-            requests: CATALOGUE
-                .iter()
-                .filter(|operation| !operation.is_other())
-                .map(|operation| answers(operation.name(), operation.method()))
-                .collect(),
-            other_requests: Verb::ALL.iter().map(|verb| answers("other", verb.text())).collect(),
+            requests: Requests::new(&make),
             request_duration: one_each::<Responder, _>(|by| durations.with_label_values(&[by])),
             callers: make.counters(
                 "wonder_signer_caller_requests_total",
@@ -274,9 +237,7 @@ impl Families {
                  means that callers keep more connections than limits.connections, or that a peer opens connections and sends no requests. \
                  A client that reuses a connection at that moment gets no answer.",
             ),
-            errors: reasons()
-                .map(|reason| (reason, [Sent::No, Sent::Maybe].map(|sent| errors.with_label_values(&[reason, sent.text()]))))
-                .collect(),
+            errors: Errors::new(&make, reasons()),
             stripped: one_each::<Stripped, _>(|kind| stripped.with_label_values(&[kind])),
             request_body: make.histogram(
                 "wonder_signer_request_body_bytes",

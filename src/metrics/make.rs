@@ -7,7 +7,7 @@ use prometheus::{
     core::Collector,
 };
 
-use super::labels::Label;
+use super::{counters::Counters, labels::Label};
 
 /// Series that are replaced together when the configuration or a key is reloaded.
 pub(super) struct Table {
@@ -63,6 +63,17 @@ impl Make {
 
     pub(super) fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
         self.registered(IntCounterVec::new(Opts::new(name, help), labels))
+    }
+
+    /// A family whose series are known at the start. `labels` are sorted.
+    pub(super) fn closed_counters<const LABELS: usize>(
+        &self,
+        name: &str,
+        help: &str,
+        labels: [&'static str; LABELS],
+        series: impl IntoIterator<Item = [&'static str; LABELS]>,
+    ) -> Counters<LABELS> {
+        self.registered(Counters::new(name, help, labels, series))
     }
 
     pub(super) fn gauge(&self, name: &str, help: &str) -> IntGauge {

@@ -3,7 +3,7 @@
 use prometheus::{Histogram, core::Metric};
 
 use super::{
-    families::{Answers, Families},
+    families::Families,
     labels::{Label, Phase, Responder},
 };
 
@@ -38,17 +38,13 @@ pub(crate) struct Snapshot {
 
 impl Snapshot {
     pub(super) fn of(from: &Families) -> Self {
-        let rows = || from.requests.iter().chain(&from.other_requests);
-        let sum = |place: usize| rows().map(|answers: &Answers| answers[place].get()).sum::<u64>();
+        let [success, redirection, client_error, server_error, own_client_error, own_server_error] =
+            from.requests.totals();
         Self {
-            upstream: [0, 1, 2, 3].map(sum),
-            signer: [4, 5].map(sum),
+            upstream: [success, redirection, client_error, server_error],
+            signer: [own_client_error, own_server_error],
             rejected: from.upstream_rejected.get(),
-            errors: from
-                .errors
-                .iter()
-                .map(|(reason, counters)| (*reason, [counters[0].get(), counters[1].get()]))
-                .collect(),
+            errors: from.errors.all(),
             signatures_failed: from.signatures_failed.get(),
             duration: Distribution::of(&from.request_duration[Responder::Upstream.place()]),
             signing: Distribution::of(&from.signing_duration),

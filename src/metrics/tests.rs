@@ -321,3 +321,11 @@ fn a_quantile_beyond_the_last_bound_is_that_bound() {
     metrics.signed(true, 3.0);
     assert_eq!(metrics.snapshot().signing.quantile(990), Some(0.05));
 }
+
+#[test]
+fn all_series_together_are_small() {
+    let mut metrics = None;
+    let held = allocation_counter::measure(|| metrics = Some(Metrics::new(REASONS)));
+    assert!(series(&text(metrics.as_ref().unwrap())).len() > 400);
+    assert!(held.bytes_current < 150 << 10, "{} bytes", held.bytes_current);
+}
