@@ -37,7 +37,8 @@ impl RunArgs {
         let config = self.configuration.load()?;
         config.require_credential().context("configuration").map_err(Failure::usage)?;
         let telemetry = telemetry::init(config.log.level, config.log.format).context("start")?;
-        runtime::block_on(serve(config, telemetry, self.ready_file.as_deref()))?
+        // On the heap, because the pages of the stack that copies of it touch would stay resident.
+        runtime::block_on(Box::pin(serve(config, telemetry, self.ready_file.as_deref())))?
     }
 }
 
