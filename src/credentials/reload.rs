@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use tokio::sync::Notify;
 
-use super::{Entry, Permits, Store, UnitError, UnitName, unit};
+use super::{Entry, Permits, Store, UnitError, UnitName, unit, units::Role};
 use crate::{
     config::{CredentialConfig, UnitConfig},
     files::{Commit, Fingerprint, Subject, steady},
@@ -84,7 +84,7 @@ impl Reader {
         match entry {
             Err(error) if paths.is_empty() => return Err(error),
             Err(error) => self.failed(&error),
-            Ok(entry) => self.put(entry),
+            Ok(entry) => drop(self.put(entry)),
         }
         Ok((!paths.is_empty()).then(|| {
             let this = Arc::new(self);
@@ -103,16 +103,7 @@ impl Reader {
         Box::new(move || {
             this.metrics.credential_reloaded(&this.name, read.is_ok());
             match read {
-                Ok(entry) => {
-                    tracing::info!(
-                        credential = this.name,
-                        unit = this.unit.as_str(),
-                        app_id = %entry.app_id,
-                        key = %entry.verifying_key,
-                        "credential reloaded"
-                    );
-                    this.put(entry);
-                }
+                Ok(entry) => this.log(&entry, this.put(Arc::clone(&entry))),
                 Err(error) => this.failed(&error),
             }
         })
@@ -127,10 +118,29 @@ impl Reader {
         Ok(Arc::new(entry))
     }
 
-    fn put(&self, entry: Arc<Entry>) {
+    fn put(&self, entry: Arc<Entry>) -> Role {
         self.warn_of_half_a_change(&entry);
-        self.store.put(entry);
+        let role = self.store.put(entry);
         self.changed.notify_one();
+        role
+    }
+
+    fn log(&self, entry: &Entry, role: Role) {
+        tracing::info!(
+            credential = self.name,
+            unit = self.unit.as_str(),
+            app_id = %entry.app_id,
+            key = %entry.verifying_key,
+            signs = role == Role::Signs,
+            "credential reloaded"
+        );
+        if role == Role::Waits {
+            tracing::warn!(
+                credential = self.name,
+                app_id = %entry.app_id,
+                "the files of the credential have another unit, which does not sign, because its next unit does"
+            );
+        }
     }
 
     /// AppID and key change together at Wonder. A reload is not proved there, so this is the only sign of a mistake before the 401s.
@@ -151,17 +161,30 @@ impl Reader {
 
     fn failed(&self, error: &UnitError) {
         let (credential, error) = (&self.name, error.to_string());
+        let signed_before = self.store.units(&self.name).in_use().cloned();
         self.store.fail(&self.name, self.unit);
-        match self.unit {
-            UnitName::Next => tracing::error!(
+        let signs = self.store.units(&self.name).in_use().cloned();
+        match (self.unit, signed_before.map(|entry| entry.unit), signs) {
+            (UnitName::Next, Some(UnitName::Next), Some(main)) if main.unit == UnitName::Main => tracing::error!(
+                credential,
+                error,
+                app_id = %main.app_id,
+                "next unit of the credential, which signed, cannot be used; the unit in the files of the credential signs from now on"
+            ),
+            (UnitName::Next, Some(UnitName::Next), _) => tracing::error!(
+                credential,
+                error,
+                "next unit of the credential, which signs, cannot be reloaded; the one read before stays in use"
+            ),
+            (UnitName::Next, ..) => tracing::error!(
                 credential,
                 error,
                 "next unit of the credential cannot be used; the credential is not switched to it"
             ),
-            UnitName::Main if self.store.units(&self.name).in_use().is_some() => {
+            (UnitName::Main, _, Some(_)) => {
                 tracing::error!(credential, error, "credential cannot be reloaded; the one read before stays in use");
             }
-            UnitName::Main => tracing::error!(
+            (UnitName::Main, _, None) => tracing::error!(
                 credential,
                 error,
                 "credential cannot be used; its requests get 503 no_key until its files can be read"

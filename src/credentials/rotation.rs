@@ -76,12 +76,14 @@ pub(crate) struct Rotation {
 /// A request to switch; the answer is a text for people.
 pub(crate) type Request = oneshot::Sender<Result<String, String>>;
 
-/// When the proofs of a rotation are due.
+/// When the proofs of a rotation are due. All of it is monotonic time, which a change of the wall clock does not move.
 struct Due {
     /// The proof of the next unit.
     next: Instant,
     /// How long after that the one follows that is due if it fails.
     retry: Duration,
+    /// The last proof of the next unit.
+    proved: Option<Instant>,
     /// The end of `keep_old`.
     forget: Option<Instant>,
     /// Whether Wonder has rejected a request, and when both units may be proved for that.
@@ -91,11 +93,14 @@ struct Due {
 impl Due {
     fn now() -> Self {
         let now = Instant::now();
-        Self { next: now, retry: RETRY.0, forget: None, rejected: (false, now) }
+        Self { next: now, retry: RETRY.0, proved: None, forget: None, rejected: (false, now) }
     }
 
+    /// The files were read again: the proof is due at once, but not sooner than the first delay after the last one, because a program may
+    /// have them read many times a second.
     fn soon(&mut self) {
-        (self.next, self.retry) = (Instant::now(), RETRY.0);
+        let now = Instant::now();
+        (self.next, self.retry) = (self.proved.map_or(now, |proved| now.max(proved + RETRY.0)), RETRY.0);
     }
 
     fn later(&mut self) {
@@ -191,6 +196,7 @@ impl Rotation {
                 ))),
             };
         };
+        due.proved = Some(Instant::now());
         let (proof, app_id) = (self.proved(next).await, &next.app_id);
         let hint = units.in_use().map_or("", |in_use| next.mixed_up_with(in_use));
         match &proof {
@@ -248,16 +254,29 @@ impl Rotation {
                     "Wonder rejects the unit that signed and accepts the other one, which signs from now on"
                 );
             }
-            _ => tracing::error!(
-                credential,
-                %app_id,
-                result,
-                cause,
-                %other_app_id,
-                other_result,
-                other_cause,
-                "Wonder rejects the unit that signs"
-            ),
+            (Proof::Unknown(_), _) => {
+                due.rejected.0 = true;
+                tracing::warn!(
+                    credential,
+                    %app_id,
+                    cause,
+                    %other_app_id,
+                    other_result,
+                    "Wonder rejected a request and did not judge the unit that signs; both are proved again"
+                );
+            }
+            (Proof::Rejected(_), of_other) => {
+                due.rejected.0 = matches!(of_other, Proof::Unknown(_));
+                tracing::error!(
+                    credential,
+                    %app_id,
+                    cause,
+                    %other_app_id,
+                    other_result,
+                    other_cause,
+                    "Wonder rejects the unit that signs"
+                );
+            }
         }
     }
 
@@ -284,3 +303,6 @@ impl NotSwitched {
 fn described(entry: &Entry) -> String {
     format!("AppID {}, {}", entry.app_id, entry.verifying_key)
 }
+
+#[cfg(test)]
+mod tests;

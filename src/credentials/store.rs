@@ -8,7 +8,10 @@ use std::{
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
-use super::{Entry, UnitName, units::Units};
+use super::{
+    Entry, UnitName,
+    units::{Role, Units},
+};
 use crate::{
     clock,
     metrics::{LoadedKey, Metrics},
@@ -82,9 +85,9 @@ impl Store {
         self.snapshot.load().values().flat_map(Units::all).cloned().collect()
     }
 
-    /// Takes a unit that was read; [`Units`] decides whether it signs.
-    pub(crate) fn put(&self, entry: Arc<Entry>) {
-        self.change(&entry.name.clone(), |units| units.put(entry));
+    /// Takes a unit that was read; [`Units`] decides its role.
+    pub(super) fn put(&self, entry: Arc<Entry>) -> Role {
+        self.change(&entry.name.clone(), |units| units.put(entry))
     }
 
     /// The files of a unit cannot be used.
@@ -93,7 +96,7 @@ impl Store {
     }
 
     /// Requests that come from now on are signed with `entry`; returns whether it is a unit of the credential still.
-    pub(super) fn switch(&self, name: &str, entry: &Arc<Entry>) -> bool {
+    pub(super) fn switch(&self, name: &str, entry: &Entry) -> bool {
         self.change(name, |units| units.switch(entry))
     }
 

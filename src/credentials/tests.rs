@@ -21,6 +21,21 @@ const APP_ID: &str = "0a1b2c3d-0000-4000-8000-00000000000f";
 static PEM: LazyLock<String> =
     LazyLock::new(|| SigningKey::generate(&mut rand::rngs::OsRng, 2048).unwrap().1.to_string());
 
+/// A unit of the credential `default`. Units differ in their AppID; one key is enough.
+pub(super) fn numbered(unit: UnitName, number: usize) -> Arc<Entry> {
+    let app_id = format!("00000000-0000-4000-8000-{number:012}").parse().unwrap();
+    let sources = UnitConfig {
+        app_id: AppIdSource::Value(app_id),
+        ..sources(KeySource::Inline(Secret::new(PEM.clone().into())))
+    };
+    Arc::new(Entry::read("default", unit, &sources, &Arc::new(Permits::new(1, Duration::ZERO))).unwrap())
+}
+
+/// The number of such a unit.
+pub(super) fn number(entry: &Entry) -> usize {
+    entry.app_id.as_str()[24..].parse().unwrap()
+}
+
 fn sources(private_key: KeySource) -> UnitConfig {
     let app_id = AppIdSource::Value(APP_ID.parse().unwrap());
     UnitConfig { app_id, private_key, passphrase_file: None, webhook_public_key: None }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Entry, UnitName};
+use crate::signing::{AppId, VerifyingKey};
 
 /// The units of one credential.
 #[derive(Debug, Clone, Default)]
@@ -12,6 +13,9 @@ pub(crate) struct Units {
     old: Option<Arc<Entry>>,
     main: Slot,
     next: Slot,
+    /// What the main files held when another unit was switched to. Wonder may have deactivated it since, so it does not sign again because
+    /// its files are read again.
+    replaced: Option<Identity>,
     /// Whether the first proof of the next unit is still to come.
     unproved: bool,
 }
@@ -22,6 +26,20 @@ struct Slot {
     entry: Option<Arc<Entry>>,
     /// Whether the files, as they are now, cannot be used.
     failed: bool,
+}
+
+/// Distinguishes one unit from another, without its private key.
+#[derive(Debug, Clone)]
+struct Identity(AppId, VerifyingKey);
+
+impl Identity {
+    fn of(entry: &Entry) -> Self {
+        Self(entry.app_id.clone(), entry.verifying_key.clone())
+    }
+
+    fn is_of(&self, entry: &Entry) -> bool {
+        (&self.0, &self.1) == (&entry.app_id, &entry.verifying_key)
+    }
 }
 
 impl Units {
@@ -67,47 +85,75 @@ impl Units {
         self.unproved = unproved;
     }
 
-    /// Takes what was read. A unit of `[credentials.NAME]` signs at once, unless the next unit signs. A next unit signs only after
-    /// [`switch`](Self::switch), also where another next unit signs already.
-    pub(super) fn put(&mut self, entry: Arc<Entry>) {
-        let signs = match (&self.in_use, entry.unit) {
-            (None, UnitName::Main) => true,
-            // The same unit in other files: the rotation is over.
-            (Some(in_use), _) if in_use.is_same_unit(&entry) => {
-                in_use.unit == entry.unit || entry.unit == UnitName::Main
-            }
-            (Some(in_use), UnitName::Main) => in_use.unit == UnitName::Main,
-            (_, UnitName::Next) => false,
+    /// Takes what was read, and returns its role from now on. A unit of `[credentials.NAME]` signs at once, unless a proof has chosen
+    /// another unit. A next unit signs only after [`switch`](Self::switch), also where another next unit signs already.
+    pub(super) fn put(&mut self, entry: Arc<Entry>) -> Role {
+        let in_use = self.in_use.as_deref();
+        // In the main files, it is the end of the rotation.
+        let signs_already = in_use.is_some_and(|in_use| {
+            in_use.is_same_unit(&entry) && (in_use.unit == entry.unit || entry.unit == UnitName::Main)
+        });
+        let is_replaced = self.replaced.as_ref().is_some_and(|replaced| replaced.is_of(&entry));
+        let role = match entry.unit {
+            _ if signs_already => Role::Signs,
+            UnitName::Next => Role::Next,
+            UnitName::Main if is_replaced => Role::Replaced,
+            UnitName::Main if self.next_signs() && !self.next.failed => Role::Waits,
+            UnitName::Main => Role::Signs,
         };
-        if signs {
+        if entry.unit == UnitName::Main && role != Role::Replaced {
+            self.replaced = None;
+        }
+        if role == Role::Signs {
             self.in_use = Some(Arc::clone(&entry));
         }
         let slot = self.slot(entry.unit);
-        *slot = Slot { entry: Some(entry), failed: false };
+        slot.failed = false;
+        // Dropped after `keep_old`, it is not taken again.
+        if role != Role::Replaced || slot.entry.is_some() {
+            slot.entry = Some(entry);
+        }
+        role
     }
 
-    /// The files of `unit` cannot be used. What was read before is kept; the credential is not switched to it.
+    /// The files of `unit` cannot be used. What was read before is kept; the credential is not switched to it. If a unit in the main files
+    /// waits for them, it signs.
     pub(super) fn fail(&mut self, unit: UnitName) {
         self.slot(unit).failed = true;
+        if unit == UnitName::Next
+            && self.next_signs()
+            && self.replaced.is_none()
+            && let Some(main) = self.main.entry.clone()
+        {
+            self.in_use = Some(main);
+        }
     }
 
-    /// Signs with `entry` from now on, if it is the next unit still, or the old one.
-    pub(super) fn switch(&mut self, entry: &Arc<Entry>) -> bool {
-        let is = |known: Option<&Arc<Entry>>| known.is_some_and(|known| Arc::ptr_eq(known, entry));
-        let (is_old, is_candidate) = (is(self.old()), is(self.candidate()));
-        if is_old || is_candidate {
-            let before = self.in_use.replace(Arc::clone(entry));
-            self.old = before.filter(|_| !is_old);
-        }
-        is_old || is_candidate
+    /// Signs with the unit of `proved` from now on, if it is the next unit still, or the old one. The files may have been read again
+    /// meanwhile.
+    pub(super) fn switch(&mut self, proved: &Entry) -> bool {
+        let same = |known: Option<&Arc<Entry>>| known.filter(|known| known.is_same_unit(proved)).cloned();
+        let (old, candidate) = (same(self.old()), same(self.candidate()));
+        let is_old = old.is_some();
+        let Some(chosen) = old.or(candidate) else { return false };
+        self.replaced = self.main.entry.as_deref().filter(|main| !main.is_same_unit(&chosen)).map(Identity::of);
+        let before = self.in_use.replace(chosen);
+        self.old = before.filter(|_| !is_old);
+        true
     }
 
     /// Drops the old unit; its key leaves the memory with the last request that it signed.
     pub(super) fn forget(&mut self) {
-        let Some(old) = self.old.take() else { return };
-        if self.main.entry.as_ref().is_some_and(|main| main.is_same_unit(&old)) {
+        self.old = None;
+        if let (Some(replaced), Some(main)) = (&self.replaced, &self.main.entry)
+            && replaced.is_of(main)
+        {
             self.main.entry = None;
         }
+    }
+
+    fn next_signs(&self) -> bool {
+        self.in_use.as_ref().is_some_and(|in_use| in_use.unit == UnitName::Next)
     }
 
     fn slot(&mut self, unit: UnitName) -> &mut Slot {
@@ -117,3 +163,19 @@ impl Units {
         }
     }
 }
+
+/// What a unit that was read is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// It signs.
+    Signs,
+    /// It signs after a proof.
+    Next,
+    /// In the main files, and not the one that a switch has replaced: it does not sign while the next unit does.
+    Waits,
+    /// In the main files, and replaced by a switch.
+    Replaced,
+}
+
+#[cfg(test)]
+mod tests;

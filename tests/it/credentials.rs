@@ -4,6 +4,7 @@ mod files;
 mod load;
 mod proof;
 mod reload;
+mod replaced;
 mod rotation;
 mod several;
 

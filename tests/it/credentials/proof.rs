@@ -21,7 +21,7 @@ const ECHO: &str = "/svc/payment/api/v1/openapi/echo";
 const WHEN_PROVEN: &str = "rotate = \"when_proven\"\nkeep_old = \"1h\"";
 
 /// A simulator on the system's clock that accepts these units alone.
-async fn wonder(known: &[&Unit]) -> World {
+pub(super) async fn wonder(known: &[&Unit]) -> World {
     let world = World::with(|options| {
         options.tls = false;
         options.clock = Arc::new(|| {
@@ -37,11 +37,11 @@ async fn wonder(known: &[&Unit]) -> World {
     world
 }
 
-fn learn(world: &World, unit: &Unit) {
+pub(super) fn learn(world: &World, unit: &Unit) {
     world.apps.learn(unit.app_id.parse().unwrap(), unit.public.clone());
 }
 
-fn forget(world: &World, unit: &Unit) {
+pub(super) fn forget(world: &World, unit: &Unit) {
     world.apps.forget(&unit.app_id.parse().unwrap());
 }
 
@@ -58,11 +58,11 @@ async fn sidecar(world: &World, main: &Volume, next: &Volume, more: &str) -> Sid
 }
 
 /// The status of a call through the sidecar.
-async fn call(sidecar: &Sidecar, headers: &[(&str, &str)]) -> u16 {
+pub(super) async fn call(sidecar: &Sidecar, headers: &[(&str, &str)]) -> u16 {
     exchange(sidecar.listen, &request("POST", ECHO, headers, br#"{"message":"m"}"#)).await.status()
 }
 
-async fn rotate(sidecar: &Sidecar) -> (u16, String) {
+pub(super) async fn rotate(sidecar: &Sidecar) -> (u16, String) {
     let yes = [("X-Wonder-Signer-Rotate", "yes")];
     let answer = exchange(sidecar.admin, &request("POST", "/rotate/default", &yes, b"")).await;
     (answer.status(), answer.text())
@@ -72,7 +72,7 @@ fn proofs(unit: &str, result: &str) -> String {
     format!(r#"wonder_signer_credential_proofs_total{{credential="default",result="{result}",unit="{unit}"}}"#)
 }
 
-async fn counted(sidecar: &Sidecar, series: &str, expected: f64) {
+pub(super) async fn counted(sidecar: &Sidecar, series: &str, expected: f64) {
     let value = metric(sidecar.admin, series).await;
     assert!((value - expected).abs() < f64::EPSILON, "{series}: {value}");
 }
