@@ -76,7 +76,7 @@ struct Answer {
 pub(crate) async fn echo(place: &Place, entry: &Entry, upstream: &Upstream) -> Result<String, Unproved> {
     // Random, so that no page of a proxy contains it by chance.
     let message = format!("wonder-signer check {}", Nonce::generate(&mut rand::thread_rng()));
-    let answer = call(place.patience, entry, upstream, &message).await.map_err(Unproved::Unknown)?;
+    let answer = call(place, entry, upstream, &message).await.map_err(Unproved::Unknown)?;
     let judged = Asked { entry, place, message: &message }.judge(&answer);
     judged.map_err(|reason| match answer.status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Unproved::Rejected(reason),
@@ -84,7 +84,8 @@ pub(crate) async fn echo(place: &Place, entry: &Entry, upstream: &Upstream) -> R
     })
 }
 
-async fn call(patience: Duration, entry: &Entry, upstream: &Upstream, message: &str) -> Result<Answer, String> {
+async fn call(place: &Place, entry: &Entry, upstream: &Upstream, message: &str) -> Result<Answer, String> {
+    let patience = place.patience;
     let since_1970 = clock::since_1970();
     let body = Bytes::from(serde_json::json!({ "message": message }).to_string());
     let stamped = || {
@@ -108,7 +109,7 @@ async fn call(patience: Duration, entry: &Entry, upstream: &Upstream, message: &
     let sending = async {
         let body = std::iter::once(body).collect();
         let sent = upstream.send(Method::POST, target, headers, body, deadline.into(), &handover).await;
-        let (head, body) = sent.map_err(|error| unanswered(&error.into()))?.into_parts();
+        let (head, body) = sent.map_err(|error| unanswered(&error.into(), place.environment))?.into_parts();
         let body = Limited::new(body, LONGEST_ANSWER).collect().await;
         let body = body.map_err(|error| format!("the answer ({}) cannot be read to its end: {error}", head.status))?;
         Ok::<_, String>((head, body.to_bytes()))
@@ -161,6 +162,7 @@ impl Asked<'_> {
         let text = |name| answer.headers.get(name).and_then(|value| value.to_str().ok());
         let kind = match text(header::CONTENT_TYPE) {
             _ if answer.body.is_empty() => "no body".to_owned(),
+            Some(kind) if kind.contains("json") => "a text that no JSON parser reads".to_owned(),
             Some(kind) => shortened(kind),
             None => "a body of no known type".to_owned(),
         };
@@ -200,7 +202,7 @@ impl Asked<'_> {
             None => {
                 let order =
                     if answer.status == StatusCode::FORBIDDEN { [address, app, key] } else { [app, key, address] };
-                format!("the answer gives no reason; check in this order {}", order.join("; "))
+                format!("the answer gives no reason; check in this order: {}", order.join("; "))
             }
         }
     }
@@ -316,9 +318,9 @@ fn shortened(text: &str) -> String {
 }
 
 /// Why there is no answer: the part to check first, the cause and the remedy.
-fn unanswered(failure: &respond::Failure) -> String {
-    let text = match failure.cause() {
-        Some(cause) => format!("{failure}: {cause}"),
+fn unanswered(failure: &respond::Failure, environment: Environment) -> String {
+    let text = match failure.cause().and_then(details) {
+        Some(details) => format!("{failure}: {details}"),
         None => failure.to_string(),
     };
     let (subject, remedy) = match failure.code {
@@ -327,6 +329,9 @@ fn unanswered(failure: &respond::Failure) -> String {
             "egress proxy",
             "; check upstream.proxy: the proxy must be reachable, accept its user and password, and allow a tunnel to the origin",
         ),
+        Code::UpstreamDns if environment != Environment::Custom => {
+            ("DNS", "; check this machine's resolver (in a pod: dnsPolicy, and a network policy that allows port 53)")
+        }
         Code::UpstreamDns => (
             "DNS",
             "; check the name in upstream.origin and this machine's resolver (in a pod: dnsPolicy, and a network policy that allows port 53)",
@@ -340,6 +345,13 @@ fn unanswered(failure: &respond::Failure) -> String {
         _ => ("connection", "; try again, and check the network between here and upstream.origin"),
     };
     format!("{subject}: {text}{remedy}")
+}
+
+/// The cause without the steps that the failure already names in other words.
+fn details(cause: &str) -> Option<&str> {
+    const NO_CONNECTION: &str = "no connection: ";
+    let (_, details) = cause.strip_prefix(NO_CONNECTION).unwrap_or(cause).split_once(": ")?;
+    Some(details)
 }
 
 /// This machine's clock minus Wonder's, in seconds. `None` if the answer is from a cache (`Age`), because its time is older.

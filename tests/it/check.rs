@@ -150,9 +150,9 @@ async fn each_kind_of_answer_has_a_cause_of_its_own() {
         (
             "401 Unauthorized",
             r#"{"code":"E000001","message":"Unauthorized"}"#,
-            "check in this order AppID and environment: ",
+            "check in this order: AppID and environment: ",
         ),
-        ("403 Forbidden", r#"{"message":"Forbidden"}"#, "check in this order IP restriction: "),
+        ("403 Forbidden", r#"{"message":"Forbidden"}"#, "check in this order: IP restriction: "),
         ("404 Not Found", r#"{"message":"no route"}"#, "there is no echo at http://127.0.0.1:"),
         ("503 Service Unavailable", r#"{"message":"maintenance"}"#, "a fault at Wonder or at a proxy in front of it"),
         ("429 Too Many Requests", r#"{"message":"slow down"}"#, "not an answer of Wonder's echo"),
@@ -233,60 +233,62 @@ async fn a_call_that_gets_no_answer_is_explained_by_the_part_that_failed() {
     let through = |proxy: String| vec![("WONDER_SIGNER_UPSTREAM__PROXY", proxy)];
     let remedy_of_the_proxy = "; check upstream.proxy: the proxy must be reachable, accept its user and password, and allow a tunnel to \
                                the origin";
+    let address = |closed: &Closed| closed.origin().replace("http://", "");
     for (origin, more, start, end) in [
         (
             "https://gateway.invalid".to_owned(),
             vec![],
-            "DNS: the name of the origin cannot be resolved: ",
+            "DNS: the name of the origin cannot be resolved: gateway.invalid: ".to_owned(),
             "; check the name in upstream.origin and this machine's resolver (in a pod: dnsPolicy, and a network policy that allows port 53)",
         ),
         (
             closed.origin(),
             vec![],
-            "connection: no connection to the origin: ",
+            format!("connection: no connection to the origin: {}: ", address(&closed)),
             "; check upstream.origin and the egress of this machine: firewall, network policy, or an egress proxy (upstream.proxy)",
         ),
         (
             reset.origin(),
             vec![],
-            "connection: the connection to the origin broke before the answer: ",
+            "connection: the connection to the origin broke before the answer: connection closed before message completed".to_owned(),
             "; try again, and check the network between here and upstream.origin",
         ),
         (
             with_tls.origin.clone(),
             vec![],
             "TLS: no TLS connection to the origin: the origin's certificate is from an issuer that is not trusted; if the issuer is \
-             yours (a private authority, an egress proxy that inspects TLS), set upstream.ca_file to its root certificate",
+             yours (a private authority, an egress proxy that inspects TLS), set upstream.ca_file to its root certificate: 127.0.0.1:"
+                .to_owned(),
             "",
         ),
         (
             plain.origin.replace("http:", "https:"),
             vec![],
-            "TLS: no TLS connection to the origin: the origin does not speak TLS on this port (upstream.origin)",
+            "TLS: no TLS connection to the origin: the origin does not speak TLS on this port (upstream.origin)".to_owned(),
             "",
         ),
         (
             "https://gateway.invalid".to_owned(),
             through(closed.origin()),
-            "egress proxy: cannot connect to the egress proxy (upstream.proxy)",
+            format!("egress proxy: cannot connect to the egress proxy (upstream.proxy): {}: ", address(&closed)),
             remedy_of_the_proxy,
         ),
         (
             "https://gateway.invalid".to_owned(),
             through("http://proxy.invalid:3128".to_owned()),
-            "egress proxy: cannot resolve the name of the egress proxy (upstream.proxy)",
+            "egress proxy: cannot resolve the name of the egress proxy (upstream.proxy): proxy.invalid: ".to_owned(),
             remedy_of_the_proxy,
         ),
         (
             "https://gateway.invalid".to_owned(),
             through(refusing.origin()),
-            "egress proxy: the egress proxy does not accept the user and password of upstream.proxy (status 407)",
+            "egress proxy: the egress proxy does not accept the user and password of upstream.proxy (status 407): 127.0.0.1:".to_owned(),
             remedy_of_the_proxy,
         ),
         (
             "https://gateway.invalid".to_owned(),
             through(forbidding.origin()),
-            "egress proxy: the egress proxy refuses a tunnel to the origin with status 403 (upstream.proxy)",
+            "egress proxy: the egress proxy refuses a tunnel to the origin with status 403 (upstream.proxy): 127.0.0.1:".to_owned(),
             remedy_of_the_proxy,
         ),
     ] {
