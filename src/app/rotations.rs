@@ -9,7 +9,7 @@ use crate::{
     admin::rotate::Rotators,
     config::Config,
     credentials::{Entry, Proof, Prove, Rotating, Rotation, Store},
-    echo::{self, Place, Unproved},
+    echo::{self, Endpoint, Unproved},
     metrics::Metrics,
     net::upstream::Upstreams,
 };
@@ -22,16 +22,16 @@ impl Rotations {
     pub(super) fn new(config: &Config, store: &Arc<Store>, upstreams: &Upstreams, metrics: &Metrics) -> Self {
         let rotating = config.credentials.iter().filter(|(_, credential)| credential.next.is_some());
         let rotations = rotating.map(|(name, credential)| {
-            let place = Place {
+            let endpoint = Endpoint {
                 environment: credential.environment,
                 origin: credential.origin.clone(),
-                patience: config.timeouts.response_head,
+                timeout: config.timeouts.response_head,
             };
             let upstream = upstreams.of(name).clone();
             let prove: Prove = Arc::new(move |entry: Arc<Entry>| {
-                let (place, upstream) = (place.clone(), upstream.clone());
+                let (endpoint, upstream) = (endpoint.clone(), upstream.clone());
                 async move {
-                    match echo::echo(&place, &entry, &upstream).await {
+                    match echo::echo(&endpoint, &entry, &upstream).await {
                         Ok(how) => Proof::Accepted(how),
                         Err(Unproved::Rejected(why)) => Proof::Rejected(why),
                         Err(Unproved::Unknown(why)) => Proof::Unknown(why),

@@ -93,13 +93,13 @@ async fn echo_all(config: &Config, entries: &[Entry], upstreams: &Upstreams, out
     let mut failed = Vec::new();
     for entry in entries {
         let credential = config.credentials.get(&entry.name).context("check")?;
-        let place = echo::Place {
+        let endpoint = echo::Endpoint {
             environment: credential.environment,
             origin: credential.origin.clone(),
-            patience: config.timeouts.response_head,
+            timeout: config.timeouts.response_head,
         };
-        let (name, origin) = (named(entry), &place.origin);
-        match echo::echo(&place, entry, upstreams.of(&entry.name)).await {
+        let (name, origin) = (named(entry), &endpoint.origin);
+        match echo::echo(&endpoint, entry, upstreams.of(&entry.name)).await {
             Ok(line) => writeln!(out, "ok: echo with credential {name} at {origin}: {line}")?,
             Err(error) => failed.push(format!("echo with credential {name} at {origin}: {error}")),
         }

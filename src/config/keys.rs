@@ -27,27 +27,27 @@ pub(super) fn with_credential(name: &str) -> impl Iterator<Item = String> {
     names().map(move |key| key.replace('*', name))
 }
 
-/// The kind of entry at a path.
+/// What a path names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum PathKind {
     /// A key with a value.
     Key,
     /// A table of keys.
     Table,
     /// Neither.
-    Nowhere,
+    Unknown,
 }
 
-/// The kind of entry at `path`. The path is a list of parts, because a quoted TOML key may contain dots.
-pub(super) fn place(path: &[&str]) -> Place {
+/// What `path` names. The path is a list of parts, because a quoted TOML key may contain dots.
+pub(super) fn kind_of(path: &[&str]) -> PathKind {
     let starts_with_path = |key: &&str| {
         let mut parts = key.split('.');
         path.iter().all(|part| parts.next().is_some_and(|known| known == "*" || known == *part))
     };
     match names().find(starts_with_path) {
-        None => Place::Nowhere,
-        Some(key) if key.split('.').count() == path.len() => Place::Key,
-        Some(_) => Place::Table,
+        None => PathKind::Unknown,
+        Some(key) if key.split('.').count() == path.len() => PathKind::Key,
+        Some(_) => PathKind::Table,
     }
 }
 
@@ -80,7 +80,7 @@ pub(super) fn nearest(path: &str) -> Option<String> {
         .min_by_key(|(distance, _)| *distance)?;
     // Below a table that exists only the last name can be a slip.
     let (table, name) = path.rsplit_once('.').unwrap_or(("", path));
-    let in_table = place(&table.split('.').collect::<Vec<_>>()) == Place::Table;
+    let in_table = kind_of(&table.split('.').collect::<Vec<_>>()) == PathKind::Table;
     let slip = if in_table { name.len() } else { path.len() } / 4;
     if distance <= slip.max(2) {
         return Some(best);

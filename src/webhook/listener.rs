@@ -11,10 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header, request::Parts as Head,
-    uri::PathAndQuery,
-};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::{sync::mpsc, time::timeout};
@@ -22,55 +19,34 @@ use tokio::{sync::mpsc, time::timeout};
 use super::{
     account::Account,
     answers::Verdict,
-    application::{Answer, Application, Forwarded, NoAnswer},
+    application::{Answer, Application, NoAnswer},
     duplicates::{Copy, Duplicates},
     ledger::Ledger,
     malformed::Malformed,
-    paid::Paid,
     rejection::Rejection,
-    source::Sources,
-    target,
+    verifier::{Verified, Verifier},
 };
 use crate::{
-    config::{OriginalTarget, PathPrefix},
     contract::{Code, Sent},
-    credentials::{Entry, Store},
     metrics::{WebhookOutcome, WebhookPhase, Webhooks},
     net::{
-        admission::{
-            Admission,
-            body::{self, BufferedBody},
-        },
-        headers,
+        admission::{Admission, body},
         intake::HeadError,
         respond::{Failure, REQUEST_ID},
         shutdown::{Shutdown, Stage},
     },
     policy::Caller,
-    signing::{
-        RequestTime,
-        webhook::{self, Accepted, Delivery},
-        window::Window,
-    },
+    signing::{RequestTime, webhook},
     telemetry::Quota,
 };
 
-const VERIFIED: HeaderName = HeaderName::from_static("x-wonder-signer-verified");
-const APP_ID: HeaderName = HeaderName::from_static("x-wonder-signer-app-id");
-const WEBHOOK_TIME: HeaderName = HeaderName::from_static("x-wonder-signer-webhook-time");
-const PAID: HeaderName = HeaderName::from_static("x-wonder-signer-paid");
-
 /// The parts of a listener.
 pub(super) struct Parts {
-    pub(super) credentials: Arc<Store>,
+    pub(super) verifier: Verifier,
     /// By credential.
     pub(super) applications: BTreeMap<String, Arc<Application>>,
     pub(super) duplicates: Duplicates,
     pub(super) admission: Arc<Admission>,
-    pub(super) sources: Sources,
-    pub(super) original_target: Option<OriginalTarget>,
-    pub(super) path_prefixes: Vec<PathPrefix>,
-    pub(super) window: Window,
     pub(super) tolerance: Duration,
     pub(super) forward_timeout: Duration,
     pub(super) metrics: Webhooks,
@@ -84,15 +60,6 @@ pub(super) struct Parts {
 pub(super) struct Listener {
     parts: Parts,
     quota: Arc<Quota>,
-}
-
-/// A verified webhook.
-struct Verified {
-    entry: Arc<Entry>,
-    identity: [u8; 32],
-    time: RequestTime,
-    webhook: Forwarded,
-    _memory: BufferedBody,
 }
 
 /// The result of a webhook that the application does not get.
@@ -180,7 +147,7 @@ impl Listener {
             }
         };
         // Checks of the head come before a byte of the body is read.
-        let target = match self.check(&request, caller) {
+        let target = match self.parts.verifier.check(&request, caller) {
             Ok(target) => target,
             Err(rejection) => {
                 drop(slot);
@@ -201,91 +168,18 @@ impl Listener {
         account.body_bytes = Some(body.length);
         account.body_is_read = true;
         let began = Instant::now();
-        let verified = self.verify(head, target, body, account);
+        let verified = self.parts.verifier.verify(head, target, body, account);
         self.parts.metrics.phase(WebhookPhase::Verify, began.elapsed().as_secs_f64());
         match verified {
             // It may belong to a credential with unusable files, so Wonder must send it again.
             Err(Rejection::Unverified(webhook::Refusal::AppIdUnknown { .. }))
-                if !self.parts.credentials.is_usable() =>
+                if !self.parts.verifier.credentials.is_usable() =>
             {
                 Err(Failure::new(Code::NoKey, "the files of a credential cannot be used; send the webhook again")
                     .into())
             }
             verified => Ok((verified?, slot)),
         }
-    }
-
-    fn check(&self, request: &Request<Incoming>, caller: &Caller) -> Result<PathAndQuery, Rejection> {
-        let headers = request.headers();
-        self.parts.sources.check(caller, headers)?;
-        let received = request.uri().path_and_query().ok_or(Rejection::Unverified(webhook::Refusal::Target))?;
-        let target = target::restored(received, headers, self.parts.original_target.as_ref())?;
-        target::check(&target, &self.parts.path_prefixes)?;
-        Ok(target)
-    }
-
-    fn verify(
-        &self,
-        head: Head,
-        target: PathAndQuery,
-        body: BufferedBody,
-        account: &mut Account,
-    ) -> Result<Verified, Rejection> {
-        let now = (self.parts.clock)();
-        let entries = self.parts.credentials.all_units();
-        let accepted = entries.iter().filter_map(|entry| {
-            entry.webhook_key.as_ref().map(|key| Accepted { name: &entry.name, app_id: &entry.app_id, key })
-        });
-        let delivery = Delivery {
-            method: head.method.as_str(),
-            target: target.as_str().as_bytes(),
-            headers: (&head.headers).into(),
-            body: &body.chunks,
-        };
-        let verified = webhook::verify(&delivery, accepted, now, self.parts.window).map_err(Rejection::Unverified)?;
-        let (identity, time) = (verified.identity(), verified.request_time());
-        let entry = entries.iter().find(|entry| entry.name == verified.credential_name()).map(Arc::clone);
-        let entry = entry.ok_or(Rejection::Unverified(webhook::Refusal::AppIdUnknown { only_case: false }))?;
-        account.credential = Some(entry.name.as_str().into());
-        let age = now.unix_seconds().saturating_sub(time.unix_seconds());
-        account.age = Some(age);
-        self.parts.metrics.age(age);
-        account.paid = match &body.chunks[..] {
-            [whole] => Paid::of(whole),
-            chunks => Paid::of(&chunks.concat()),
-        };
-        let headers = self.headers(head.headers, &entry, time, account, body.length);
-        let webhook = Forwarded { target, headers, body: body.chunks.iter().cloned().collect() };
-        Ok(Verified { entry, identity, time, webhook, _memory: body })
-    }
-
-    /// The headers for the application.
-    fn headers(
-        &self,
-        mut headers: HeaderMap,
-        entry: &Entry,
-        time: RequestTime,
-        account: &Account,
-        length: usize,
-    ) -> HeaderMap {
-        headers::to_application(&mut headers);
-        if let Some(OriginalTarget::Header(name)) = &self.parts.original_target {
-            headers.remove(name);
-        }
-        let mut ours = |name: HeaderName, value: &str| {
-            if let Ok(value) = HeaderValue::from_str(value) {
-                headers.insert(name, value);
-            }
-        };
-        ours(VERIFIED, &entry.name);
-        ours(APP_ID, entry.app_id.as_str());
-        ours(WEBHOOK_TIME, &time.to_rfc3339());
-        if let Some(paid) = account.paid {
-            ours(PAID, paid.as_str());
-        }
-        headers.insert(REQUEST_ID, account.id.clone());
-        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-        headers
     }
 
     /// Forwards a verified webhook unless it was acknowledged before.

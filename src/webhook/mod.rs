@@ -4,6 +4,7 @@
 //!
 //! * [`service`]: the service of every connection of the webhook listener.
 //! * `listener`: passes a webhook through all of the following.
+//! * `verifier`: verifies it, with all of the next two.
 //! * `source`: the address of a webhook's sender, if known; `target`: the target that Wonder signed; both pure.
 //! * `rejection`: why a webhook is answered with 401; `malformed`: the reasons of HTTP; both pure.
 //! * `duplicates`: the deliveries that were acknowledged before.
@@ -23,6 +24,7 @@ mod paid;
 mod rejection;
 mod source;
 mod target;
+mod verifier;
 
 use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
 
@@ -36,7 +38,7 @@ use tower::{Service, service_fn};
 
 pub(crate) use self::duplicates::{Connections as RedisConnections, RedisSetupError};
 pub(crate) use self::ledger::{Ledger, Receipt};
-use self::{application::Application, duplicates::Duplicates, listener::Listener, source::Sources};
+use self::{application::Application, duplicates::Duplicates, listener::Listener, source::Sources, verifier::Verifier};
 use crate::{
     config::Config,
     contract::Code,
@@ -99,15 +101,20 @@ pub(crate) fn service(
     }
     let (alive, ended) = mpsc::channel(1);
     let ledger = Ledger::new(shutdown.clone());
-    let listener = Arc::new(Listener::new(listener::Parts {
+    let verifier = Verifier {
         credentials,
-        applications: applications(config),
-        duplicates,
-        admission,
         sources: Sources { accepted: settings.source_addresses.clone(), proxies: settings.trusted_proxies.clone() },
         original_target: settings.original_target.clone(),
         path_prefixes: settings.path_prefixes.clone(),
         window: Window::webhook(settings.tolerance),
+        metrics: metrics.clone(),
+        clock,
+    };
+    let listener = Arc::new(Listener::new(listener::Parts {
+        verifier,
+        applications: applications(config),
+        duplicates,
+        admission,
         tolerance: settings.tolerance,
         forward_timeout: settings.forward_timeout,
         metrics,

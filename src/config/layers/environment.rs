@@ -12,7 +12,7 @@ use super::{Layer, trimmed};
 use crate::config::{
     ConfigError, Secret,
     error::printable,
-    keys::{self, PREFIX, Place},
+    keys::{self, PREFIX, PathKind},
     proxy,
 };
 
@@ -60,7 +60,7 @@ pub(super) fn read(variables: impl IntoIterator<Item = (OsString, OsString)>) ->
         let rest = &name[PREFIX.len()..];
         let key = rest.to_ascii_lowercase().replace("__", ".");
         let path: Vec<&str> = key.split('.').collect();
-        let known = keys::place(&path) == Place::Key && !rest.contains('.');
+        let known = keys::kind_of(&path) == PathKind::Key && !rest.contains('.');
         if !known {
             if value.as_ref().is_ok_and(|value| is_service_link(rest, value)) {
                 continue;

@@ -1,5 +1,7 @@
 //! What hyper gets to read, over an in-memory stream.
 
+use std::io;
+
 use futures_util::FutureExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 

@@ -1,20 +1,20 @@
-//! Takes up events, queues a delivery for each URL, and works on each queue; `attempt` has the attempts.
+//! Turns an event into a delivery for each URL; `lanes` queues them, `attempt` attempts one.
 
 mod attempt;
+mod lanes;
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::HashSet,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
 
-use tokio::{
-    sync::{Semaphore, mpsc, watch},
-    task::JoinSet,
-};
+use tokio::sync::{Semaphore, mpsc, watch};
 
+pub(crate) use self::lanes::Lane;
+use self::lanes::Lanes;
 use super::{
     Callback, Client, Event, Settings,
     history::{Delivery, History, Outcome, Pending},
@@ -63,16 +63,6 @@ pub(crate) struct Webhooks {
     at_once: Semaphore,
     warned: Mutex<HashSet<String>>,
 }
-
-/// The deliveries that wait, in one queue for each order and URL.
-#[derive(Default)]
-struct Lanes {
-    queues: HashMap<Lane, VecDeque<u64>>,
-    waiting: usize,
-}
-
-/// The number of an order, and a URL.
-pub(crate) type Lane = (String, Callback);
 
 /// What it is started with.
 pub(crate) struct Means {
@@ -142,37 +132,8 @@ impl Webhooks {
     /// Forgets all deliveries. An attempt under way ends, and has no effect.
     pub(crate) fn forget(&self) {
         self.history.clear();
-        let mut lanes = self.lanes();
-        let queued: usize = lanes.queues.values_mut().map(|queue| queue.drain(..).count()).sum();
-        lanes.waiting -= queued;
-        drop(lanes);
+        self.lanes().clear();
         self.forgotten.send_replace(());
-    }
-
-    /// Delivers what waits and what is reported from now on; never ends.
-    pub(crate) async fn deliver(self: Arc<Self>, mut begun: mpsc::UnboundedReceiver<Lane>) {
-        self.resume();
-        let mut tasks = JoinSet::new();
-        loop {
-            let lane = tokio::select! {
-                lane = begun.recv() => lane,
-                Some(_) = tasks.join_next() => continue,
-            };
-            let Some(lane) = lane else { break };
-            let this = Arc::clone(&self);
-            tasks.spawn(async move { this.work(lane).await });
-        }
-    }
-
-    /// Queues the deliveries that a restart interrupted.
-    fn resume(&self) {
-        for delivery in self.history.waiting() {
-            let to = delivery.pending.as_ref().and_then(|pending| pending.url.parse::<Callback>().ok());
-            match to.filter(|to| self.settings.allow(&self.way_to(to))) {
-                Some(to) => self.queue(delivery.id, (delivery.order_number, to)),
-                None => self.history.change(delivery.id, |delivery| delivery.outcome = Outcome::Refused),
-            }
-        }
     }
 
     /// Reports nothing of what `work` does. The caller holds the lock of the store.
@@ -289,68 +250,10 @@ impl Webhooks {
         }
     }
 
-    fn queue(&self, id: u64, lane: Lane) {
-        let mut lanes = self.lanes();
-        lanes.waiting += 1;
-        if let Some(queue) = lanes.queues.get_mut(&lane) {
-            queue.push_back(id);
-            drop(lanes);
-            self.arrived.send_replace(());
-            return;
-        }
-        lanes.queues.insert(lane.clone(), VecDeque::from([id]));
-        let _ = self.begun.send(lane);
-    }
-
-    /// Delivers what waits in a lane, one after the other, and removes the lane when it is empty.
-    async fn work(&self, lane: Lane) {
-        loop {
-            let id = {
-                let mut lanes = self.lanes();
-                let Some(id) = lanes.queues.get_mut(&lane).and_then(VecDeque::pop_front) else {
-                    lanes.queues.remove(&lane);
-                    return;
-                };
-                id
-            };
-            let is_held = self
-                .history
-                .pending(id)
-                .is_some_and(|delivery| delivery.fault == Some(WebhookFault::Reorder) && delivery.attempts.is_empty());
-            if is_held && let Some(next) = self.overtaking(&lane).await {
-                self.attempt_until_done(&lane.1, next).await;
-                self.lanes().waiting -= 1;
-            }
-            self.attempt_until_done(&lane.1, id).await;
-            self.lanes().waiting -= 1;
-        }
-    }
-
-    /// The next delivery of a lane, which overtakes one that is held; nothing if none comes in the time of the first retry.
-    async fn overtaking(&self, lane: &Lane) -> Option<u64> {
-        let (mut arrived, mut forgotten) = (self.arrived.subscribe(), self.forgotten.subscribe());
-        let longest = tokio::time::sleep(self.settings.time_scale.delay(1).unwrap_or_default());
-        tokio::pin!(longest);
-        loop {
-            if let Some(next) = self.lanes().queues.get_mut(lane).and_then(VecDeque::pop_front) {
-                return Some(next);
-            }
-            tokio::select! {
-                _ = arrived.changed() => {}
-                _ = forgotten.changed() => return None,
-                () = &mut longest => return None,
-            }
-        }
-    }
-
     fn warn_once(&self, about: &str, warn: impl FnOnce()) {
         let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
         if warned.len() < WARNED && warned.insert(about.to_owned()) {
             warn();
         }
-    }
-
-    fn lanes(&self) -> MutexGuard<'_, Lanes> {
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
