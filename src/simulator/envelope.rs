@@ -1,7 +1,7 @@
-//! Wonder's envelope: every answer under `/svc/`, and every refusal, becomes bytes here and nowhere else.
+//! Wonder's envelope: this is the only place that turns answers under `/svc/`, and refusals, into bytes.
 //!
-//! An [`Answer`](super::answer::Answer) or a [`Refusal`] arrives as a response extension at [`render`], the outermost
-//! layer, which alone knows the caller's language, copies `X-Request-ID` and writes the log line.
+//! Handlers return an [`Answer`](super::answer::Answer) or a [`Refusal`] as a response extension. [`render`], the outermost layer,
+//! renders it in the caller's language, copies `X-Request-ID` and writes the log line.
 
 use std::{sync::Arc, time::Instant};
 
@@ -22,7 +22,7 @@ use super::{
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Turns what the inner layers decided into the envelope, and logs one line without body, query or header values.
+/// Renders the decision of the inner layers as the envelope, and logs one line without body, query or header values.
 pub(super) async fn render(State(wonder): State<Arc<Wonder>>, request: Request, next: Next) -> Response {
     let language = Language::of(request.headers());
     let request_id = request.headers().get(REQUEST_ID).cloned();
@@ -30,7 +30,7 @@ pub(super) async fn render(State(wonder): State<Arc<Wonder>>, request: Request, 
     let route = request.extensions().get::<MatchedPath>().cloned();
 
     let (head, body) = request.into_parts();
-    // Pages and their forms are no calls.
+    // Pages and their forms are not calls.
     let begun = head.uri.path().starts_with("/svc/").then(|| (Begun::of(&head), Instant::now()));
 
     let is_button = begun.is_none() && head.method == Method::POST;
@@ -77,7 +77,7 @@ pub(super) async fn render(State(wonder): State<Arc<Wonder>>, request: Request, 
     response
 }
 
-/// The method from a closed set: the caller could put anything into one of its own.
+/// The method, from a closed set, because a caller can put any text into a method of its own.
 fn name(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",

@@ -11,9 +11,9 @@ use super::{
     refusal::{JsonType, Refusal, Rule},
 };
 
-/// The longest text a field takes, in characters (`deploy/docs/wonder.md` §5.1).
+/// The maximum length of a text, in characters (`deploy/docs/wonder.md` §5.1).
 pub(super) const TEXT: usize = 255;
-/// The longest URL a field takes, in characters; Wonder documents none.
+/// The maximum length of a URL, in characters; Wonder documents none.
 pub(super) const URL: usize = 2048;
 
 /// Reads a body as JSON.
@@ -21,7 +21,7 @@ pub(super) fn json(body: &[u8]) -> Result<Value, Refusal> {
     serde_json::from_slice(body).map_err(|_| Refusal::NotJson)
 }
 
-/// A JSON object and where in the body it is.
+/// A JSON object and its place in the body.
 pub(super) struct Fields<'a> {
     path: String,
     members: &'a Map<String, Value>,
@@ -36,7 +36,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The dotted name of a field, as refusals give it.
+    /// The dotted name of a field, for refusals.
     pub(super) fn name(&self, field: &str) -> String {
         if self.path.is_empty() { field.to_owned() } else { format!("{}.{field}", self.path) }
     }
@@ -51,7 +51,7 @@ impl<'a> Fields<'a> {
         self.members.keys().map(String::as_str).find(|name| !known.contains(name))
     }
 
-    /// Whether a field is there and not `null`.
+    /// Whether a field is present and not `null`.
     pub(super) fn has(&self, field: &str) -> bool {
         self.members.get(field).is_some_and(|value| !value.is_null())
     }
@@ -61,7 +61,7 @@ impl<'a> Fields<'a> {
         self.members.get(field).ok_or_else(|| Refusal::FieldMissing(self.name(field)))
     }
 
-    /// An object, if it is there. An empty array counts as absent, because PHP writes an empty object as one.
+    /// An object, if present. An empty array counts as absent, because PHP encodes an empty object as one.
     pub(super) fn object(&self, field: &str) -> Result<Option<Self>, Refusal> {
         match self.members.get(field) {
             None | Some(Value::Null) => Ok(None),
@@ -71,7 +71,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// An object that must be there.
+    /// A required object.
     pub(super) fn required_object(&self, field: &str) -> Result<Self, Refusal> {
         self.object(field)?.ok_or_else(|| match self.members.get(field) {
             Some(Value::Array(_)) => Refusal::FieldType(self.name(field), JsonType::Object),
@@ -79,7 +79,7 @@ impl<'a> Fields<'a> {
         })
     }
 
-    /// A text of at most `limit` characters, if it is there; may be empty.
+    /// A text of at most `limit` characters, if present. It may be empty.
     pub(super) fn text(&self, field: &str, limit: usize) -> Result<Option<&'a str>, Refusal> {
         match self.members.get(field) {
             None | Some(Value::Null) => Ok(None),
@@ -91,19 +91,19 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A text that must be there and have a visible character.
+    /// A required text with a visible character.
     pub(super) fn required(&self, field: &str, limit: usize) -> Result<&'a str, Refusal> {
         let text = self.text(field, limit)?.filter(|text| !text.trim().is_empty());
         text.ok_or_else(|| Refusal::FieldMissing(self.name(field)))
     }
 
-    /// A text that must be there and satisfy `holds`, which is what `rule` says.
+    /// A required text that satisfies `holds`, the predicate of `rule`.
     pub(super) fn ruled(&self, field: &str, rule: Rule, holds: impl Fn(&str) -> bool) -> Result<&'a str, Refusal> {
         let text = self.required(field, URL)?;
         if holds(text) { Ok(text) } else { Err(self.broken(field, rule)) }
     }
 
-    /// An amount, if it is there: a JSON number or a text. `accepts` is what `rule` says of its sign.
+    /// An amount, if present: a JSON number or a text. `accepts` is the condition of `rule` on its sign.
     fn any_amount(
         &self,
         field: &str,
@@ -122,27 +122,27 @@ impl<'a> Fields<'a> {
         amount.filter(fits).map(Some).ok_or_else(|| self.broken(field, rule))
     }
 
-    /// An amount greater than zero, if it is there.
+    /// An amount greater than zero, if present.
     pub(super) fn amount(&self, field: &str, decimals: u32) -> Result<Option<Amount>, Refusal> {
         self.any_amount(field, decimals, Rule::Amount(decimals), Amount::is_positive)
     }
 
-    /// An amount greater than zero that must be there.
+    /// A required amount greater than zero.
     pub(super) fn required_amount(&self, field: &str, decimals: u32) -> Result<Amount, Refusal> {
         self.amount(field, decimals)?.ok_or_else(|| Refusal::FieldMissing(self.name(field)))
     }
 
-    /// An amount of zero or more, if it is there.
+    /// An amount of zero or more, if present.
     pub(super) fn amount_or_zero(&self, field: &str, decimals: u32) -> Result<Option<Amount>, Refusal> {
         self.any_amount(field, decimals, Rule::AmountOrZero(decimals), |amount| !amount.is_negative())
     }
 
-    /// An amount of either sign, if it is there.
+    /// An amount of either sign, if present.
     pub(super) fn signed_amount(&self, field: &str, decimals: u32) -> Result<Option<Amount>, Refusal> {
         self.any_amount(field, decimals, Rule::SignedAmount(decimals), |_| true)
     }
 
-    /// `true` or `false`; `false` when it is not there.
+    /// `true` or `false`; `false` if absent.
     pub(super) fn flag(&self, field: &str) -> Result<bool, Refusal> {
         match self.members.get(field) {
             None | Some(Value::Null) => Ok(false),
@@ -151,7 +151,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The objects of an array of at most `most` elements; none when it is not there.
+    /// The objects of an array of at most `most` elements; none if it is absent.
     pub(super) fn objects(&self, field: &str, most: usize) -> Result<Vec<Self>, Refusal> {
         let elements = match self.members.get(field) {
             None | Some(Value::Null) => return Ok(Vec::new()),
@@ -169,32 +169,32 @@ impl<'a> Fields<'a> {
         objects.collect()
     }
 
-    /// A text that is there and not empty.
+    /// A text, if present and not empty.
     pub(super) fn filled(&self, field: &str, limit: usize) -> Result<Option<&'a str>, Refusal> {
         Ok(self.text(field, limit)?.filter(|text| !text.is_empty()))
     }
 
-    /// A UUID, if it is there and not empty; one of zeros alone is refused.
+    /// A UUID, if present and not empty; the UUID of zeros is refused.
     pub(super) fn uuid(&self, field: &str) -> Result<Option<Uuid>, Refusal> {
         let Some(text) = self.filled(field, TEXT)? else { return Ok(None) };
         parse_uuid(text).filter(|uuid| !uuid.is_nil()).map(Some).ok_or_else(|| self.broken(field, Rule::Uuid))
     }
 
-    /// An `http` or `https` URL, if it is there and not empty.
+    /// An `http` or `https` URL, if present and not empty.
     pub(super) fn url(&self, field: &str) -> Result<Option<&'a str>, Refusal> {
         let Some(text) = self.filled(field, URL)? else { return Ok(None) };
         if is_url(text) { Ok(Some(text)) } else { Err(self.broken(field, Rule::Url)) }
     }
 }
 
-/// Whether a text is a complete `http` or `https` URL. A link to a `javascript:` URL, for example, would not be safe to show.
+/// Whether a text is a complete `http` or `https` URL. A page must not link to a `javascript:` URL, for example.
 pub(super) fn is_url(text: &str) -> bool {
     text.parse::<Uri>().is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some())
 }
 
 /// A JSON number without an exponent.
 pub(super) fn plain(number: &Number) -> String {
-    // `{}` of a float never has an exponent, unlike its JSON.
+    // Unlike its JSON, the `{}` form of a float never has an exponent.
     if let (None, None, Some(float)) = (number.as_u64(), number.as_i64(), number.as_f64()) {
         return format!("{float}");
     }

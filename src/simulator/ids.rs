@@ -1,5 +1,5 @@
-//! What is drawn: uuids, the first order number and the nonces of webhooks. Drawn from the system's randomness, or from a seed, so that
-//! the same calls get the same.
+//! Random values: uuids, the first order number and the nonces of webhooks. They come from the system's random numbers, or from a seed,
+//! so that the same calls get the same values.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,16 +9,16 @@ use uuid::{Builder, Uuid};
 
 use crate::signing::Nonce;
 
-/// 2026-01-01T00:00:00Z: the time of the first change under a seed.
+/// 2026-01-01T00:00:00Z: the time of the first change with a seed.
 const FIRST_SECOND: u64 = 1_767_225_600;
 
-/// Where ids come from.
+/// The source of ids.
 #[derive(Default)]
 pub(super) struct Ids {
     seed: Option<[u8; 32]>,
-    /// How many uuids were drawn from the seed.
+    /// The number of uuids taken from the seed.
     drawn: AtomicU64,
-    /// How many times were drawn from the seed.
+    /// The number of times taken from the seed.
     seconds: AtomicU64,
 }
 
@@ -36,7 +36,7 @@ impl Ids {
         Builder::from_random_bytes(bytes).into_uuid()
     }
 
-    /// A number below `limit`, always the same under a seed.
+    /// A number below `limit`, always the same with a seed.
     pub(super) fn below(&self, limit: u64) -> u64 {
         let derived = self.derive("number", || 0, 0).and_then(|derived| derived.first_chunk().copied());
         derived.map_or_else(rand::random, u64::from_be_bytes) % limit
@@ -51,12 +51,12 @@ impl Ids {
         Nonce::generate(&mut random)
     }
 
-    /// The time of a change, in seconds since 1970: `now`, or under a seed a second after the change before.
+    /// The time of a change, in seconds since 1970: `now`, or with a seed a second after the previous change.
     pub(super) fn time(&self, now: u64) -> u64 {
         if self.seed.is_some() { FIRST_SECOND + self.seconds.fetch_add(1, Ordering::Relaxed) } else { now }
     }
 
-    /// How much was drawn, to go on from there after a restart.
+    /// The number of values taken, to continue after a restart.
     pub(super) fn position(&self) -> [u64; 2] {
         [self.drawn.load(Ordering::Relaxed), self.seconds.load(Ordering::Relaxed)]
     }
@@ -66,7 +66,7 @@ impl Ids {
         self.seconds.store(seconds, Ordering::Relaxed);
     }
 
-    /// Whether a reset gives the same ids again.
+    /// Whether a reset produces the same ids again.
     pub(super) fn are_seeded(&self) -> bool {
         self.seed.is_some()
     }

@@ -1,17 +1,17 @@
-//! The three languages of Wonder's `x-i18n-lang` header (`deploy/docs/wonder.md` §2.1): how a call chooses one, and how a text
-//! is filled in.
+//! The three languages of Wonder's `x-i18n-lang` header (`deploy/docs/wonder.md` §2.1): how a call chooses one, and how
+//! values are inserted into a text.
 
 use http::{HeaderMap, header};
 use serde::{Deserialize, Serialize};
 
-/// The header that picks the language.
+/// The header that selects the language.
 pub(super) const LANGUAGE_HEADER: &str = "x-i18n-lang";
 
 /// A language of messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Language {
-    /// `en`, also when the header is absent or names another language.
+    /// `en`, also if the header is absent or names another language.
     English,
     /// `zh-HK`: Chinese as written in Hong Kong.
     HongKong,
@@ -29,7 +29,7 @@ impl Language {
         }
     }
 
-    /// What a person's browser prefers among the three (RFC 9110 §12.5.4): the known range with the highest weight, the first of equals.
+    /// The browser's preferred language of the three (RFC 9110 §12.5.4): the known range with the highest weight, the first of equals.
     pub(super) fn spoken(headers: &HeaderMap) -> Self {
         let ranges = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let known = ranges.split(',').filter_map(|range| {
@@ -50,12 +50,12 @@ impl Language {
         best.map_or(Self::English, |(language, _)| language)
     }
 
-    /// The language tag, as an HTML `lang` attribute takes it.
+    /// The language tag for an HTML `lang` attribute.
     pub(super) fn tag(self) -> &'static str {
         self.pick(&Text { en: "en", hk: "zh-HK", cn: "zh-CN" })
     }
 
-    /// The text in this language, its places `{0}`, `{1}` … still open.
+    /// The text in this language, with its placeholders `{0}`, `{1}` …
     pub(super) fn pick(self, text: &Text) -> &'static str {
         match self {
             Self::English => text.en,
@@ -64,11 +64,11 @@ impl Language {
         }
     }
 
-    /// The text in this language with `values` put into its places `{0}`, `{1}` …
+    /// The text in this language with `values` in place of `{0}`, `{1}` …
     pub(super) fn fill(self, text: &Text, values: &[&str]) -> String {
         let mut filled = String::new();
         let mut rest = self.pick(text);
-        // One pass from the left, so that a value which happens to hold "{0}" is not filled in turn.
+        // One pass from the left, so that a "{0}" in a value is not replaced.
         while let Some((before, after)) = rest.split_once('{') {
             filled.push_str(before);
             let (place, after) = after.split_once('}').unwrap_or((after, ""));

@@ -1,18 +1,19 @@
-//! A strict local stand-in for the Wonder gateway: it verifies every signature as `deploy/docs/wonder.md` §2 says, names the
-//! step that fails, and keeps customers and payment tokens in memory. Nothing here is a copy of Wonder's own code, and
-//! what Wonder does not document is decided in the file that does it and marked there.
+//! A strict local simulator of the Wonder gateway. It verifies every signature as described in `deploy/docs/wonder.md` §2, names the
+//! step that fails, and keeps customers, payment tokens and orders in memory. No code here is a copy of Wonder's own. Behaviour that
+//! Wonder does not document is chosen here, and the file that implements it marks the choice.
 //!
-//! It listens on loopback unless the options allow more, so that it is not mistaken for a service.
+//! It listens on loopback only unless the options allow more, so that other machines do not mistake it for a service.
 //!
 //! # Layout
 //!
 //! * `server`: sockets, TLS, connections, shutdown.
 //! * `gate`: verification of signed requests.
-//! * `customers`, `tokens`, `orders`, `payments`: the calls; `request`, `path`, `fields` and `filter`: what they read of a request.
-//! * `ledger`: the money of an order, pure: what a call does to it, and the state that follows.
-//! * `store`: what is remembered; each change of an order is reported to `webhooks`, which delivers it. `state`: the file that it survives
-//!   a restart in. `seed`: what is there from the start. `ids`: what is drawn.
-//! * `answer`: what a call returns; `envelope`: answers become bytes; `refusal`: every refusal, its code and its text; `language`: the languages of pages.
+//! * `customers`, `tokens`, `orders`, `payments`: the calls; `request`, `path`, `fields` and `filter`: their input from a request.
+//! * `ledger`: the money of an order, pure: the effect of each call, and the resulting state.
+//! * `store`: the data in memory; each change of an order is reported to `webhooks`, which delivers it. `state`: the file that keeps the
+//!   data over a restart. `seed`: the initial data. `ids`: random or seeded ids.
+//! * `answer`: the result of a call; `envelope`: answers as bytes; `refusal`: every refusal, its code and its text; `language`: the
+//!   languages of pages.
 //! * `console`: pages for a developer, with every call.
 //! * `faults`: requested faults.
 //! * `served`: the table of all calls; `openapi`: their description.
@@ -99,41 +100,41 @@ use state::{Batch, Journal, Stored};
 use store::Store;
 use webhooks::{History, Webhooks};
 
-/// The currencies that are enabled unless others are named.
+/// The currencies that are enabled by default.
 pub(crate) const CURRENCIES: &str = "HKD,USD,EUR,GBP,CNY,JPY,AUD,CAD,CHF,IDR,INR,KRW,MOP,MYR,NZD,PHP,SGD,THB,TWD,VND";
 
-/// Tells the time; the system's clock unless a test says otherwise.
+/// Returns the time; tests replace the system's clock.
 pub(crate) type Clock = Arc<dyn Fn() -> RequestTime + Send + Sync>;
 
-/// What a simulator is started with.
+/// The options of a simulator.
 #[derive(Clone)]
 pub struct Options {
-    /// Where to listen: a loopback address; port 0 takes a free one.
+    /// The address to listen on: a loopback address; port 0 means a free port.
     pub listen: SocketAddr,
-    /// Whether `listen` may be an address that other machines reach.
+    /// Whether `listen` may be an address that other machines can reach.
     pub allow_non_loopback: bool,
-    /// Whether to speak TLS, with a certificate made at start.
+    /// Whether to serve TLS, with a certificate made at start.
     pub tls: bool,
-    /// Names and addresses that the certificate is for, beside `localhost`, `127.0.0.1` and `::1`.
+    /// Names and addresses in the certificate, in addition to `localhost`, `127.0.0.1` and `::1`.
     pub tls_names: Vec<String>,
-    /// The AppIDs that may call, each with the public key its signatures are verified with.
+    /// The AppIDs that may call, each with the public key that verifies its signatures.
     pub apps: Vec<(AppId, VerifyingKey)>,
-    /// How many customers, payment tokens and orders are kept at most. A further order evicts the oldest finished one; what finds no
-    /// room is refused with 507.
+    /// The maximum number of customers, of payment tokens and of orders. A further order evicts the oldest finished one. A call
+    /// that finds no room is refused with 507.
     pub capacity: usize,
     /// The currencies that are enabled.
     pub currencies: Vec<Currency>,
-    /// For how long the same refund of a transaction is refused as a repetition; zero for never.
+    /// For how long an identical refund of a transaction is refused as a repetition; zero for never.
     pub refund_window: Duration,
-    /// Where webhooks go, and how.
+    /// The settings of webhooks.
     pub webhooks: webhooks::Settings,
-    /// The file that customers, tokens, orders and webhooks survive a restart in; nothing to keep them in memory alone.
+    /// The file that keeps customers, tokens, orders and webhooks over a restart; `None` keeps them in memory alone.
     pub state: Option<Arc<StateFile>>,
-    /// What is there from the start, and again after a reset.
+    /// The initial data, which a reset restores.
     pub seed: Option<Seed>,
-    /// A seed for ids, so that the same calls get the same.
+    /// A seed for ids, so that the same calls get the same ids.
     pub deterministic: Option<String>,
-    /// The time that request times are held against.
+    /// The clock that request times are compared with.
     pub clock: Clock,
 }
 
@@ -159,7 +160,7 @@ impl Default for Options {
     }
 }
 
-/// What the handlers share.
+/// The shared state of the handlers.
 struct Wonder {
     store: Mutex<Store>,
     /// Scheme and address of its pages.
@@ -178,20 +179,20 @@ struct Wonder {
 }
 
 impl Wonder {
-    /// The store, in which orders that are overdue by now are void.
+    /// Locks the store and voids overdue orders.
     fn store(&self) -> MutexGuard<'_, Store> {
         let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
         store.orders.void_overdue(self.now());
         store
     }
 
-    /// Forgets everything but the seed.
+    /// Deletes all data except that of the seed.
     fn reset(&self) {
         let mut store = self.store();
         store.reset();
         self.webhooks.forget();
         if let Err(error) = self.sow(&mut store) {
-            // It was right at the start.
+            // It was accepted at start.
             tracing::error!(%error, "seed not used");
         }
         drop(store);
@@ -209,7 +210,7 @@ impl Wonder {
         })
     }
 
-    /// All rows that changed since they were taken last, as they are between two calls.
+    /// Takes all rows that changed since the last time, in their state between two calls.
     fn changed_rows(&self) -> Batch {
         let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
         let mut batch = store.changed_rows();
@@ -220,7 +221,7 @@ impl Wonder {
         batch
     }
 
-    /// Takes rows back that could not be written.
+    /// Marks rows as changed again after a failed write.
     fn put_back(&self, batch: Batch) {
         let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
         store.put_back(&batch);
@@ -235,7 +236,7 @@ impl Wonder {
         (self.clock)().unix_seconds()
     }
 
-    /// Where an order is paid by a person.
+    /// The URL at which a person pays an order.
     fn payment_link(&self, order: &Order) -> String {
         format!("{}/l/{}", self.origin, order.number)
     }
@@ -245,7 +246,7 @@ impl Wonder {
     }
 }
 
-/// What the handlers share, with the state of the file that the options name.
+/// The shared state of the handlers, with the data of the state file in the options.
 fn wonder(options: &Options, origin: String, made: Made) -> Result<Arc<Wonder>, BindError> {
     let Made { ids, journal, faults, webhooks } = made;
     let mut store = Store::new(options.capacity, ids, journal.as_ref(), Arc::clone(&webhooks));
@@ -275,7 +276,7 @@ fn wonder(options: &Options, origin: String, made: Made) -> Result<Arc<Wonder>, 
     Ok(Arc::new(wonder))
 }
 
-/// Puts a row of the state file into empty memory.
+/// Loads a row of the state file into empty memory.
 fn restore(stored: Stored<'_>, store: &mut Store, deliveries: &History) -> Result<(), serde_json::Error> {
     match stored {
         Stored::Counters(counters) => {
@@ -290,7 +291,7 @@ fn restore(stored: Stored<'_>, store: &mut Store, deliveries: &History) -> Resul
     }
 }
 
-/// The parts that `wonder` is made of.
+/// The parts of `wonder`.
 struct Made {
     ids: Arc<Ids>,
     journal: Option<Arc<Journal>>,
@@ -319,7 +320,7 @@ fn router(options: Options, apps: Apps, wonder: &Arc<Wonder>) -> Router {
         .with_state(Arc::clone(wonder))
 }
 
-/// Both echo paths: gives `message` back, whatever it is. The envelope is a guess (`deploy/docs/wonder.md` §1).
+/// Both echo paths: returns `message` unchanged. The envelope is a guess (`deploy/docs/wonder.md` §1).
 async fn echo(body: Bytes) -> Result<Answer, Refusal> {
     let body = fields::json(&body)?;
     Ok(Answer::new(json!({ "message": Fields::of(&body)?.value("message")? })))
@@ -338,7 +339,7 @@ async fn nowhere(method: http::Method, uri: http::Uri) -> Refusal {
     if path.starts_with("/svc/payment/public/") {
         return Refusal::NotServed("of the mobile SDK, which signs nothing");
     }
-    // A path that Wonder has for another method is known all the same.
+    // A path that Wonder has for another method counts as known.
     let methods = [method.as_str(), "GET", "POST", "PUT", "DELETE"];
     let operation = methods.into_iter().map(|method| operations::find(method, path)).find(|found| !found.is_other());
     operation.map_or(Refusal::NoRoute, |operation| Refusal::NotServed(operation.name()))

@@ -1,4 +1,4 @@
-//! What the handlers of Wonder's calls take from a request.
+//! The parts of a request that the handlers of Wonder's calls receive.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::{Wonder, fields::json};
 use crate::signing::AppId;
 
-/// The AppID whose signature the gate accepted, and the state that all handlers share.
+/// The AppID whose signature the gate accepted, and the shared state of all handlers.
 pub(super) struct Merchant {
     pub(super) app_id: AppId,
     pub(super) wonder: Arc<Wonder>,
@@ -29,7 +29,7 @@ impl FromRequestParts<Arc<Wonder>> for Merchant {
     }
 }
 
-/// The body, read as JSON before the handler runs. A handler that first looks for something else reads the bytes itself.
+/// The body, read as JSON before the handler runs. A handler that must check something else first reads the bytes itself.
 pub(super) struct Json(pub(super) Value);
 
 impl FromRequest<Arc<Wonder>> for Json {

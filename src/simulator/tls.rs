@@ -1,5 +1,5 @@
-//! The simulator's TLS identity: a certificate authority of its own and a certificate for this machine, both made at
-//! start and gone at its end.
+//! The simulator's TLS identity: its own certificate authority and a certificate for this machine, both generated at start and
+//! discarded at the end.
 
 use std::{io, sync::Arc};
 
@@ -10,7 +10,7 @@ use rustls::{ServerConfig, pki_types::PrivateKeyDer};
 
 use crate::{clock::Clock, signing::RequestTime};
 
-/// What the server presents and what its clients are to trust.
+/// The identity that the server presents, and the authority that its clients must trust.
 pub(super) struct Identity {
     /// TLS 1.2 and 1.3; ALPN `h2` and `http/1.1`.
     pub(super) config: Arc<ServerConfig>,
@@ -19,7 +19,7 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    /// Makes authority, certificate and keys (ECDSA P-256) for `localhost`, `127.0.0.1`, `::1` and `names`.
+    /// Generates authority, certificate and keys (ECDSA P-256) for `localhost`, `127.0.0.1`, `::1` and `names`.
     pub(super) fn new(now: RequestTime, names: &[String]) -> io::Result<Self> {
         let (ca_pem, chain, key) = certificates(now, names).map_err(io::Error::other)?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -56,7 +56,7 @@ fn certificates(now: RequestTime, names: &[String]) -> Result<(String, Chain, Pr
     Ok((ca_certificate.pem(), vec![leaf.der().clone()], key))
 }
 
-/// Two calendar years: long enough for any run, short enough for clients that refuse more than 825 days.
+/// Two calendar years: long enough for any run, and short enough for clients that reject more than 825 days.
 fn valid_around(now: RequestTime, name: &str, certificate: &mut CertificateParams) {
     let year = now.to_text().as_str()[..4].parse().unwrap_or(1970).min(9997);
     certificate.not_before = rcgen::date_time_ymd(year, 1, 1);

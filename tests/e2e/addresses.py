@@ -146,11 +146,11 @@ def main(program):
     for case, addresses, waits in [
         ("one address", [good], False), ("the first is dead", [dead[0], good], True), ("two of three are dead", [*dead, good], True),
         ("the first refuses", [refusing, good], False), ("TLS hangs on the first", [hanging, good], True),
-        ("dead IPv6, good IPv4", [dead6, good], True), ("dead IPv4, good IPv6", [dead[0], good6], True),
+        ("dead IPv6, good IPv4", [dead6, good], True), ("dead IPv4, good IPv6", [dead[0], good6], False),
     ]:
         hosts(*addresses)
         first, second = show(case, program)
-        # The second call starts with the address that answered.
+        # The second call starts with the address that answered. Of two families, the first call may start with the good one.
         remembered = second[1] < first[1] or not waits
         if (first[0], second[0]) != ("200", "200") or max(first[1], second[1]) > CONNECT or not remembered:
             failed.append(case)

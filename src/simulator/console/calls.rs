@@ -11,13 +11,13 @@ use tokio::sync::watch;
 use super::mask::masked;
 use crate::signing::message::Chain;
 
-/// How many calls are kept.
+/// The maximum number of calls to keep.
 const MOST: usize = 10_000;
-/// How many bytes all of them may have; the oldest are dropped above it.
+/// The maximum size of all of them, in bytes; above it, the oldest are dropped.
 const MOST_BYTES: usize = 16 * 1024 * 1024;
 /// The largest body that is kept, in bytes.
 const LARGEST_BODY: usize = 16 * 1024;
-/// What a call costs besides its texts, in bytes; an estimate.
+/// The estimated size of a call without its texts, in bytes.
 const FIXED_COST: usize = 512;
 
 /// One call.
@@ -28,15 +28,15 @@ pub(super) struct Call {
     pub(super) at: u64,
     pub(super) took: Duration,
     pub(super) method: String,
-    /// Path and query, as they stand on the request line.
+    /// Path and query, exactly as in the request line.
     pub(super) target: String,
     pub(super) operation: &'static str,
     pub(super) app_id: Option<String>,
     pub(super) status: u16,
-    /// The envelope's `code`, where it is not 200, with the message.
+    /// The envelope's `code` and message, unless the code is 200.
     pub(super) error: Option<(String, String)>,
     pub(super) verdict: Verdict,
-    /// The headers that are shown, with their values.
+    /// The headers to show, with their values.
     pub(super) headers: Vec<(&'static str, String)>,
     pub(super) request: Text,
     pub(super) answer: Text,
@@ -45,25 +45,25 @@ pub(super) struct Call {
     pub(super) fault: Option<String>,
 }
 
-/// What became of the signature.
+/// The result of the signature's verification.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Verdict {
-    /// It was not verified: the call was not whole, or a fault came first.
+    /// It was not verified, because the call was incomplete or a fault answered it.
     Unsigned,
     Right,
     Wrong {
         /// The step that failed.
         step: &'static str,
-        /// Where the signed message and that of the request part: the number of equal bytes before it.
+        /// The number of equal bytes at the start of the signed message and that of the request.
         parts_at: Option<usize>,
     },
 }
 
-/// A body as it is kept.
+/// The kept form of a body.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Text {
     Whole(String),
-    /// It has this many bytes, and is too long, or could hide a card number.
+    /// Not kept: a body of this many bytes that is too long, or could contain a hidden card number.
     Withheld(usize),
 }
 
@@ -88,7 +88,7 @@ impl Call {
     }
 }
 
-/// All calls that are kept.
+/// The kept calls.
 pub(super) struct Calls {
     kept: Mutex<Kept>,
     /// The number of calls so far.
@@ -107,7 +107,7 @@ impl Calls {
         Self { kept: Mutex::default(), made: watch::Sender::new(0) }
     }
 
-    /// Keeps a call, and gives it its `id`.
+    /// Adds a call and assigns its `id`.
     pub(super) fn add(&self, mut call: Call) {
         let mut kept = self.kept();
         kept.made += 1;
@@ -129,14 +129,14 @@ impl Calls {
         kept.calls.get(usize::try_from(id.checked_sub(oldest)?).ok()?).cloned()
     }
 
-    /// The newest calls before `before` that `wanted` takes, the newest first, at most `limit`.
+    /// At most `limit` of the calls before `before` that `wanted` accepts, the newest first.
     pub(super) fn newest(&self, before: Option<u64>, limit: usize, wanted: impl Fn(&Call) -> bool) -> Vec<Arc<Call>> {
         let kept = self.kept();
         let calls = kept.calls.iter().rev().filter(|call| before.is_none_or(|before| call.id < before));
         calls.filter(|call| wanted(call)).take(limit).cloned().collect()
     }
 
-    /// How many are kept, and how many there were.
+    /// The number of kept calls, and of all calls so far.
     pub(super) fn count(&self) -> (usize, u64) {
         let kept = self.kept();
         (kept.calls.len(), kept.made)

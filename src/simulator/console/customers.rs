@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// How many customers a page lists.
+/// The number of customers on a page.
 const ROWS: usize = 100;
 
 /// `GET /console/customers?offset=`: the newest first, each with its tokens.

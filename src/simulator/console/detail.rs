@@ -1,4 +1,4 @@
-//! One call in full: the steps of its verification, what was signed, what was answered, and the same call to paste.
+//! One call in full: the steps of its verification, the signed message, the answer, and the same call to paste.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::html::Escaped;
 
-/// The steps of the gate in their order, as refusals name them, with their meaning.
+/// The steps of the gate in order, by their names in refusals, with their meaning.
 const STEPS: [(&str, &str); 8] = [
     ("headers", "Credential, Nonce and Signature are there, once each"),
     ("credential", "the credential is <AppID>/<request time>/Wonder-RSA-SHA256"),
@@ -121,7 +121,7 @@ fn signature(html: &mut String, call: &Call) {
     }
 }
 
-/// With the same masks as the body.
+/// Masked like the body.
 fn pre_sign(call: &Call) -> Option<String> {
     let Text::Whole(body) = &call.request else { return None };
     let mut text = format!("{}\n{}", call.method.to_ascii_uppercase(), call.target);
@@ -142,7 +142,7 @@ fn body(html: &mut String, body: &Text, none: &str) {
     };
 }
 
-/// JSON with line ends and indents; anything else as it is.
+/// JSON with line breaks and indents; any other text unchanged.
 fn readable(text: &str) -> String {
     let parsed: Option<serde_json::Value> = serde_json::from_str(text).ok();
     parsed.map_or_else(|| text.to_owned(), |value| format!("{value:#}"))

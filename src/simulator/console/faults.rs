@@ -1,4 +1,4 @@
-//! The page of faults: what is on, and a form to switch on more.
+//! The page of faults: the active faults, and a form to switch more on.
 
 use std::{fmt::Write as _, sync::Arc};
 
@@ -17,7 +17,7 @@ use crate::{
     simulator::{Wonder, faults::Rule, fields::Fields, ledger::ACTIONS},
 };
 
-/// Every form, with what it does.
+/// Every form of a fault, with its effect.
 const FORMS: [(&str, &str); 11] = [
     ("delay=2s", "the answer comes 2 s later"),
     ("no-answer", "no answer, though the call is carried out"),
@@ -37,7 +37,7 @@ pub(super) async fn show(State(wonder): State<Arc<Wonder>>) -> Response {
     page(&wonder, None, StatusCode::OK)
 }
 
-/// `POST /console/faults`: with `off` (an id, or `all`) switches off, otherwise switches on.
+/// `POST /console/faults`: `off` (an id or `all`) switches faults off; without it, a fault is switched on.
 pub(super) async fn act(
     State(wonder): State<Arc<Wonder>>,
     form: Result<Form<Vec<(String, String)>>, FormRejection>,
@@ -54,7 +54,7 @@ pub(super) async fn act(
     }
 }
 
-/// What is on, in one sentence for the top of every page; empty for nothing.
+/// The active faults in one sentence for the top of every page; empty if there is none.
 pub(super) fn summary(rules: &[Rule]) -> String {
     let faults: Vec<String> = rules.iter().map(describe).collect();
     if faults.is_empty() { String::new() } else { format!("Switched on: {}", faults.join("; ")) }

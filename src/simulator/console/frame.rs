@@ -1,4 +1,4 @@
-//! The frame of the console's pages: title bar, navigation, what is switched on, and the answer to the last button.
+//! The frame of the console's pages: title bar, navigation, active faults, and the result of the last button.
 
 use std::sync::LazyLock;
 
@@ -7,7 +7,7 @@ use http::{StatusCode, header};
 
 use crate::html::{self, Escaped};
 
-/// The shared style sheet, and the rules of the console.
+/// The shared style sheet and the rules of the console.
 static STYLE: LazyLock<String> = LazyLock::new(|| html::STYLE.to_owned() + include_str!("console.css"));
 const SCRIPT: &str = include_str!("console.js");
 static POLICY: LazyLock<String> = LazyLock::new(|| {
@@ -39,18 +39,18 @@ impl Section {
     ];
 }
 
-/// What is around the contents of a page.
+/// The frame around the contents of a page.
 pub(super) struct Frame<'a> {
     pub(super) section: Section,
     pub(super) title: &'a str,
-    /// What is switched on and changes answers; empty for nothing.
+    /// The active faults as a sentence; empty if there is none.
     pub(super) faults: String,
-    /// What the last button did, or why it did nothing.
+    /// The result of the last button, or why it had no effect.
     pub(super) outcome: Option<Result<&'a str, &'a str>>,
 }
 
 impl Frame<'_> {
-    /// The whole page around `contents`, which is HTML.
+    /// The whole page around `contents`, which are HTML.
     pub(super) fn respond(&self, status: StatusCode, contents: &str) -> Response {
         let title = Escaped(self.title);
         let links = Section::ALL.map(|(section, path, name)| {

@@ -8,17 +8,17 @@ use super::{
 };
 use crate::html::Escaped;
 
-/// How many calls a page lists.
+/// The number of calls on a page.
 const ROWS: usize = 100;
 
-/// Which calls are listed.
+/// The filter of the list.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Only {
     #[default]
     All,
-    /// Those whose signature is wrong.
+    /// Calls with a wrong signature.
     Unverified,
-    /// Those that were answered with an error of any kind.
+    /// Calls whose answer is an error.
     Errors,
 }
 

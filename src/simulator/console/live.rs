@@ -1,4 +1,4 @@
-//! Server-sent events: an open page is notified of a change and then fetches itself again.
+//! Server-sent events: an open page is notified of a change and then reloads its content.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -14,10 +14,10 @@ use tokio::sync::watch;
 
 use crate::simulator::Wonder;
 
-/// How long a page is not notified again. A thousand calls a second are one notice every so often.
+/// The minimum time between two notifications of a page, so that a thousand calls a second do not cause a thousand notifications.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// Whether the simulator is ending.
+/// Whether the simulator is shutting down.
 pub(super) struct Closing(watch::Sender<bool>);
 
 impl Closing {
@@ -30,7 +30,7 @@ impl Closing {
     }
 }
 
-/// `GET /simulator/events`: the number of calls so far, at the beginning and after each change.
+/// `GET /simulator/events`: the number of calls so far, at first and after each change.
 pub(super) async fn events(State(wonder): State<Arc<Wonder>>) -> impl IntoResponse {
     let mut made = wonder.console.calls.made();
     made.mark_changed();

@@ -1,11 +1,13 @@
-//! Masks card numbers in the bytes of a body before it is stored: the rest stays byte for byte, so that a person can compare it. Pure.
+//! Masks card numbers in the bytes of a body before it is stored. The rest stays unchanged byte for byte, so that a person can compare it.
+//! Pure.
 
-/// How many digits a card number has (ISO/IEC 7812-1 and `fields` of the simulator).
+/// The number of digits of a card number (ISO/IEC 7812-1 and `fields` of the simulator).
 const DIGITS: std::ops::RangeInclusive<usize> = 12..=19;
 
-/// The body as text with every card number masked; `None` for a body that could hide one: it is not UTF-8, or writes ASCII as `\u`.
+/// The body as text with every card number masked. `None` for a body that could contain a hidden one: it is not UTF-8, or it writes ASCII
+/// as `\u`.
 ///
-/// Masked are every run of 12 to 19 digits in the value of a member called `number`, and elsewhere every run with a right check digit.
+/// It masks every run of 12 to 19 digits in the value of a member named `number`, and elsewhere every such run with a correct check digit.
 /// One space or hyphen may be between two digits.
 pub(super) fn masked(body: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(body).ok()?;
@@ -32,18 +34,18 @@ pub(super) fn masked(body: &[u8]) -> Option<String> {
     String::from_utf8(masked).ok()
 }
 
-/// A text of a caller's, as a page shows it.
+/// A text from a caller, as a page shows it.
 pub(super) fn shown(text: &str) -> String {
     masked(text.as_bytes()).unwrap_or_else(|| "not shown, because it could hide a card number".to_owned())
 }
 
-/// Whether a printable ASCII character is written as `\u`, which no serialiser does.
+/// Whether a printable ASCII character is written as `\u`, as no serialiser writes it.
 fn hides_ascii(text: &str) -> bool {
     text.match_indices("\\u00")
         .any(|(at, _)| text.as_bytes().get(at + 4).is_some_and(|digit| matches!(digit, b'2'..=b'7')))
 }
 
-/// The places of the digits that follow one another from the first byte on.
+/// The positions of the run of digits that begins at the first byte.
 fn run(bytes: &[u8]) -> Vec<usize> {
     let mut places = Vec::new();
     let mut at = 0;
@@ -58,7 +60,7 @@ fn run(bytes: &[u8]) -> Vec<usize> {
     places
 }
 
-/// Whether the value that begins after `before` is that of a member called `number`.
+/// Whether the value that begins after `before` is that of a member named `number`.
 fn is_number(before: &str) -> bool {
     let before = before.trim_end().strip_suffix('"').unwrap_or(before).trim_end();
     before.strip_suffix(':').is_some_and(|name| name.trim_end().ends_with("\"number\""))

@@ -3,11 +3,11 @@
 //!
 //! # Layout
 //!
-//! * `record` makes a [`Call`](calls::Call) of a finished call, `mask` removes card numbers, `calls` keeps the newest.
-//! * `list`, `detail`: the pages; `snippets`: a call to paste; `frame`: what is around each page; `time`: times as text.
-//! * `probe`: right and forged webhooks for a handler.
-//! * `orders`, `customers`, `webhooks`, `faults`: what the simulator holds, sends and does on purpose, with buttons.
-//! * `live`: notices for open pages that something changed.
+//! * `record` makes a [`Call`](calls::Call) from a finished call, `mask` removes card numbers, `calls` keeps the newest.
+//! * `list`, `detail`: the pages; `snippets`: a call to paste; `frame`: the frame of each page; `time`: times as text.
+//! * `probe`: valid and forged webhooks for a handler.
+//! * `orders`, `customers`, `webhooks`, `faults`: the simulator's data, deliveries and requested faults, with buttons.
+//! * `live`: notifies open pages of changes.
 
 mod calls;
 mod customers;
@@ -50,11 +50,11 @@ use super::{
     refusal::Refusal,
 };
 
-/// What the console remembers.
+/// The console's data.
 pub(super) struct Console {
     calls: Calls,
     closing: Closing,
-    /// The turn of the one probe that runs.
+    /// Held by the one probe that runs.
     probing: Semaphore,
 }
 
@@ -63,12 +63,12 @@ impl Console {
         Self { calls: Calls::new(), closing: Closing::new(), probing: Semaphore::new(1) }
     }
 
-    /// Keeps a finished call.
+    /// Adds a finished call.
     pub(super) fn record(&self, begun: Begun, ended: &Ended<'_>) {
         self.calls.add(begun.ended(ended));
     }
 
-    /// Notifies open pages of a change that no call made.
+    /// Notifies open pages of a change without a call.
     pub(super) fn touch(&self) {
         self.calls.touch();
     }
@@ -102,13 +102,13 @@ pub(super) async fn reset(State(wonder): State<Arc<Wonder>>) -> Answer {
     Answer::new(json!({}))
 }
 
-/// `POST /console/reset`: the same, by a button.
+/// `POST /console/reset`: the same from the console's button.
 async fn reset_page(wonder: State<Arc<Wonder>>) -> Redirect {
     reset(wonder).await;
     Redirect::to("/console?did=reset")
 }
 
-/// `GET /`: a browser goes on to the console; a program that forgot the path is refused as at every other path.
+/// `GET /`: redirects a browser to the console. A program that forgot the path gets the same refusal as at every unknown path.
 async fn front_door(headers: HeaderMap) -> Result<Redirect, Refusal> {
     let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if accepted.contains("text/html") { Ok(Redirect::to("/console")) } else { Err(Refusal::NotWonder) }

@@ -1,4 +1,4 @@
-//! Orders and their transactions, with buttons for what a payer, a merchant or time does to them.
+//! Orders and their transactions, with buttons for the actions of a payer and a merchant, and for the due date.
 
 use std::{fmt::Write as _, sync::Arc};
 
@@ -24,10 +24,10 @@ use crate::{
     },
 };
 
-/// How many orders a page lists.
+/// The number of orders on a page.
 const ROWS: usize = 100;
 
-/// What the buttons send, with what the page says afterwards.
+/// The action of each button, with the sentence that the page shows afterwards.
 const DONE: [(&str, &str); 7] = [
     ("success", "The order was paid."),
     ("failure", "The payment failed."),
@@ -144,7 +144,7 @@ fn carry_out(
         }
         "refund" => {
             let amount = amount.ok_or_else(|| Refusal::FieldMissing("amount".to_owned()))?;
-            // A second press by a person is intended.
+            // A person who presses the button again means it.
             let refund = Refund {
                 uuid: store.ids.uuid(),
                 sale: transaction()?,

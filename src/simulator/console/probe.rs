@@ -1,7 +1,7 @@
 //! The webhook probe: a form with a URL, and how the handler there answers valid and forged webhooks.
 //!
-//! The URL must be on loopback or at a host of `--webhook-allow`, as for every webhook. So the page cannot reach more than an order's
-//! `callback_url` can.
+//! The URL must be on loopback or at a host of `--webhook-allow`, as for every webhook. The page can therefore reach no more than an
+//! order's `callback_url` can.
 
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
@@ -66,7 +66,7 @@ pub(super) async fn send(
     let Some(app_id) = wonder.app_ids.iter().find(named).cloned() else {
         return refused("The simulator has no such AppID.");
     };
-    // One probe at a time: each makes a key and waits for up to ten answers.
+    // One probe at a time, because each generates a key and waits for up to ten answers.
     let Ok(_turn) = wonder.console.probing.try_acquire() else {
         return page(
             &wonder,

@@ -1,4 +1,4 @@
-//! A finished call becomes a [`Call`] of the console. Nothing here waits or fails: the console must not change an answer.
+//! Makes a [`Call`] of the console from a finished call. It never waits or fails, because the console must not change an answer.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// The headers that are shown with their values. No other value is kept: it could be a key.
+/// The headers that are shown with their values. No other value is kept, because it could be a key.
 const SHOWN: [&str; 7] =
     ["Credential", "Nonce", "Content-Type", "X-Request-ID", "x-i18n-lang", "User-Agent", "X-Simulator-Fault"];
 
@@ -27,7 +27,7 @@ const SHOWN: [&str; 7] =
 #[derive(Clone)]
 pub(crate) struct Received(pub(crate) Bytes);
 
-/// What is taken from a request before it is handled.
+/// The data of a request before it is handled.
 pub(crate) struct Begun {
     method: String,
     target: String,
@@ -61,7 +61,7 @@ impl Begun {
             let stamp = Stamp { request_time: credential.request_time, nonce };
             Chain::of(&stamp, &self.method, &self.target, &[body])
         });
-        // What has the form of a credential or a nonce holds no card number; a request time could pass for one.
+        // A value in the form of a credential or a nonce contains no card number, although a request time could look like one.
         let is_formed = [("Credential", credential.is_some()), ("Nonce", chain.is_some())];
         let mut headers = self.headers;
         for (_, value) in headers.iter_mut().filter(|(name, _)| !is_formed.contains(&(*name, true))) {
@@ -88,14 +88,14 @@ impl Begun {
     }
 }
 
-/// What is known when the answer is ready.
+/// The data of the answer.
 pub(crate) struct Ended<'a> {
     /// In seconds since 1970.
     pub(crate) at: u64,
     pub(crate) took: Duration,
     pub(crate) status: StatusCode,
     pub(crate) refusal: Option<&'a Refusal>,
-    /// The envelope, where it is an error.
+    /// The envelope, if it is an error.
     pub(crate) error: Option<&'a Value>,
     pub(crate) received: Option<&'a Received>,
     pub(crate) answer: &'a [u8],

@@ -1,11 +1,11 @@
-//! The same call in four languages, unsigned and through the sidecar, to paste. Pure.
+//! The same call in four languages to paste, unsigned and through the sidecar. Pure.
 
 use std::fmt::Write as _;
 
-/// Where the sidecar listens by default.
+/// The sidecar's default address.
 const SIDECAR: &str = "http://127.0.0.1:8080";
 
-/// Name and text of each. `body` is `None` where there is none.
+/// The name and text of each snippet. `body` is `None` for a call without a body.
 pub(super) fn snippets(method: &str, target: &str, body: Option<&str>) -> [(&'static str, String); 4] {
     let url = format!("{SIDECAR}{target}");
     [
@@ -17,14 +17,14 @@ pub(super) fn snippets(method: &str, target: &str, body: Option<&str>) -> [(&'st
 }
 
 fn curl(method: &str, url: &str, body: Option<&str>) -> String {
-    // A raw CR does not survive a web page.
+    // A web page does not preserve a raw CR.
     let quoted = |text: &str| format!("'{}'", text.replace('\'', "'\\''").replace('\r', "'\"$(printf '\\r')\"'"));
-    // -g: curl reads brackets in a URL as a range otherwise.
+    // -g: without it, curl interprets brackets in a URL as a range.
     let mut text =
         format!("curl -sS -g -X {} {} \\\n  -H 'Content-Type: application/json'", quoted(method), quoted(url));
     if let Some(body) = body {
         // Writing to a `String` does not fail.
-        // curl reads a file where --data or --data-binary has a text that begins with @.
+        // curl reads a file if the value of --data or --data-binary begins with @.
         let _ = write!(text, " \\\n  --data-raw {}", quoted(body));
     }
     text
@@ -64,7 +64,7 @@ fn python(method: &str, url: &str, body: Option<&str>) -> String {
     )
 }
 
-/// A JSON string, which is a string of JavaScript and of Python too.
+/// A JSON string, which is also a string literal in JavaScript and Python.
 fn literal(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }

@@ -14,7 +14,7 @@ pub(super) fn date_and_clock(unix_seconds: u64) -> String {
     format!("{}-{}-{} {}", &text[..4], &text[4..6], &text[6..8], clock(unix_seconds))
 }
 
-/// The same, from `20260214093005`; any other text as it is, made safe.
+/// The same, from `20260214093005`; any other text is escaped.
 pub(super) fn stamp(digits: &str) -> String {
     digits
         .parse::<RequestTime>()

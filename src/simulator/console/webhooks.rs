@@ -1,4 +1,4 @@
-//! Webhook deliveries: what was sent where, what the receiver answered, and a button that sends one again.
+//! Webhook deliveries: content, URL and answer of each, and a button that sends it again.
 
 use std::{fmt::Write as _, sync::Arc};
 
@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// How many deliveries the page lists.
+/// The number of deliveries on the page.
 const ROWS: usize = 100;
 
 /// `GET /console/webhooks?did=`.
@@ -32,7 +32,8 @@ pub(super) async fn show(State(wonder): State<Arc<Wonder>>, uri: Uri) -> Respons
     )
 }
 
-/// `POST /console/webhooks` with the `id` of a delivery: reports its event again, with the order as it is now, to the same URLs.
+/// `POST /console/webhooks` with the `id` of a delivery: reports its event again, with the present state of the order,
+/// to the same URLs.
 pub(super) async fn send(
     State(wonder): State<Arc<Wonder>>,
     form: Result<Form<Vec<(String, String)>>, FormRejection>,

@@ -123,7 +123,7 @@ impl Order {
         Ok(action)
     }
 
-    /// Whether the order has no transaction yet.
+    /// Whether it is not voided and has no successful payment or authorization.
     pub(crate) fn is_voidable(&self) -> bool {
         let moved =
             |transaction: &Transaction| transaction.status == Status::Success && transaction.kind != Kind::Refund;

@@ -1,4 +1,4 @@
-//! Keeps other web pages from what is outside `/svc/`: pages and unsigned calls.
+//! Protects everything outside `/svc/`, which is pages and unsigned calls, from other web pages.
 //!
 //! A web page can point a name of its own at this machine (DNS rebinding); its requests then have that name in `Host`. It can also
 //! send a form or a simple `POST` to this origin without reading the answer; a browser then sends the page's own `Origin`.
@@ -17,7 +17,8 @@ use crate::{
     simulator::{refusal::Refusal, server::Plain},
 };
 
-/// The layer for every path outside `/svc/`. Under it, a signed call must not come without TLS where the simulator speaks TLS.
+/// The layer for every path outside `/svc/`. Under `/svc/`, it rejects a signed call over plain HTTP if the
+/// simulator serves TLS.
 pub(crate) async fn admit(State(hosts): State<Arc<Hosts>>, request: Request, next: Next) -> Response {
     if request.uri().path().starts_with("/svc/") {
         if request.extensions().get::<Plain>().is_some() {
@@ -33,7 +34,7 @@ pub(crate) async fn admit(State(hosts): State<Arc<Hosts>>, request: Request, nex
 
 fn check(hosts: &Hosts, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
     let authority = uri.authority().map(http::uri::Authority::as_str);
-    // HTTP/2 has the authority in the target, HTTP/1.1 in `Host`; HTTP/1.0, which no browser speaks, may have neither.
+    // HTTP/2 has the authority in the target, HTTP/1.1 in `Host`; HTTP/1.0, which no browser uses, may have neither.
     if !authority.is_none_or(|authority| hosts.include_or_address(authority)) || !hosts.are_addressed_by(headers) {
         return Err(Refusal::Host);
     }

@@ -1,4 +1,4 @@
-//! The pages for a payer's browser. They are outside `/svc/`, and no signature protects them.
+//! The pages for a payer's browser. They are outside `/svc/` and need no signature.
 
 pub(super) mod guard;
 pub(super) mod payment;

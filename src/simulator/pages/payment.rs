@@ -1,5 +1,6 @@
-//! The payment page: what `payment_link` opens. A person pays, declines, or leaves the payment pending, and returns to the order's
-//! `redirect_url` as it was given: nothing is appended to it (`deploy/docs/wonder.md` §7). Opened again, it settles a pending payment.
+//! The payment page, which `payment_link` opens. A person pays, declines, or leaves the payment pending, and returns to the order's
+//! unchanged `redirect_url`: nothing is appended to it (`deploy/docs/wonder.md` §7). A pending payment can be settled on the same page
+//! later.
 
 use std::{fmt::Write as _, sync::Arc};
 
@@ -33,8 +34,8 @@ pub(crate) async fn show(State(wonder): State<Arc<Wonder>>, number: Segment, hea
     }
 }
 
-/// `POST /l/{number}` with an `outcome` (`success`, `failure`, `pending`) and perhaps a `method`. When the order cannot be paid any
-/// more, the response is 409 with a page that gives the reason.
+/// `POST /l/{number}` with an `outcome` (`success`, `failure`, `pending`) and optionally a `method`. If the order can no longer be
+/// paid, the response is 409 with a page that gives the reason.
 pub(crate) async fn decide(
     State(wonder): State<Arc<Wonder>>,
     number: Segment,
@@ -64,16 +65,16 @@ pub(crate) async fn decide(
     }
 }
 
-/// What the page shows of an order.
+/// The order's data on the page.
 struct Bill {
     number: String,
     reference_number: String,
     /// With the currency: `HKD 120.00`.
     total: String,
-    /// Absent when nothing was paid.
+    /// `None` if nothing was paid.
     paid: Option<String>,
     due: String,
-    /// An `http` or `https` URL. The call that creates an order refuses any other already.
+    /// An `http` or `https` URL; the call that creates an order refuses any other.
     redirect_url: Option<String>,
     condition: Condition,
 }
@@ -94,7 +95,7 @@ impl Bill {
     }
 }
 
-/// What can be done with an order here.
+/// The possible actions on an order here.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Condition {
     Payable,
@@ -127,7 +128,7 @@ impl Condition {
     }
 }
 
-/// The page of an order, as it is opened.
+/// The page of an order before a choice.
 fn opened(bill: &Bill, language: Language) -> Sheet {
     let (mood, heading, text) = match bill.condition {
         Condition::Payable => return question(bill, language),
@@ -145,7 +146,7 @@ fn opened(bill: &Bill, language: Language) -> Sheet {
     }
 }
 
-/// The page after a choice that was carried out. It returns to the merchant, whatever was chosen.
+/// The page after a choice was carried out. It returns to the merchant after every choice.
 fn decided(bill: &Bill, outcome: Outcome, language: Language) -> Sheet {
     let (mood, heading, text) = match outcome {
         Outcome::Success => (Mood::Good, &THANKS, &RECEIVED),
@@ -220,7 +221,7 @@ fn name(method: Method) -> &'static Text {
 }
 
 fn facts(sheet: Sheet, bill: &Bill) -> Sheet {
-    // The total says nothing new where all of it is due.
+    // The total is omitted if all of it is due.
     let total = (bill.due != bill.total).then_some(&bill.total[..]);
     sheet.rows([
         (&MERCHANT, Some(Order::BUSINESS_NAME)),

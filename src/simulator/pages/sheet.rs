@@ -1,4 +1,4 @@
-//! The frame of the pages that a payer opens: one card with a heading, and after a decision the return to the merchant.
+//! The frame of a payer's pages: one card with a heading, and after a decision the return to the merchant.
 
 use std::{fmt::Write as _, sync::LazyLock};
 
@@ -10,19 +10,19 @@ use crate::{
     simulator::language::{Language, Text},
 };
 
-/// The shared style sheet, and the rules of these pages.
+/// The shared style sheet and the rules of these pages.
 static STYLE: LazyLock<String> = LazyLock::new(|| html::STYLE.to_owned() + include_str!("sheet.css"));
-/// Forms go to this origin only; there is no script.
+/// Forms are sent to this origin only, and scripts are forbidden.
 static POLICY: LazyLock<String> = LazyLock::new(|| {
     let style = html::source(&STYLE);
     format!(
         "default-src 'none'; style-src {style}; img-src data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
     )
 });
-/// After how many seconds the browser returns to the merchant: long enough to read the result.
+/// The delay before the browser returns to the merchant, in seconds: long enough to read the result.
 const RETURNS_AFTER: u8 = 4;
 
-/// How a page looks: the colour and the icon of its heading.
+/// The colour and the icon of a page's heading.
 #[derive(Clone, Copy)]
 pub(super) enum Mood {
     /// A question, or a notice.
@@ -52,7 +52,7 @@ pub(super) struct Sheet {
     heading: &'static Text,
     /// HTML below the heading.
     inner: String,
-    /// Where the browser goes by itself.
+    /// The URL that the browser opens after a delay.
     returns_to: Option<String>,
 }
 
@@ -74,7 +74,7 @@ impl Sheet {
         self
     }
 
-    /// Names and values in two columns; a row without value is left out.
+    /// Names and values in two columns; a row without a value is omitted.
     pub(super) fn rows<'a>(mut self, rows: impl IntoIterator<Item = (&'static Text, Option<&'a str>)>) -> Self {
         self.inner.push_str("<dl>");
         for (name, value) in rows {
@@ -101,7 +101,7 @@ impl Sheet {
         self
     }
 
-    /// Returns to the merchant after a moment, and has a link for the impatient.
+    /// Returns to the merchant after a delay, and has a link to return at once.
     pub(super) fn returning_to(mut self, url: &str) -> Self {
         let seconds = RETURNS_AFTER.to_string();
         let text = self.language.fill(&RETURNING, &[host(url).unwrap_or(url), &seconds]);
@@ -137,7 +137,7 @@ impl Sheet {
     }
 }
 
-/// The host of a URL, and its port where it has one, as a payer knows the merchant. User names are not part of it.
+/// The host of a URL with its port, if any, which identifies the merchant to the payer. It has no user name.
 pub(super) fn host(url: &str) -> Option<&str> {
     let (_, rest) = url.split_once("://")?;
     let authority = rest.split(['/', '?', '#']).next()?;

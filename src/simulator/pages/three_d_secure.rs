@@ -1,4 +1,4 @@
-//! The 3-D Secure page: what `verify_url` opens. A person approves or declines there, and returns to the merchant without another
+//! The 3-D Secure page, which `verify_url` opens. A person approves or declines there and returns to the merchant without another
 //! click. It is outside `/svc/`, and its requests are not signed.
 
 use std::sync::Arc;
@@ -30,7 +30,7 @@ pub(crate) async fn show(State(wonder): State<Arc<Wonder>>, id: Segment, headers
     }
 }
 
-/// `POST /3ds/{verify_uuid}` with `decision=approve` or `decision=decline`. The first decision stands.
+/// `POST /3ds/{verify_uuid}` with `decision=approve` or `decision=decline`. The first decision is final.
 pub(crate) async fn decide(
     State(wonder): State<Arc<Wonder>>,
     id: Segment,
@@ -83,7 +83,7 @@ fn question(token: &Token) -> Sheet {
     );
     Sheet::new(language, &TITLE, Mood::Plain, &CONFIRM)
         .paragraph(language.pick(&ASK))
-        // Binding a payment token moves no money, so there is no amount but this.
+        // Binding a payment token moves no money, so this is the only amount.
         .rows([
             (&MERCHANT, token.return_urls[0].as_deref().and_then(host)),
             (&AMOUNT, Some(language.pick(&NO_CHARGE))),

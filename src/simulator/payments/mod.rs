@@ -1,4 +1,4 @@
-//! The calls that move money without an order's page (`deploy/docs/wonder.md` §5.5): direct payments, transactions, and the
+//! The calls that move money without a payment page (`deploy/docs/wonder.md` §5.5): direct payments, transactions, and the
 //! simulator's own call that pays an order.
 
 pub(super) mod open;
@@ -15,7 +15,7 @@ use super::{
     request::{Json, Merchant},
 };
 
-/// `POST transactions/void`: voids a payment or an authorization of which nothing is refunded.
+/// `POST transactions/void`: voids a payment or an authorization without refunds.
 pub(super) async fn void(Merchant { app_id, wonder }: Merchant, Json(body): Json) -> Result<Answer, Refusal> {
     let names = orders::read_names(&Fields::of(&body)?)?;
     let uuid = names.transaction.ok_or_else(|| Refusal::FieldMissing("transaction.uuid".to_owned()))?;

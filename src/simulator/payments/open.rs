@@ -1,4 +1,4 @@
-//! `POST open_payments`: charges directly, with no page: a payment token, a QR code that the merchant or the payer shows.
+//! `POST open_payments`: charges without a page, by a payment token or by a QR code that the merchant or the payer shows.
 
 use http::HeaderMap;
 use serde_json::json;
@@ -21,7 +21,7 @@ use crate::signing::AppId;
 
 /// Chooses the outcome of one call, for tests of a merchant. Wonder has no such header.
 const OUTCOME: &str = "x-wonder-simulator-outcome";
-/// The ways to pay, of which a body has exactly one.
+/// The means of payment; a body has exactly one of them.
 const WAYS: &str = "payment_token, wechatpay, alipay, consumer_presented_qr_code";
 
 /// Handles the call. The order is an existing one (`reference_number`) or is created (`order`).
@@ -67,14 +67,14 @@ pub(crate) async fn create(
     Ok(Answer::new(json!({ "order": order.view(), "transaction": transaction })))
 }
 
-/// The order that is paid.
+/// The order to pay.
 enum Target<'a> {
     Existing(Names<'a>),
     New(Draft),
 }
 
 impl<'a> Target<'a> {
-    /// `order` with an amount or items is created; `order` with a number or a reference number alone is looked up.
+    /// An `order` with an amount or items is created. An `order` with only a number or a reference number is looked up.
     fn read(fields: &Fields<'a>, payment: &Fields<'a>, wonder: &Wonder) -> Result<Self, Refusal> {
         let reference_number = match fields.filled("reference_number", TEXT)? {
             Some(reference_number) => Some(reference_number),
@@ -108,7 +108,7 @@ impl<'a> Target<'a> {
     }
 }
 
-/// How it is paid.
+/// The means of payment.
 struct Way {
     method: Method,
     amount: Amount,
@@ -131,7 +131,7 @@ impl Way {
             "payment_token" => Self::by_token(fields, amount, store, app_id),
             "consumer_presented_qr_code" => Self::by_payers_code(fields, amount),
             name => {
-                // The payer still has to scan it, so the payment is pending.
+                // The payer must still scan the code, so the payment is pending.
                 fields.required_object("merchant_presented_qr_code")?.required("payinfo", URL)?;
                 let method = if name == "wechatpay" { Method::WeChat } else { Method::Alipay };
                 Ok(Self { method, amount, authorize: false, outcome: Outcome::Pending })
@@ -158,7 +158,7 @@ impl Way {
         Ok(Self { method, amount, authorize: mode == "pre_authorize", outcome: Outcome::Success })
     }
 
-    /// The wallet that issues a payer's code is known by its first digits.
+    /// The first digits of a payer's code identify the wallet that issued it.
     fn by_payers_code(fields: &Fields<'_>, amount: Amount) -> Result<Self, Refusal> {
         fields.ruled("code_type", Rule::OneOf("qrcode"), |code_type| code_type == "qrcode")?;
         let content = fields.required("content", URL)?;

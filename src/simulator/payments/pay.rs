@@ -1,5 +1,4 @@
-//! `POST /simulator/orders/{number}/pay`: pays an order as a payer would, by an unsigned call. It is the simulator's own;
-//! Wonder has no such call.
+//! `POST /simulator/orders/{number}/pay`: pays an order as its payer, by an unsigned call. Wonder has no such call.
 
 use std::sync::Arc;
 
@@ -18,7 +17,7 @@ use super::super::{
     store::Store,
 };
 
-/// Handles the call: `{"method"?, "amount"?, "outcome"?}`, or no body for a payment by card of all that is unpaid.
+/// Handles the call: `{"method"?, "amount"?, "outcome"?}`, or no body for a payment of the whole rest by card.
 pub(crate) async fn handle(State(wonder): State<Arc<Wonder>>, number: Segment, body: Bytes) -> Result<Answer, Refusal> {
     let Path(number) = number.map_err(|_| Refusal::NoOrder)?;
     let body = if body.is_empty() { json!({}) } else { json(&body)? };
@@ -38,8 +37,8 @@ pub(crate) async fn handle(State(wonder): State<Arc<Wonder>>, number: Segment, b
     Ok(orders::answer(pay(&mut store, &number, method, amount, outcome, wonder.now())?))
 }
 
-/// Pays an order as its payer: settles the pending payment that is meant, or makes a payment. No `method` means any pending payment or
-/// else a card, no `amount` all that is unpaid.
+/// Pays an order as its payer: settles the matching pending payment, or makes a payment. Without `method`, any pending payment matches,
+/// and a new payment is by card. Without `amount`, the whole rest is paid.
 pub(crate) fn pay<'a>(
     store: &'a mut Store,
     number: &str,

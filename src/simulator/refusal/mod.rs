@@ -1,7 +1,7 @@
 //! Every way in which the simulator refuses a call: status and code of each; `text` has the messages.
 //!
-//! Only `E000002` is a code of Wonder's own (`deploy/docs/wonder.md` §4), and two business errors (`ledger/denial.rs`). Every
-//! other number here is INVENTED, because the page with the real ones could not be read: do not build on them.
+//! Only `E000002` (`deploy/docs/wonder.md` §4) and two business errors (`ledger/denial.rs`) are Wonder's own codes. Every other
+//! number here is INVENTED, because the page with the real ones could not be read: do not rely on them.
 
 mod text;
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::ledger::{Currency, Denial};
 use crate::signing::{credential::CredentialError, diagnosis::Mistake};
 
-/// Why a request was refused. Holds names, numbers and limits, never a value that the caller sent.
+/// Why a request was refused. It holds names, numbers and limits, never a value from the caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Refusal {
     /// A signature header is absent.
@@ -20,7 +20,7 @@ pub(super) enum Refusal {
     HeaderRepeated(&'static str),
     /// The credential is malformed.
     Credential(CredentialError),
-    /// No such AppID here.
+    /// The AppID is unknown.
     UnknownApp,
     /// The request time is this many seconds behind the simulator's.
     TooOld(u64),
@@ -34,22 +34,22 @@ pub(super) enum Refusal {
     SignatureEncoding,
     /// The signature belongs to another request or key.
     SignatureMismatch {
-        /// Of the key that was registered for the AppID.
+        /// The fingerprint of the key that is registered for the AppID.
         fingerprint: String,
         /// Length of the request target in bytes.
         target: usize,
         /// Length of the body in bytes.
         body: usize,
-        /// What explains it, when something does.
+        /// The cause, if it was found.
         mistake: Option<Mistake>,
-        /// How many bytes the two pre-sign strings share, where that is known.
+        /// The number of equal bytes at the start of the two pre-sign strings, if known.
         parts_at: Option<usize>,
     },
     /// The body is not JSON.
     NotJson,
-    /// A field that must be there is absent or empty.
+    /// A required field is absent or empty.
     FieldMissing(String),
-    /// A field has another JSON type than this one.
+    /// A field does not have this JSON type.
     FieldType(String, JsonType),
     /// A text has more than this many characters.
     FieldTooLong(String, usize),
@@ -65,15 +65,15 @@ pub(super) enum Refusal {
     NoTransaction,
     /// Well formed, but the state of the order does not allow it: Wonder's business errors.
     Denied(Denial),
-    /// The same for a call that is the simulator's own.
+    /// The same for one of the simulator's own calls.
     Conflict(Denial),
-    /// Wonder has this operation, the simulator does not.
+    /// Wonder has this operation, and the simulator does not.
     NotServed(&'static str),
-    /// Properly signed, but no operation of Wonder is known there.
+    /// Correctly signed, but no operation of Wonder has this path.
     NoRoute,
     /// Not under `/svc/`, where the signed calls are.
     NotWonder,
-    /// `Host` names no address and no name of this simulator.
+    /// `Host` is not an address or name of this simulator.
     Host,
     /// A web page of another origin sent it.
     ForeignPage,
@@ -85,9 +85,9 @@ pub(super) enum Refusal {
     StateBlocked(String),
     /// The call was carried out, and the state file could not be written, for this reason.
     StateNotWritten(String),
-    /// A signed call without TLS, to a simulator that speaks it.
+    /// A signed call over plain HTTP to a simulator with TLS.
     NoTls,
-    /// The path is known, its method is not.
+    /// The path is known, but not with this method.
     Method,
     /// The body did not arrive in time.
     BodyTimeout,
@@ -95,11 +95,11 @@ pub(super) enum Refusal {
     BodyCut,
     /// The body has more than this many bytes.
     BodyTooLarge(usize),
-    /// Memory holds as many customers or tokens as it may.
+    /// The capacity for customers or tokens is used up.
     Full(usize),
 }
 
-/// What a field should have been.
+/// The required type of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum JsonType {
     Object,
@@ -110,7 +110,7 @@ pub(super) enum JsonType {
     List,
 }
 
-/// What a value must satisfy.
+/// The rule that a value must satisfy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rule {
     /// One of the words in this list.
@@ -123,7 +123,7 @@ pub(super) enum Rule {
     Month,
     /// Two digits.
     Year,
-    /// A year that, with its month, is not past.
+    /// A year that is not past with its month.
     Unexpired,
     /// Three capital letters (ISO 3166 alpha-3).
     Country,
@@ -133,7 +133,7 @@ pub(super) enum Rule {
     UsableToken,
     /// More than zero, at most the largest amount, with no more decimals than this.
     Amount(u32),
-    /// The same, or zero.
+    /// The same or zero.
     AmountOrZero(u32),
     /// The same, of either sign.
     SignedAmount(u32),
@@ -143,21 +143,21 @@ pub(super) enum Rule {
     Uuid,
     /// The currency of the order, which is this one.
     CurrencyOf(Currency),
-    /// A value that belongs to the order that the other fields name.
+    /// A value of the order that the other fields identify.
     SameOrder,
     /// At most this many elements.
     AtMost(usize),
     /// A filter whose operator is not one of these.
     Operator(&'static str),
-    /// A value of this kind, as the field has it.
+    /// A value of this type, which is the field's.
     Like(&'static str),
     /// A value that cannot be changed.
     Fixed,
-    /// A field of faults of calls, of which this is none.
+    /// A field for faults of calls, but the fault is of a webhook.
     OfCalls,
-    /// A field of faults of webhooks, of which this is none.
+    /// A field for faults of webhooks, but the fault is of a call.
     OfWebhooks,
-    /// A thing that this simulator does not do.
+    /// A feature that this simulator does not have.
     Unsupported,
     /// Exactly one of the fields in this list.
     ExactlyOne(&'static str),
@@ -196,8 +196,8 @@ impl Refusal {
         }
     }
 
-    /// The envelope. That of a business error has an integer `code`, a text `error_code`, and `data`, because client code reads on
-    /// in there.
+    /// The envelope. That of a business error has an integer `code`, a text `error_code`, and `data`, because client code reads members of
+    /// `data`.
     pub(super) fn envelope(&self) -> Value {
         let (number, message) = (self.number(), self.to_string());
         match self {

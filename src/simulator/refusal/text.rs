@@ -1,6 +1,6 @@
-//! The text of each refusal: which rule failed and what usually causes it.
+//! The text of each refusal: the rule that failed and its usual cause.
 //!
-//! English only. Wonder documents no text but that of `E000002`, so a translation would be an invention of an invention.
+//! English only. Wonder documents only the text of `E000002`, so a translation would translate an invented text.
 
 use std::fmt;
 

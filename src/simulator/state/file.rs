@@ -32,13 +32,13 @@ const CACHE: usize = 2 * 1024 * 1024;
 
 /// An open state file. No other process can open it.
 pub struct StateFile {
-    /// Nothing after a failed commit: redb then has to open the file anew.
+    /// `None` after a failed commit, because redb must then open the file again.
     database: Mutex<Option<Database>>,
-    /// The same file for opening it anew, also when its name is another file's by then.
+    /// The same file for opening it again, even if another file has its name by then.
     file: File,
 }
 
-/// Why a state file cannot be used. The file is left as it is.
+/// Why a state file cannot be used. The file is not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// A directory, a device or a pipe.
@@ -50,13 +50,13 @@ pub enum StateError {
     /// Another process has it open.
     #[error("is in use by another process; stop the other simulator, or name another file")]
     InUse,
-    /// Some other file.
+    /// Another kind of file.
     #[error("is not a state file; name another file, because it would be overwritten")]
     Foreign,
-    /// Of another version.
+    /// The format of another version.
     #[error("has another format than this version reads ({0}); use the version that wrote it, or name another file")]
     Format(String),
-    /// Broken.
+    /// Its content is inconsistent.
     #[error("is damaged ({0}); it was not used: restore a copy of it, or name another file and start anew")]
     Damaged(String),
     /// Reading or writing failed.
@@ -73,7 +73,7 @@ impl StateFile {
         if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
             return Err(StateError::NotAFile);
         }
-        // It has the webhook key, and what customers entered.
+        // It contains the webhook key and personal data of customers.
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let file = options.open(path).map_err(StateError::Open)?;
@@ -95,7 +95,7 @@ impl StateFile {
         }
     }
 
-    /// The webhook key of an AppID, if one was made before.
+    /// The stored webhook key of an AppID.
     ///
     /// # Errors
     /// When it cannot be read.
@@ -105,7 +105,7 @@ impl StateFile {
         key.map_err(|error| StateError::Damaged(format!("webhook key: {error}")))
     }
 
-    /// Keeps a webhook key that was made.
+    /// Stores a new webhook key.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -117,7 +117,7 @@ impl StateFile {
         })
     }
 
-    /// Hands every row to `take`; returns whether there was any.
+    /// Calls `take` with every row; returns whether there were any.
     pub(crate) fn load(
         &self,
         mut take: impl FnMut(Stored<'_>) -> Result<(), serde_json::Error>,
@@ -152,7 +152,7 @@ impl StateFile {
         })
     }
 
-    /// Writes a batch, wholly or not at all; it is on the disk afterwards.
+    /// Writes a batch atomically; it is on the disk when this returns.
     pub(super) fn commit(&self, batch: &Batch) -> Result<(), StateError> {
         self.with(|database| {
             let transaction = database.begin_write()?;
@@ -195,10 +195,10 @@ impl StateFile {
         })
     }
 
-    /// Works on the database. After a failure, the next call opens it anew, as redb demands.
+    /// Calls `work` with the database. After a failure, the next call opens it again, as redb requires.
     fn with<T>(&self, work: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, StateError> {
         let mut database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
-        // redb promises errors for damage, not panics. A panic all the same must not end the simulator.
+        // redb promises errors for a damaged file, and not panics. If it panics nevertheless, the simulator must not end.
         let done = catch_unwind(AssertUnwindSafe(|| {
             let opened = match database.take() {
                 Some(opened) => opened,

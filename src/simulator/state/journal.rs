@@ -1,4 +1,4 @@
-//! Which changes are not in the state file yet, and the way for a call to wait until its own are.
+//! The changes that are not in the state file yet. A call waits here until its own changes are.
 
 use std::{
     collections::BTreeSet,
@@ -18,29 +18,29 @@ use crate::signing::AppId;
 pub(crate) struct Journal {
     changes: AtomicU64,
     changed: Notify,
-    /// Webhook keys that were made and are not in the file yet, as PEM.
+    /// New webhook keys that are not in the file yet, as PEM.
     keys: Mutex<Vec<(AppId, Zeroizing<String>)>>,
     progress: watch::Sender<Progress>,
     committing: Arc<AsyncMutex<()>>,
 }
 
-/// How far the writer is.
+/// The progress of the writer.
 #[derive(Clone, Default)]
 struct Progress {
-    /// This many changes are in the file.
+    /// The number of changes in the file.
     committed: u64,
     /// Why the last commit failed.
     failure: Option<Arc<str>>,
 }
 
 impl Journal {
-    /// Counts a change. The caller holds the lock of what it changed until the change is whole.
+    /// Counts a change. The caller holds the lock of the changed data until the change is complete.
     pub(crate) fn mark(&self) {
         self.changes.fetch_add(1, Ordering::AcqRel);
         self.changed.notify_one();
     }
 
-    /// Keeps a webhook key that was made.
+    /// Adds a new webhook key.
     pub(crate) fn keep_key(&self, app_id: AppId, pem: Zeroizing<String>) {
         self.keys().push((app_id, pem));
         self.mark();
@@ -56,7 +56,7 @@ impl Journal {
         self.progress.borrow().failure.clone()
     }
 
-    /// Returns when all changes so far are in the file, or with the reason why they are not.
+    /// Waits until all changes so far are in the file, or returns the reason why they are not.
     pub(crate) async fn settled(&self) -> Result<(), Arc<str>> {
         let wanted = self.changes();
         let mut progress = self.progress.subscribe();
@@ -68,13 +68,13 @@ impl Journal {
         }
     }
 
-    /// Returns when all changes so far are in the file, however long that takes.
+    /// Waits without limit until all changes so far are in the file.
     pub(crate) async fn settled_at_last(&self) {
         let wanted = self.changes();
         let _ = self.progress.subscribe().wait_for(|progress| progress.committed >= wanted).await;
     }
 
-    /// The right to commit.
+    /// The permit to commit.
     pub(super) async fn turn(&self) -> OwnedMutexGuard<()> {
         Arc::clone(&self.committing).lock_owned().await
     }
@@ -83,7 +83,7 @@ impl Journal {
         self.changes.load(Ordering::Acquire)
     }
 
-    /// Returns when something may have changed.
+    /// Waits until something may have changed.
     pub(super) async fn changed(&self) {
         self.changed.notified().await;
     }
@@ -101,7 +101,7 @@ impl Journal {
     }
 }
 
-/// The keys of rows that changed since the last commit. Without a state file it remembers none.
+/// The keys of rows that changed since the last commit. Without a state file it is always empty.
 pub(crate) struct Touched<K> {
     journal: Option<Arc<Journal>>,
     keys: BTreeSet<K>,
@@ -112,7 +112,7 @@ impl<K: Ord> Touched<K> {
         Self { journal, keys: BTreeSet::new() }
     }
 
-    /// Notes that the row with this key was added, changed or removed.
+    /// Records that the row with this key was added, changed or removed.
     pub(crate) fn add(&mut self, key: K) {
         if let Some(journal) = &self.journal {
             self.keys.insert(key);
@@ -124,7 +124,7 @@ impl<K: Ord> Touched<K> {
         std::mem::take(&mut self.keys)
     }
 
-    /// Takes keys back whose rows could not be committed.
+    /// Adds keys again whose rows could not be committed.
     pub(crate) fn put_back(&mut self, keys: impl IntoIterator<Item = K>) {
         self.keys.extend(keys);
     }

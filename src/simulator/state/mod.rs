@@ -1,12 +1,12 @@
 //! State that survives a restart, in one file.
 //!
-//! Memory remains what calls read and change. A change marks its row in the [`Journal`]; the [writer](write) takes all marked rows between
-//! two calls, and commits them together, so that the file always is what it was between two calls. An answer waits for the commit of its
-//! call, and calls at the same time share one.
+//! Calls read and change memory only. A change marks its row in the [`Journal`]. The [writer](write) takes all marked rows between two
+//! calls and commits them together, so that the file always has a state that memory had between two calls. An answer waits for the
+//! commit of its call. Concurrent calls share one commit.
 //!
 //! # Layout
 //!
-//! * `journal`: what is not committed yet; `rows`: rows as bytes; `file`: the file and its errors; `writer`: commits.
+//! * `journal`: changes that are not committed yet; `rows`: rows as bytes; `file`: the file and its errors; `writer`: commits.
 
 mod file;
 mod journal;

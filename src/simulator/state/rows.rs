@@ -5,17 +5,17 @@ use uuid::Uuid;
 
 use crate::signing::AppId;
 
-/// A row as it is stored.
+/// The stored form of a row.
 pub(crate) struct Row(pub(super) Vec<u8>);
 
 impl Row {
     pub(crate) fn of(row: &impl Serialize) -> Self {
-        // Rows are structures of texts and numbers, which are JSON at all times.
+        // Rows consist of texts and numbers, so they can always be written as JSON.
         Self(serde_json::to_vec(row).unwrap_or_default())
     }
 }
 
-/// What a file has, in the order in which it is loaded: tokens come before the customers whom they belong to.
+/// The contents of a file in the order of loading: tokens are loaded before the customers that own them.
 pub(crate) enum Stored<'a> {
     Counters(Counters),
     Token(&'a [u8]),
@@ -25,17 +25,17 @@ pub(crate) enum Stored<'a> {
     Delivery(&'a [u8]),
 }
 
-/// Rows that changed; nothing for those that are gone.
+/// Changed rows; `None` for deleted ones.
 pub(crate) type Rows<K> = Vec<(K, Option<Row>)>;
 
-/// What one commit writes.
+/// The content of one commit.
 pub(crate) struct Batch {
     pub(crate) customers: Rows<u64>,
     pub(crate) tokens: Rows<Uuid>,
     pub(crate) orders: Rows<u64>,
     pub(crate) deliveries: Rows<u64>,
     pub(crate) counters: Counters,
-    /// Webhook keys that were made, as PEM.
+    /// New webhook keys, as PEM.
     pub(crate) keys: Vec<(AppId, zeroize::Zeroizing<String>)>,
 }
 
@@ -46,13 +46,13 @@ impl Batch {
     }
 }
 
-/// Counters, which go on after a restart so that nothing is given twice.
+/// Counters, which continue after a restart so that no number is used twice.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Counters {
     /// The number of the next order.
     pub(crate) next_order: u64,
     pub(crate) customers: u64,
     pub(crate) deliveries: u64,
-    /// How much was drawn from the seed of `--deterministic`.
+    /// The number of values taken from the seed of `--deterministic`.
     pub(crate) drawn: [u64; 2],
 }

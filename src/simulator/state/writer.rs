@@ -1,4 +1,4 @@
-//! Commits what changed, and makes each answer wait for that.
+//! Commits changes, and delays each answer until they are committed.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,7 +12,7 @@ use http::Method;
 use super::{Journal, StateError, StateFile};
 use crate::simulator::{Wonder, refusal::Refusal};
 
-/// How long to wait before a commit that failed is tried again.
+/// The delay before a failed commit is retried.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Commits changes until it is dropped.
@@ -44,13 +44,13 @@ pub(crate) async fn write(wonder: Arc<Wonder>, state: Arc<StateFile>, journal: A
 
 /// Commits all changes so far.
 pub(crate) async fn commit(wonder: &Arc<Wonder>, state: &Arc<StateFile>, journal: &Journal) -> Result<(), String> {
-    // A commit that an abort left behind in its thread ends first, because the rows that it took are in no other.
+    // If an aborted task left a commit in its thread, that one ends first, because no other commit has its rows.
     let turn = journal.turn().await;
-    // Before the rows are taken: a change after this is committed once more, never too seldom.
+    // Read before the rows are taken: a change after this point may be committed twice, but is never missed.
     let changes = journal.changes();
     let (wonder, state) = (Arc::clone(wonder), Arc::clone(state));
     let done = tokio::task::spawn_blocking(move || {
-        // The file is released before the turn: it is free when the last commit has ended.
+        // The file is released before the permit, so that it is free when the last commit has ended.
         let (_turn, state) = (turn, state);
         let batch = wonder.changed_rows();
         if batch.is_empty() {
@@ -73,7 +73,7 @@ pub(crate) async fn commit(wonder: &Arc<Wonder>, state: &Arc<StateFile>, journal
     }
 }
 
-/// The layer: a call is not carried out while the state file cannot be written, and its answer waits until its changes are on the disk.
+/// The layer. A call is not carried out while the state file cannot be written, and its answer waits until its changes are on the disk.
 pub(crate) async fn settle(State(wonder): State<Arc<Wonder>>, request: Request, next: Next) -> Response {
     let Some(journal) = &wonder.journal else { return next.run(request).await };
     let only_reads = matches!(*request.method(), Method::GET | Method::HEAD);
@@ -83,7 +83,7 @@ pub(crate) async fn settle(State(wonder): State<Arc<Wonder>>, request: Request, 
     let response = next.run(request).await;
     match journal.settled().await {
         Ok(()) => response,
-        // A page shows what is in memory.
+        // A page shows the data in memory.
         Err(_) if only_reads => response,
         Err(reason) => Refusal::StateNotWritten(reason.to_string()).into_response(),
     }

@@ -1,11 +1,11 @@
 //! Customers and their payment tokens.
 //!
-//! Where Wonder's documents are silent, this is decided:
+//! Chosen here, because Wonder does not document it:
 //!
-//! * The first token of a customer without a default that comes to `success` becomes the default.
-//! * Making a token the default sets `default_payment_method` to its kind, unless the same call names another.
-//! * A deleted default token leaves the customer without default token and method.
-//! * Creating a customer again updates what the call names and leaves the rest.
+//! * If a customer has no default token, the first token that reaches `success` becomes the default.
+//! * A call that makes a token the default sets `default_payment_method` to its kind, unless it names another method.
+//! * The deletion of the default token leaves the customer without default token and method.
+//! * A call that creates a customer again updates the fields that it names and no others.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -26,11 +26,11 @@ use super::{
 };
 use crate::signing::AppId;
 
-/// All customers and tokens, with the ways to find them.
+/// All customers and tokens, with their indexes.
 pub(crate) struct Customers {
-    /// How many customers, and how many tokens, it holds at most.
+    /// The maximum number of customers, and of tokens.
     capacity: usize,
-    /// By when they were made, which is the order of lists.
+    /// In order of creation, which is the order of lists.
     rows: BTreeMap<u64, Customer>,
     made: u64,
     by_uuid: HashMap<Uuid, u64>,
@@ -70,7 +70,7 @@ impl Customers {
         self.by_verify_uuid.clear();
     }
 
-    /// How many customers were made.
+    /// The number of customers created so far.
     pub(super) fn made(&self) -> u64 {
         self.made
     }
@@ -79,7 +79,7 @@ impl Customers {
         self.made = made;
     }
 
-    /// The rows that changed since they were taken last.
+    /// Takes the rows that changed since the last time.
     pub(super) fn changed_rows(&mut self) -> (Rows<u64>, Rows<Uuid>) {
         let customers = self.touched.take().into_iter().map(|at| (at, self.rows.get(&at).map(Row::of)));
         let tokens = self.touched_tokens.take().into_iter().map(|token| (token, self.tokens.get(&token).map(Row::of)));
@@ -91,7 +91,7 @@ impl Customers {
         self.touched_tokens.put_back(batch.tokens.iter().map(|(token, _)| *token));
     }
 
-    /// Takes a stored customer.
+    /// Adds a customer from the state file.
     pub(crate) fn restore(&mut self, at: u64, row: &[u8]) -> Result<(), serde_json::Error> {
         let customer: Customer = serde_json::from_slice(row)?;
         self.made = self.made.max(at);
@@ -99,7 +99,7 @@ impl Customers {
         Ok(())
     }
 
-    /// Takes a stored token.
+    /// Adds a token from the state file.
     pub(crate) fn restore_token(&mut self, row: &[u8]) -> Result<(), serde_json::Error> {
         let token: Token = serde_json::from_slice(row)?;
         self.by_verify_uuid.insert(token.verify_uuid, token.uuid);
@@ -107,7 +107,7 @@ impl Customers {
         Ok(())
     }
 
-    /// Takes a customer of a seed, whose tokens are there.
+    /// Adds a customer of a seed, whose tokens were added before.
     pub(crate) fn seed(&mut self, customer: Customer) -> Result<(), Refusal> {
         if self.rows.len() >= self.capacity {
             return Err(Refusal::Full(self.capacity));
@@ -121,7 +121,7 @@ impl Customers {
         Ok(())
     }
 
-    /// Takes a token of a seed.
+    /// Adds a token of a seed.
     pub(crate) fn seed_token(&mut self, token: Token) -> Result<(), Refusal> {
         if self.tokens.len() >= self.capacity {
             return Err(Refusal::Full(self.capacity));
@@ -178,7 +178,7 @@ impl Customers {
         Ok(uuid)
     }
 
-    /// Changes a customer, wholly or not at all.
+    /// Applies a change to a customer completely or not at all.
     pub(crate) fn edit(&mut self, app_id: &AppId, uuid: Uuid, change: &Change<'_>) -> Result<(), Refusal> {
         let mut customer = self.customer(app_id, uuid)?.clone();
         self.apply(&mut customer, change)?;
@@ -218,7 +218,7 @@ impl Customers {
         customer.filter(|customer| customer.app_id == *app_id).ok_or(Refusal::NoCustomer)
     }
 
-    /// The customer with this uuid, to be changed.
+    /// The customer with this uuid, mutable.
     fn customer_mut(&mut self, app_id: &AppId, uuid: Uuid) -> Result<&mut Customer, Refusal> {
         let at = *self.by_uuid.get(&uuid).ok_or(Refusal::NoCustomer)?;
         let customer = self.rows.get_mut(&at).filter(|customer| customer.app_id == *app_id);
@@ -233,7 +233,7 @@ impl Customers {
         at.and_then(|at| self.rows.get(at)).ok_or(Refusal::NoCustomer)
     }
 
-    /// The customer who owns this token.
+    /// The customer that owns this token.
     pub(crate) fn by_token(&self, app_id: &AppId, token: Uuid) -> Result<&Customer, Refusal> {
         self.customer(app_id, self.any_token(app_id, token)?.customer)
     }
@@ -243,7 +243,7 @@ impl Customers {
         self.rows.values().filter(move |customer| customer.app_id == *app_id)
     }
 
-    /// Forgets a customer and its tokens.
+    /// Deletes a customer and its tokens.
     pub(crate) fn remove_customer(&mut self, app_id: &AppId, uuid: Uuid) -> Result<(), Refusal> {
         self.customer(app_id, uuid)?;
         let at = self.by_uuid.remove(&uuid).ok_or(Refusal::NoCustomer)?;
@@ -258,7 +258,7 @@ impl Customers {
         Ok(())
     }
 
-    /// Remembers a new token of a customer, in state `pending`.
+    /// Adds a new token of a customer, in state `pending`.
     pub(crate) fn add_token(
         &mut self,
         app_id: &AppId,
@@ -297,13 +297,13 @@ impl Customers {
         self.customer(app_id, token.customer).map(|_| token).map_err(|_| Refusal::NoToken)
     }
 
-    /// The token whose payer is to answer under this uuid.
+    /// The token whose verification page has this uuid.
     pub(crate) fn to_verify(&self, verify_uuid: Uuid) -> Result<&Token, Refusal> {
         let id = self.by_verify_uuid.get(&verify_uuid).ok_or(Refusal::NoToken)?;
         self.tokens.get(id).ok_or(Refusal::NoToken)
     }
 
-    /// Decides a pending token; a decided one stays as it is.
+    /// Sets the outcome of a pending token. A token with an outcome is not changed.
     pub(crate) fn decide(&mut self, verify_uuid: Uuid, approved: bool) -> Result<(), Refusal> {
         let id = self.to_verify(verify_uuid)?.uuid;
         let token = self.tokens.get_mut(&id).ok_or(Refusal::NoToken)?;
@@ -323,7 +323,7 @@ impl Customers {
         Ok(())
     }
 
-    /// Forgets a token for good.
+    /// Deletes a token.
     pub(crate) fn remove_token(&mut self, app_id: &AppId, customer: Uuid, token: Uuid) -> Result<(), Refusal> {
         self.token(customer, token)?;
         let customer = self.customer_mut(app_id, customer)?;

@@ -1,8 +1,8 @@
-//! What the simulator remembers, in memory, bounded. Nothing else changes state.
+//! The simulator's data, in bounded memory. No other module changes it.
 //!
 //! A call takes the lock once, so that each call is one transaction. A change of an order that Wonder reports by webhook becomes an
-//! [`Event`](super::webhooks::Event), which is reported while the lock is held: events are in the order of the changes, and a change is
-//! in the state file together with its webhooks.
+//! [`Event`](super::webhooks::Event), which is reported while the lock is held. Events are therefore in the order of the changes, and a
+//! change is written to the state file together with its webhooks.
 
 mod customers;
 mod orders;
@@ -35,7 +35,7 @@ impl Store {
         }
     }
 
-    /// Forgets everything. Numbers of orders go on, so that none is given twice, unless a seed gives the same ones again.
+    /// Deletes everything. Order numbers continue, so that none is used twice, unless a seed produces the same ones again.
     pub(super) fn reset(&mut self) {
         self.customers.clear();
         self.orders.clear();
@@ -45,7 +45,7 @@ impl Store {
         }
     }
 
-    /// The rows that changed since they were taken last, without those of deliveries.
+    /// Takes the rows that changed since the last time, without those of deliveries.
     pub(super) fn changed_rows(&mut self) -> Batch {
         let (customers, tokens) = self.customers.changed_rows();
         let (orders, deliveries, keys): (_, Rows<u64>, _) = (self.orders.changed_rows(), Vec::new(), Vec::new());
@@ -58,7 +58,7 @@ impl Store {
         Batch { customers, tokens, orders, deliveries, counters, keys }
     }
 
-    /// Takes rows back that could not be written.
+    /// Marks rows as changed again after a failed write.
     pub(super) fn put_back(&mut self, batch: &Batch) {
         self.customers.put_back(batch);
         self.orders.put_back(batch);

@@ -1,4 +1,4 @@
-//! Orders: how they are found, changed and evicted.
+//! Orders: finding, changing and evicting them.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -21,10 +21,10 @@ use crate::signing::AppId;
 const NUMBERS: u64 = 93_000_000_000;
 const SPREAD: u64 = 900_000_000;
 
-/// All orders, with the ways to find them.
+/// All orders, with their indexes.
 pub(crate) struct Orders {
     capacity: usize,
-    /// By number, which is the order of their making.
+    /// By number, which is the order of creation.
     rows: BTreeMap<u64, Box<Order>>,
     /// The last of several with the same reference number is the newest.
     by_reference: BTreeSet<(AppId, Arc<str>, u64)>,
@@ -38,7 +38,7 @@ pub(crate) struct Orders {
     webhooks: Arc<Webhooks>,
 }
 
-/// What names an order in a body: any of these, alone or together.
+/// The identifiers of an order in a body: any of these, alone or together.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Names<'a> {
     pub(crate) number: Option<&'a str>,
@@ -55,7 +55,7 @@ impl Orders {
             by_transaction: HashMap::new(),
             finished: BTreeSet::new(),
             due: BTreeSet::new(),
-            // A restarted simulator gives no number of its predecessor again, which a merchant's database may still have.
+            // A restarted simulator does not reuse the numbers of its predecessor, because a merchant's database may still have them.
             next: NUMBERS + ids.below(SPREAD),
             has_evicted: false,
             touched: Touched::new(journal.cloned()),
@@ -81,12 +81,12 @@ impl Orders {
         self.next = next;
     }
 
-    /// Gives the numbers of a seed again.
+    /// Restarts the numbers, for a seed.
     pub(super) fn start_over(&mut self, ids: &Ids) {
         self.next = NUMBERS + ids.below(SPREAD);
     }
 
-    /// The rows that changed since they were taken last.
+    /// Takes the rows that changed since the last time.
     pub(super) fn changed_rows(&mut self) -> Rows<u64> {
         let touched = self.touched.take().into_iter();
         touched.map(|number| (number, self.rows.get(&number).map(Row::of))).collect()
@@ -96,7 +96,7 @@ impl Orders {
         self.touched.put_back(batch.orders.iter().map(|(number, _)| *number));
     }
 
-    /// Takes a stored order.
+    /// Adds an order from the state file.
     pub(crate) fn restore(&mut self, row: &[u8]) -> Result<(), serde_json::Error> {
         let order: Box<Order> = serde_json::from_slice(row)?;
         self.next = self.next.max(order.number + 1);
@@ -105,7 +105,7 @@ impl Orders {
         Ok(())
     }
 
-    /// The number of an order of a seed: the given one if it is free, or the next.
+    /// The number of an order of a seed: the given number if it is free, or the next one.
     pub(crate) fn number_of_seed(&mut self, given: Option<u64>) -> Option<u64> {
         let number = given.unwrap_or(self.next);
         let is_free = !self.rows.contains_key(&number);
@@ -113,7 +113,7 @@ impl Orders {
         Some(number)
     }
 
-    /// Takes an order of a seed.
+    /// Adds an order of a seed.
     pub(crate) fn seed(&mut self, order: Box<Order>) -> Result<(), Refusal> {
         if self.rows.len() >= self.capacity {
             return Err(Refusal::Full(self.capacity));
@@ -124,7 +124,7 @@ impl Orders {
         Ok(())
     }
 
-    /// Makes room where a stored state has more orders than the capacity is now. What is not finished stays.
+    /// Evicts finished orders of a state file that exceed the present capacity. Unfinished orders stay.
     pub(crate) fn shrink(&mut self) {
         while self.rows.len() > self.capacity && self.evict().is_ok() {}
     }
@@ -134,8 +134,8 @@ impl Orders {
         self.rows.range(..before.unwrap_or(u64::MAX)).rev().map(|(_, order)| &**order)
     }
 
-    /// Creates an order, with what `change` does to it at once; when that is denied, nothing is created. The oldest finished order makes
-    /// room for it.
+    /// Creates an order and applies `change` to it. If the change is denied, no order is created. If necessary, the oldest finished
+    /// order is evicted.
     pub(crate) fn create(
         &mut self,
         app_id: &AppId,
@@ -160,7 +160,7 @@ impl Orders {
         Ok(self.keep(order))
     }
 
-    /// Lets an order be found by its reference number and its due date.
+    /// Adds an order to the indexes of reference numbers and due dates.
     fn find_by_names(&mut self, order: &Order) {
         self.by_reference.insert((order.app_id.clone(), Arc::clone(&order.draft.reference_number), order.number));
         if let Some(date) = order.draft.due_date {
@@ -190,7 +190,7 @@ impl Orders {
         Ok(())
     }
 
-    /// Changes an order by a function that changes it wholly or not at all, and reports what it did.
+    /// Changes an order by a function that changes it completely or not at all, and reports the result.
     pub(crate) fn change(
         &mut self,
         number: u64,
@@ -214,7 +214,7 @@ impl Orders {
         }
     }
 
-    /// Stores an order that is new or changed, so that all ways to find it are right.
+    /// Stores a new or changed order and updates all indexes.
     fn keep(&mut self, order: Box<Order>) -> &Order {
         let number = order.number;
         for transaction in order.transactions() {
@@ -228,11 +228,11 @@ impl Orders {
         self.rows.entry(number).or_insert(order)
     }
 
-    /// Voids the unpaid orders whose due date is over.
+    /// Voids the unpaid orders whose due date has passed.
     pub(crate) fn void_overdue(&mut self, now: u64) {
         while let Some((end, number)) = self.due.first().copied().filter(|(end, _)| *end <= now) {
             self.due.remove(&(end, number));
-            // An order with a payment stays as it is.
+            // An order with a payment is not changed.
             let _ = self.change(number, now, |order| order.void().map(Some));
         }
     }
@@ -243,7 +243,7 @@ impl Orders {
         canonical.and_then(|number| self.rows.get(&number)).map(|order| &**order).ok_or(Refusal::NoOrder)
     }
 
-    /// The order of an AppID that all of `names` belong to.
+    /// The order of an AppID that matches all of `names`.
     pub(crate) fn find(&self, app_id: &AppId, names: Names<'_>) -> Result<&Order, Refusal> {
         let own = |order: &&Order| order.app_id == *app_id;
         let by_number =
@@ -256,7 +256,7 @@ impl Orders {
         }
         match (by_number.or(by_transaction), names.reference_number) {
             (Some(order), Some(reference)) if *order.draft.reference_number != *reference => {
-                // A reference number that exists nowhere is as unknown as it would be alone.
+                // An unknown reference number gets the same refusal as it would alone.
                 self.by_reference(app_id, reference)?;
                 Err(Refusal::FieldValue("order.reference_number".to_owned(), Rule::SameOrder))
             }
@@ -292,7 +292,7 @@ impl Orders {
         self.rows.values().map(|order| &**order).filter(move |order| order.app_id == *app_id)
     }
 
-    /// Reports an action once more, with the order as it is now.
+    /// Reports an action again, with the present state of the order.
     pub(crate) fn report_again(&self, number: &str, action: Action) -> Result<(), Refusal> {
         self.webhooks.report(&Event { action, order: self.by_number(number)? });
         Ok(())

@@ -1,4 +1,4 @@
-//! What the store holds: customers, tokens, and changes to them. No `Debug` for any: all of it is personal.
+//! The records of the store: customers, tokens, and changes to them. None has `Debug`, because all of it is personal data.
 
 use std::borrow::Cow;
 
@@ -23,7 +23,7 @@ pub(crate) struct Customer {
     pub(crate) tokens: Vec<Uuid>,
 }
 
-/// What a customer can change about themselves.
+/// The fields of a customer that calls can change.
 #[derive(Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Profile {
     pub(crate) name: String,
@@ -40,7 +40,7 @@ pub(crate) struct Change<'a> {
     pub(crate) dial_code: Option<&'a str>,
     pub(crate) phone: Option<&'a str>,
     pub(crate) default_method: Option<&'a str>,
-    /// Empty: no default token any more.
+    /// Empty: removes the default token.
     pub(crate) default_token: Option<&'a str>,
     /// The dotted name of `default_payment_token` in this body, for the refusal.
     pub(crate) default_token_field: String,
@@ -54,16 +54,16 @@ pub(crate) struct Token {
     pub(crate) customer: Uuid,
     pub(crate) means: Means,
     pub(crate) state: TokenState,
-    /// Where the payer returns to, after success and after failure.
+    /// The URLs to which the payer returns after success and after failure.
     pub(crate) return_urls: [Option<String>; 2],
-    /// Of the call that created it, and of the payer's page.
+    /// The language of the call that created it, and of the payer's page.
     pub(crate) language: Language,
 }
 
-/// What is stored of a card.
+/// The stored part of a card.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Card {
-    /// First six and last four digits, stars between.
+    /// The first six and last four digits, with stars between them.
     pub(crate) masked: String,
     pub(crate) brand: Cow<'static, str>,
     /// `01` to `12`.
@@ -74,7 +74,7 @@ pub(crate) struct Card {
 }
 
 impl Card {
-    /// Whether the last day of the expiry month is over at `now`, in UTC.
+    /// Whether the last day of the expiry month has ended at `now`, in UTC.
     pub(crate) fn has_expired(&self, now: RequestTime) -> bool {
         format!("20{}{}", self.exp_year, self.exp_month)[..] < now.to_string()[..6]
     }
@@ -109,7 +109,7 @@ impl Means {
     }
 }
 
-/// How far a token is (`deploy/docs/wonder.md` §5.2).
+/// The state of a token (`deploy/docs/wonder.md` §5.2).
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum TokenState {

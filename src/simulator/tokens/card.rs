@@ -10,13 +10,13 @@ pub(super) fn mask(number: &str) -> Option<(String, &'static str)> {
     Some((format!("{}{}{}", &number[..6], "*".repeat(hidden), &number[6 + hidden..]), brand(number)))
 }
 
-/// Whether 3-D Secure approves this card without a challenge (`deploy/docs/wonder.md` §5.2). All other cards have a challenge, those
-/// that the sandbox has for it (4440000009900010 and 5123450000000008) among them.
+/// Whether 3-D Secure approves this card without a challenge (`deploy/docs/wonder.md` §5.2). All other cards have a challenge, including
+/// the sandbox's cards for challenges (4440000009900010 and 5123450000000008).
 pub(super) fn is_frictionless(number: &str) -> bool {
     ["4440000042200011", "5123456789012345"].contains(&number)
 }
 
-/// By the first digits, as the schemes publish their ranges.
+/// The brand by the first digits, in the ranges that the schemes publish.
 fn brand(number: &str) -> &'static str {
     let first = |digits: usize| number[..digits].parse::<u32>().unwrap_or(0);
     match (first(2), first(4)) {

@@ -1,4 +1,4 @@
-//! The calls of Wonder's payment-token pages (`deploy/docs/wonder.md` §5.2 and §5.3, where the marks say what is sure).
+//! The calls of Wonder's payment-token pages (`deploy/docs/wonder.md` §5.2 and §5.3, where marks show which facts are confirmed).
 
 mod card;
 
@@ -35,11 +35,11 @@ pub(super) const TRANSACTION_TYPE_LIST: &str = "partial_split_shipment, delayed_
                                      unscheduled_cof, unscheduled_cof_subsequent";
 const TERMINAL_TYPES: [&str; 3] = ["WEB", "WAP", "official_account"];
 pub(super) const TERMINAL_TYPE_LIST: &str = "WEB, WAP, official_account";
-/// The token types that a list takes. `Gateway` stands for cards.
+/// The token types that a list accepts. `Gateway` means cards.
 pub(super) const TOKEN_TYPES: &str = "Gateway, CreditCard, AlipayAutoDebit, WechatPayAutoDebit";
 
-/// `POST customers/{id}/payment_tokens`: a pending token and where the payer verifies it. A frictionless card needs no payer: its token
-/// is in state `success` at once, and `verify_url` is `null`.
+/// `POST customers/{id}/payment_tokens`: creates a pending token; `verify_url` is the page at which the payer verifies it. A frictionless
+/// card needs no payer: its token is in state `success` at once, and `verify_url` is `null`.
 pub(super) async fn create(
     Merchant { app_id, wonder }: Merchant,
     id: Segment,
@@ -68,8 +68,8 @@ pub(super) async fn create(
     }})))
 }
 
-/// `POST customers/{id}/payment_tokens/check`, where the literal segment `uuid` stands for any customer: two editions
-/// of the documents print it so.
+/// `POST customers/{id}/payment_tokens/check`, where the literal segment `uuid` means any customer, because two
+/// editions of the documents print it so.
 pub(super) async fn check(
     Merchant { app_id, wonder }: Merchant,
     id: Segment,
@@ -119,7 +119,8 @@ pub(super) async fn list(
     Ok(Answer::new(json!({ "payment_tokens": tokens })))
 }
 
-/// `DELETE customers/{id}/payment_tokens/{token}`, or without its last segment and with `{"token":…}` in its body: for good.
+/// `DELETE customers/{id}/payment_tokens/{token}`, or without its last segment and with `{"token":…}` in its body:
+/// deletes a token.
 pub(super) async fn delete(
     Merchant { app_id, wonder }: Merchant,
     path: Result<Path<HashMap<String, String>>, PathRejection>,
@@ -137,7 +138,7 @@ pub(super) async fn delete(
     Ok(Answer::new(json!({ "success": true })))
 }
 
-/// The token object, as all calls but creation give it.
+/// The token object of all calls except creation.
 pub(super) fn view(token: &Token, default: bool, language: Language) -> Value {
     let mut view = json!({
         "token_type": token.means.token_type(),
@@ -162,7 +163,7 @@ pub(super) fn view(token: &Token, default: bool, language: Language) -> Value {
     view
 }
 
-/// The token types that a list is to show; none means all.
+/// The token types to list; none means all.
 fn token_types(uri: &Uri) -> Result<Vec<&'static str>, Refusal> {
     let mut wanted = Vec::new();
     for (_, value) in query(uri).iter().filter(|(name, _)| name == "token_type") {
@@ -183,7 +184,7 @@ fn token_types(uri: &Uri) -> Result<Vec<&'static str>, Refusal> {
 
 type ReturnUrls = [Option<String>; 2];
 
-/// A token that is to be created, as its body describes it.
+/// A token to create, read from its body.
 struct New {
     means: Means,
     return_urls: ReturnUrls,
@@ -204,7 +205,7 @@ impl New {
     }
 }
 
-/// The means of payment of a token that is there from the start. An expired card is accepted.
+/// The means of payment of a token in a seed. An expired card is accepted.
 pub(super) fn read_means(fields: &Fields<'_>) -> Result<Means, Refusal> {
     match (fields.object("card")?, fields.has("alipay"), fields.has("wechatpay")) {
         (Some(card), false, false) => Ok(Means::Card(read_stored(&card)?)),
@@ -214,7 +215,7 @@ pub(super) fn read_means(fields: &Fields<'_>) -> Result<Means, Refusal> {
     }
 }
 
-/// What is stored of a card.
+/// The stored part of a card.
 fn read_stored(fields: &Fields<'_>) -> Result<Card, Refusal> {
     let two_digits = |text: &str| text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
     let number = fields.required("number", TEXT)?;
@@ -260,7 +261,7 @@ fn read_card(fields: &Fields<'_>, now: RequestTime) -> Result<New, Refusal> {
     })
 }
 
-/// `alipay`; `wechatpay` by analogy, as its own body was not found.
+/// `alipay`; `wechatpay` by analogy, because its own body is not documented.
 fn read_auto_debit(fields: &Fields<'_>) -> Result<ReturnUrls, Refusal> {
     let terminal = fields.text("terminal_type", TEXT)?.filter(|text| !text.is_empty());
     if terminal.is_some_and(|terminal| !TERMINAL_TYPES.contains(&terminal)) {
@@ -279,7 +280,7 @@ fn transaction_type(fields: &Fields<'_>) -> Result<(), Refusal> {
     fields.ruled("transaction_type", Rule::OneOf(TRANSACTION_TYPE_LIST), known).map(|_| ())
 }
 
-/// A token's verification page is found by a uuid that only the answer to its creation contains.
+/// The URL of a token's verification page has a uuid that only the answer to its creation contains.
 pub(super) fn verify_path(verify_uuid: Uuid) -> String {
     format!("/3ds/{verify_uuid}")
 }

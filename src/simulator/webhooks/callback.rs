@@ -1,7 +1,7 @@
-//! The URL of a webhook: where it goes, and the target that its signature covers.
+//! The URL of a webhook: its destination, and the target that its signature covers.
 //!
-//! The target is the part of the URL after the authority, byte for byte; a URL parser would rewrite it. What is signed for a URL without a
-//! path is not documented (`deploy/docs/wonder.md` §3.2); `/` is the choice here, because no other target can be sent.
+//! The target is the part of the URL after the authority, byte for byte; a URL parser would rewrite it. The signed target of a URL without
+//! a path is not documented (`deploy/docs/wonder.md` §3.2). `/` is chosen here, because no other target can be sent.
 
 use std::{fmt, str::FromStr};
 
@@ -10,12 +10,12 @@ use crate::config::{Origin, origin::OriginError};
 /// The longest target that Wonder's plugin for `WooCommerce` accepts, in characters.
 const WORDPRESS_LONGEST: usize = 2048;
 
-/// A URL that webhooks go to. `Display` leaves out the values of its query, which may be secrets.
+/// A URL for webhooks. `Display` omits the values of its query, which may be secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Callback {
     /// Scheme, host and port.
     pub(crate) origin: Origin,
-    /// Path and query as they are sent and signed.
+    /// The sent and signed path and query.
     pub(crate) target: String,
 }
 
@@ -32,7 +32,7 @@ impl FromStr for Callback {
             return Err(CallbackError::Characters);
         }
         let target = if target.starts_with('/') { target.to_owned() } else { format!("/{target}") };
-        // What HTTP libraries refuse in a request line.
+        // Characters that HTTP libraries reject in a request line.
         target.parse::<http::uri::PathAndQuery>().map_err(|_| CallbackError::Characters)?;
         Ok(Self { origin, target })
     }
@@ -52,13 +52,13 @@ impl fmt::Display for Callback {
     }
 }
 
-/// Why a text is no callback URL. The text is not repeated, because it may hold a password.
+/// Why a text is not a callback URL. The error does not repeat the text, because it may contain a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CallbackError {
-    /// Its beginning is no origin.
+    /// It does not begin with an origin.
     #[error("{0}")]
     Origin(OriginError),
-    /// Its path or query has characters that no request line has.
+    /// Its path or query has characters that a request line must not have.
     #[error("has characters in its path or query that a URL does not have; percent-encode them")]
     Characters,
 }
@@ -72,9 +72,9 @@ pub(crate) enum Caution {
     Escapes,
     /// A target that is longer than the plugin allows.
     Length,
-    /// A question mark with nothing after it, which the plugin drops before it verifies.
+    /// A question mark at the end, which the plugin removes before it verifies.
     BareQuestionMark,
-    /// A query, where a handler verifies the path alone.
+    /// A query, which a handler that verifies only the path ignores.
     Query,
 }
 

@@ -1,4 +1,4 @@
-//! Sends one webhook and reads the answer. Redirects are not followed, and nothing is sent twice.
+//! Sends one webhook and reads the answer. It does not follow redirects and sends no request twice.
 
 use std::{
     collections::HashMap,
@@ -26,23 +26,23 @@ use crate::{
     signing::Signed,
 };
 
-/// How long a receiver may take for its whole answer. Wonder's own limit is not documented.
+/// The time limit for a receiver's whole answer. Wonder's own limit is not documented.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
-/// The most that is read of an answer's body, in bytes.
+/// The maximum size of an answer's body that is read, in bytes.
 const LONGEST_ANSWER: usize = 64 * 1024;
-/// To how many origins connections are prepared at the same time.
+/// The maximum number of origins with a prepared client.
 const MOST_ORIGINS: usize = 64;
 
-/// What a receiver answered.
+/// The answer of a receiver.
 #[derive(Debug, Clone)]
 pub(crate) struct Reply {
     /// The status.
     pub(crate) status: http::StatusCode,
     /// The headers.
     pub(crate) headers: HeaderMap,
-    /// The body, or nothing when it broke off or is too long.
+    /// The body; `None` if it broke off or is too long.
     pub(crate) body: Bytes,
-    /// How long it took.
+    /// The time from the request to the end of the answer.
     pub(crate) took: Duration,
 }
 
@@ -120,7 +120,7 @@ impl Client {
             http_version: HttpVersion::Http1,
             egress: None,
             deadlines: Deadlines { connect: Duration::from_secs(5), tls_handshake: Duration::from_secs(5) },
-            // Each delivery has a connection of its own, because a receiver may close a kept one at any time.
+            // Each delivery has its own connection, because a receiver may close an idle one at any time.
             pool: PoolLimits { idle: Duration::ZERO, max_idle: 0, age: Duration::from_secs(1) },
             response_head: response_head::HeadLimits { headers: 100, bytes: 64 * 1024 },
         };
@@ -133,7 +133,7 @@ impl Client {
 /// The headers of a webhook (`deploy/docs/wonder.md` §3.1).
 ///
 /// # Errors
-/// When a value cannot be one of a header, which a signature's never is.
+/// When a value cannot be a header value; the values of a signature always can.
 pub(crate) fn headers(
     signed: &Signed,
     action: Option<&str>,

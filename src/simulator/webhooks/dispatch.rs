@@ -1,4 +1,4 @@
-//! Turns an event into a delivery for each URL; `lanes` queues them, `attempt` attempts one.
+//! Makes a delivery of an event for each URL; `lanes` queues deliveries, `attempt` attempts one.
 
 mod attempt;
 mod lanes;
@@ -32,17 +32,17 @@ use crate::{
     },
 };
 
-/// How many deliveries wait at most, retries included. A further one is dropped with a warning.
+/// The maximum number of waiting deliveries, retries included. A further one is dropped with a warning.
 const WAITING: usize = 4096;
-/// How many deliveries are attempted at the same time.
+/// The maximum number of concurrent attempts.
 const AT_ONCE: usize = 32;
-/// For how many URLs and hosts a warning is remembered, so that it is logged once.
+/// The number of URLs and hosts whose warning is remembered, so that it is logged once.
 const WARNED: usize = 1000;
 
 /// Delivers events.
 pub(crate) struct Webhooks {
     settings: Settings,
-    /// An origin whose webhooks go to another one, which forwards them: the sidecar's webhook listener.
+    /// An origin, and the origin that receives its webhooks and forwards them: the sidecar's webhook listener.
     through: OnceLock<(Origin, Origin)>,
     keys: Keys,
     clock: Clock,
@@ -56,15 +56,15 @@ pub(crate) struct Webhooks {
     begun: mpsc::UnboundedSender<Lane>,
     /// Changes when a delivery is queued behind others.
     arrived: watch::Sender<()>,
-    /// Changes when all deliveries are forgotten.
+    /// Changes when all deliveries are deleted.
     forgotten: watch::Sender<()>,
-    /// Whether events are not reported, because a seed makes them.
+    /// Whether events are ignored, because a seed causes them.
     silent: AtomicBool,
     at_once: Semaphore,
     warned: Mutex<HashSet<String>>,
 }
 
-/// What it is started with.
+/// The parts of [`Webhooks`].
 pub(crate) struct Means {
     pub(crate) settings: Settings,
     pub(crate) keys: Keys,
@@ -75,7 +75,7 @@ pub(crate) struct Means {
 }
 
 impl Webhooks {
-    /// The lanes that the receiver gets are for [`deliver`](Self::deliver).
+    /// [`deliver`](Self::deliver) takes the receiver of lanes.
     pub(crate) fn new(means: Means) -> (Arc<Self>, mpsc::UnboundedReceiver<Lane>) {
         let Means { settings, keys, clock, ids, faults, journal } = means;
         let (begun, lanes) = mpsc::unbounded_channel();
@@ -100,15 +100,15 @@ impl Webhooks {
         (Arc::new(this), lanes)
     }
 
-    /// Sends the webhooks for one origin to another one, from now on.
+    /// From now on sends the webhooks for one origin to another one.
     pub(crate) fn go_through(&self, from: Origin, through: Origin) {
         let _ = self.through.set((from, through));
     }
 
-    /// What probes a handler at a URL, as the webhooks of an AppID come to it.
+    /// The sender for a probe of the handler at a URL; it takes the same way as the webhooks of an AppID.
     ///
     /// # Errors
-    /// With the reason why no webhook goes there.
+    /// The reason why no webhook is sent to the URL.
     pub(crate) async fn probe(&self, to: Callback, app_id: AppId) -> Result<Sender, String> {
         let via = self.way_to(&to);
         if !self.settings.allow(&via) {
@@ -129,14 +129,14 @@ impl Webhooks {
         Arc::clone(&self.history)
     }
 
-    /// Forgets all deliveries. An attempt under way ends, and has no effect.
+    /// Deletes all deliveries. An attempt in progress is not interrupted and has no effect.
     pub(crate) fn forget(&self) {
         self.history.clear();
         self.lanes().clear();
         self.forgotten.send_replace(());
     }
 
-    /// Reports nothing of what `work` does. The caller holds the lock of the store.
+    /// Calls `work` and ignores the events that it causes. The caller holds the lock of the store.
     pub(crate) fn silently<T>(&self, work: impl FnOnce() -> T) -> T {
         self.silent.store(true, Ordering::Relaxed);
         let done = work();
@@ -189,7 +189,7 @@ impl Webhooks {
         }
     }
 
-    /// A delivery to a URL, if it is one that webhooks go to and there is room.
+    /// A delivery to a URL, if webhooks are allowed to it and the queue has room.
     fn admitted(&self, event: &Event<'_>, order_number: &str, to: &Callback) -> Option<Delivery> {
         let refused = !self.settings.allow(&self.way_to(to));
         let host = to.origin.host();
@@ -240,7 +240,7 @@ impl Webhooks {
         }
     }
 
-    /// The URL that a webhook to this one is sent to. Its target, which is signed, stays.
+    /// The URL to connect to for a webhook to this URL. The target, which is signed, stays the same.
     fn way_to(&self, to: &Callback) -> Callback {
         match self.through.get() {
             Some((from, through)) if *from == to.origin => {

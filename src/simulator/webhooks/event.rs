@@ -6,6 +6,6 @@ use crate::simulator::ledger::{Action, Order};
 pub(crate) struct Event<'a> {
     /// The bare name for `X-Action`, such as `order.paid` (`deploy/docs/wonder.md` §3).
     pub(crate) action: Action,
-    /// The order after the change. As `orders/check` returns it, it is the webhook's body.
+    /// The order after the change, in the form of `orders/check`. It is the webhook's body.
     pub(crate) order: &'a Order,
 }

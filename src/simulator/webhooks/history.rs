@@ -1,4 +1,4 @@
-//! What became of each delivery: those that wait, and the newest that are done, for a person or a script.
+//! The deliveries that wait, and the newest finished ones with their outcomes, for people and scripts.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -14,10 +14,10 @@ use super::super::{
     state::{Journal, Row, Rows, Touched},
 };
 
-/// How many deliveries are remembered that wait no more.
+/// The number of finished deliveries to keep.
 const KEPT: usize = 1000;
 
-/// One event on its way to one URL. As JSON, it holds no body, no signature and no value of a query.
+/// The delivery of one event to one URL. Its JSON has no body, no signature and no value of a query.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Delivery {
     pub(crate) id: u64,
@@ -32,17 +32,17 @@ pub(crate) struct Delivery {
     pub(crate) attempts: Vec<Attempt>,
     /// Seconds from the last attempt to the next one.
     pub(crate) next_attempt_in: Option<f64>,
-    /// Why a known receiver cannot verify webhooks to this URL, or why nothing is sent there.
+    /// Why a known receiver cannot verify webhooks to this URL, or why no webhook is sent to it.
     pub(crate) warnings: Vec<String>,
-    /// What goes wrong on purpose.
+    /// The requested fault.
     #[serde(default)]
     pub(crate) fault: Option<WebhookFault>,
-    /// What is sent, until it is delivered.
+    /// The content, until it is delivered.
     #[serde(skip)]
     pub(super) pending: Option<Pending>,
 }
 
-/// What a delivery that waits needs for its next attempt.
+/// The data for the next attempt of a delivery.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Pending {
     /// The whole URL.
@@ -52,7 +52,7 @@ pub(super) struct Pending {
     pub(super) signed: Option<[String; 3]>,
     /// When the next attempt is due, in seconds since 1970.
     pub(super) due_at: Option<u64>,
-    /// Whether it was acknowledged, and is sent once more on purpose.
+    /// Whether it was acknowledged and is sent again because of a fault.
     #[serde(default)]
     pub(super) again: bool,
 }
@@ -64,21 +64,21 @@ impl std::fmt::Debug for Pending {
     }
 }
 
-/// How far a delivery is.
+/// The state of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Outcome {
-    /// It waits for its turn or for the next attempt.
+    /// It waits for earlier deliveries or for the next attempt.
     Waiting,
     /// The receiver acknowledged it.
     Acknowledged,
     /// No attempt is left, or the answer was final.
     Failed,
-    /// Its URL is none that webhooks go to.
+    /// Webhooks are not allowed to its URL.
     Refused,
-    /// Too many others waited.
+    /// Too many other deliveries waited.
     Dropped,
-    /// It was not sent, on purpose.
+    /// It was not sent because of a fault.
     Lost,
 }
 
@@ -92,13 +92,13 @@ pub(crate) struct Attempt {
     pub(crate) error: Option<String>,
 }
 
-/// A stored action is one of those that exist.
+/// Reads a stored action, which must be a known one.
 fn action<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Action, D::Error> {
     let text = String::deserialize(deserializer)?;
     ACTIONS.into_iter().find(|action| *action == text).ok_or_else(|| D::Error::custom("not an action"))
 }
 
-/// The deliveries that wait, and the newest others.
+/// The deliveries that wait, and the newest finished ones.
 pub(crate) struct History {
     kept: Mutex<Kept>,
     changes: watch::Sender<()>,
@@ -106,7 +106,7 @@ pub(crate) struct History {
 
 struct Kept {
     rows: BTreeMap<u64, Delivery>,
-    /// Those that wait no more, in the order of their end.
+    /// The finished ones, in the order of their end.
     done: VecDeque<u64>,
     made: u64,
     touched: Touched<u64>,
@@ -118,7 +118,7 @@ impl History {
         Self { kept: Mutex::new(kept), changes: watch::Sender::default() }
     }
 
-    /// Remembers a new delivery, and gives it its `id`.
+    /// Adds a new delivery and assigns its `id`.
     pub(super) fn add(&self, delivery: Delivery) -> u64 {
         let mut kept = self.kept();
         kept.made += 1;
@@ -129,7 +129,7 @@ impl History {
         id
     }
 
-    /// Changes a delivery that is still remembered.
+    /// Changes a delivery, if it is still kept.
     pub(super) fn change(&self, id: u64, change: impl FnOnce(&mut Delivery)) {
         let mut kept = self.kept();
         let Some(mut delivery) = kept.rows.remove(&id) else { return };
@@ -139,17 +139,17 @@ impl History {
         self.changes.send_modify(|()| ());
     }
 
-    /// What a delivery needs for its next attempt; nothing when it waits no more.
+    /// The data for the next attempt of a delivery; `None` if it is finished.
     pub(super) fn pending(&self, id: u64) -> Option<Delivery> {
         self.kept().rows.get(&id).filter(|delivery| delivery.pending.is_some()).cloned()
     }
 
-    /// Those that wait, the oldest first.
+    /// The deliveries that wait, the oldest first.
     pub(super) fn waiting(&self) -> Vec<Delivery> {
         self.kept().rows.values().filter(|delivery| delivery.pending.is_some()).cloned().collect()
     }
 
-    /// Forgets all of them. No `id` is given again, so that an attempt under way changes no other delivery.
+    /// Deletes all deliveries. No `id` is used again, so that an attempt in progress changes no other delivery.
     pub(crate) fn clear(&self) {
         let mut kept = self.kept();
         let Kept { rows, done, touched, .. } = &mut *kept;
@@ -166,12 +166,12 @@ impl History {
         self.changes.subscribe()
     }
 
-    /// All of them, the newest first.
+    /// All deliveries, the newest first.
     pub(crate) fn newest_first(&self) -> Vec<Delivery> {
         self.kept().rows.values().rev().cloned().collect()
     }
 
-    /// How many deliveries there were, and the rows that changed.
+    /// The number of deliveries so far, and the changed rows.
     pub(crate) fn changed_rows(&self) -> (u64, Rows<u64>) {
         let mut kept = self.kept();
         let touched = kept.touched.take();
@@ -187,7 +187,7 @@ impl History {
         self.kept().touched.put_back(ids);
     }
 
-    /// Takes a stored row, or the number of deliveries so far.
+    /// Adds a row from the state file.
     pub(crate) fn restore(&self, row: &[u8]) -> Result<(), serde_json::Error> {
         let (delivery, pending): (Delivery, Option<Pending>) = serde_json::from_slice(row)?;
         let mut kept = self.kept();

@@ -1,4 +1,4 @@
-//! The webhook key pair of each AppID: given, or made when the first webhook is signed.
+//! The webhook key pair of each AppID: configured, or generated when the first webhook is signed.
 
 use std::sync::Arc;
 
@@ -10,18 +10,18 @@ use crate::{
     simulator::state::Journal,
 };
 
-/// The size of a key that is made.
+/// The size of a generated key, in bits.
 const BITS: usize = 2048;
 
 /// The keys of all AppIDs.
 pub(crate) struct Keys {
     keys: Vec<(AppId, OnceCell<Arc<SigningKey>>)>,
-    /// Keeps keys that are made.
+    /// Stores generated keys.
     journal: Option<Arc<Journal>>,
 }
 
 impl Keys {
-    /// Those that are given; the other AppIDs get theirs when it is needed, because making one takes longer than the start.
+    /// The configured keys. The key of another AppID is generated when it is first needed, because that takes longer than the start.
     pub(crate) fn new<'a>(
         app_ids: impl IntoIterator<Item = &'a AppId>,
         given: &[(AppId, Arc<SigningKey>)],

@@ -1,18 +1,18 @@
 //! Webhooks: delivers the store's events to the order's own `callback_url` and to one general URL, signed with the webhook key of the
-//! AppID, and attempts failed deliveries again.
+//! AppID, and retries failed deliveries.
 //!
-//! Where Wonder's documents are silent, this is decided:
+//! Chosen here, because Wonder does not document it:
 //!
 //! * The events of one order reach a URL in their order: the next one waits until the one before it is acknowledged or has failed.
-//! * An event goes to a URL once, also where `callback_url` and the general URL are the same.
-//! * A retry carries the headers of the first attempt, unless the settings say otherwise.
+//! * An event is sent to a URL once, even if `callback_url` and the general URL are the same.
+//! * A retry has the headers of the first attempt, unless the settings require new ones.
 //!
 //! # Layout
 //!
 //! * `dispatch`: queues and attempts; `callback`: URLs, and which of them known receivers cannot verify; `client`: one POST.
-//! * `event`: what a webhook reports; `schedule`: when a delivery is attempted again; `history`: what became of each.
+//! * `event`: the content of a webhook; `schedule`: when a delivery is retried; `history`: the outcome of each.
 //! * `keys`: the key pairs.
-//! * `probe`: right and forged webhooks, and what a handler does with them.
+//! * `probe`: valid and forged webhooks, and the judgement of a handler's answers.
 
 mod callback;
 mod client;
@@ -41,12 +41,12 @@ pub(super) use self::{
 };
 use crate::signing::{AppId, SigningKey};
 
-/// Where webhooks go, and how.
+/// The settings of webhooks.
 #[derive(Clone, Default)]
 pub struct Settings {
     /// The URL for the webhooks of all orders.
     pub url: Option<Callback>,
-    /// Hosts other than loopback that webhooks may go to.
+    /// Hosts other than loopback to which webhooks may be sent.
     pub allowed_hosts: Vec<String>,
     /// PEM file with root certificates for `https` URLs, in addition to the built-in ones.
     pub ca_file: Option<PathBuf>,
@@ -56,12 +56,12 @@ pub struct Settings {
     pub time_scale: TimeScale,
     /// Which answers lead to a retry.
     pub retry_on: RetryOn,
-    /// What a retry carries.
+    /// The headers of a retry.
     pub retry_credential: RetryCredential,
 }
 
 impl Settings {
-    /// Whether webhooks may go to the host of this URL.
+    /// Whether webhooks may be sent to the host of this URL.
     #[must_use]
     pub fn allow(&self, to: &Callback) -> bool {
         let host = to.origin.host();

@@ -1,4 +1,4 @@
-//! When a delivery is attempted again. Wonder documents at most 15 retries, at most 6 hours between two, all within 24 hours
+//! When a delivery is retried. Wonder documents at most 15 retries, at most 6 hours between two, all within 24 hours
 //! (`deploy/docs/wonder.md` §3.5). The delays themselves are CHOSEN here.
 
 use std::{str::FromStr, time::Duration};
@@ -6,7 +6,7 @@ use std::{str::FromStr, time::Duration};
 /// The delay before each retry, in seconds: 23 hours in all.
 const DELAYS: [u64; 15] = [10, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 7200, 10_800, 10_800, 18_000, 21_600];
 
-/// How many times faster than Wonder's time the retries come.
+/// The factor by which the schedule of retries is faster than Wonder's.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TimeScale(f64);
 
@@ -26,7 +26,7 @@ impl FromStr for TimeScale {
 }
 
 impl TimeScale {
-    /// How long to wait before the retry after `attempts` failed ones; nothing when there is no further one.
+    /// The delay before the next attempt after `attempts` failed ones; `None` after the last attempt.
     pub(super) fn delay(self, attempts: usize) -> Option<Duration> {
         let seconds = DELAYS.get(attempts.checked_sub(1)?)?;
         Some(Duration::from_secs(*seconds).div_f64(self.0))
@@ -59,11 +59,11 @@ impl RetryOn {
 pub(super) enum Verdict {
     Acknowledged,
     Retry,
-    /// Failed, and not sent again.
+    /// Failed, without a retry.
     Final,
 }
 
-/// The headers of a retry. Wonder does not document it.
+/// The headers of a retry, which Wonder does not document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RetryCredential {
     /// Those of the first attempt.

@@ -1,4 +1,4 @@
-//! The attempts of one delivery: signed, sent, judged, and again after a while.
+//! The attempts of one delivery: sign, send, judge, and retry after a delay.
 
 use std::time::Duration;
 
@@ -19,10 +19,10 @@ use crate::{
 };
 
 impl Webhooks {
-    /// Attempts a delivery until it is done.
+    /// Attempts a delivery until it is finished.
     pub(super) async fn attempt_until_done(&self, to: &Callback, id: u64) {
         let mut forgotten = self.forgotten.subscribe();
-        // A restart interrupted the wait for the next attempt. The clock may have gone backwards since.
+        // A restart interrupted the delay before the next attempt. The clock may have been set back since.
         let Some(delivery) = self.history.pending(id) else { return };
         let due_at = delivery.pending.and_then(|pending| pending.due_at);
         let mut delay = due_at.map_or(Duration::ZERO, |due_at| {
@@ -41,7 +41,7 @@ impl Webhooks {
         }
     }
 
-    /// Attempts a delivery once, and returns how long the next attempt has to wait; nothing for a delivery that is done.
+    /// Attempts a delivery once, and returns the delay before the next attempt; `None` for a finished delivery.
     async fn attempt(&self, to: &Callback, id: u64) -> Option<Duration> {
         let delivery = self.history.pending(id)?;
         let (action, attempts) = (delivery.action, delivery.attempts.len() + 1);
@@ -51,7 +51,7 @@ impl Webhooks {
             self.history.change(id, |delivery| delivery.outcome = Outcome::Failed);
             return None;
         };
-        // Nothing is sent of a change that a crash could take back, and no retry has other headers than the first attempt.
+        // Waits for the state file: a crash must not undo a change whose webhook was sent, nor the headers that a retry repeats.
         if let Some(journal) = &self.journal {
             journal.settled_at_last().await;
         }
@@ -97,7 +97,7 @@ impl Webhooks {
     async fn signed(&self, to: &Callback, delivery: Delivery) -> Option<(HeaderMap, Bytes)> {
         let Delivery { id, action, attempts, pending, app_id, fault, .. } = delivery;
         let Pending { body, signed, again, .. } = pending?;
-        // A duplicate is the same request once more.
+        // A duplicate is the same request again.
         let keeps =
             self.settings.retry_credential == RetryCredential::First || again || fault == Some(WebhookFault::Duplicate);
         let signed = match signed.filter(|_| keeps) {

@@ -80,7 +80,7 @@ impl Sender {
     }
 }
 
-/// Another body that a JSON parser reads like the first, so that a handler that verifies nothing accepts it.
+/// Another body with the same JSON content, so that a handler without verification accepts it.
 fn changed(body: &[u8]) -> Bytes {
     match body.strip_prefix(b"{") {
         Some(rest) if rest.trim_ascii_start() != b"}" => [b"{\"tampered\":true,", rest].concat().into(),

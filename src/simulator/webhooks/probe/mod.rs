@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //!
-//! * `forge`: webhooks with one fault each; `order`: bodies; `series`: what `--probe` sends, and the judgement.
+//! * `forge`: webhooks with one fault each; `order`: bodies; `series`: the webhooks of `--probe`, and the judgement.
 
 mod forge;
 pub(crate) mod order;
@@ -25,7 +25,7 @@ pub(crate) use self::{
     series::{Finding, Line, run},
 };
 
-/// A webhook that is ready to be sent.
+/// A webhook ready to send.
 #[derive(Clone)]
 pub(crate) struct Webhook {
     /// The headers.
@@ -38,7 +38,7 @@ pub(crate) struct Webhook {
 pub(crate) struct Sender {
     /// The URL of the handler, whose target is signed.
     pub(crate) to: Callback,
-    /// The URL to connect to: `to`, or that of a proxy in front of it.
+    /// The URL to connect to: `to`, or the URL of a proxy in front of it.
     pub(crate) via: Callback,
     /// The AppID in the `Credential`.
     pub(crate) app_id: AppId,
@@ -56,7 +56,7 @@ pub(crate) enum MakeError {
     /// It cannot be signed.
     #[error("signature: {0}")]
     Sign(#[from] SignError),
-    /// No key can be made.
+    /// No key can be generated.
     #[error("webhook key: {0}")]
     Key(#[from] KeyError),
     /// A header cannot have its value.

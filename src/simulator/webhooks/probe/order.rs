@@ -1,4 +1,4 @@
-//! The body of a webhook: an order in the state that its action leads to (`deploy/docs/wonder.md` §3.3 and §3.4).
+//! The body of a webhook: an order in the state after the action (`deploy/docs/wonder.md` §3.3 and §3.4).
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ const NUMBER: &str = "93000120417";
 const SALE: &str = "c0a8f0de-7a11-4b57-9b1e-0f4e2d6b8c33";
 const REFUND: &str = "d4b7e1aa-3c52-4f0e-8a6d-5e9b1c2f7a44";
 
-/// An order over 120 HKD in the state of `action`; as it was created for an action of no order.
+/// An order over 120 HKD in the state after `action`; a new order if the action is not about an order.
 pub(crate) fn body(action: &str, reference_number: &str) -> Bytes {
     let (state, correspondence_state, paid) = match action {
         "order.paid" => ("completed", "paid", "120.00"),
@@ -45,7 +45,7 @@ pub(crate) fn body(action: &str, reference_number: &str) -> Bytes {
     Bytes::from(order.to_string())
 }
 
-/// The same order after a full refund: still `completed`, and no longer paid. Nothing for a body that is no order.
+/// The same order after a full refund: still `completed`, but no longer paid. `None` for a body that is not an order.
 pub(crate) fn refunded(body: &[u8]) -> Option<Bytes> {
     let mut order: Value = serde_json::from_slice(body).ok()?;
     // The plugin for WooCommerce and others accept an order within `data` too.

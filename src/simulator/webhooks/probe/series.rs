@@ -9,7 +9,7 @@ use crate::simulator::webhooks::Reply;
 pub(crate) enum Finding {
     /// Correct, and why.
     Right(&'static str),
-    /// Not a fault by itself, but worth a look.
+    /// Not a fault, but a result to check.
     Note(String),
     /// A fault.
     Wrong(String),
@@ -94,7 +94,7 @@ fn refuses(reply: &Reply, forgery: &str) -> Finding {
     }
 }
 
-/// The AppID is not signed, so a foreign one proves no forgery.
+/// The signature does not cover the AppID, so a foreign AppID is no proof of a forgery.
 fn compares_app_id(reply: &Reply) -> Finding {
     if reply.status.is_success() {
         let text = "accepted a foreign AppID; compare it with your own, because another AppID may have the same key";
@@ -114,7 +114,7 @@ fn accepts_repeat(reply: &Reply) -> Finding {
     }
 }
 
-/// `completed` holds after a full refund too. Only a handler that writes its conclusion into the answer shows whether it treats the order as paid.
+/// An order stays `completed` after a full refund. Only the text of the answer can show whether the handler treats the order as paid.
 fn knows_refund(reply: &Reply) -> Finding {
     let status = reply.status.as_u16();
     let treated = format!("your endpoint treated a refunded order as paid (HTTP {status}; check your own records)");
