@@ -59,13 +59,13 @@ def component(package, checksums):
 
 
 def document(target):
-    told = metadata(target)
-    packages = {package["id"]: package for package in told["packages"]}
+    described = metadata(target)
+    packages = {package["id"]: package for package in described["packages"]}
     lock = (ROOT / "Cargo.lock").read_text()
     checksums = {(entry["name"], entry["version"]): entry.get("checksum") for entry in tomllib.loads(lock)["package"]}
-    reached = used(told["resolve"], packages, compiled(target))
+    reached = used(described["resolve"], packages, compiled(target))
     made = {package: component(packages[package], checksums) for package in sorted(reached)}
-    root = {**made.pop(told["resolve"]["root"]), "type": "application"}
+    root = {**made.pop(described["resolve"]["root"]), "type": "application"}
     dependencies = [
         {
             "ref": f"pkg:cargo/{packages[package]['name']}@{packages[package]['version']}",

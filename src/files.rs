@@ -139,8 +139,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let pipe = directory.path().join("pipe");
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-        let nobody = read_pipe(&pipe, 10, Duration::from_millis(20)).err().unwrap();
-        assert_eq!(nobody.to_string(), "is a named pipe, and nothing wrote it to its end within 20ms");
+        let unwritten = read_pipe(&pipe, 10, Duration::from_millis(20)).err().unwrap();
+        assert_eq!(unwritten.to_string(), "is a named pipe, and nothing wrote it to its end within 20ms");
         // Another pipe, because the abandoned thread still waits for a writer of the first one.
         let pipe = directory.path().join("other");
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());

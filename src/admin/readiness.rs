@@ -60,7 +60,7 @@ impl Readiness {
 /// A stage in the life of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
-    /// The listeners are not bound, or Wonder is asked which unit of a credential signs.
+    /// The listeners are not bound, or a proof decides which unit of a credential signs.
     Starting,
     /// A credential cannot sign, because its files cannot be used.
     NoKey,

@@ -139,7 +139,7 @@ impl DevArgs {
     }
 
     /// Rejects a configured webhook listener without `--webhook-to`: this command makes the key of its webhooks, and without that option
-    /// the simulator sends none to it. The usual check of the configuration would ask for the file of a key.
+    /// the simulator sends none to it. The usual check of the configuration would require the file of a key.
     fn reject_webhook_listener(
         &self,
         defaults: &[(&'static str, String)],

@@ -15,7 +15,7 @@ pub(super) struct Key {
     pub(super) schema: Schema,
 }
 
-/// Every key, in the order of `config/default.toml`; `*` stands for the name of a credential.
+/// Every key, in the order of `config/default.toml`; `*` is the name of a credential.
 pub(super) static KEYS: LazyLock<Vec<Key>> = LazyLock::new(super::all_keys);
 
 fn names() -> impl Iterator<Item = &'static str> {

@@ -181,7 +181,7 @@ impl Config {
     }
 }
 
-/// Every key, in the order of `config/default.toml`; `*` stands for the name of a credential.
+/// Every key, in the order of `config/default.toml`; `*` is the name of a credential.
 fn all_keys() -> Vec<Key> {
     let mut all = Vec::new();
     Listen::keys(&mut all);

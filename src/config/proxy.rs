@@ -136,7 +136,7 @@ fn basic(user: &str) -> Result<HeaderValue, ProxyError> {
 /// Whether `NO_PROXY` names the origin: entries between commas or spaces, each `*`, a host or domain with all below it (a leading `.`
 /// or `*.` changes nothing), an IP address or a network in CIDR form. A host may have a port.
 ///
-/// The matcher knows no spaces, no `*.`, no ports and no `*` for an address. Other programs accept them, so the entries are brought
+/// The matcher supports no spaces, no `*.`, no ports and no `*` for an address. Other programs accept them, so the entries are brought
 /// into its form first.
 pub(super) fn exempts(no_proxy: &str, origin: &Origin) -> bool {
     let entries = || no_proxy.split([',', ' ']).map(str::trim);

@@ -210,7 +210,7 @@ fn watch(mut subjects: Vec<Subject>, messages: &Receiver<Message>, events: Sende
             // The events of a busy directory wake this thread once, until the check.
             Ok(Message::Event) => look = look.min(Instant::now() + SETTLE),
             Ok(Message::Reload) => {
-                // Signals that came meanwhile want the same.
+                // Signals in the queue request the same reading.
                 if messages.try_iter().any(|message| matches!(message, Message::End)) {
                     return;
                 }

@@ -151,7 +151,7 @@ impl Connector {
         let handshake = TlsConnector::from(tls.config.load_full()).connect(tls.name.clone(), tcp);
         let late = |_| Err(late("timeouts.tls_handshake", limit));
         let io = Io::Tls(Box::new(timeout(limit, handshake).await.unwrap_or_else(late)?));
-        // A server that does not answer the ALPN offer speaks HTTP/1.1 (RFC 7301 §3.2).
+        // A server that does not answer the ALPN offer uses HTTP/1.1 (RFC 7301 §3.2).
         if tls.only_http2 && !io.speaks_http2() {
             return Err(io::Error::new(io::ErrorKind::InvalidData, rustls::Error::NoApplicationProtocol));
         }

@@ -2,7 +2,7 @@
 //!
 //! The code is our own because hyper-util's tunnel does not report the status with which a proxy refuses, and discards bytes that follow
 //! the head of the proxy's answer. The status decides whether another address is tried and what the error message advises. Bytes after
-//! the head are not from the origin, and must not be taken for its part of the TLS handshake.
+//! the head are not from the origin, and must not be treated as its part of the TLS handshake.
 
 use std::io;
 

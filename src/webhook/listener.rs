@@ -87,8 +87,8 @@ impl Listener {
 
     /// Answers one webhook.
     ///
-    /// A task of its own does the work. A sender that hangs up does not end it, so that an application that is slower than the
-    /// sender's patience is asked once, and the next copy gets its 200.
+    /// A task of its own does the work. A sender that hangs up does not end it. An application that is slower than the sender's
+    /// patience therefore receives the webhook once, and the next copy gets its 200.
     pub(super) async fn answer(self: Arc<Self>, mut request: Request<Incoming>) -> Response<Full<Bytes>> {
         let caller: Caller = request.extensions_mut().remove().unwrap_or_default();
         let account = Account::open(request.headers(), &caller);

@@ -130,7 +130,7 @@ CASES = [
         "set all three files: without the callers' authority anyone could have requests signed",
     ),
     (
-        "the gateway does not know its own name",
+        "the gateway has no name of its own",
         with_line("listen", 'address = "0.0.0.0:8443"\ndangerous_allow_non_loopback = true') + TLS,
         {},
         "name the Service as callers write it",

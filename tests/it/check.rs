@@ -264,7 +264,7 @@ async fn a_call_that_gets_no_answer_is_explained_by_the_part_that_failed() {
         (
             plain.origin.replace("http:", "https:"),
             vec![],
-            "TLS: no TLS connection to the origin: the origin does not speak TLS on this port (upstream.origin)".to_owned(),
+            "TLS: no TLS connection to the origin: the origin does not serve TLS on this port (upstream.origin)".to_owned(),
             "",
         ),
         (

@@ -17,7 +17,7 @@ pub(crate) enum Application {
 }
 
 impl Application {
-    /// Whether its name says that it is on this machine (or in this pod).
+    /// Whether its name is that of this machine (or pod).
     #[must_use]
     pub(crate) fn is_local(&self) -> bool {
         match self {

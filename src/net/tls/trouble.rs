@@ -58,9 +58,9 @@ pub(in super::super) fn with_caller(error: &io::Error) -> String {
         Error::AlertReceived(alert) if rejects_certificate(*alert) => {
             "the caller does not accept the certificate in listen.tls.certificate_file: it must trust its issuer, and call a name that it has"
         }
-        Error::InvalidMessage(_) => "the caller must speak TLS here",
+        Error::InvalidMessage(_) => "the caller must use TLS here",
         Error::NoApplicationProtocol => "this listener accepts only HTTP/1.1",
-        Error::PeerIncompatible(_) => "the caller must speak TLS 1.2 or 1.3 with a usual cipher suite",
+        Error::PeerIncompatible(_) => "the caller must support TLS 1.2 or 1.3 with a common cipher suite",
         _ => return detail(error, "the caller"),
     };
     format!("{}; {advice}", detail(error, "the caller"))
@@ -74,7 +74,7 @@ fn cause_of_end(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::TimedOut => "the origin did not finish the handshake within timeouts.tls_handshake",
         io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
-            "the origin ended the connection within the handshake; does it speak TLS on this port (upstream.origin), and is a firewall \
+            "the origin ended the connection within the handshake; does it serve TLS on this port (upstream.origin), and is a firewall \
              between?"
         }
         _ => "the handshake failed; the log has the cause",
@@ -84,7 +84,7 @@ fn cause_of_end(error: &io::Error) -> &'static str {
 fn origin_advice(error: &Error) -> &'static str {
     const NOT_TRUSTED: &str = "the origin's certificate is from an issuer that is not trusted; if the issuer is yours (a private \
                                authority, an egress proxy that inspects TLS), set upstream.ca_file to its root certificate";
-    const VERSION: &str = "the origin speaks no TLS version that is allowed here (upstream.min_tls_version)";
+    const VERSION: &str = "the origin supports no TLS version that is allowed here (upstream.min_tls_version)";
     match error {
         Error::InvalidCertificate(error) => match error {
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
@@ -113,7 +113,7 @@ fn origin_advice(error: &Error) -> &'static str {
             },
             _ => "the origin's certificate cannot be used; the log has the cause",
         },
-        Error::InvalidMessage(_) => "the origin does not speak TLS on this port (upstream.origin)",
+        Error::InvalidMessage(_) => "the origin does not serve TLS on this port (upstream.origin)",
         Error::NoApplicationProtocol | Error::AlertReceived(AlertDescription::NoApplicationProtocol) => {
             "the origin does not support the configured HTTP version (upstream.http_version)"
         }
@@ -124,7 +124,7 @@ fn origin_advice(error: &Error) -> &'static str {
             | PeerIncompatible::Tls12NotOfferedOrEnabled,
         ) => VERSION,
         Error::AlertReceived(AlertDescription::HandshakeFailure) => {
-            "the origin ended the handshake: it may want a client certificate (upstream.client_certificate_file), or no TLS version or cipher \
+            "the origin ended the handshake: it may require a client certificate (upstream.client_certificate_file), or no TLS version or cipher \
              suite fits"
         }
         Error::AlertReceived(alert) if rejects_certificate(*alert) => {

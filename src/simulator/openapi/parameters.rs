@@ -21,7 +21,7 @@ pub(super) fn of_path(call: &Call, template: &str) -> Vec<Value> {
     };
     let schema = |name: &str| match (name, call.place) {
         ("id", Place::Wonders(_)) if template.ends_with("/check") => {
-            json!({ "type": "string", "pattern": format!("{UUID}|^uuid$"), "description": "the literal uuid stands for any customer" })
+            json!({ "type": "string", "pattern": format!("{UUID}|^uuid$"), "description": "the literal uuid means any customer" })
         }
         ("id" | "token", Place::Wonders(_)) => json!({ "type": "string", "format": "uuid" }),
         ("id", Place::Own(..)) => json!({ "type": "integer", "minimum": 1 }),

@@ -1,4 +1,4 @@
-//! The sidecar's own answers before the request body was read. The rest of the body could be taken for a next request, so the
+//! The sidecar's own answers before the request body was read. The rest of the body could be read as a next request, so the
 //! connection ends. The answer has `Connection: close`, and arrives although the caller is still sending.
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, split};

@@ -200,7 +200,7 @@ async fn a_second_rotation_is_proved_like_the_first() {
     let sidecar = sidecar(&world, &main, &next, WHEN_PROVEN).await;
     signs_with(&sidecar, &UNITS[1]).await;
     let rejected = metric(sidecar.admin, &proofs("next", "rejected")).await;
-    // The files of the unit that signs hold another one, which Wonder does not know yet.
+    // The files of the unit that signs hold another one, whose key Wonder does not have yet.
     next.swap_to(&UNITS[2]);
     sidecar.reload.now();
     reached(&sidecar, &proofs("next", "rejected"), rejected + 1.0).await;

@@ -149,12 +149,12 @@ async fn a_port_without_tls_is_reported_as_such() {
         (
             &b"HTTP/1.1 400 Bad Request\r\n\r\n"[..],
             "the origin answered with something other than TLS",
-            "the origin does not speak TLS on this port (upstream.origin)",
+            "the origin does not serve TLS on this port (upstream.origin)",
         ),
         (
             b"",
             "tls handshake eof",
-            "the origin ended the connection within the handshake; does it speak TLS on this port",
+            "the origin ended the connection within the handshake; does it serve TLS on this port",
         ),
     ] {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

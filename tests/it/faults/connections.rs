@@ -38,7 +38,7 @@ fn doors() -> Vec<(&'static str, Welcome)> {
         ("reset when accepted", Welcome::Reset),
         ("closed when accepted", Welcome::Close),
         ("accepted, then silence", Welcome::Silence),
-        ("another protocol speaks first", Welcome::Say(b"SSH-2.0-OpenSSH_9.2\r\n".to_vec())),
+        ("a greeting of another protocol", Welcome::Say(b"SSH-2.0-OpenSSH_9.2\r\n".to_vec())),
         ("an answer comes before the request", Welcome::Say(OK.to_vec())),
     ]
 }

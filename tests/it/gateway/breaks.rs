@@ -112,8 +112,8 @@ async fn half_a_request_is_never_signed() {
         timeout(HANG, until(sidecar.admin, "wonder_signer_requests_in_flight", 0.0)).await.expect("all have ended");
         assert_eq!(upstream.connections(), 0);
         let text = exchange(sidecar.admin, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").await.text();
-        let told = text.lines().filter(|line| line.starts_with("wonder_signer_proxy_errors_total"));
-        let wrong: Vec<_> = told.filter(|line| line.contains("sent=\"maybe\"") && !line.ends_with(" 0")).collect();
+        let errors = text.lines().filter(|line| line.starts_with("wonder_signer_proxy_errors_total"));
+        let wrong: Vec<_> = errors.filter(|line| line.contains("sent=\"maybe\"") && !line.ends_with(" 0")).collect();
         assert_eq!(wrong, [""; 0]);
         // The next request contains no byte of any of them.
         let mut stream = dial(sidecar.listen, &caller).await.unwrap();

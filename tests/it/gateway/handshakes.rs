@@ -241,5 +241,5 @@ async fn the_log_names_a_handshakes_fault_and_the_remedy() {
     let mut plain = TcpStream::connect(program.listen).await.unwrap();
     plain.write_all(b"GET /svc/a HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
     let line = program.line("TLS handshake failed").await;
-    assert!(line["error"].as_str().unwrap().ends_with("; the caller must speak TLS here"), "{line}");
+    assert!(line["error"].as_str().unwrap().ends_with("; the caller must use TLS here"), "{line}");
 }

@@ -48,7 +48,7 @@ fn a_secret_in_place_of_any_setting_is_not_repeated() {
     for key in keys() {
         let variable = format!("WONDER_SIGNER_{}", key.replace('.', "__").to_uppercase());
         for secret in [KEY_PEM.as_str(), &one_line, &url] {
-            // A URL may be taken for a path, and an error names the path of an unreadable file. A URI may be the name of a caller.
+            // A URL may be read as a path, and an error names the path of an unreadable file. A URI may be the name of a caller.
             if (key.ends_with("_file") || key.ends_with(".callers")) && secret == url {
                 continue;
             }
@@ -93,7 +93,7 @@ fn a_secret_in_place_of_any_option_is_not_repeated() {
                 environment.pop();
             }
             if secret == url && matches!(option, "--private-key-file" | "--ca-file") {
-                // A URL may be taken for a path, and an error names the path.
+                // A URL may be read as a path, and an error names the path.
                 continue;
             }
             fails(&["run", &format!("{option}={secret}")], &environment, b"");

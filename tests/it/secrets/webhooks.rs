@@ -23,7 +23,7 @@ const PASSWORD: &str = "password-marker-7a3b";
 const ACTION: &str = "action-marker-7a3c";
 const USER: &str = "redis-user-marker-7a3d";
 
-/// Rejects commands, and repeats what it received, as Redis does with a command that it does not know. On every second connection it
+/// Rejects commands, and repeats what it received, as Redis does with an unknown command. On every second connection it
 /// accepts the password and the number of the database.
 async fn echoing_redis() -> (SocketAddr, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -206,7 +206,7 @@ fn is(value: &Value, kind: &str) -> bool {
     }
 }
 
-/// Every value at a dotted path; `[]` stands for each element.
+/// Every value at a dotted path; `[]` means each element.
 fn at<'a>(value: &'a Value, path: &str) -> Vec<Option<&'a Value>> {
     let mut found = vec![Some(value)];
     for step in path.split('.') {

@@ -22,9 +22,9 @@ async fn a_new_token_is_pending_for_each_payment_method() {
         }});
         assert_eq!(created, expected);
     }
-    let nobody = format!("{P}/customers/0c6f6a3e-2d53-4f6b-9f55-3a1d6a0c7a10/payment_tokens");
-    world.call("POST", &nobody, CARD).await.refused(404, "E000030");
-    world.call("GET", &nobody, "").await.refused(404, "E000030");
+    let unknown = format!("{P}/customers/0c6f6a3e-2d53-4f6b-9f55-3a1d6a0c7a10/payment_tokens");
+    world.call("POST", &unknown, CARD).await.refused(404, "E000030");
+    world.call("GET", &unknown, "").await.refused(404, "E000030");
 }
 
 #[tokio::test]
@@ -234,10 +234,10 @@ async fn a_token_named_in_the_body_is_deleted() {
     let target = format!("{P}/customers/{uuid}/payment_tokens");
     let body = json!({ "token": token["token"] }).to_string();
     let theirs = format!("{P}/customers/{other}/payment_tokens");
-    let nobody = format!("{P}/customers/0c6f6a3e-2d53-4f6b-9f55-3a1d6a0c7a10/payment_tokens");
+    let unknown = format!("{P}/customers/0c6f6a3e-2d53-4f6b-9f55-3a1d6a0c7a10/payment_tokens");
     for (target, body, status, code) in [
         (&theirs, &body[..], 404, "E000031"),
-        (&nobody, &body, 404, "E000030"),
+        (&unknown, &body, 404, "E000030"),
         (&target, "", 400, "E000020"),
         (&target, "[]", 400, "E000022"),
         (&target, "{}", 400, "E000021"),

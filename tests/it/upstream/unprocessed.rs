@@ -288,10 +288,10 @@ async fn requests_above_the_streams_of_a_connection_go_over_another() {
 
 #[tokio::test]
 async fn an_origin_that_does_not_start_http2_receives_nothing() {
-    for speaks in [None, Some(&b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"[..])] {
+    for greeting in [None, Some(&b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"[..])] {
         let mut calls = Calls::begun(1, &format!("{HTTP2}\ntimeouts.connect = \"200ms\"")).await;
         let mut peer = calls.origin.silent().await;
-        if let Some(bytes) = speaks {
+        if let Some(bytes) = greeting {
             peer.write(bytes).await;
         }
         let answer = calls.answer().await;

@@ -56,23 +56,34 @@ async fn a_chunked_delivery_is_verified_like_any_other() {
     assert_eq!((received.body, received.head.contains("transfer-encoding")), (delivery.body, false));
 }
 
-#[tokio::test]
-async fn a_flood_of_webhooks_is_rejected_with_retry_after_and_does_not_delay_signing() {
+/// Two deliveries use up the limit in `toml`; the next one is rejected, and signing goes on.
+async fn flooded(toml: &str) {
     let (application, permits) = Recorder::holding().await;
-    let toml = "limits.requests_in_flight = 2\ntimeouts.queue = \"0s\"";
     let (sidecar, address) = receiver_of(&application, toml).await;
     let held: Vec<_> =
         (0..2).map(|_| tokio::spawn(async move { Delivery::paid().send(address).await.status() })).collect();
     application.next().await;
     application.next().await;
-    assert_eq!(refused(&Delivery::paid().send(address).await), (503, "overloaded".to_owned()));
-    // The signing listener has slots of its own, and this answer is from behind them.
+    let rejected = Delivery::paid().send(address).await;
+    assert_eq!(refused(&rejected), (503, "overloaded".to_owned()));
+    assert_eq!(rejected.value("retry-after"), Some("1"));
+    // This answer comes from behind the limits of the signing listener.
     let answer = exchange(sidecar.listen, &request("POST", "/svc/a", &[], b"{}")).await;
     assert_eq!(answer.contract().1, "upstream_connect");
     permits.add_permits(2);
     for delivery in held {
         assert_eq!(soon(delivery).await.unwrap(), 200);
     }
+}
+
+#[tokio::test]
+async fn a_flood_of_webhooks_is_rejected_with_retry_after_and_takes_no_slot_of_signing() {
+    flooded("limits.requests_in_flight = 2\ntimeouts.queue = \"0s\"").await;
+}
+
+#[tokio::test]
+async fn connections_of_webhooks_take_no_place_of_connections_to_wonder() {
+    flooded("limits.connections = 2").await;
 }
 
 #[tokio::test]
@@ -136,23 +147,6 @@ async fn an_acknowledgement_does_not_wait_for_the_end_of_the_applications_answer
         application.next().await;
         assert_eq!(delivery.send(webhook).await.status(), 200, "a repeat of {begun}");
         assert_eq!(application.waiting(), 0, "{begun}");
-    }
-}
-
-#[tokio::test]
-async fn connections_of_webhooks_take_no_place_of_connections_to_wonder() {
-    let (application, permits) = Recorder::holding().await;
-    let (sidecar, address) = receiver_of(&application, "limits.connections = 2").await;
-    let held: Vec<_> =
-        (0..2).map(|_| tokio::spawn(async move { Delivery::paid().send(address).await.status() })).collect();
-    application.next().await;
-    application.next().await;
-    assert_eq!(refused(&Delivery::paid().send(address).await), (503, "overloaded".to_owned()));
-    let answer = exchange(sidecar.listen, &request("POST", "/svc/a", &[], b"{}")).await;
-    assert_eq!(answer.contract().1, "upstream_connect");
-    permits.add_permits(2);
-    for delivery in held {
-        assert_eq!(soon(delivery).await.unwrap(), 200);
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::*;
 
-/// Answers once there is a permit; counts how often it is asked.
+/// Answers once there is a permit; counts the look-ups.
 fn gated(answer: impl Fn() -> Result<Addresses, Arc<io::Error>> + Send + Sync + 'static) -> Gated {
     let (asked, gate) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
     let (count, permits, answer) = (Arc::clone(&asked), Arc::clone(&gate), Arc::new(answer));
@@ -89,8 +89,8 @@ async fn an_address_is_its_own_answer() {
         let found = Names::of(host).addresses().now_or_never().unwrap().unwrap();
         assert_eq!(*found, [SocketAddr::new(address, 0)]);
     }
-    let nobody = Names::by(|| ready(Err(Arc::new(io::ErrorKind::NotFound.into()))).boxed());
-    assert_eq!(nobody.addresses().await.unwrap_err().kind(), io::ErrorKind::NotFound);
+    let unknown = Names::by(|| ready(Err(Arc::new(io::ErrorKind::NotFound.into()))).boxed());
+    assert_eq!(unknown.addresses().await.unwrap_err().kind(), io::ErrorKind::NotFound);
 }
 
 fn other() -> Addresses {

@@ -1,4 +1,4 @@
-//! Lanes: one queue for each order and URL, and the task that works on it.
+//! Lanes: one queue for each order and URL, and the task that processes it.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -32,7 +32,7 @@ impl Lanes {
 }
 
 impl Webhooks {
-    /// Delivers what waits and what is reported from now on; never ends.
+    /// Delivers the waiting events and those reported from now on; never ends.
     pub(crate) async fn deliver(self: Arc<Self>, mut begun: mpsc::UnboundedReceiver<Lane>) {
         self.resume();
         let mut tasks = JoinSet::new();
@@ -71,7 +71,7 @@ impl Webhooks {
         let _ = self.begun.send(lane);
     }
 
-    /// Delivers what waits in a lane, one after the other, and removes the lane when it is empty.
+    /// Delivers the queue of a lane in sequence, and removes the lane when it is empty.
     async fn work(&self, lane: Lane) {
         loop {
             let id = {
@@ -95,7 +95,7 @@ impl Webhooks {
         }
     }
 
-    /// The next delivery of a lane, which overtakes one that is held; nothing if none comes in the time of the first retry.
+    /// The next delivery of a lane, which overtakes a held one; `None` if none is queued within the delay of the first retry.
     async fn overtaking(&self, lane: &Lane) -> Option<u64> {
         let (mut arrived, mut forgotten) = (self.arrived.subscribe(), self.forgotten.subscribe());
         let longest = tokio::time::sleep(self.settings.time_scale.delay(1).unwrap_or_default());
