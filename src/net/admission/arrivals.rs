@@ -37,6 +37,9 @@ const START: Duration = Duration::from_millis(50);
 const RATE: u32 = 20 << 20;
 /// How long an evicted request may take to release its slot and memory before another is evicted.
 const EVICTION: Duration = Duration::from_millis(20);
+/// An evicted body continues if at least this many bytes have arrived already. A peer that sends at full speed fills its socket buffer while
+/// this process is paused; a few bytes must not be enough, because a peer that drips always has some there.
+const CAUGHT_UP: usize = 16 << 10;
 
 pub(super) type NextFrame = Option<Result<Frame<Bytes>, hyper::Error>>;
 
@@ -49,6 +52,8 @@ struct Arrival {
     /// Bytes; fewer than 2^32, because the body is held in memory.
     received: AtomicUsize,
     is_evicted: AtomicBool,
+    /// Bytes read since the eviction.
+    caught_up: AtomicUsize,
     eviction: Notify,
 }
 
@@ -81,6 +86,7 @@ impl Arrivals {
             began,
             received: AtomicUsize::new(received),
             is_evicted: AtomicBool::new(false),
+            caught_up: AtomicUsize::new(0),
             eviction: Notify::new(),
         });
         self.arriving().push(Arc::clone(&arrival));
@@ -151,26 +157,51 @@ impl Listed<'_> {
         evicted()
     }
 
+    /// Whether the body is evicted, and continues only as long as bytes have arrived already.
+    pub(super) fn is_evicted(&self) -> bool {
+        self.arrival.is_evicted()
+    }
+
     /// Waits for the next frame of the body, until `deadline` or its eviction.
     pub(super) async fn next(&self, body: &mut Incoming, deadline: Instant) -> Result<NextFrame, Failure> {
-        let frame = tokio::select! {
-            biased;
-            frame = body.frame() => frame,
-            () = self.arrival.eviction.notified() => {
+        loop {
+            if self.is_evicted() {
+                let _ = self.arrival.eviction.notified().now_or_never();
                 // Bytes that have already arrived are read first, because a slow process is not the caller's fault.
                 yield_now().await;
                 let frame = body.frame().now_or_never().ok_or_else(evicted)?;
-                self.arrival.is_evicted.store(false, Ordering::Relaxed);
-                frame
+                self.catch_up(self.receive(&frame));
+                return Ok(frame);
             }
-            () = sleep_until(deadline) => {
-                return Err(Failure::new(Code::BodyTimeout, "the request body did not arrive in time (timeouts.body)"));
+            tokio::select! {
+                biased;
+                frame = body.frame() => {
+                    self.receive(&frame);
+                    return Ok(frame);
+                }
+                () = self.arrival.eviction.notified() => {}
+                () = sleep_until(deadline) => {
+                    let message = "the request body did not arrive in time (timeouts.body)";
+                    return Err(Failure::new(Code::BodyTimeout, message));
+                }
             }
-        };
-        if let Some(Ok(frame)) = &frame {
-            self.arrival.received.fetch_add(frame.data_ref().map_or(0, Bytes::len), Ordering::Relaxed);
         }
-        Ok(frame)
+    }
+
+    /// Counts the bytes of a frame and returns their number.
+    fn receive(&self, frame: &NextFrame) -> usize {
+        let Some(Ok(frame)) = frame else { return 0 };
+        let bytes = frame.data_ref().map_or(0, Bytes::len);
+        self.arrival.received.fetch_add(bytes, Ordering::Relaxed);
+        bytes
+    }
+
+    /// Cancels the eviction once [`CAUGHT_UP`] bytes were read after it.
+    fn catch_up(&self, bytes: usize) {
+        if self.arrival.caught_up.fetch_add(bytes, Ordering::Relaxed) + bytes >= CAUGHT_UP {
+            self.arrival.caught_up.store(0, Ordering::Relaxed);
+            self.arrival.is_evicted.store(false, Ordering::Relaxed);
+        }
     }
 }
 
@@ -183,7 +214,7 @@ impl Drop for Listed<'_> {
     }
 }
 
-fn evicted() -> Failure {
+pub(super) fn evicted() -> Failure {
     let message = "the request body arrives too slowly, and another request needs its place (limits.connections, \
                    limits.requests_in_flight, limits.buffered)";
     Failure::new(Code::Overloaded, message).evicting()

@@ -93,8 +93,10 @@ pub(super) async fn read(mut body: Incoming, limits: BodyLimits, shared: &Shared
 impl Reading<'_> {
     /// Waits for the next frame.
     async fn next(&mut self, body: &mut Incoming) -> Result<NextFrame, Failure> {
-        // Most bodies have arrived together with their head.
-        if let Some(frame) = body.frame().now_or_never() {
+        // Most bodies have arrived together with their head, and are never listed. A listed one may have been evicted.
+        if self.listed.is_none()
+            && let Some(frame) = body.frame().now_or_never()
+        {
             return Ok(frame);
         }
         let Self { shared, began, deadline, chunks, listed, .. } = self;
@@ -115,7 +117,9 @@ impl Reading<'_> {
             biased;
             () = claim.extended_to(bytes) => Ok(()),
             evicted = listed.evicted() => Err(evicted),
-            () = arrivals.evict_all_behind(Some(listed)) => Err(no_memory()),
+            () = arrivals.evict_all_behind(Some(listed)) => {
+                Err(if listed.is_evicted() { super::arrivals::evicted() } else { no_memory() })
+            }
             () = sleep_until(latest) => Err(no_memory()),
         }
     }

@@ -70,8 +70,9 @@ async fn stalled_bodies_do_not_lock_others_out() {
     }
 }
 
+/// Bytes arrive without a pause, so that some always have when a body is to be evicted, as on a sidecar with too little processor time.
 #[tokio::test]
-async fn slow_bodies_do_not_lock_others_out() {
+async fn dripping_bodies_do_not_lock_others_out() {
     for (short, toml) in shortages() {
         let transport = Transport::Plain;
         let upstream = Recorder::start().await;
@@ -83,7 +84,7 @@ async fn slow_bodies_do_not_lock_others_out() {
                 for stream in &mut slow {
                     let _ = stream.write_all(b"x").await;
                 }
-                tokio::time::sleep(Duration::from_millis(5)).await;
+                tokio::task::yield_now().await;
             }
         });
         pays(&transport, &sidecar, &upstream, short).await;
