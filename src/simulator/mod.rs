@@ -14,7 +14,7 @@
 //!   data over a restart. `seed`: the initial data. `ids`: random or seeded ids.
 //! * `answer`: the result of a call; `envelope`: answers as bytes; `refusal`: every refusal, its code and its text; `language`: the
 //!   languages of pages.
-//! * `console`: pages for a developer, with every call.
+//! * `console`: pages for a developer, with every call; `mask`: removes card numbers from texts.
 //! * `faults`: requested faults.
 //! * `served`: the table of all calls; `openapi`: their description.
 //! * `pages`: pages for a payer's browser; `tls`: certificates made at start.
@@ -42,6 +42,7 @@ mod gate;
 mod ids;
 mod language;
 mod ledger;
+mod mask;
 mod openapi;
 mod orders;
 mod pages;

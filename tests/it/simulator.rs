@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a broken double is a failed test")]
 
+mod cards;
 mod catalogue;
 mod console;
 mod customers;

@@ -8,8 +8,7 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::mask::masked;
-use crate::signing::message::Chain;
+use crate::{signing::message::Chain, simulator::mask::masked};
 
 /// The maximum number of calls to keep.
 const MOST: usize = 10_000;

@@ -5,11 +5,12 @@ use std::{fmt::Write as _, sync::Arc};
 use axum::{extract::State, response::Response};
 use http::{StatusCode, Uri};
 
-use super::{Section, frame, mask::shown, value};
+use super::{Section, frame, value};
 use crate::{
     html::Escaped,
     simulator::{
         Wonder,
+        mask::shown,
         path::query,
         store::records::{Customer, Means, Token, TokenState},
     },

@@ -137,7 +137,10 @@ fn body(html: &mut String, body: &Text, none: &str) {
         Text::Whole(text) if text.is_empty() => write!(html, "<p class=\"soft\">{none}</p>"),
         Text::Whole(text) => write!(html, "<pre>{}</pre>", Escaped(readable(text))),
         Text::Withheld(bytes) => {
-            write!(html, "<p class=\"soft\">{bytes} bytes, which are not kept: too long, or not plain text.</p>")
+            write!(
+                html,
+                "<p class=\"soft\">{bytes} bytes, which are not kept: too long, not plain text, or a private key.</p>"
+            )
         }
     };
 }
@@ -154,8 +157,8 @@ fn again(html: &mut String, call: &Call) {
         Text::Withheld(_) => return,
     };
     html.push_str("<h2>The same call, unsigned, through the sidecar</h2>");
-    if body.is_some_and(|body| body.contains("**")) {
-        html.push_str("<p class=\"soft\">Put the card number in again: it is masked here.</p>");
+    if [Some(&call.target[..]), body].into_iter().flatten().any(|text| text.contains("**")) {
+        html.push_str("<p class=\"soft\">A card number is masked here. Insert it again.</p>");
     }
     for (name, text) in snippets(&call.method, &call.target, body) {
         let _ = write!(

@@ -3,7 +3,7 @@
 //!
 //! # Layout
 //!
-//! * `record` makes a [`Call`](calls::Call) from a finished call, `mask` removes card numbers, `calls` keeps the newest.
+//! * `record` makes a [`Call`](calls::Call) from a finished call, `calls` keeps the newest.
 //! * `list`, `detail`: the pages; `snippets`: a call to paste; `frame`: the frame of each page; `time`: times as text.
 //! * `probe`: valid and forged webhooks for a handler.
 //! * `orders`, `customers`, `webhooks`, `faults`: the simulator's data, deliveries and requested faults, with buttons.
@@ -16,7 +16,6 @@ mod faults;
 mod frame;
 mod list;
 mod live;
-mod mask;
 mod orders;
 mod probe;
 mod record;

@@ -10,13 +10,14 @@ use axum::{
 use http::{StatusCode, Uri};
 use serde_json::json;
 
-use super::{Section, frame, mask::shown, missing, time, value};
+use super::{Section, frame, missing, time, value};
 use crate::{
     html::Escaped,
     simulator::{
         Wonder,
         fields::Fields,
         ledger::{Amount, Method, Order, Outcome, Refund, Status, Transaction},
+        mask::shown,
         path::{Segment, parse_uuid, query},
         payments::pay::pay,
         refusal::Refusal,

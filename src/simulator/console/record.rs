@@ -6,15 +6,13 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode, request::Parts};
 use serde_json::Value;
 
-use super::{
-    calls::{Call, Text, Verdict},
-    mask::{masked, shown as shown_text},
-};
+use super::calls::{Call, Text, Verdict};
 use crate::{
     operations,
     signing::{Credential, Nonce, Stamp, message::Chain},
     simulator::{
         faults::{Fault, Picked},
+        mask::{masked, shown},
         refusal::Refusal,
     },
 };
@@ -22,6 +20,9 @@ use crate::{
 /// The headers that are shown with their values. No other value is kept, because it could be a key.
 const SHOWN: [&str; 7] =
     ["Credential", "Nonce", "Content-Type", "X-Request-ID", "x-i18n-lang", "User-Agent", "X-Simulator-Fault"];
+
+/// The most characters of a value that are kept. It is cut after its card numbers are masked, because a part of one would not be found.
+const LONGEST_VALUE: usize = 200;
 
 /// The body of a request as it arrived: a response extension of the gate, which reads it.
 #[derive(Clone)]
@@ -43,7 +44,7 @@ impl Begun {
             method: head.method.as_str().to_owned(),
             target: target.to_owned(),
             path: head.uri.path().len(),
-            headers: shown(&head.headers),
+            headers: listed(&head.headers),
             fault: head.extensions.get::<Picked>().map(|Picked(fault)| *fault),
         }
     }
@@ -65,7 +66,10 @@ impl Begun {
         let is_formed = [("Credential", credential.is_some()), ("Nonce", chain.is_some())];
         let mut headers = self.headers;
         for (_, value) in headers.iter_mut().filter(|(name, _)| !is_formed.contains(&(*name, true))) {
-            *value = shown_text(value);
+            *value = shown(value);
+            if let Some((end, _)) = value.char_indices().nth(LONGEST_VALUE) {
+                value.truncate(end);
+            }
         }
         let operation = operations::find(&self.method, self.target.get(..self.path).unwrap_or_default()).name();
         Call {
@@ -75,14 +79,14 @@ impl Begun {
             operation,
             app_id: credential.map(|credential| credential.app_id.as_str().to_owned()),
             status: ended.status.as_u16(),
-            error: ended.error.map(|envelope| (text(&envelope["code"]), text(&envelope["message"]))),
+            error: ended.error.map(|envelope| (text(&envelope["code"]), shown(&text(&envelope["message"])))),
             verdict: ended.refusal.map_or(Verdict::Right, Verdict::of),
             request: Text::of(body),
             answer: Text::of(ended.answer),
             chain,
             fault: self.fault.map(|fault| fault.to_string()),
             target: masked(self.target.as_bytes()).unwrap_or_default(),
-            method: self.method,
+            method: shown(&self.method),
             headers,
         }
     }
@@ -118,10 +122,7 @@ fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-fn shown(headers: &HeaderMap) -> Vec<(&'static str, String)> {
-    let found = |name: &'static str| {
-        let value = String::from_utf8_lossy(headers.get(name)?.as_bytes()).chars().take(200).collect();
-        Some((name, value))
-    };
+fn listed(headers: &HeaderMap) -> Vec<(&'static str, String)> {
+    let found = |name: &'static str| Some((name, String::from_utf8_lossy(headers.get(name)?.as_bytes()).into_owned()));
     SHOWN.into_iter().filter_map(found).collect()
 }

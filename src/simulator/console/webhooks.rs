@@ -9,7 +9,7 @@ use axum::{
 };
 use http::{StatusCode, Uri};
 
-use super::{Frame, Section, frame, mask::shown, time, value};
+use super::{Frame, Section, frame, time, value};
 use crate::{
     html::Escaped,
     simulator::{
@@ -88,7 +88,7 @@ fn row(html: &mut String, delivery: &Delivery) {
         "<tr><td><time>{}</time></td><td>{}<br><a href=\"/console/orders/{order}\">{order}</a></td><td class=\"code\">{}",
         time::stamp(&delivery.created_at),
         Escaped(delivery.action),
-        Escaped(shown(&delivery.url)),
+        Escaped(&delivery.url),
         order = Escaped(&delivery.order_number),
     );
     for warning in &delivery.warnings {

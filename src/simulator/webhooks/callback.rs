@@ -5,12 +5,15 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::config::{Origin, origin::OriginError};
+use crate::{
+    config::{Origin, origin::OriginError},
+    simulator::mask::shown,
+};
 
 /// The longest target that Wonder's plugin for `WooCommerce` accepts, in characters.
 const WORDPRESS_LONGEST: usize = 2048;
 
-/// A URL for webhooks. `Display` omits the values of its query, which may be secrets.
+/// A URL for webhooks. `Display` omits the values of its query, which may be secrets, and masks card numbers in its path.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Callback {
     /// Scheme, host and port.
@@ -48,7 +51,7 @@ impl Callback {
 impl fmt::Display for Callback {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (path, query) = self.target.split_once('?').map_or((&self.target[..], ""), |(path, _)| (path, "?…"));
-        write!(f, "{}{path}{query}", self.origin)
+        write!(f, "{}{}{query}", self.origin, shown(path))
     }
 }
 
