@@ -55,6 +55,9 @@ impl Fault {
     pub(crate) const FORMS: &'static str = "delay=2s, no-answer, cut=20, slow=5s, status=401, status=403, status=500, clock=+45m, clock=-45m, webhook=duplicate, \
          webhook=reorder, webhook=lose";
 
+    /// Every form of a fault of webhooks.
+    pub(crate) const FORMS_OF_WEBHOOKS: &'static str = "webhook=duplicate, webhook=reorder, webhook=lose";
+
     /// The fault of a webhook; `None` for a fault of a call.
     pub(crate) fn of_webhook(self) -> Option<WebhookFault> {
         match self {
@@ -131,6 +134,7 @@ mod tests {
             let fault: Fault = form.parse().unwrap();
             assert_eq!(fault.to_string(), form);
         }
+        assert!(Fault::FORMS.ends_with(Fault::FORMS_OF_WEBHOOKS));
         assert_eq!(" delay=1500ms ".parse(), Ok(Fault::Delay(Duration::from_millis(1500))));
     }
 

@@ -60,31 +60,27 @@ impl Picked {
     }
 }
 
-/// A header that names no fault, in the extensions of its request.
+/// A header that names no fault of its path, or several, in the extensions of its request; with the faults that it could name.
 #[derive(Clone, Copy)]
-struct Unreadable;
+struct Unreadable(&'static str);
 
 /// The outermost layer: selects the fault of a signed call and applies it to the answer. A fault of webhooks applies to the simulator's
 /// own calls too, because most payments are made by them.
 pub(super) async fn inject(State(wonder): State<Arc<Wonder>>, request: Request, next: Next) -> Response {
-    let named = request.headers().get(&HEADER);
-    let named = named.map(|value| value.to_str().ok().and_then(|text| text.parse::<Fault>().ok()));
-    if let Some(fault) = named.flatten().and_then(Fault::of_webhook) {
-        let (mut head, body) = request.into_parts();
-        head.extensions.insert(Picked(Fault::Webhook(fault)));
-        return OF_CALL.scope(fault, next.run(Request::from_parts(head, body))).await;
-    }
-    if !request.uri().path().starts_with("/svc/") {
-        return next.run(request).await;
-    }
     let (mut head, body) = request.into_parts();
-    let picked = match named {
-        Some(Some(fault)) => Some(fault),
-        Some(None) => {
-            head.extensions.insert(Unreadable);
+    let is_signed = head.uri.path().starts_with("/svc/");
+    let picked = match named(&head) {
+        Some(Some(Fault::Webhook(fault))) => {
+            head.extensions.insert(Picked(Fault::Webhook(fault)));
+            return OF_CALL.scope(fault, next.run(Request::from_parts(head, body))).await;
+        }
+        Some(Some(fault)) if is_signed => Some(fault),
+        Some(_) => {
+            head.extensions.insert(Unreadable(if is_signed { Fault::FORMS } else { Fault::FORMS_OF_WEBHOOKS }));
             None
         }
-        None => pick(&wonder, &head),
+        None if is_signed => pick(&wonder, &head),
+        None => None,
     };
     if let Some(fault) = picked {
         head.extensions.insert(Picked(fault));
@@ -96,6 +92,14 @@ pub(super) async fn inject(State(wonder): State<Arc<Wonder>>, request: Request, 
     }
 }
 
+/// The fault in the header of a request; `Some(None)` for a header that names none, or several.
+fn named(head: &Parts) -> Option<Option<Fault>> {
+    let mut values = head.headers.get_all(&HEADER).iter();
+    let first = values.next()?;
+    let is_only = values.next().is_none();
+    Some(first.to_str().ok().filter(|_| is_only).and_then(|text| text.parse().ok()))
+}
+
 fn pick(wonder: &Wonder, head: &Parts) -> Option<Fault> {
     if !wonder.faults.any() {
         return None;
@@ -105,12 +109,13 @@ fn pick(wonder: &Wonder, head: &Parts) -> Option<Fault> {
     wonder.faults.pick(operation, app_id.unwrap_or_default())
 }
 
-/// The layer before the gate: it answers a call with the status of its fault, and the call is not carried out.
+/// The layer before the gate: it answers a call with the status of its fault, and refuses a header that names none. The call is not
+/// carried out.
 pub(super) async fn refuse(request: Request, next: Next) -> Response {
     let extensions = request.extensions();
-    if extensions.get::<Unreadable>().is_some() {
+    if let Some(Unreadable(forms)) = extensions.get() {
         let name = "X-Simulator-Fault".to_owned();
-        return Refusal::FieldValue(name, FieldRule::OneOf(Fault::FORMS)).into_response();
+        return Refusal::FieldValue(name, FieldRule::OneOf(forms)).into_response();
     }
     if let Some(Picked(Fault::Status(status))) = extensions.get() {
         return Refusal::Fault(*status).into_response();

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::{Fault, WebhookFault};
 use crate::{
     operations::{CATALOGUE, Operation},
+    signing::AppId,
     simulator::{
         Wonder,
         answer::Answer,
@@ -30,7 +31,7 @@ pub(crate) struct Rule {
     /// Of calls of this operation only.
     pub(crate) operation: Option<&'static str>,
     /// Of calls of this AppID only.
-    pub(crate) app_id: Option<String>,
+    pub(crate) app_id: Option<AppId>,
     /// Of webhooks with this action only.
     pub(crate) action: Option<Action>,
     /// The number of calls or webhooks that it still affects; `None` for all.
@@ -41,7 +42,7 @@ impl Rule {
     fn view(&self) -> Value {
         json!({
             "id": self.id, "fault": self.fault.to_string(), "operation": self.operation, "action": self.action,
-            "app_id": self.app_id, "calls": self.calls,
+            "app_id": self.app_id.as_ref().map(AppId::as_str), "calls": self.calls,
         })
     }
 }
@@ -86,7 +87,8 @@ impl Switches {
 
     fn pick_where(&self, app_id: &str, fits: impl Fn(&Rule) -> bool) -> Option<Fault> {
         let mut on = self.on();
-        let is_of = |rule: &Rule| rule.app_id.as_deref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(app_id));
+        let is_of =
+            |rule: &Rule| rule.app_id.as_ref().is_none_or(|wanted| wanted.as_str().eq_ignore_ascii_case(app_id));
         let at = on.rules.iter().rposition(|rule| is_of(rule) && fits(rule))?;
         let rule = &mut on.rules[at];
         let fault = rule.fault;
@@ -113,7 +115,10 @@ impl Switches {
             let known = ACTIONS.into_iter().find(|action| *action == wanted);
             known.ok_or_else(|| fields.broken("action", FieldRule::OneOf(ACTION_NAMES)))
         });
-        let (operation, action) = (operation.transpose()?, action.transpose()?);
+        let app_id = fields
+            .filled("app_id", TEXT)?
+            .map(|wanted| wanted.parse::<AppId>().map_err(|_| fields.broken("app_id", FieldRule::Uuid)));
+        let (operation, action, app_id) = (operation.transpose()?, action.transpose()?, app_id.transpose()?);
         match fault.of_webhook() {
             Some(_) if operation.is_some() => return Err(fields.broken("operation", FieldRule::OfCalls)),
             None if action.is_some() => return Err(fields.broken("action", FieldRule::OfWebhooks)),
@@ -131,14 +136,7 @@ impl Switches {
             let calls = calls.filter(|calls| (1..=1_000_000).contains(calls));
             calls.ok_or_else(|| fields.broken("calls", FieldRule::Number(1, 1_000_000)))
         });
-        let rule = Rule {
-            id: 0,
-            fault,
-            operation,
-            action,
-            app_id: fields.filled("app_id", TEXT)?.map(str::to_owned),
-            calls: calls.transpose()?,
-        };
+        let rule = Rule { id: 0, fault, operation, action, app_id, calls: calls.transpose()? };
         let mut on = self.on();
         if on.rules.len() >= MOST {
             return Err(Refusal::Full(MOST));

@@ -33,7 +33,7 @@ pub(super) fn add(schemas: &mut Schemas) {
                 },
                 "operation": or_empty(&json!({ "$ref": "#/components/schemas/OperationName" })),
                 "action": or_empty(&json!({ "$ref": "#/components/schemas/ActionName" })),
-                "app_id": short(),
+                "app_id": or_empty(&written_uuid()),
                 "calls": null_or(&json!({ "type": "integer", "minimum": 1, "maximum": 1_000_000 })),
             }),
         ),

@@ -40,7 +40,21 @@ async fn a_status_fault_answers_and_carries_nothing_out() {
         let said = world.send(&order().header("X-Simulator-Fault", text)).await.refused(400, "E000024");
         assert!(said.starts_with("X-Simulator-Fault must be one of: delay=2s, no-answer"), "{said}");
     }
+    let twice = order().header("X-Simulator-Fault", "delay=1ms").header("X-Simulator-Fault", "status=500");
+    world.send(&twice).await.refused(400, "E000024");
     assert_eq!(orders(&world).await, 0);
+}
+
+#[tokio::test]
+async fn a_header_that_has_no_effect_on_its_path_is_refused_there() {
+    let world = World::plain().await;
+    let number = world.send(&order()).await.data()["order"]["number"].as_str().unwrap().to_owned();
+    let pay = Call::unsigned("POST", &format!("/simulator/orders/{number}/pay"), "{}");
+    for text in ["status=500", "delay=1ms", "explode", ""] {
+        let said = world.send(&pay.clone().header("X-Simulator-Fault", text)).await.refused(400, "E000024");
+        assert_eq!(said, "X-Simulator-Fault must be one of: webhook=duplicate, webhook=reorder, webhook=lose.");
+    }
+    assert_eq!(world.send(&pay).await.data()["order"]["state"], "completed");
 }
 
 #[tokio::test]
@@ -123,6 +137,7 @@ async fn a_fault_switch_applies_to_its_operation_app_id_and_number_of_calls() {
         (json!({ "fault": "no-answer", "action": "order.paid" }), "action is for faults of webhooks"),
         (json!({ "fault": "webhook=lose", "operation": "echo" }), "operation is for faults of calls"),
         (json!({ "fault": "webhook=lose", "action": "order.lost" }), "action must be one of: order.created"),
+        (json!({ "fault": "no-answer", "app_id": "shop" }), "app_id must be a UUID"),
         (json!({ "fault": "no-answer", "calls": 0 }), "calls must be"),
         (json!({ "fault": "no-answer", "calls": -1 }), "calls must be"),
         (json!({ "fault": "no-answer", "calls": "many" }), "calls must be"),
