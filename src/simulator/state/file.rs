@@ -1,9 +1,9 @@
 //! The state file: a redb database, opened with every checksum verified.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{File, OpenOptions, Permissions},
     io,
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::{Mutex, PoisonError},
@@ -27,6 +27,8 @@ const META: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("meta")
 
 /// The format of rows. A change that an older version cannot read has another number.
 const FORMAT: &str = "1";
+/// The file has the webhook key, and what customers entered.
+const MODE: u32 = 0o600;
 /// The most memory for pages of the file, in bytes. All rows are in memory anyway.
 const CACHE: usize = 2 * 1024 * 1024;
 
@@ -45,7 +47,7 @@ pub enum StateError {
     #[error("is not a regular file; name a file")]
     NotAFile,
     /// The system's reason.
-    #[error("cannot be opened for reading and writing: {0}")]
+    #[error("cannot be opened for reading and writing: {0}; {remedy}", remedy = remedy(.0))]
     Open(io::Error),
     /// Another process has it open.
     #[error("is in use by another process; stop the other simulator, or name another file")]
@@ -60,8 +62,23 @@ pub enum StateError {
     #[error("is damaged ({0}); it was not used: restore a copy of it, or name another file and start anew")]
     Damaged(String),
     /// Reading or writing failed.
-    #[error("{0}")]
+    #[error("cannot be read or written: {0}; {remedy}", remedy = remedy(.0))]
     Io(io::Error),
+}
+
+/// What to do about the system's reason.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => "create its directory, or name another file",
+        io::ErrorKind::PermissionDenied => {
+            "give the user of this process write access to the file, and to its directory where the file is new"
+        }
+        io::ErrorKind::ReadOnlyFilesystem => "name a file on a writable volume",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            "make room on the disk, or name a file on another one"
+        }
+        _ => "name another file",
+    }
 }
 
 impl StateFile {
@@ -73,26 +90,38 @@ impl StateFile {
         if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
             return Err(StateError::NotAFile);
         }
-        // It contains the webhook key and personal data of customers.
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let file = options.open(path).map_err(StateError::Open)?;
-        let is_new = file.metadata().map_err(StateError::Open)?.len() == 0;
+        if matches!(path.symlink_metadata(), Err(error) if error.kind() == io::ErrorKind::NotFound) {
+            create(path)?;
+        }
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(MODE).open(path);
+        let file = file.map_err(StateError::Open)?;
+        if file.metadata().map_err(StateError::Open)?.len() == 0 {
+            let state = Self { database: Mutex::default(), file };
+            return match state.begin() {
+                Ok(()) => Ok(state),
+                Err(error) => {
+                    // What is written of it would be no state file.
+                    let _ = state.file.set_len(0);
+                    Err(error)
+                }
+            };
+        }
         let state = Self { database: Mutex::default(), file };
-        let format = state.with(|database| {
-            if is_new {
-                let transaction = database.begin_write()?;
-                transaction.open_table(META)?.insert("format", FORMAT.as_bytes())?;
-                transaction.commit()?;
-                return Ok(Some(FORMAT.to_owned()));
-            }
-            meta(database, "format").map(|format| format.map(|format| String::from_utf8_lossy(&format).into_owned()))
-        })?;
-        match format {
+        let format = state.with(|database| meta(database, "format"))?;
+        match format.as_deref().map(String::from_utf8_lossy) {
             Some(format) if format == FORMAT => Ok(state),
             Some(format) => Err(StateError::Format(format!("format {format}, and not {FORMAT}"))),
             None => Err(StateError::Foreign),
         }
+    }
+
+    /// Writes the format into an empty file.
+    fn begin(&self) -> Result<(), StateError> {
+        self.with(|database| {
+            let transaction = database.begin_write()?;
+            transaction.open_table(META)?.insert("format", FORMAT.as_bytes())?;
+            Ok(transaction.commit()?)
+        })
     }
 
     /// The stored webhook key of an AppID.
@@ -211,6 +240,28 @@ impl StateFile {
         *database = Some(opened);
         Ok(done)
     }
+}
+
+/// Creates a state file under another name, and renames it when it is whole, so that a crash leaves no part of one.
+fn create(path: &Path) -> Result<(), StateError> {
+    let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // `tempfile` adds the name of the file to its error, which the user did not give.
+    let made = tempfile::Builder::new()
+        .prefix(".wonder-state-")
+        .permissions(Permissions::from_mode(MODE))
+        .tempfile_in(directory);
+    let (file, made) = made.map_err(|error| StateError::Open(error.kind().into()))?.into_parts();
+    let state = StateFile { database: Mutex::default(), file };
+    state.begin()?;
+    drop(state);
+    match made.persist_noclobber(path) {
+        Ok(()) => {}
+        // Another simulator has created it in the meantime.
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        Err(error) => return Err(StateError::Open(error.error)),
+    }
+    // The name is on the disk too.
+    File::open(directory).and_then(|directory| directory.sync_all()).map_err(StateError::Open)
 }
 
 fn open(file: &File) -> Result<Database, StateError> {
