@@ -4,7 +4,7 @@
 let due = false;
 let busy = false;
 const renew = async () => {
-  if (document.hidden || busy) { due = true; return; }
+  if (busy) { due = true; return; }
   due = false;
   busy = true;
   try {
@@ -20,12 +20,19 @@ const renew = async () => {
     // The event source reports that the simulator is gone.
   } finally {
     busy = false;
-    if (due && !document.hidden) renew();
+    if (due) renew();
   }
 };
 const live = document.querySelector(".live");
-const events = new EventSource("/simulator/events");
-events.onopen = () => { live.textContent = "live"; renew(); };
-events.onmessage = renew;
-events.onerror = () => { live.textContent = "no answer: the page is old"; };
-document.addEventListener("visibilitychange", () => { if (due) renew(); });
+let events;
+const listen = () => {
+  events = new EventSource("/simulator/events");
+  events.onopen = () => { live.textContent = "live"; renew(); };
+  events.onmessage = renew;
+  events.onerror = () => { live.textContent = "no answer: the page is old"; };
+};
+// A browser has six connections to an origin for all of its pages, so a hidden page closes its own.
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) { events?.close(); events = undefined; } else if (!events) { listen(); }
+});
+if (!document.hidden) listen();
