@@ -36,6 +36,14 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// An object that is at `path`.
+    pub(super) fn at(path: String, object: &'a Value) -> Result<Self, Refusal> {
+        match object {
+            Value::Object(members) => Ok(Self { path, members }),
+            _ => Err(Refusal::FieldType(path, JsonType::Object)),
+        }
+    }
+
     /// The dotted name of a field, for refusals.
     pub(super) fn name(&self, field: &str) -> String {
         if self.path.is_empty() { field.to_owned() } else { format!("{}.{field}", self.path) }
@@ -159,13 +167,8 @@ impl<'a> Fields<'a> {
             Some(Value::Array(elements)) => elements,
             Some(_) => return Err(Refusal::FieldType(self.name(field), JsonType::List)),
         };
-        let objects = elements.iter().enumerate().map(|(at, element)| {
-            let path = format!("{}[{at}]", self.name(field));
-            match element {
-                Value::Object(members) => Ok(Self { path, members }),
-                _ => Err(Refusal::FieldType(path, JsonType::Object)),
-            }
-        });
+        let objects =
+            elements.iter().enumerate().map(|(at, element)| Self::at(format!("{}[{at}]", self.name(field)), element));
         objects.collect()
     }
 

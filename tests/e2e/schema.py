@@ -1,4 +1,4 @@
-"""config/schema.json with an independent validator: accepted and rejected files, and whether the program agrees.
+"""config/schema.json and deploy/seed.schema.json with an independent validator: accepted and rejected files, and whether the program agrees.
 
     schema.py PROGRAM       needs the package jsonschema
 """
@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 import tomllib
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -37,6 +38,47 @@ VALUES = {
     "log.sample_success": (["0", "1", "0.25"], ["-0.1", "1.1", '"all"']),
     "process.dumpable": (["true"], ["0", '"yes"']),
     "credentials.default.app_id": ([f'"{APP_ID.upper()}"'], ['"shop"', f'"{APP_ID}0"', "1"]),
+}
+
+UUID = "5d3c8f0a-7a11-4b57-9b1e-0f4e2d6b8c33"
+TEA = {"number": "4111111111111111", "exp_month": "08", "exp_year": "31", "holder_name": "K TEA"}
+# Members of one row, for each object of a seed: those that both accept, and those that both reject.
+ROWS = {
+    "customer": (
+        [{}, {"app_id": APP_ID.upper()}, {"uuid": UUID, "email": None, "dial_code": "+852"}, {"payment_tokens": []}, {"phone": "5 5"},
+         {"default_payment_method": "Alipay"}, {"default_payment_method": ""}],
+        [{"nmae": "x"}, {"name": " "}, {"name": 1}, {"phone": None}, {"uuid": "x"}, {"uuid": "0" * 8 + "-0000" * 3 + "-" + "0" * 12},
+         {"dial_code": "+852 85"}, {"default_payment_method": "Cash"}, {"payment_tokens": {}}, {"email": "x" * 256}],
+    ),
+    "payment_token": (
+        [{"card": TEA}, {"alipay": {}}, {"card": None, "wechatpay": {}}, {"alipay": {}, "state": "pending"}, {"card": TEA, "default": True},
+         {"card": {**TEA, "exp_year": "01"}}, {"alipay": {}, "token": UUID, "verify_uuid": ""}],
+        [{}, {"card": TEA, "alipay": {}}, {"alipay": {"a": 1}}, {"card": {**TEA, "number": "4111 1111 1111 1111"}},
+         {"card": {**TEA, "exp_month": "13"}}, {"card": {**TEA, "exp_year": "2031"}}, {"card": {**TEA, "cvv": "1"}}, {"card": {}},
+         {"alipay": {}, "state": "done"}, {"alipay": {}, "default": "yes"}, {"alipay": {}, "token": 7}],
+    ),
+    "order": (
+        [{}, {"number": 7}, {"number": "93000120417"}, {"charge_fee": 12.5}, {"charge_fee": "0012.50"}, {"state": "paid"}, {"state": ""},
+         {"created_at": "2026-01-05T07:43:18Z"}, {"created_at": "2026-01-05"}, {"created_at": "2026-01-05T15:43:18.5+08:00"},
+         {"currency": "USD"}, {"due_date": "2099-12-31"}, {"due_date": ""}, {"callback_url": "http://127.0.0.1:65535/hook?a=1"},
+         {"note": "茶" * 255}, {"is_only_pre_auth": True}, {"tips": "1.00"}, {"payments": None},
+         {"charge_fee": None, "line_items": [{"label": "tea", "price": "2.00", "quantity": 3, "colour": "green"}]}],
+        [{"refrence_number": "x"}, {"reference_number": ""}, {"number": 0}, {"number": "x"}, {"number": 1.5}, {"number": 10**15},
+         {"charge_fee": "-1"}, {"charge_fee": "1e3"}, {"charge_fee": "1,000"}, {"charge_fee": True}, {"state": "payed"},
+         {"created_at": "yesterday"}, {"currency": "usd"}, {"due_date": "31.12.2099"}, {"callback_url": "shop.example/hook"},
+         {"callback_url": "ftp://shop.example/"}, {"note": "x" * 256}, {"is_only_pre_auth": 1}, {"payments": {}}, {"line_items": {}},
+         {"line_items": [{"label": "tea"}]}],
+    ),
+    "payment": (
+        [{}, {"amount": 5}, {"amount": "5.00", "method": "alipay"}, {"method": ""}, {"outcome": "pending"}, {"authorize": True},
+         {"voided": True}, {"uuid": UUID}, {"refunds": []}],
+        [{"amount": 0}, {"amount": "0.00"}, {"amount": -1}, {"method": "cash"}, {"outcome": "maybe"}, {"authorize": "no"}, {"refunds": {}},
+         {"uuid": "x"}, {"refund": []}],
+    ),
+    "refund": (
+        [{}, {"amount": 1}, {"note": "changed mind"}, {"uuid": UUID}],
+        [{"amount": None}, {"amount": "0"}, {"amount": -1}, {"amount": ""}, {"note": 1}, {"reason": "x"}],
+    ),
 }
 
 
@@ -76,7 +118,63 @@ def check(program):
                 if bool(by_schema) == is_good or (by_program.returncode == 0) != is_good:
                     seen.append(f"{key} = {value}: schema {by_schema or 'accepts'}, program {by_program.stderr or 'accepts'}")
     assert not seen, "\n".join(seen)
-    return f"{len(files)} files, {len(settings)} keys, {compared} values on which the program agrees"
+    rows = check_seeds(program, jsonschema)
+    return f"{len(files)} files, {len(settings)} keys, {compared} values and {rows} seeds on which the program agrees"
+
+
+def check_seeds(program, jsonschema):
+    """The same for seeds; returns how many were compared."""
+    schema = json.loads((ROOT / "deploy/seed.schema.json").read_text())
+    jsonschema.Draft7Validator.check_schema(schema)
+    validator = jsonschema.Draft7Validator(schema)
+    example = (ROOT / "deploy/docs/simulator.md").read_text().split("```json\n")[1].split("```")[0]
+    seeds = [(json.loads(example), True), ({}, True), ({"customers": None, "orders": []}, True)]
+    seeds += [({"$schema": "seed.schema.json"}, True), ([], False), ({"order": []}, False), ({"orders": {}}, False), ({"orders": [1]}, False)]
+    for kind, (good, bad) in ROWS.items():
+        seeds += [(seed_with(kind, row), is_good) for rows, is_good in ((good, True), (bad, False)) for row in rows]
+    seen = []
+    with tempfile.TemporaryDirectory() as directory:
+        for seed, is_good in seeds:
+            by_schema = [error.message for error in validator.iter_errors(seed)]
+            by_program = sown(program, pathlib.Path(directory), seed)
+            if bool(by_schema) == is_good or bool(by_program) == is_good:
+                seen.append(f"{json.dumps(seed)}: schema {by_schema or 'accepts'}, program {by_program or 'accepts'}")
+    assert not seen, "\n".join(seen)
+    return len(seeds)
+
+
+def seed_with(kind, row):
+    """A seed with one row of this kind that has these members."""
+    customer = {"reference_number": "KTR-0042", "name": "Kestrel", "phone": "55501234"}
+    order = {"reference_number": "INV-1", "charge_fee": "10.00"}
+    match kind:
+        case "customer":
+            return {"customers": [customer | row]}
+        case "payment_token":
+            return {"customers": [customer | {"payment_tokens": [row]}]}
+        case "order":
+            return {"orders": [order | row]}
+        case "payment":
+            return {"orders": [order | {"payments": [row]}]}
+        case "refund":
+            return {"orders": [order | {"payments": [{"refunds": [{"amount": "1.00"} | row]}]}]}
+
+
+def sown(program, directory, seed):
+    """What the program says of a seed; nothing if it starts."""
+    (directory / "seed.json").write_text(json.dumps(seed))
+    ready = directory / "ready.json"
+    ready.unlink(missing_ok=True)
+    if not (directory / "public_key.pem").exists():
+        subprocess.run([program, "keygen", "--out", directory], check=True, capture_output=True)
+    words = [program, "simulate", "--plain", "--listen", "127.0.0.1:0", "--app-id", APP_ID, "--public-key-file", directory / "public_key.pem"]
+    words += ["--seed", directory / "seed.json", "--ready-file", ready]
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env={}) as simulator:
+        while simulator.poll() is None and not ready.exists():
+            time.sleep(0.005)
+        simulator.terminate()
+        said = simulator.stderr.read()
+    return "" if ready.exists() else said
 
 
 def shipped():

@@ -19,7 +19,7 @@ fn example() -> Value {
 }
 
 fn seed(value: &Value) -> Seed {
-    Seed::new(value.to_string().as_bytes())
+    Seed::new(value.to_string().into_bytes())
 }
 
 async fn world(seed_file: &Value, change: impl FnOnce(&mut Options)) -> World {
@@ -117,7 +117,7 @@ async fn each_state_of_an_order_is_the_one_that_calls_lead_to() {
 /// What is said about a seed.
 async fn refused(text: &str, change: impl FnOnce(&mut Options)) -> String {
     let apps = vec![(APP_ID.parse().unwrap(), KEY.verifying_key().clone())];
-    let seed = Some(Seed::new(text.as_bytes()));
+    let seed = Some(Seed::new(text.as_bytes().to_vec()));
     let mut options = Options { tls: false, apps, seed, ..Options::default() };
     change(&mut options);
     match Simulator::bind(options).await {
@@ -148,6 +148,14 @@ async fn each_mistake_in_a_seed_is_named_with_its_place_and_remedy() {
         ("{\"order\":[]}".to_owned(), "order is unknown; did you mean orders?"),
         ("{\"orders\":{}}".to_owned(), "orders must be an array"),
         ("{\"orders\":[7]}".to_owned(), "orders[0] must be an object"),
+        ("{\"orders\":[{},]}".to_owned(), "is not JSON: expected value at line 1 column 15"),
+        ("{} {}".to_owned(), "is not JSON: trailing characters at line 1 column 4"),
+        (
+            "{\"orders\":[{\"charge_fee\":1e999}]}".to_owned(),
+            "orders[0] cannot be read: number out of range at line 1 column 19",
+        ),
+        ("null".to_owned(), "must be a JSON object with customers and orders"),
+        ("{\"schema\":\"\"}".to_owned(), "schema is unknown; known are customers, orders"),
         ("{\"zz\":1}".to_owned(), "zz is unknown; known are customers, orders"),
         (
             order(json!({ "refrence_number": "x" })),

@@ -2,17 +2,24 @@
 //!
 //! A seed is read like the bodies of calls, so that each error names the place in the file. An unknown field is an error, because a
 //! misspelt field would otherwise be missing silently. No webhook is sent for the contents of a seed.
+//!
+//! Only one row at a time is a tree of values, because the tree of a whole seed is many times larger than its text.
 
-use std::sync::Arc;
+#[cfg(test)]
+mod schema;
 
-use serde_json::Value;
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde_json::{Value, value::RawValue};
 
 use super::{
     fields::{Fields, TEXT},
     language::Language,
     ledger::{Currency, Denial, Method, Order, Outcome, Payment, Refund, parse_time},
+    mask::shown,
     orders,
-    refusal::{Refusal, Rule},
+    refusal::{JsonType, Refusal, Rule},
     store::{
         Store,
         records::{Customer, Profile, Token, TokenState},
@@ -25,6 +32,8 @@ use crate::signing::AppId;
 const MOST: usize = 10_000_000;
 
 const SEED: &[&str] = &["customers", "orders"];
+/// The member that names the schema of the file for an editor.
+const SCHEMA: &str = "$schema";
 const CUSTOMER: &[&str] = &[
     "app_id",
     "uuid",
@@ -61,12 +70,12 @@ const STATES: &str = "unpaid, pending, failed, authorized, paid, refunded, voide
 
 /// The text of a seed file, unchanged, because a reset reads it again.
 #[derive(Clone)]
-pub struct Seed(Arc<[u8]>);
+pub struct Seed(Bytes);
 
 impl Seed {
     /// The content of a file. Its errors are found when the simulator is bound.
     #[must_use]
-    pub fn new(text: &[u8]) -> Self {
+    pub fn new(text: Vec<u8>) -> Self {
         Self(text.into())
     }
 }
@@ -94,20 +103,15 @@ pub(super) struct Ground<'a> {
 impl Ground<'_> {
     /// Puts everything into an empty store.
     pub(super) fn sow(&mut self, seed: &Seed) -> Result<(), SeedError> {
-        let value: Value =
+        let whole: &RawValue =
             serde_json::from_slice(&seed.0).map_err(|error| SeedError(format!("is not JSON: {error}")))?;
-        if !value.is_object() {
-            return Err(SeedError("must be a JSON object with customers and orders".to_owned()));
+        let lists: BTreeMap<String, &RawValue> = serde_json::from_str(whole.get())
+            .map_err(|_| SeedError("must be a JSON object with customers and orders".to_owned()))?;
+        if let Some(name) = lists.keys().find(|name| **name != SCHEMA && !SEED.contains(&&name[..])) {
+            return Err(unknown(name, name, SEED));
         }
-        let fields = Fields::of(&value)?;
-        known(&fields, SEED)?;
-        for customer in fields.objects("customers", MOST)? {
-            self.customer(&customer)?;
-        }
-        for order in fields.objects("orders", MOST)? {
-            self.order(&order)?;
-        }
-        Ok(())
+        for_each_row("customers", &lists, |fields| self.customer(fields))?;
+        for_each_row("orders", &lists, |fields| self.order(fields))
     }
 
     /// The AppID that a row names, or the only AppID of the simulator.
@@ -310,16 +314,38 @@ impl Ground<'_> {
     }
 }
 
+/// Reads the rows of a list one after the other.
+fn for_each_row(
+    list: &str,
+    lists: &BTreeMap<String, &RawValue>,
+    mut sow: impl FnMut(&Fields<'_>) -> Result<(), SeedError>,
+) -> Result<(), SeedError> {
+    let Some(rows) = lists.get(list) else { return Ok(()) };
+    let rows: Option<Vec<&RawValue>> =
+        serde_json::from_str(rows.get()).map_err(|_| Refusal::FieldType(list.to_owned(), JsonType::List))?;
+    for (at, row) in rows.unwrap_or_default().into_iter().enumerate() {
+        let place = format!("{list}[{at}]");
+        // The text is JSON, but a number can be too large, or the levels too many.
+        let row: Value =
+            serde_json::from_str(row.get()).map_err(|error| SeedError(format!("{place} cannot be read: {error}")))?;
+        sow(&Fields::at(place, &row)?)?;
+    }
+    Ok(())
+}
+
 fn known(fields: &Fields<'_>, known: &[&str]) -> Result<(), SeedError> {
-    let Some(name) = fields.unknown(known) else { return Ok(()) };
+    fields.unknown(known).map_or(Ok(()), |name| Err(unknown(name, &fields.name(name), known)))
+}
+
+fn unknown(name: &str, place: &str, known: &[&str]) -> SeedError {
+    let place = shown(place);
     let likely = known.iter().map(|known| (strsim::jaro_winkler(name, known), known));
     let likely = likely.max_by(|(one, _), (other, _)| one.total_cmp(other)).filter(|(likeness, _)| *likeness > 0.8);
-    let place = fields.name(name);
-    Err(SeedError(match likely {
+    SeedError(match likely {
         Some((_, likely)) => format!("{place} is unknown; did you mean {likely}?"),
         None if known.is_empty() => format!("{place} is unknown; the object has no fields here"),
         None => format!("{place} is unknown; known are {}", known.join(", ")),
-    }))
+    })
 }
 
 fn taken(fields: &Fields<'_>, field: &str) -> SeedError {
