@@ -119,11 +119,9 @@ fn mistake(key: &VerifyingKey, claim: &Claim<'_>) -> Option<(Mistake, Option<usi
     diagnosis::diagnose_with_place(key, claim).filter(|(mistake, _)| *mistake != Mistake::Unknown)
 }
 
-/// The layer: reads the body, verifies, and forwards the same bytes with the AppID as an extension.
+/// The layer: reads the body, verifies a signed call, and forwards the same bytes with the AppID as an extension. A body that is too
+/// large, too slow or cut is refused on every path.
 pub(super) async fn admit(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
-    if !request.uri().path().starts_with("/svc/") {
-        return next.run(request).await;
-    }
     let (mut head, body) = request.into_parts();
     // The body is read first, even if the head alone would be rejected, because many clients report an answer before the end of
     // their body as a reset connection.
@@ -131,6 +129,9 @@ pub(super) async fn admit(State(gate): State<Arc<Gate>>, request: Request, next:
         Ok(body) => body,
         Err(refusal) => return refusal.into_response(),
     };
+    if !head.uri.path().starts_with("/svc/") {
+        return next.run(Request::from_parts(head, Body::from(body))).await;
+    }
     let received = Received(body.clone());
     let mut response = match gate.verify(&head, &body) {
         Ok(app_id) => {

@@ -1,7 +1,7 @@
 //! Protects everything outside `/svc/`, which is pages and unsigned calls, from other web pages.
 //!
 //! A web page can point a name of its own at this machine (DNS rebinding); its requests then have that name in `Host`. It can also
-//! send a form or a simple `POST` to this origin without reading the answer; a browser then sends the page's own `Origin`.
+//! send a form or a simple `POST` to this origin without reading the answer; a browser then sends the page's own `Origin` or `Referer`.
 
 use std::sync::Arc;
 
@@ -44,9 +44,15 @@ fn check(hosts: &Hosts, method: &Method, uri: &Uri, headers: &HeaderMap) -> Resu
     let own = authority.or_else(|| headers.get(header::HOST)?.to_str().ok());
     let is_own = |origin: &str| own.is_some() && origin.split_once("://").map(|(_, authority)| authority) == own;
     let foreign_origin = headers.get_all(header::ORIGIN).iter().any(|origin| !origin.to_str().is_ok_and(is_own));
+    // A browser of which a page hides `Origin` may still send this one.
+    let is_own_url = |url: &str| {
+        let authority = url.split_once("://").and_then(|(_, rest)| rest.split(['/', '?', '#']).next());
+        own.is_some() && authority == own
+    };
+    let foreign_page = headers.get_all(header::REFERER).iter().any(|url| !url.to_str().is_ok_and(is_own_url));
     let foreign_site =
         headers.get_all("sec-fetch-site").iter().any(|site| !matches!(site.as_bytes(), b"same-origin" | b"none"));
-    if foreign_origin || foreign_site { Err(Refusal::ForeignPage) } else { Ok(()) }
+    if foreign_origin || foreign_page || foreign_site { Err(Refusal::ForeignPage) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -82,6 +88,13 @@ mod tests {
             assert_eq!(posted(origin), Err(Refusal::ForeignPage), "{origin}");
         }
         assert_eq!(judged("POST", "/pay/1", &[("host", "localhost")]), Ok(()), "a program");
+        let from = |page: &'static str| judged("POST", "/pay/1", &[("host", "localhost:4443"), ("referer", page)]);
+        assert_eq!(from("http://localhost:4443/console/orders/1?did=x"), Ok(()));
+        for page in
+            ["https://evil.example/", "http://localhost/", "http://localhost:4443@evil.example/", "about:blank", ""]
+        {
+            assert_eq!(from(page), Err(Refusal::ForeignPage), "{page}");
+        }
         for (site, expected) in [
             ("same-origin", Ok(())),
             ("none", Ok(())),

@@ -162,13 +162,40 @@ async fn a_page_of_another_origin_or_name_reaches_no_console() {
         "/simulator/reset",
         "/simulator/faults",
     ] {
-        for (name, value) in [("Origin", "https://evil.example"), ("Origin", "null"), ("Sec-Fetch-Site", "cross-site")]
-        {
+        for (name, value) in [
+            ("Origin", "https://evil.example"),
+            ("Origin", "null"),
+            ("Sec-Fetch-Site", "cross-site"),
+            ("Referer", "https://evil.example/page"),
+        ] {
             let call = Call::unsigned("POST", path, "fault=status%3D500").header(name, value);
             world.send(&call).await.refused(403, "E000049");
         }
     }
     assert!(open(&world, "/console/customers").await.body.contains("KTR-0042"));
+    assert!(open(&world, "/console/faults").await.body.contains("Nothing is switched on."));
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_refused_on_every_path() {
+    let world = World::plain().await;
+    world.customer("KTR-0042").await;
+    let body = format!("fault=no-answer&x={}", "x".repeat(2 * 1024 * 1024));
+    for path in [
+        "/console/reset",
+        "/console/faults",
+        "/console/orders/1",
+        "/console/webhooks",
+        "/console/probe",
+        "/simulator/reset",
+        "/simulator/faults",
+        "/simulator/orders/1/pay",
+        "/l/1",
+        "/3ds/0c6f6a3e-2d53-4f6b-9f55-3a1d6a0c7a10",
+    ] {
+        press(&world, path, &body).await.refused(413, "E000043");
+    }
+    assert!(open(&world, "/console/customers").await.body.contains("KTR-0042"), "nothing was reset");
     assert!(open(&world, "/console/faults").await.body.contains("Nothing is switched on."));
 }
 
