@@ -69,18 +69,18 @@ struct Unreadable(&'static str);
 pub(super) async fn inject(State(wonder): State<Arc<Wonder>>, request: Request, next: Next) -> Response {
     let (mut head, body) = request.into_parts();
     let is_signed = head.uri.path().starts_with("/svc/");
-    let picked = match named(&head) {
-        Some(Some(Fault::Webhook(fault))) => {
+    let picked = match Named::by(&head) {
+        Named::Fault(Fault::Webhook(fault)) => {
             head.extensions.insert(Picked(Fault::Webhook(fault)));
             return OF_CALL.scope(fault, next.run(Request::from_parts(head, body))).await;
         }
-        Some(Some(fault)) if is_signed => Some(fault),
-        Some(_) => {
+        Named::Fault(fault) if is_signed => Some(fault),
+        Named::Fault(_) | Named::Unknown => {
             head.extensions.insert(Unreadable(if is_signed { Fault::FORMS } else { Fault::FORMS_OF_WEBHOOKS }));
             None
         }
-        None if is_signed => pick(&wonder, &head),
-        None => None,
+        Named::Nothing if is_signed => pick(&wonder, &head),
+        Named::Nothing => None,
     };
     if let Some(fault) = picked {
         head.extensions.insert(Picked(fault));
@@ -92,12 +92,26 @@ pub(super) async fn inject(State(wonder): State<Arc<Wonder>>, request: Request, 
     }
 }
 
-/// The fault in the header of a request; `Some(None)` for a header that names none, or several.
-fn named(head: &Parts) -> Option<Option<Fault>> {
-    let mut values = head.headers.get_all(&HEADER).iter();
-    let first = values.next()?;
-    let is_only = values.next().is_none();
-    Some(first.to_str().ok().filter(|_| is_only).and_then(|text| text.parse().ok()))
+/// The fault that a request's header names.
+enum Named {
+    /// There is no such header.
+    Nothing,
+    Fault(Fault),
+    /// There are several headers, or the text is no fault.
+    Unknown,
+}
+
+impl Named {
+    fn by(head: &Parts) -> Self {
+        let mut values = head.headers.get_all(&HEADER).iter();
+        match (values.next(), values.next()) {
+            (None, _) => Self::Nothing,
+            (Some(only), None) => {
+                only.to_str().ok().and_then(|text| text.parse().ok()).map_or(Self::Unknown, Self::Fault)
+            }
+            (Some(_), Some(_)) => Self::Unknown,
+        }
+    }
 }
 
 fn pick(wonder: &Wonder, head: &Parts) -> Option<Fault> {
