@@ -152,7 +152,7 @@ impl Config {
             .chain(webhook.address.as_ref().map(|address| ("webhook.address", address)))
             .collect();
         listener::check_distinct(&listeners, &layers)?;
-        webhook.check_own_listeners(&layers, &credentials, listeners.iter().copied())?;
+        webhook.check_own_listeners(&layers, &credentials, &listeners)?;
         let mut config = Self {
             listen,
             admin,

@@ -137,16 +137,16 @@ impl Webhook {
     }
 
     /// Rejects an application that is one of the `listeners`, each with its key.
-    pub(super) fn check_own_listeners<'a>(
+    pub(super) fn check_own_listeners(
         &self,
         layers: &Layers,
         credentials: &BTreeMap<String, CredentialConfig>,
-        listeners: impl Iterator<Item = (&'static str, &'a ListenAddress)> + Clone,
+        listeners: &[(&str, &ListenAddress)],
     ) -> Result<(), ConfigError> {
         for (key, application) in self.applications(credentials).filter(|_| self.address.is_some()) {
             // Which addresses the machine has is known at the start of the listeners.
             if let Some((listener, address)) =
-                listeners.clone().find(|(_, address)| application.leads_to(address, |_| false))
+                listeners.iter().find(|(_, address)| application.leads_to(address, |_| false))
             {
                 return Err(layers.refuse(&key, own_listener::reason(listener, address)));
             }

@@ -50,8 +50,12 @@ impl Malformed {
             HeadError::LengthAndEncoding => Some(Self::LengthAndEncoding),
             HeadError::TooManyHeaders => Some(Self::TooManyHeaders),
             HeadError::HeadTooLarge => Some(Self::HeadTooLarge),
-            HeadError::Target | HeadError::LongTarget | HeadError::Fragment => None,
-            HeadError::HeadTimeout | HeadError::Draining | HeadError::Evicted => None,
+            HeadError::Target
+            | HeadError::LongTarget
+            | HeadError::Fragment
+            | HeadError::HeadTimeout
+            | HeadError::Draining
+            | HeadError::Evicted => None,
         }
     }
 

@@ -16,6 +16,7 @@ impl Row {
 }
 
 /// The contents of a file in the order of loading: tokens are loaded before the customers that own them.
+#[derive(Clone, Copy)]
 pub(crate) enum Stored<'a> {
     Counters(Counters),
     Token(&'a [u8]),

@@ -24,9 +24,9 @@ fn spellings() -> Vec<String> {
 fn written(text: &str, half: bool, write: impl Fn(&mut String, char)) -> String {
     text.chars().enumerate().fold(String::new(), |mut written, (at, digit)| {
         if half && at % 2 == 0 {
-            written.push(digit)
+            written.push(digit);
         } else {
-            write(&mut written, digit)
+            write(&mut written, digit);
         }
         written
     })

@@ -116,9 +116,12 @@ async fn a_retry_that_waits_goes_on_after_a_restart_with_the_headers_of_the_firs
     let place = Place::new();
     let fails = Arc::new(AtomicBool::new(true));
     let judged = Arc::clone(&fails);
-    let receiver = Recorder::acting(move |_| match judged.load(Ordering::SeqCst) {
-        true => Act::Answer(b"HTTP/1.1 503 x\r\nContent-Length: 0\r\n\r\n".to_vec()),
-        false => Act::ok(),
+    let receiver = Recorder::acting(move |_| {
+        if judged.load(Ordering::SeqCst) {
+            Act::Answer(b"HTTP/1.1 503 x\r\nContent-Length: 0\r\n\r\n".to_vec())
+        } else {
+            Act::ok()
+        }
     })
     .await;
     let url = format!("{}/hook?a=1", receiver.origin());

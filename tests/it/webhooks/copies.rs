@@ -70,7 +70,7 @@ fn copies(good: &Delivery) -> Vec<(&'static str, String, Copy)> {
     let (nonce, credential) = (good.value("nonce").to_owned(), good.value("credential").to_owned());
     let (url, unpadded) = (BASE64_URL_SAFE.encode(&bytes), BASE64_STANDARD_NO_PAD.encode(&bytes));
     assert_ne!(url, text);
-    let hex = bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hex = bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     let mismatch = || Rejected("signature_mismatch");
     let mut all: Vec<(&'static str, String, Copy)> = vec![
         // Other numbers of the same residue, other lengths of the same number.

@@ -36,7 +36,6 @@ fn chunks(name: &'static str, rest: &str) -> (&'static str, Vec<u8>, bool, &'sta
 }
 
 /// Name, bytes, whether the sender closes its half after them, and the reason.
-#[expect(clippy::too_many_lines, reason = "a table")]
 fn cases() -> Vec<(&'static str, Vec<u8>, bool, &'static str)> {
     let long = "x".repeat(9000);
     let many = (0..20).fold(String::new(), |lines, number| format!("{lines}X-{number}: x\r\n"));
