@@ -1,6 +1,7 @@
 //! Reads small files whole, with a size limit, into memory that is wiped; `watch` reads them again when their content changes.
 
 mod fingerprint;
+mod stamp;
 mod watch;
 
 pub use self::watch::Reload;

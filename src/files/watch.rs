@@ -2,10 +2,11 @@
 //!
 //! Kubernetes replaces the content of a mount by swapping the symbolic link `..data`. Other programs rename a new file over the old one, or
 //! overwrite it. Times, sizes and inode numbers may stay the same, so the content is compared. System events only trigger a check; a poll
-//! finds changes on file systems without events, or when a limit allows none.
+//! finds changes on file systems without events, or when a limit allows none. The poll opens no file whose state is the same, except once
+//! a minute, so that it causes no events itself.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -13,15 +14,17 @@ use std::{
         mpsc::{self, Receiver, RecvTimeoutError, Sender},
     },
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _, event::AccessKind};
 
-use super::fingerprint::Fingerprint;
+use super::{fingerprint::Fingerprint, stamp::Stamp};
 
 /// The interval of the poll.
 const POLL: Duration = Duration::from_secs(5);
+/// How often the poll compares the content of files whose state is the same.
+const COMPARE: Duration = Duration::from_mins(1);
 /// How long the content must stay the same before it is read, so that a file overwritten in place is read whole.
 const QUIET: Duration = Duration::from_secs(2);
 /// The delay from an event to the check, which limits the cost of a busy directory.
@@ -37,6 +40,8 @@ pub(crate) struct Subject {
     paths: Vec<PathBuf>,
     /// Whether a path was a named pipe from the start.
     has_pipe: bool,
+    /// The state of the files before the last comparison of their content, and its time.
+    compared: Option<(Stamp, Instant)>,
     quiet: Quiet,
     read: Box<dyn FnMut() -> Commit + Send>,
 }
@@ -49,10 +54,20 @@ impl Subject {
         read: impl FnMut() -> Commit + Send + 'static,
     ) -> Self {
         let has_pipe = paths.iter().any(|path| super::is_named_pipe(path));
-        Self { paths, has_pipe, quiet: Quiet::new(read_at), read: Box::new(read) }
+        Self { paths, has_pipe, compared: None, quiet: Quiet::new(read_at), read: Box::new(read) }
     }
 
-    fn check(&mut self, now: Instant) {
+    /// Reads the files if they have changed. Without `event`, files whose state is the same are not opened.
+    fn check(&mut self, now: Instant, event: bool) {
+        let stamp = Stamp::of(&self.paths, SystemTime::now());
+        let is_same = match (&stamp, &self.compared) {
+            (Some(seen), Some((known, at))) => seen == known && now.duration_since(*at) < COMPARE,
+            _ => false,
+        };
+        if is_same && !event && self.quiet.changed.is_none() {
+            return;
+        }
+        self.compared = stamp.map(|stamp| (stamp, now));
         if self.quiet.check(Fingerprint::of(&self.paths), now) {
             self.read();
         }
@@ -198,9 +213,9 @@ fn watch(mut subjects: Vec<Subject>, messages: &Receiver<Message>, events: Sende
         }
         if now >= look {
             // Changes up to here are seen; one that comes later announces itself.
-            directories.announced.store(false, Ordering::Release);
+            let event = directories.announced.swap(false, Ordering::AcqRel);
             for subject in &mut subjects {
-                subject.check(now);
+                subject.check(now, event);
             }
             look = poll;
         }
@@ -227,6 +242,8 @@ fn watch(mut subjects: Vec<Subject>, messages: &Receiver<Message>, events: Sende
 /// The directories of the files, and the system's events for them.
 struct Directories {
     watcher: Option<RecommendedWatcher>,
+    /// The watched ones. One that was deleted and made again is another.
+    watched: BTreeMap<PathBuf, Identity>,
     /// Whether an event has been sent since the last check; one is enough.
     announced: Arc<AtomicBool>,
 }
@@ -249,10 +266,10 @@ impl Directories {
                 tracing::warn!(%error, "no events about files: they are looked at every 5 s");
             })
             .ok();
-        Self { watcher, announced }
+        Self { watcher, watched: BTreeMap::new(), announced }
     }
 
-    /// Watches each directory, including one that was deleted and made again. Watching a directory twice has no effect.
+    /// Watches each directory that is not watched yet. One that is missing is watched once it exists; until then the poll checks the files.
     fn watch(&mut self, subjects: &[Subject]) {
         let Some(watcher) = &mut self.watcher else { return };
         let mut directories = BTreeSet::new();
@@ -261,11 +278,36 @@ impl Directories {
             // The file may be a link to elsewhere.
             directories.extend(path.canonicalize().ok().as_deref().map(directory));
         }
+        // Kubernetes makes a new directory for each version of a mount.
+        self.watched.retain(|path, _| directories.contains(path));
         for directory in directories {
-            // A missing directory is watched once it exists; until then the poll checks the files.
-            let _ = watcher.watch(&directory, RecursiveMode::NonRecursive);
+            let Some(identity) = identity(&directory) else {
+                self.watched.remove(&directory);
+                continue;
+            };
+            if self.watched.get(&directory) != Some(&identity)
+                && watcher.watch(&directory, RecursiveMode::NonRecursive).is_ok()
+            {
+                self.watched.insert(directory, identity);
+            }
         }
     }
+}
+
+/// Device, inode and time of creation, because a new directory may get the inode of a deleted one.
+type Identity = (u64, u64, Option<SystemTime>);
+
+#[cfg(unix)]
+fn identity(directory: &Path) -> Option<Identity> {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let directory = std::fs::metadata(directory).ok()?;
+    Some((directory.dev(), directory.ino(), directory.created().ok()))
+}
+
+#[cfg(not(unix))]
+fn identity(directory: &Path) -> Option<Identity> {
+    Some((0, 0, std::fs::metadata(directory).ok()?.created().ok()))
 }
 
 fn directory(path: &Path) -> PathBuf {
