@@ -48,15 +48,15 @@ use crate::{
     net::{
         self,
         admission::Admission,
+        drain::{Drain, Receipt},
         listen::Listener,
         server::{self, ListenerSet},
         shutdown::Stage,
         tls_server::TlsServer,
         upstream::{Destination, Upstreams},
     },
-    proxy::{self, Drain, Receipt, Rules},
+    proxy::{self, Rules},
     telemetry::Requests,
-    webhook::Ledger,
 };
 
 /// A sidecar whose keys are loaded and whose listeners are bound, ready to [run](Self::run).
@@ -225,12 +225,12 @@ impl App {
 
         announce(&config, &addresses, &credentials);
         let shutdown = net::shutdown::Shutdown::default();
-        let drain = Drain::new(shutdown.clone(), metrics.clone());
+        let drain = Drain::new(shutdown.clone());
         let admission = Arc::new(Admission::new(admission_limits(&config), metrics.clone()));
         let mut proved = credentials.proved();
         let proved = async move { drop(proved.wait_for(|proved| *proved).await) };
         let webhooks = webhook.map(|listener| listener.serve(&config, Arc::clone(&credentials), &metrics, &shutdown));
-        let (ledger, webhooks) = webhooks.unzip();
+        let (webhook_drain, webhooks) = webhooks.unzip();
         let stack = proxy::stack(proxy::Parts {
             credentials,
             upstreams,
@@ -261,7 +261,7 @@ impl App {
             if stop == Stop::AtOnce {
                 drain_delay = Duration::ZERO;
             }
-            let webhooks_in_flight = ledger.as_ref().map(Ledger::in_flight);
+            let webhooks_in_flight = webhook_drain.as_ref().map(Drain::in_flight);
             tracing::info!(in_flight = drain.in_flight(), webhooks_in_flight, ?drain_delay, ?grace, "draining");
             let hurry = hurry.shared();
             let _ = timeout(drain_delay, hurry.clone()).await;
@@ -287,7 +287,7 @@ impl App {
         }
         let receipt = drain.receipt();
         drop(probes);
-        log_receipt(&receipt, ledger.as_ref().map(Ledger::receipt));
+        log_receipt(&receipt, webhook_drain.as_ref().map(Drain::receipt));
         receipt
     }
 }

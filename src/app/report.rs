@@ -3,7 +3,12 @@
 use std::sync::Arc;
 
 use super::addresses::Addresses;
-use crate::{config::Config, contract::Sent, credentials::Store, proxy::Receipt, webhook};
+use crate::{
+    config::Config,
+    contract::Sent,
+    credentials::Store,
+    net::drain::{Cut, Receipt},
+};
 
 /// Logs which credentials it has, where the sidecar listens, and that it is ready as soon as it is.
 pub(super) fn announce(config: &Config, addresses: &Addresses, credentials: &Arc<Store>) {
@@ -28,12 +33,13 @@ pub(super) fn announce(config: &Config, addresses: &Addresses, credentials: &Arc
 }
 
 /// Logs the last line, with the requests that got no response, and the webhooks that were not acknowledged, for the person on call.
-pub(super) fn log_receipt(receipt: &Receipt, webhooks: Option<webhook::Receipt>) {
+pub(super) fn log_receipt(receipt: &Receipt, webhooks: Option<Receipt>) {
     let Receipt { finished, cut } = receipt;
     let maybe: Vec<&str> =
         cut.iter().filter(|cut| cut.sent == Sent::Maybe).map(|cut| cut.request_id.as_str()).collect();
     let (webhooks_finished, webhooks_cut) = webhooks.map(|webhooks| (webhooks.finished, webhooks.cut)).unzip();
-    let cut_webhook_ids = webhooks_cut.as_ref().filter(|cut| !cut.is_empty()).map(|cut| cut.join(","));
+    let ids = |cut: &[Cut]| cut.iter().map(|cut| cut.request_id.as_str()).collect::<Vec<_>>().join(",");
+    let cut_webhook_ids = webhooks_cut.as_deref().filter(|cut| !cut.is_empty()).map(ids);
     let webhooks_cut = webhooks_cut.map(|cut| cut.len());
     macro_rules! line {
         ($level:ident, $message:literal $(, $field:ident = $value:expr)*) => {

@@ -17,12 +17,13 @@ use crate::{
     metrics::Metrics,
     net::{
         admission::{Admission, AdmissionLimits, body::BodyLimits},
+        drain::Drain,
         listen::Listener,
         server::{self, ListenerSet},
         shutdown::{Shutdown, Stage},
         tls_server::TlsServer,
     },
-    webhook::{self, Ledger, RedisConnections},
+    webhook::{self, RedisConnections},
 };
 
 const KEY: &str = "webhook.address";
@@ -55,19 +56,19 @@ impl WebhookListener {
     }
 
     /// Serves it until every connection and every webhook has ended. Its limits are those of the signing listener, for itself: webhooks
-    /// take no place of a request. The ledger is of its webhooks.
+    /// take no place of a request. The drain is that of its webhooks.
     pub(super) fn serve(
         self,
         config: &Config,
         credentials: Arc<Store>,
         metrics: &Metrics,
         shutdown: &Shutdown,
-    ) -> (Ledger, impl Future<Output = ()> + use<>) {
+    ) -> (Drain, impl Future<Output = ()> + use<>) {
         let Self { listener, tls, redis } = self;
         let limits = admission_limits(config);
         let body = BodyLimits { size: config.limits.webhook_body, size_key: "limits.webhook_body", ..limits.body };
         let admission = Arc::new(Admission::new(AdmissionLimits { body, ..limits }, metrics.clone()));
-        let (service, in_flight, ledger) = webhook::service(webhook::Parts {
+        let (service, in_flight, drain) = webhook::service(webhook::Parts {
             config,
             credentials,
             redis,
@@ -101,6 +102,6 @@ impl WebhookListener {
                 () = closing => {}
             }
         };
-        (ledger, serving)
+        (drain, serving)
     }
 }

@@ -20,7 +20,6 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
     deadline::Deadline,
-    drain::Drain,
     record::Record,
     rejection,
     trace::{self, Traceparent},
@@ -29,7 +28,12 @@ use crate::{
     contract::{Code, Sent},
     credentials::Entry,
     metrics::{self, InFlight, Metrics},
-    net::{intake::HeadError, respond::Failure, upstream::Handover},
+    net::{
+        drain::{Drain, End},
+        intake::HeadError,
+        respond::Failure,
+        upstream::Handover,
+    },
     operations::{self, Operation},
     policy::{Caller, Name},
     telemetry::{Finished, Requests, Trace},
@@ -319,8 +323,12 @@ impl Drop for Exchange {
         record.closed(at);
         self.count(&record);
         self.report(&record, credential.as_deref());
+        let end = record.end();
+        if let End::Cut(sent) = end {
+            self.metrics.drain_cut(sent);
+        }
         // Last, because the program may exit when no request is in flight.
-        self.drain.closed(self.id.to_str().unwrap_or_default(), record.end());
+        self.drain.closed(self.id.to_str().unwrap_or_default(), end);
     }
 }
 

@@ -10,7 +10,6 @@
 //! * `admit`: a request waits for its slot.
 //! * `head`: accepts or rejects a request head; `target`: whether a target stays under `/svc/` in every reading; both pure.
 //! * `gateway`: stamps, signs and forwards.
-//! * [`Drain`]: the requests that a drain finished, and those that it cut.
 //! * `held`: reads a small response whole before its head is forwarded.
 //! * `rejection`: the advice when Wonder rejects the authentication; pure.
 //! * `answer`: the body of every response; reports its end.
@@ -19,7 +18,6 @@
 mod admit;
 mod answer;
 mod deadline;
-mod drain;
 mod exchange;
 mod gateway;
 mod head;
@@ -38,7 +36,6 @@ use hyper::body::Incoming;
 use tower::{Service, ServiceBuilder};
 
 pub(crate) use answer::Answer;
-pub use drain::{Cut, Drain, Receipt};
 pub(crate) use head::Rules;
 
 use self::{gateway::Gateway, observe::Observe};
@@ -47,7 +44,7 @@ use crate::{
     contract::Code,
     credentials::Store,
     metrics::Metrics,
-    net::{admission::Admission, respond::Failure, upstream::Upstreams},
+    net::{admission::Admission, drain::Drain, respond::Failure, upstream::Upstreams},
     policy::Policy,
     signing::RequestTime,
     telemetry::Requests,

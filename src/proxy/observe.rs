@@ -18,7 +18,6 @@ use tower::{Layer, Service, layer::layer_fn};
 use super::{
     answer::Answer,
     deadline::Deadline,
-    drain::Drain,
     exchange::{Call, Exchange},
     held::Held,
     trace::{TRACEPARENT, TRACESTATE},
@@ -27,6 +26,7 @@ use crate::{
     config::Timeouts,
     metrics::{CallerRequests, Metrics},
     net::{
+        drain::Drain,
         headers,
         intake::HeadError,
         respond::{Failure, REQUEST_ID},

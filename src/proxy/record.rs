@@ -16,10 +16,10 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::drain::End;
 use crate::{
     contract::{Code, Sent},
     metrics::Responder,
+    net::drain::End,
     telemetry::{Phase, Phases},
 };
 

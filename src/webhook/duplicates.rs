@@ -3,11 +3,11 @@
 //! A delivery is identified by its [`Identity`]. Of several concurrent copies one is forwarded, and the others wait for its outcome. A
 //! repeat of an unacknowledged delivery is forwarded.
 //!
-//! * `in_flight`: the copies in this process, of which one at a time is processed.
+//! * `copies`: the copies in this process, of which one at a time is processed.
 //! * `memory`: remembers the deliveries that were acknowledged in this process, up to a number.
 //! * `redis`: remembers in Redis as well, for replicas that share an address. A replica claims a delivery before it forwards it.
 
-mod in_flight;
+mod copies;
 mod memory;
 mod redis;
 
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 pub(crate) use self::redis::{Connections, RedisSetupError};
 use self::{
-    in_flight::{InFlight, Only},
+    copies::{Copies, Only},
     memory::Memory,
 };
 use crate::metrics::{DuplicateStore, StoreOperation, Webhooks};
@@ -25,18 +25,10 @@ pub(super) type Identity = [u8; 32];
 
 /// Remembers deliveries.
 pub(super) struct Duplicates {
-    in_flight: InFlight,
+    copies: Copies,
     memory: Memory,
     redis: Option<redis::Redis>,
     metrics: Webhooks,
-}
-
-/// The state of a copy.
-pub(super) enum Copy {
-    /// The application has acknowledged the delivery.
-    Acknowledged,
-    /// The delivery must be forwarded.
-    First(Claim),
 }
 
 /// The right to forward a delivery. While it is held, no other copy is forwarded.
@@ -48,7 +40,7 @@ pub(super) struct Claim {
 impl Duplicates {
     /// In memory, up to `remember` deliveries.
     pub(super) fn new(remember: usize, metrics: Webhooks) -> Self {
-        Self { in_flight: InFlight::default(), memory: Memory::new(remember), redis: None, metrics }
+        Self { copies: Copies::default(), memory: Memory::new(remember), redis: None, metrics }
     }
 
     /// The same, in Redis too; an application may take as long as `forward`.
@@ -56,19 +48,19 @@ impl Duplicates {
         Self { redis: Some(redis::Redis::new(connections, limit, forward)), ..self }
     }
 
-    /// Waits until no other copy is being forwarded, and claims the delivery unless it was acknowledged.
-    pub(super) async fn claim(&self, identity: Identity) -> Copy {
-        let only = self.in_flight.only(identity).await;
+    /// Waits until no other copy is being forwarded. `None` if the application has acknowledged the delivery.
+    pub(super) async fn claim(&self, identity: Identity) -> Option<Claim> {
+        let only = self.copies.only(identity).await;
         if self.memory.contains(&identity) {
             self.metrics.duplicate(DuplicateStore::Memory);
-            return Copy::Acknowledged;
+            return None;
         }
         let token = match &self.redis {
             None => None,
             Some(redis) => match redis.claim(&identity).await {
                 Ok(redis::Found::Acknowledged) => {
                     self.metrics.duplicate(DuplicateStore::Redis);
-                    return Copy::Acknowledged;
+                    return None;
                 }
                 Ok(redis::Found::Claimed(token)) => Some(token),
                 Err(error) => {
@@ -77,7 +69,7 @@ impl Duplicates {
                 }
             },
         };
-        Copy::First(Claim { only, token })
+        Some(Claim { only, token })
     }
 
     /// The application has acknowledged the delivery. It is remembered until the second `until`; it is the second `now`.

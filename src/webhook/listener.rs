@@ -20,8 +20,7 @@ use super::{
     account::Account,
     answers::Verdict,
     application::{Answer, Application, NoAnswer},
-    duplicates::{Copy, Duplicates},
-    ledger::Ledger,
+    duplicates::Duplicates,
     malformed::Malformed,
     rejection::Rejection,
     verifier::{Verified, Verifier},
@@ -31,17 +30,17 @@ use crate::{
     metrics::{WebhookOutcome, WebhookPhase, Webhooks},
     net::{
         admission::{Admission, body},
+        drain::{Drain, End},
         intake::HeadError,
         respond::{Failure, REQUEST_ID},
-        shutdown::{Shutdown, Stage},
     },
     policy::Caller,
     signing::{RequestTime, webhook},
     telemetry::Quota,
 };
 
-/// The parts of a listener.
-pub(super) struct Parts {
+/// The service of one listener.
+pub(super) struct Listener {
     pub(super) verifier: Verifier,
     /// By credential.
     pub(super) applications: BTreeMap<String, Arc<Application>>,
@@ -50,16 +49,11 @@ pub(super) struct Parts {
     pub(super) tolerance: Duration,
     pub(super) forward_timeout: Duration,
     pub(super) metrics: Webhooks,
-    pub(super) shutdown: Shutdown,
-    pub(super) ledger: Ledger,
+    pub(super) drain: Drain,
+    pub(super) quota: Arc<Quota>,
     pub(super) clock: fn() -> RequestTime,
     /// Each webhook in flight has a clone. When all clones are dropped, none is in flight.
     pub(super) alive: mpsc::Sender<Infallible>,
-}
-
-pub(super) struct Listener {
-    parts: Parts,
-    quota: Arc<Quota>,
 }
 
 /// The result of a webhook that the application does not get.
@@ -81,10 +75,6 @@ impl From<Failure> for Ended {
 }
 
 impl Listener {
-    pub(super) fn new(parts: Parts) -> Self {
-        Self { parts, quota: Arc::default() }
-    }
-
     /// Answers one webhook.
     ///
     /// A task of its own does the work. A sender that hangs up does not end it. An application that is slower than the sender's
@@ -92,14 +82,14 @@ impl Listener {
     pub(super) async fn answer(self: Arc<Self>, mut request: Request<Incoming>) -> Response<Full<Bytes>> {
         let caller: Caller = request.extensions_mut().remove().unwrap_or_default();
         let account = Account::open(request.headers(), &caller);
-        self.parts.ledger.opened();
+        self.drain.opened();
         if let Some(error) = request.extensions().get::<HeadError>().copied() {
             return match Rejection::of_head(error) {
                 Some(rejection) => self.reject(rejection, account),
                 None => self.fail(error.into(), account),
             };
         }
-        let (id, alive) = (account.id.clone(), self.parts.alive.clone());
+        let (id, alive) = (account.id.clone(), self.alive.clone());
         let work = tokio::spawn(async move {
             let answer = self.work(request, &caller, account).await;
             drop(alive);
@@ -139,7 +129,7 @@ impl Listener {
         caller: &Caller,
         account: &mut Account,
     ) -> Result<(Verified, tokio::sync::OwnedSemaphorePermit), Ended> {
-        let slot = match self.parts.admission.slot().await {
+        let slot = match self.admission.slot().await {
             Ok(slot) => slot,
             Err(failure) => {
                 let discarded = failure.code == Code::Overloaded && body::discard_small(request).await;
@@ -147,7 +137,7 @@ impl Listener {
             }
         };
         // Checks of the head come before a byte of the body is read.
-        let target = match self.parts.verifier.check(&request, caller) {
+        let target = match self.verifier.check(&request, caller) {
             Ok(target) => target,
             Err(rejection) => {
                 drop(slot);
@@ -157,7 +147,7 @@ impl Listener {
             }
         };
         let (head, incoming) = request.into_parts();
-        let body = match self.parts.admission.read_body(incoming).await {
+        let body = match self.admission.read_body(incoming).await {
             Ok(body) => body,
             Err(failure) if failure.code == Code::BadRequest => {
                 account.cause = failure.cause().map(str::to_owned);
@@ -168,12 +158,12 @@ impl Listener {
         account.body_bytes = Some(body.length);
         account.body_is_read = true;
         let began = Instant::now();
-        let verified = self.parts.verifier.verify(head, target, body, account);
-        self.parts.metrics.phase(WebhookPhase::Verify, began.elapsed().as_secs_f64());
+        let verified = self.verifier.verify(head, target, body, account);
+        self.metrics.phase(WebhookPhase::Verify, began.elapsed().as_secs_f64());
         match verified {
             // It may belong to a credential with unusable files, so Wonder must send it again.
             Err(Rejection::Unverified(webhook::Refusal::AppIdUnknown { .. }))
-                if !self.parts.verifier.credentials.is_usable() =>
+                if !self.verifier.credentials.is_usable() =>
             {
                 Err(Failure::new(Code::NoKey, "the files of a credential cannot be used; send the webhook again")
                     .into())
@@ -185,22 +175,22 @@ impl Listener {
     /// Forwards a verified webhook unless it was acknowledged before.
     async fn deliver(&self, verified: Verified, mut account: Account) -> Response<Full<Bytes>> {
         let Verified { entry, identity, time, webhook, _memory } = verified;
-        let limit = self.parts.forward_timeout;
+        let limit = self.forward_timeout;
         let claim = tokio::select! {
             biased;
-            claim = timeout(limit, self.parts.duplicates.claim(identity)) => claim,
+            claim = timeout(limit, self.duplicates.claim(identity)) => claim,
             () = self.over() => return self.fail(Failure::draining(Sent::No), account),
         };
         let claim = match claim {
-            Ok(Copy::First(claim)) => claim,
-            Ok(Copy::Acknowledged) => return self.close(WebhookOutcome::Duplicate, StatusCode::OK, account, None),
+            Ok(Some(claim)) => claim,
+            Ok(None) => return self.close(WebhookOutcome::Duplicate, StatusCode::OK, account, None),
             Err(_) => {
                 account.cause =
                     Some("another copy of it was being forwarded all the time (webhook.forward_timeout)".to_owned());
                 return self.not_acknowledged(WebhookOutcome::Timeout, account);
             }
         };
-        let Some(application) = self.parts.applications.get(&entry.name) else {
+        let Some(application) = self.applications.get(&entry.name) else {
             return self.fail(internal(), account);
         };
         let began = Instant::now();
@@ -208,21 +198,21 @@ impl Listener {
             biased;
             answer = application.forward(webhook, limit) => answer,
             () = self.over() => {
-                self.parts.duplicates.release(claim).await;
+                self.duplicates.release(claim).await;
                 return self.fail(Failure::draining(Sent::No), account);
             }
         };
-        self.parts.metrics.phase(WebhookPhase::Forward, began.elapsed().as_secs_f64());
+        self.metrics.phase(WebhookPhase::Forward, began.elapsed().as_secs_f64());
         let verdict = match &answer {
             Ok(answer) => Verdict::of(answer.status),
             Err(_) => Verdict::Failed,
         };
         if verdict == Verdict::Acknowledged {
-            let now = (self.parts.clock)().unix_seconds();
-            let until = time.unix_seconds().max(now) + self.parts.tolerance.as_secs() + 1;
-            self.parts.duplicates.acknowledge(claim, until, now).await;
+            let now = (self.clock)().unix_seconds();
+            let until = time.unix_seconds().max(now) + self.tolerance.as_secs() + 1;
+            self.duplicates.acknowledge(claim, until, now).await;
         } else {
-            self.parts.duplicates.release(claim).await;
+            self.duplicates.release(claim).await;
         }
         match answer {
             Ok(Answer { status, content_type, body }) => {
@@ -248,7 +238,7 @@ impl Listener {
 
     /// Completes at the end of the grace period.
     fn over(&self) -> impl Future<Output = ()> + Send + use<> {
-        self.parts.shutdown.reached(Stage::Over)
+        self.drain.cutting()
     }
 
     /// Wonder sends it again.
@@ -281,8 +271,9 @@ impl Listener {
     /// Counts and logs a webhook, which is answered with `status`.
     fn end(&self, account: Account, outcome: WebhookOutcome, status: StatusCode) {
         let is_cut = account.code == Some(Code::Draining.as_str());
-        self.parts.ledger.closed(account.id.to_str().unwrap_or_default(), is_cut);
-        account.close(outcome, status, &self.parts.metrics, &self.quota);
+        let end = if is_cut { End::Cut(Sent::No) } else { End::Answered };
+        self.drain.closed(account.id.to_str().unwrap_or_default(), end);
+        account.close(outcome, status, &self.metrics, &self.quota);
     }
 
     /// Every rejection has the same answer, so that a sender learns nothing from it.

@@ -10,14 +10,12 @@
 //! * `duplicates`: the deliveries that were acknowledged before.
 //! * `paid`: whether the order in the body is paid; pure.
 //! * `application`: the client of the application; `answers`: its answer as Wonder's, pure.
-//! * [`Ledger`]: which webhooks a drain finished and which it cut.
 //! * `account`: what is logged and counted of one webhook.
 
 mod account;
 mod answers;
 mod application;
 mod duplicates;
-mod ledger;
 mod listener;
 mod malformed;
 mod paid;
@@ -37,14 +35,13 @@ use tokio::sync::mpsc;
 use tower::{Service, service_fn};
 
 pub(crate) use self::duplicates::{Connections as RedisConnections, RedisSetupError};
-pub(crate) use self::ledger::{Ledger, Receipt};
 use self::{application::Application, duplicates::Duplicates, listener::Listener, source::Sources, verifier::Verifier};
 use crate::{
     config::Config,
     contract::Code,
     credentials::Store,
     metrics::Metrics,
-    net::{admission::Admission, shutdown::Shutdown},
+    net::{admission::Admission, drain::Drain, shutdown::Shutdown},
     signing::{RequestTime, window::Window},
 };
 
@@ -88,7 +85,7 @@ pub(crate) fn service(
     + 'static
     + use<>,
     InFlight,
-    Ledger,
+    Drain,
 ) {
     let Parts { config, credentials, redis, admission, metrics, shutdown, clock } = parts;
     let settings = &config.webhook;
@@ -100,7 +97,7 @@ pub(crate) fn service(
         duplicates = duplicates.shared(connections, redis.timeout, settings.forward_timeout);
     }
     let (alive, ended) = mpsc::channel(1);
-    let ledger = Ledger::new(shutdown.clone());
+    let drain = Drain::new(shutdown);
     let verifier = Verifier {
         credentials,
         sources: Sources { accepted: settings.source_addresses.clone(), proxies: settings.trusted_proxies.clone() },
@@ -110,7 +107,7 @@ pub(crate) fn service(
         metrics: metrics.clone(),
         clock,
     };
-    let listener = Arc::new(Listener::new(listener::Parts {
+    let listener = Arc::new(Listener {
         verifier,
         applications: applications(config),
         duplicates,
@@ -118,13 +115,13 @@ pub(crate) fn service(
         tolerance: settings.tolerance,
         forward_timeout: settings.forward_timeout,
         metrics,
-        shutdown,
-        ledger: ledger.clone(),
+        drain: drain.clone(),
+        quota: Arc::default(),
         clock,
         alive,
-    }));
+    });
     let service = service_fn(move |request| Box::pin(Arc::clone(&listener).answer(request).map(Ok)));
-    (service, InFlight(ended), ledger)
+    (service, InFlight(ended), drain)
 }
 
 /// The client of each credential's application. Credentials with the same application share its client.

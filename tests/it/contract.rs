@@ -8,7 +8,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use wonder_signer::proxy::Receipt;
+use wonder_signer::net::drain::Receipt;
 
 use crate::support::{
     closed::Closed,

@@ -11,7 +11,7 @@ use tokio::{
 };
 use wonder_signer::{
     contract::Sent,
-    proxy::{Cut, Receipt},
+    net::drain::{Cut, Receipt},
 };
 
 use crate::support::{

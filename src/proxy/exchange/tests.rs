@@ -29,7 +29,7 @@ fn a_slot_is_free_before_the_end_of_its_request_is_reported() {
     let watcher = Arc::new(Watcher { places: Arc::clone(&places), free: Mutex::default() });
     let log = Config::load(&[], [], &Flags::default()).unwrap().log;
     let metrics = Metrics::new(&[]);
-    let drain = Drain::new(Shutdown::default(), metrics.clone());
+    let drain = Drain::new(Shutdown::default());
     let requests = Requests::new(&log).recorded_by(Arc::<Watcher>::clone(&watcher));
     let exchange = Exchange::open(
         &Request::new(String::new()),

@@ -13,7 +13,7 @@ use wonder_signer::{
     config::{Config, Flags, ListenAddress},
     files::Reload,
     metrics::Metrics,
-    proxy::Receipt,
+    net::drain::Receipt,
     signing::{Credential, Nonce, SigningKey, Stamp, VerifyingKey, verify},
 };
 

@@ -8,13 +8,10 @@ use std::{
     },
 };
 
-use crate::{
-    contract::Sent,
-    metrics::Metrics,
-    net::shutdown::{Shutdown, Stage},
-};
+use super::shutdown::{Shutdown, Stage};
+use crate::contract::Sent;
 
-/// Counts the requests that end during a drain, and cuts those that outlast the grace period. Clones share one ledger.
+/// Counts the requests of one listener that end during a drain, and cuts those that outlast the grace period. Clones share one ledger.
 #[derive(Clone)]
 pub struct Drain(Arc<Ledger>);
 
@@ -23,7 +20,6 @@ struct Ledger {
     in_flight: AtomicUsize,
     finished: AtomicU64,
     cut: Mutex<Vec<Cut>>,
-    metrics: Metrics,
 }
 
 /// A request that was cut.
@@ -31,13 +27,13 @@ struct Ledger {
 pub struct Cut {
     /// Its `X-Request-ID`.
     pub request_id: String,
-    /// Whether Wonder may have seen it.
+    /// Whether Wonder may have seen it; `No` for a webhook, which Wonder sends again.
     pub sent: Sent,
 }
 
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
+pub(crate) enum End {
     /// Its response was forwarded whole.
     Answered,
     /// Its response broke off, because of the origin or because the caller hung up.
@@ -56,25 +52,24 @@ pub struct Receipt {
 }
 
 impl Drain {
-    /// For the listeners that end with `shutdown`.
+    /// For a listener that ends with `shutdown`.
     #[must_use]
-    pub(crate) fn new(shutdown: Shutdown, metrics: Metrics) -> Self {
+    pub(crate) fn new(shutdown: Shutdown) -> Self {
         Self(Arc::new(Ledger {
             shutdown,
             in_flight: AtomicUsize::new(0),
             finished: AtomicU64::new(0),
             cut: Mutex::default(),
-            metrics,
         }))
     }
 
     /// Whether the grace period is over: every request in flight is answered with `draining`, or its response is broken off.
-    pub(super) fn is_cutting(&self) -> bool {
+    pub(crate) fn is_cutting(&self) -> bool {
         self.0.shutdown.has_reached(Stage::Over)
     }
 
     /// Completes when the grace period is over.
-    pub(super) fn cutting(&self) -> impl Future<Output = ()> + Send + use<> {
+    pub(crate) fn cutting(&self) -> impl Future<Output = ()> + Send + use<> {
         self.0.shutdown.reached(Stage::Over)
     }
 
@@ -91,19 +86,19 @@ impl Drain {
         Receipt { finished: self.0.finished.load(Ordering::Relaxed), cut }
     }
 
-    pub(super) fn opened(&self) {
+    /// Called once for each request, at its start.
+    pub(crate) fn opened(&self) {
         self.0.in_flight.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Called once for each request, at its end.
-    pub(super) fn closed(&self, request_id: &str, end: End) {
+    pub(crate) fn closed(&self, request_id: &str, end: End) {
         match end {
             End::Answered if self.0.shutdown.has_reached(Stage::Draining) => {
                 self.0.finished.fetch_add(1, Ordering::Relaxed);
             }
             End::Answered | End::GivenUp => {}
             End::Cut(sent) => {
-                self.0.metrics.drain_cut(sent);
                 let cut = Cut { request_id: request_id.to_owned(), sent };
                 self.0.cut.lock().unwrap_or_else(PoisonError::into_inner).push(cut);
             }

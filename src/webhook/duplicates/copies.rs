@@ -11,7 +11,7 @@ use super::Identity;
 
 /// Clones share it.
 #[derive(Clone, Default)]
-pub(super) struct InFlight(Arc<Mutex<HashMap<Identity, Waiting>>>);
+pub(super) struct Copies(Arc<Mutex<HashMap<Identity, Waiting>>>);
 
 /// The copies of one delivery.
 struct Waiting {
@@ -28,11 +28,11 @@ pub(super) struct Only {
 
 /// One copy, counted until it is dropped.
 struct Copy {
-    all: InFlight,
+    all: Copies,
     identity: Identity,
 }
 
-impl InFlight {
+impl Copies {
     /// Waits until no other copy of the delivery is processed.
     pub(super) async fn only(&self, identity: Identity) -> Only {
         let permit = {
@@ -83,7 +83,7 @@ mod tests {
 
     #[tokio::test]
     async fn of_equal_copies_one_goes_on_at_a_time_and_others_do_not_wait() {
-        let all = InFlight::default();
+        let all = Copies::default();
         let first = all.only([1; 32]).await;
         let mut second = Box::pin(all.only([1; 32]));
         let third = Box::pin(all.only([1; 32]));
