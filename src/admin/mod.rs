@@ -28,6 +28,7 @@ mod runbook;
 mod seen;
 pub(crate) mod shutdown;
 mod status;
+mod webhooks;
 mod words;
 
 use std::{

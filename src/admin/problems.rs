@@ -6,6 +6,7 @@ use super::{
     State,
     cause::{Cause, errors_by_cause},
     seen::Seen,
+    webhooks,
     words::{moment, requests, skew, span},
 };
 use crate::metrics::{LastAnswer, Snapshot};
@@ -23,6 +24,7 @@ pub(super) struct Problem {
 /// Every problem of the window, the worst first.
 pub(super) fn problems(seen: &Seen<'_>) -> Vec<Problem> {
     let mut found: Vec<Problem> = state(seen).into_iter().chain(failures(seen)).chain(clock(seen)).collect();
+    found.extend(webhooks::problems(seen).into_iter().map(|(text, entry)| problem(text, Some(entry))));
     if let Some(of_before) = last_failed(seen).filter(|_| found.is_empty()) {
         found.push(of_before);
     }

@@ -9,6 +9,7 @@ use super::{
     cause::{Cause, errors_by_cause},
     problems::{Problem, problems},
     seen::Seen,
+    webhooks,
     words::{ago, duration, moment, rate, skew, span},
 };
 use crate::{
@@ -58,7 +59,11 @@ impl Status {
             environment: seen.environment.to_owned(),
             instance: seen.instance.to_owned(),
             last: last(seen),
-            sections: vec![answers(seen), errors(seen), latency(seen), codes(seen), instance(seen), credentials(seen)],
+            sections: [answers(seen), errors(seen), latency(seen), codes(seen)]
+                .into_iter()
+                .chain(webhooks(seen))
+                .chain([instance(seen), credentials(seen)])
+                .collect(),
         }
     }
 }
@@ -169,6 +174,14 @@ fn codes(seen: &Seen<'_>) -> Section {
         }
     }
     or_none("Errors answered by wonder-signer", &[&recently(seen), "since start"], rows)
+}
+
+/// By outcome, if there is a webhook listener.
+fn webhooks(seen: &Seen<'_>) -> Option<Section> {
+    let rows = webhooks::rows(seen).into_iter();
+    let rows: Vec<Row> =
+        rows.map(|(label, counts)| row(label, counts.map(|count| count.to_string()).to_vec())).collect();
+    (!rows.is_empty()).then(|| or_none("Webhooks", &[&recently(seen), "since start"], rows))
 }
 
 fn latency(seen: &Seen<'_>) -> Section {

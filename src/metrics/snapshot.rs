@@ -4,7 +4,7 @@ use prometheus::{Histogram, core::Metric};
 
 use super::{
     families::Families,
-    labels::{Label, Phase, Responder},
+    labels::{Label, Phase, Responder, WebhookOutcome},
 };
 
 /// Totals since the start, except where a field says that it is a state.
@@ -20,6 +20,10 @@ pub(crate) struct Snapshot {
     pub(crate) errors: Vec<(&'static str, [u64; 2])>,
     /// Signatures that could not be made.
     pub(crate) signatures_failed: u64,
+    /// Webhooks by outcome. Always all outcomes, in one order; none without a webhook listener.
+    pub(crate) webhooks: Vec<(&'static str, u64)>,
+    /// Operations of the webhook listener on Redis that failed.
+    pub(crate) store_failed: u64,
     /// Seconds from the request head to the end of upstream's response.
     pub(crate) duration: Distribution,
     /// Seconds for a signature.
@@ -46,6 +50,8 @@ impl Snapshot {
             rejected: from.upstream_rejected.get(),
             errors: from.errors.all(),
             signatures_failed: from.signatures_failed.get(),
+            webhooks: from.webhooks.by_outcome(),
+            store_failed: from.webhooks.store_failed(),
             duration: Distribution::of(&from.request_duration[Responder::Upstream.place()]),
             signing: Distribution::of(&from.signing_duration),
             upstream_head: Distribution::of(&from.upstream_duration[Phase::Head.place()]),
@@ -73,11 +79,23 @@ impl Snapshot {
                 })
                 .collect(),
             signatures_failed: self.signatures_failed.saturating_sub(earlier.signatures_failed),
+            webhooks: self
+                .webhooks
+                .iter()
+                .map(|(outcome, now)| (*outcome, now.saturating_sub(count(&earlier.webhooks, outcome))))
+                .collect(),
+            store_failed: self.store_failed.saturating_sub(earlier.store_failed),
             duration: self.duration.since(&earlier.duration),
             signing: self.signing.since(&earlier.signing),
             upstream_head: self.upstream_head.since(&earlier.upstream_head),
             ..*self
         }
+    }
+
+    /// Webhooks with this outcome.
+    #[must_use]
+    pub(crate) fn webhooks(&self, outcome: WebhookOutcome) -> u64 {
+        count(&self.webhooks, outcome.as_str())
     }
 
     /// All responses.
@@ -142,6 +160,10 @@ impl Distribution {
         }
         Some(below)
     }
+}
+
+fn count(counts: &[(&'static str, u64)], name: &str) -> u64 {
+    counts.iter().find(|(of, _)| *of == name).map_or(0, |(_, count)| *count)
 }
 
 fn less<const N: usize>(now: [u64; N], then: [u64; N]) -> [u64; N] {

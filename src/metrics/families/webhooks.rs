@@ -1,8 +1,11 @@
 //! The metrics of the webhook listener. They have no series without one.
 
-use prometheus::{Histogram, HistogramVec, IntCounterVec};
+use prometheus::{Histogram, HistogramVec, IntCounterVec, core::Collector as _};
 
-use super::super::make::Make;
+use super::super::{
+    labels::{Label as _, StoreOperation, WebhookOutcome},
+    make::Make,
+};
 
 /// Seconds, 0.05 ms to 30 s: from a fast verification to an application that takes all its time.
 const SECONDS: &[f64] =
@@ -63,4 +66,44 @@ impl WebhookFamilies {
             ),
         }
     }
+}
+
+impl WebhookFamilies {
+    /// Webhooks by outcome, over all credentials and actions; nothing without a webhook listener.
+    pub(crate) fn by_outcome(&self) -> Vec<(&'static str, u64)> {
+        totals(&self.outcomes, "outcome", WebhookOutcome::ALL.iter().map(|outcome| outcome.as_str()))
+    }
+
+    /// Operations on the shared store that failed.
+    pub(crate) fn store_failed(&self) -> u64 {
+        let operations = StoreOperation::ALL.iter().map(|operation| operation.as_str());
+        totals(&self.store_failures, "operation", operations).iter().map(|(_, count)| count).sum()
+    }
+}
+
+/// The sums of the series that have each value of a label, in the order of `values`; nothing if there are no series.
+fn totals(
+    counters: &IntCounterVec,
+    label: &str,
+    values: impl Iterator<Item = &'static str>,
+) -> Vec<(&'static str, u64)> {
+    let families = counters.collect();
+    let series: Vec<(&str, u64)> = families
+        .iter()
+        .flat_map(|family| family.get_metric())
+        .filter_map(|metric| {
+            let value = metric.get_label().iter().find(|pair| pair.name() == label)?.value();
+            Some((value, whole(metric.get_counter().get_value())))
+        })
+        .collect();
+    if series.is_empty() {
+        return Vec::new();
+    }
+    let sum = |value| series.iter().filter(|(of, _)| *of == value).map(|(_, count)| count).sum();
+    values.map(|value| (value, sum(value))).collect()
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a counter of whole events")]
+fn whole(count: f64) -> u64 {
+    count as u64
 }

@@ -6,7 +6,7 @@ use super::outcome;
 use crate::support::{
     closed::until_refused,
     patience::soon,
-    sidecar::until,
+    sidecar::{Sidecar, until},
     upstream::{Act, Recorder},
     webhooks::{Delivery, receiver_of},
     wire::{Message, exchange, read_message, request},
@@ -40,6 +40,30 @@ async fn oversized_and_slow_webhooks_are_rejected_as_on_the_signing_listener() {
     let series = "wonder_signer_proxy_errors_total{reason=\"body_too_large\",sent=\"no\"}";
     assert!(sidecar.metric(series).await.abs() < f64::EPSILON);
     assert_eq!(application.connections(), 0);
+}
+
+#[tokio::test]
+async fn the_status_page_has_webhooks_by_outcome_and_names_their_problems() {
+    let application = Recorder::start().await;
+    let (sidecar, address) = receiver_of(&application, "").await;
+    let status = async || exchange(sidecar.admin, &request("GET", "/status.json", &[], b"")).await.text();
+    assert!(status().await.contains("\"problems\":[]"));
+    assert_eq!(Delivery::paid().send(address).await.status(), 200);
+    assert_eq!(Delivery::paid().with("Nonce", "short").send(address).await.status(), 401);
+    until(sidecar.admin, "wonder_signer_webhook_errors_total{reason=\"nonce_malformed\"}", 1.0).await;
+    let seen = status().await;
+    for part in [
+        r#""title":"Webhooks""#,
+        r#"{"label":"acknowledged","cells":["1","1"]}"#,
+        r#"{"label":"rejected","cells":["1","1"]}"#,
+        "got 401",
+        r#""runbook":"WonderSignerWebhooksRejected""#,
+    ] {
+        assert!(seen.contains(part), "{part}: {seen}");
+    }
+    let without = Sidecar::before("http://127.0.0.1:9").await;
+    let page = exchange(without.admin, &request("GET", "/status.json", &[], b"")).await.text();
+    assert!(!page.contains("Webhooks"), "{page}");
 }
 
 #[tokio::test]
