@@ -122,6 +122,11 @@ pub enum OriginError {
     /// Not a host.
     #[error("has no valid host; use a host name, an IPv4 address, or an IPv6 address in brackets")]
     Host,
+    /// A host name in Unicode.
+    #[error(
+        "has a host name with letters beyond ASCII; write its ASCII form, in which such a label begins with \"xn--\""
+    )]
+    Unicode,
     /// Not a port.
     #[error("has no valid port after the \":\"; use 1 to 65535")]
     Port,
@@ -151,6 +156,9 @@ impl FromStr for Host {
             let inner = inner.strip_suffix(']').ok_or(OriginError::Host)?;
             let address: Ipv6Addr = inner.parse().map_err(|_| OriginError::Host)?;
             return Ok(Self(address.to_string().into()));
+        }
+        if !text.is_ascii() {
+            return Err(OriginError::Unicode);
         }
         let name = text.to_ascii_lowercase();
         let labels_are_sound = name.len() <= 253 && name.split('.').all(is_label);

@@ -11,7 +11,7 @@ use hyper_util::client::proxy::matcher::Matcher;
 use zeroize::Zeroizing;
 
 use super::{
-    origin::{Host, Origin, split_port},
+    origin::{Host, Origin, OriginError, split_port},
     percent,
 };
 
@@ -81,7 +81,10 @@ impl FromStr for Proxy {
             None => (None, authority),
         };
         let (host, port) = split_port(address).map_err(|_| ProxyError::Form)?;
-        let host: Host = host.parse().map_err(|_| ProxyError::Form)?;
+        let host: Host = host.parse().map_err(|error| match error {
+            OriginError::Unicode => ProxyError::Unicode,
+            _ => ProxyError::Form,
+        })?;
         let port = port.unwrap_or(80);
         Ok(Self {
             authority: format!("{}:{port}", host.in_authority()).into(),
@@ -98,6 +101,9 @@ pub enum ProxyError {
     /// Not a URL of a host.
     #[error("not a proxy; write for example \"http://proxy.internal:3128\", or \"off\"")]
     Form,
+    /// A host name in Unicode.
+    #[error("{}", OriginError::Unicode)]
+    Unicode,
     /// TLS to the proxy, or SOCKS.
     #[error("has a scheme other than http; write http://, because the tunnel through the proxy is encrypted")]
     Scheme,

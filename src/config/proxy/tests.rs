@@ -23,6 +23,7 @@ fn what_is_no_proxy_is_refused() {
     for (text, error) in [
         ("", ProxyError::Form),
         ("http://", ProxyError::Form),
+        ("http://user:password@bücher.example:3128", ProxyError::Unicode),
         ("http://proxy:0", ProxyError::Form),
         ("http://proxy:3128/path", ProxyError::Form),
         ("http://user:pass/word@proxy:3128", ProxyError::Form),

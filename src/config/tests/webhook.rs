@@ -143,6 +143,11 @@ fn settings_of_the_webhook_listener_are_refused_with_key_layer_and_remedy() {
             "webhook.redis.url (from FILE): holds a password; leave it out, and write it into a file that \
              webhook.redis.password_file names",
         ),
+        (
+            "[webhook.redis]\nurl = \"rediss://b\u{fc}cher.example\"",
+            "webhook.redis.url (from FILE): has a host name with letters beyond ASCII; write its ASCII form, in which such a label begins \
+             with \"xn--\"",
+        ),
         ("[webhook.redis]\npassword_file = \"/x\"", "webhook.redis.password_file (from FILE): needs webhook.redis.url"),
         (
             "[webhook.redis]\nurl = \"redis://redis\"\nca_file = \"/x\"",

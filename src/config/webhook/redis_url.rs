@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use super::super::origin::{Host, split_port};
+use super::super::origin::{Host, OriginError, split_port};
 
 /// `rediss://[user@]host[:port][/database]`, or `redis://` without TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +38,10 @@ impl FromStr for RedisUrl {
         }
         let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
         let (host, port) = split_port(authority).map_err(|_| NotARedisUrl::Form)?;
-        let host: Host = host.parse().map_err(|_| NotARedisUrl::Form)?;
+        let host: Host = host.parse().map_err(|error| match error {
+            OriginError::Unicode => NotARedisUrl::Unicode,
+            _ => NotARedisUrl::Form,
+        })?;
         let digits = database.len() <= 5 && database.bytes().all(|byte| byte.is_ascii_digit());
         let database = match database {
             "" => 0,
@@ -66,6 +69,9 @@ pub(crate) enum NotARedisUrl {
     /// Not a URL of a Redis server.
     #[error("not the URL of a Redis server; write for example \"rediss://redis.internal:6379\"")]
     Form,
+    /// A host name in Unicode.
+    #[error("{}", OriginError::Unicode)]
+    Unicode,
     /// It contains a password.
     #[error("holds a password; leave it out, and write it into a file that webhook.redis.password_file names")]
     Password,

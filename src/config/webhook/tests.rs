@@ -55,6 +55,7 @@ fn a_redis_url_has_no_password_and_no_surprise() {
         ("redis.internal:6379", NotARedisUrl::Form),
         ("http://redis.internal", NotARedisUrl::Form),
         ("rediss://", NotARedisUrl::Form),
+        ("rediss://user@bücher.example:6379/0", NotARedisUrl::Unicode),
         ("rediss://@redis", NotARedisUrl::Form),
         ("rediss://redis/name", NotARedisUrl::Form),
         ("rediss://redis/1?x", NotARedisUrl::Form),
