@@ -20,16 +20,17 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::oneshot,
     task::{AbortHandle, yield_now},
-    time::timeout,
+    time::{Instant, sleep, sleep_until, timeout},
 };
 use tower::ServiceExt as _;
 
 use super::Sampler;
 use crate::net::{
+    descriptors::Descriptors,
     intake::{self, Guard, Line},
     listen::Stream,
     respond::Failure,
-    server::not_accepted,
+    server::{EXHAUSTED, not_accepted},
 };
 
 /// The limit of connections. Every client that reaches the pod can connect, and each connection uses a file descriptor that a payment
@@ -37,6 +38,8 @@ use crate::net::{
 const CONNECTIONS: usize = 64;
 /// The longest time of a connection, from accept to the last byte of the answer.
 const TIME: Duration = Duration::from_secs(10);
+/// More time than a probe needs.
+const PROBE: Duration = Duration::from_millis(20);
 /// The limits of a request.
 const LIMITS: intake::IntakeLimits =
     intake::IntakeLimits { headers: 100, header_bytes: 16 * 1024, head: TIME, idle: TIME };
@@ -89,24 +92,57 @@ impl Probes {
 /// Serves every connection. A connection over the limit evicts the oldest one, so a peer that hoards connections evicts its own, while a
 /// probe needs only a millisecond.
 async fn accept(listener: TcpListener, routes: Router) {
-    let mut connections = VecDeque::<AbortHandle>::new();
+    let mut connections = Connections::default();
+    let descriptors = Descriptors::of_process();
     loop {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                not_accepted(&error).await;
+                if not_accepted(&error) && !connections.evict_idle().await {
+                    sleep(EXHAUSTED).await;
+                }
+                // The task of an evicted connection closes it.
+                yield_now().await;
                 continue;
             }
         };
-        connections.retain(|connection| !connection.is_finished());
-        if connections.len() >= CONNECTIONS
-            && let Some(first) = connections.pop_front()
-        {
-            first.abort();
+        if connections.count() >= CONNECTIONS {
+            connections.evict();
+        } else if descriptors.excess() > 0 {
+            connections.evict_idle().await;
         }
-        connections.push_back(tokio::spawn(timeout(TIME, answer(stream, peer, routes.clone()))).abort_handle());
+        let (open, answer) = (Descriptors::open(), timeout(TIME, answer(stream, peer, routes.clone())));
+        let answered = tokio::spawn(async move {
+            let _open = open;
+            drop(answer.await);
+        });
+        connections.0.push_back((Instant::now(), answered.abort_handle()));
         // A request that has arrived is answered before another connection is accepted.
         yield_now().await;
+    }
+}
+
+/// The connections with their ages, the oldest first; some may have ended.
+#[derive(Default)]
+struct Connections(VecDeque<(Instant, AbortHandle)>);
+
+impl Connections {
+    fn count(&mut self) -> usize {
+        self.0.retain(|(_, connection)| !connection.is_finished());
+        self.0.len()
+    }
+
+    /// Evicts the oldest. Returns whether there was one.
+    fn evict(&mut self) -> bool {
+        self.0.pop_front().inspect(|(_, oldest)| oldest.abort()).is_some()
+    }
+
+    /// Evicts the oldest, but gives it the time of a probe, because another listener may have used up the descriptors.
+    async fn evict_idle(&mut self) -> bool {
+        self.count();
+        let Some((since, _)) = self.0.front() else { return false };
+        sleep_until(*since + PROBE).await;
+        self.count() > 0 && self.evict()
     }
 }
 

@@ -13,7 +13,7 @@ use std::{
 
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
-    time::{timeout, timeout_at},
+    time::{sleep_until, timeout, timeout_at},
 };
 
 use super::{admission::Admission, intake::Line, shutdown::Stage};
@@ -73,16 +73,23 @@ impl Places {
             lines.iter().find(|line| line.is_opening() && line.idle_since().is_some())
         });
         let opening = opening.await?;
-        let held = self.free(Arc::clone(&self.all), |lines| {
-            lines.iter().filter(|line| !line.is_in_use()).min_by_key(|line| (line.is_served(), line.idle_since()))
-        });
-        let held = held.await?;
+        let held = self.free(Arc::clone(&self.all), least_needed).await?;
         if self.lines.len() > 2 * self.limit {
             self.sweep();
         }
         let line = Arc::new(Line::new(stage.clone()));
         self.lines.push(Arc::clone(&line));
         Some(Place { line, opening, held })
+    }
+
+    /// Evicts a connection because the process runs out of descriptors. Returns whether there was one.
+    pub(super) async fn evict_one(&mut self) -> bool {
+        self.sweep();
+        let Some(line) = least_needed(&self.lines).map(Arc::clone) else { return self.admission.evict().await };
+        sleep_until(line.opened + self.new).await;
+        line.evict();
+        self.warn(Short::Descriptors);
+        true
     }
 
     /// A permit of `places`, or else that of the connection which `choose` returns.
@@ -111,7 +118,7 @@ impl Places {
                 return Some(place);
             }
             line.evict();
-            self.warn();
+            self.warn(Short::Places);
             if let Ok(Ok(place)) = timeout(EVICTION, Arc::clone(&places).acquire_owned()).await {
                 return Some(place);
             }
@@ -123,13 +130,31 @@ impl Places {
         self.lines.retain(|line| Arc::strong_count(line) > 1 && !line.is_evicted());
     }
 
-    fn warn(&mut self) {
+    fn warn(&mut self, short: Short) {
         self.evicted += 1;
         self.metrics.connection_evicted();
         if self.warned.is_none_or(|warned| warned.elapsed() >= WARNING) {
             self.warned = Some(Instant::now());
             let evicted = std::mem::take(&mut self.evicted);
-            tracing::warn!(evicted, limit = self.limit, "idle connections closed to make room for new ones");
+            match short {
+                Short::Places => {
+                    tracing::warn!(evicted, limit = self.limit, "idle connections closed to make room for new ones");
+                }
+                Short::Descriptors => {
+                    tracing::warn!(evicted, "idle connections closed because few file descriptors are left");
+                }
+            }
         }
     }
+}
+
+/// What is used up.
+enum Short {
+    Places,
+    Descriptors,
+}
+
+/// The connection to evict: first one that never had a request signed and answered by Wonder, then the one that has been idle for longest.
+fn least_needed(lines: &[Arc<Line>]) -> Option<&Arc<Line>> {
+    lines.iter().filter(|line| !line.is_in_use()).min_by_key(|line| (line.is_served(), line.idle_since()))
 }

@@ -32,6 +32,7 @@ use tokio::{
 use self::outgoing::Outgoing;
 use super::{
     admission::Admission,
+    descriptors::Descriptors,
     intake::{self, Active, Guard, Line},
     listen::{Listener, Stream},
     places::{Place, Places},
@@ -54,6 +55,11 @@ const LAST_CALL: Duration = Duration::from_millis(100);
 pub(crate) const LAST_REQUESTS: Duration = HANDSHAKES.saturating_add(LAST_CALL);
 /// How long the answers to cut requests may take to reach their callers.
 const LAST_WORD: Duration = Duration::from_secs(1);
+
+/// How long an evicted connection may take to release its descriptor.
+const EVICTION: Duration = Duration::from_millis(1);
+/// How long not to accept when the process is out of descriptors, and no connection of this listener can be evicted.
+pub(crate) const EXHAUSTED: Duration = Duration::from_millis(50);
 
 /// A listener set: listeners with one service and one set of limits.
 pub(crate) struct ListenerSet<S> {
@@ -90,6 +96,7 @@ where
     let ListenerSet { listeners, tls, service, admission, allowance } = set;
     let protocol = protocol(allowance.intake);
     let mut places = Places::new(allowance.connections, tls.is_some(), admission, metrics.clone());
+    let descriptors = Descriptors::of_process();
     let mut connections = JoinSet::new();
     // The stage of the connections, which enter `Closing` later than this function.
     let (stage, stages) = watch::channel(Stage::Serving);
@@ -122,14 +129,21 @@ where
         let (stream, caller) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                let exhausted = not_accepted(&error).await;
-                // During a drain no descriptor is released before the idle connections are closed below.
-                if exhausted && handshakes.is_some() {
-                    break;
+                if not_accepted(&error) {
+                    // During a drain no descriptor is released before the idle connections are closed below.
+                    if handshakes.is_some() {
+                        break;
+                    }
+                    let evicted = places.evict_one().await;
+                    sleep(if evicted { EVICTION } else { EXHAUSTED }).await;
                 }
                 continue;
             }
         };
+        // Two for one, until the reserve is free again.
+        for _ in 0..descriptors.excess().min(2) {
+            places.evict_one().await;
+        }
         let Some(Place { line, opening, held }) = places.take(&stages).await else {
             tracing::warn!(limit = allowance.connections, "too many connections: one was rejected");
             metrics.proxy_error(Code::Overloaded.as_str(), Sent::No);
@@ -141,8 +155,9 @@ where
         };
         let (tls, service, protocol) = (tls.clone(), service.clone(), protocol.clone());
         let mut stage = stages.clone();
+        let open_descriptor = Descriptors::open();
         connections.spawn(async move {
-            let _held = held;
+            let _held = (held, open_descriptor);
             let opened = tokio::select! {
                 biased;
                 opened = open(stream, caller, tls, allowance.intake.head) => opened,
@@ -326,13 +341,9 @@ async fn reject(mut stream: Stream) {
     let _ = timeout(Duration::from_secs(1), answer).await;
 }
 
-/// Logs that a connection could not be accepted, and returns whether the process is out of descriptors or memory. In that case it waits
-/// first, because an immediate retry would only spin.
-pub(crate) async fn not_accepted(error: &io::Error) -> bool {
+/// Logs that a connection could not be accepted, and returns whether the process is out of descriptors or memory. In that case an immediate
+/// retry would only spin.
+pub(crate) fn not_accepted(error: &io::Error) -> bool {
     tracing::warn!(%error, "cannot accept a connection");
-    let exhausted = !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset);
-    if exhausted {
-        sleep(Duration::from_millis(50)).await;
-    }
-    exhausted
+    !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
 }

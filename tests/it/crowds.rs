@@ -1,6 +1,7 @@
 //! More connections than `limits.connections`: a caller with a request to sign is served at once, whatever the other connections do.
 
 mod bodies;
+mod descriptors;
 
 use std::{
     io::ErrorKind,

@@ -15,6 +15,8 @@ use super::{
     sidecar::{APP_ID, KEY_PEM},
 };
 
+const BINARY: &str = env!("CARGO_BIN_EXE_wonder-signer");
+
 /// `wonder-signer run`. Dropping it kills it; [`stop`](Self::stop) drains it.
 pub(crate) struct Logged {
     pub(crate) listen: SocketAddr,
@@ -29,7 +31,18 @@ pub(crate) struct Logged {
 impl Logged {
     /// Starts it in front of `origin`, with more variables, and waits until it is ready.
     pub(crate) async fn before(origin: &str, variables: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_wonder-signer"))
+        Self::started(Command::new(BINARY), origin, variables).await
+    }
+
+    /// The same with a limit of open files.
+    pub(crate) async fn with_open_files(limit: u32, origin: &str, variables: &[(&str, &str)]) -> Self {
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", "ulimit -n \"$0\" && exec \"$@\"", &limit.to_string(), BINARY]);
+        Self::started(shell, origin, variables).await
+    }
+
+    async fn started(mut command: Command, origin: &str, variables: &[(&str, &str)]) -> Self {
+        let mut child = command
             .arg("run")
             .env_clear()
             .env("WONDER_SIGNER_LISTEN__ADDRESS", "127.0.0.1:0")
