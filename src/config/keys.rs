@@ -85,8 +85,16 @@ pub(super) fn nearest(path: &str) -> Option<String> {
     if distance <= slip.max(2) {
         return Some(best);
     }
-    // The right name in the wrong place.
-    with_credential(credential).find(|known| last(known) == last(path))
+    // The right name in the wrong place, or the beginning or the end of a name.
+    let flat = |path: &str| path.replace(['.', '_'], "");
+    let wanted = flat(path);
+    let is_longer = |known: &String| {
+        let known = flat(known);
+        level > 1 && name.len() > 3 && (known.starts_with(&wanted) || known.ends_with(&wanted))
+    };
+    with_credential(credential)
+        .find(|known| last(known) == last(path))
+        .or_else(|| with_credential(credential).find(is_longer))
 }
 
 /// The environment variable that sets `key`.

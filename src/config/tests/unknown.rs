@@ -61,6 +61,20 @@ fn an_unknown_variable_is_rejected_with_the_nearest_known_one() {
         ("WONDER_SIGNER_", ""),
         ("WONDER_SIGNER_LIMITS.BODY", "; did you mean WONDER_SIGNER_LIMITS__BODY?"),
         ("WONDER_SIGNER_PRIVATE_KEY", "; did you mean WONDER_SIGNER_CREDENTIALS__DEFAULT__PRIVATE_KEY?"),
+        ("wonder_signer_limits__boddy", "; did you mean WONDER_SIGNER_LIMITS__BODY?"),
+        ("WONDER_SIGNER_WEBHOOK", ""),
+        ("WONDER_SIGNER_WEBHOOK__", ""),
+        ("WONDER_SIGNER_WEBHOOK__NONSENSE", ""),
+        ("WONDER_SIGNER_WEBHOOK__FORWARDTO", "; did you mean WONDER_SIGNER_WEBHOOK__FORWARD_TO?"),
+        ("WONDER_SIGNER_WEBHOOK__FORWARD__TO", "; did you mean WONDER_SIGNER_WEBHOOK__FORWARD_TO?"),
+        ("WONDER_SIGNER_WEBHOOK_FORWARD_TO", "; did you mean WONDER_SIGNER_WEBHOOK__FORWARD_TO?"),
+        ("WONDER_SIGNER_WEBHOOKS__ADDRESS", "; did you mean WONDER_SIGNER_WEBHOOK__ADDRESS?"),
+        ("WONDER_SIGNER_WEBHOOK__REDIS_URL", "; did you mean WONDER_SIGNER_WEBHOOK__REDIS__URL?"),
+        ("WONDER_SIGNER_WEBHOOK__REDIS__PASSWORD", "; did you mean WONDER_SIGNER_WEBHOOK__REDIS__PASSWORD_FILE?"),
+        (
+            "WONDER_SIGNER_WEBHOOK__PUBLIC_KEY_FILE",
+            "; did you mean WONDER_SIGNER_CREDENTIALS__DEFAULT__WEBHOOK_PUBLIC_KEY_FILE?",
+        ),
         ("WONDER_SIGNER_CREDENTIALS__SHOP__PRIVAT_KEY", "; did you mean WONDER_SIGNER_CREDENTIALS__SHOP__PRIVATE_KEY?"),
     ] {
         assert_eq!(error_of_variable(name, "1"), format!("unknown environment variable {name}{error}"));

@@ -158,9 +158,14 @@ impl Connections {
         let refused = |cause: String| PasswordError { path: path.clone(), cause };
         let content = crate::files::read(path, PASSWORD_CAP).map_err(|error| refused(error.to_string()))?;
         match std::str::from_utf8(content.bytes.trim_ascii()) {
-            Ok("") => Err(refused("holds no password: it is empty".to_owned())),
+            Ok("") => Err(refused(
+                "holds no password: it is empty; write the password into it, or leave the key out".to_owned(),
+            )),
+            Ok(text) if text.contains(char::is_control) => Err(refused(
+                "holds more than one line, or a control character; leave only the password in it".to_owned(),
+            )),
             Ok(password) => Ok(Some(Zeroizing::new(password.to_owned()))),
-            Err(_) => Err(refused("holds no password: it is not UTF-8 text".to_owned())),
+            Err(_) => Err(refused("holds no password: it is not UTF-8 text; write the password as text".to_owned())),
         }
     }
 
