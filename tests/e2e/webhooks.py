@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Webhooks with real programs: replicas that share a Redis, with and without TLS, a Prometheus with the alert on that Redis, an nginx that
-rewrites the path, and the simulator with an unreachable application.
+"""Webhooks with real programs: replicas that share a Redis, with and without TLS, a Redis that answers with errors or late, a Prometheus with
+the alert on that Redis, an nginx that rewrites the path, and the simulator with an unreachable application.
 
     tests/e2e/webhooks.py PROGRAM
 
@@ -298,6 +298,72 @@ def encrypted(stage):
     stage.assert_absent(password, trusting)
 
 
+def troubled(stage):
+    """A Redis that answers with errors, or late: each webhook is delivered, once where one replica can tell."""
+    def redis(name, *arguments):
+        port = free_port()
+        stage.start(name, ["redis-server", "--port", port, "--bind", "127.0.0.1", "--dir", stage.directory, "--enable-debug-command", "yes",
+                           *arguments])
+        wait_for(lambda: answers(port), 20, f"{name} answers")
+        return port
+
+    def cli(port, *arguments):
+        command = ["redis-cli", "-p", port, *arguments]
+        return subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True).stdout.strip()
+
+    def cluster(name):
+        return redis(name, "--save", "", "--cluster-enabled", "yes", "--cluster-config-file", f"{name}.conf")
+
+    first, slotless, elsewhere, paused, loaded = (
+        redis("first", "--save", ""), cluster("slotless"), cluster("elsewhere"), redis("paused", "--save", ""), redis("loaded", "--dbfilename", "slow.rdb"))
+    readonly = redis("readonly", "--save", "", "--replicaof", "127.0.0.1", first)
+    full = redis("full", "--save", "", "--maxmemory", "1", "--maxmemory-policy", "noeviction")
+    moved = cluster("moved")
+    cli(elsewhere, "CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+    cli(moved, "CLUSTER", "MEET", "127.0.0.1", elsewhere)
+    wait_for(lambda: "MOVED" in cli(moved, "GET", "x"), 60, "the cluster knows where the slots are")
+    # Each of many keys takes a while to load.
+    cli(loaded, "DEBUG", "POPULATE", 1000000)
+    cli(loaded, "SAVE")
+    cli(loaded, "SHUTDOWN", "NOSAVE")
+    loading = redis("loading", "--dbfilename", "slow.rdb", "--key-load-delay", 1000, "--loading-process-events-interval-bytes", 1024)
+    wait_for(lambda: "LOADING" in cli(loading, "GET", "x"), 20, "Redis is loading")
+    cli(paused, "CLIENT", "PAUSE", 600000)
+
+    application = Application()
+    failures = lambda sidecar: metric(sidecar, "wonder_signer_webhook_store_failures_total")
+    for name, port, reason in [
+        ("slotless", slotless, "error CLUSTERDOWN"),
+        ("moved", moved, "MOVED"),
+        ("readonly", readonly, "READONLY"),
+        ("full", full, "error OOM"),
+        ("loading", loading, "LOADING"),
+        ("paused", paused, "no answer within 300ms"),
+    ]:
+        sidecar = stage.sidecar(f"with-{name}", application.url, webhook__redis__url=f"redis://127.0.0.1:{port}", webhook__redis__timeout="300ms")
+        began = time.monotonic()
+        for number in range(10):
+            statuses = send_copies(stage, [sidecar], f"{name}-{number}", 2)
+            check(statuses == {200: 2} and application.counts[f"{name}-{number}", "order.paid"] == 1, f"{name}: delivered once", statuses)
+        took = time.monotonic() - began
+        # A server that does not answer is left alone for a second, so that not each webhook waits.
+        check(took < 20, f"{name}: 20 webhooks take less than 20 s", took)
+        wait_for(lambda: failures(sidecar) > 0, 20, f"{name}: the failure is counted")
+        check(reason in stage.log(f"with-{name}"), f"{name}: the log has the reason ({reason})", stage.log(f"with-{name}")[-3000:])
+
+    # A key of ours that another program has written as a list.
+    usual = redis("usual", "--save", "")
+    sidecars = [stage.sidecar(f"typed-{index}", application.url, webhook__redis__url=f"redis://127.0.0.1:{usual}", webhook__remember=0) for index in (1, 2)]
+    delivery = signed(stage.key(), "typed")
+    check(post(sidecars[0]["webhook"], delivery) == 200, "a delivery is acknowledged and its key is in Redis")
+    (key,) = cli(usual, "KEYS", "wonder-signer:webhook:*").splitlines()
+    check(post(sidecars[1]["webhook"], delivery) == 200 and application.counts["typed", "order.paid"] == 1, "the other replica does not forward it")
+    cli(usual, "DEL", key)
+    cli(usual, "LPUSH", key, "x")
+    check(post(sidecars[1]["webhook"], delivery) == 200 and application.counts["typed", "order.paid"] == 2, "behind a key of another type it is forwarded")
+    check("error WRONGTYPE" in stage.log("typed-2"), "the log has the reason (WRONGTYPE)", stage.log("typed-2")[-3000:])
+
+
 def ours(application):
     """Whether the last probe was delivered once."""
     probes = [reference for reference, _ in application.counts if reference.startswith("probe-")]
@@ -369,6 +435,7 @@ def main():
         stage = Stage(program, directory, ends)
         replicas(stage)
         encrypted(stage)
+        troubled(stage)
         rewritten(stage)
         for credential in ("first", "fresh"):
             away(stage, credential)

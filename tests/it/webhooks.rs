@@ -1,12 +1,15 @@
 //! The webhook listener: the requests that the application receives, and the answers that Wonder receives.
 
+mod application;
 mod copies;
 mod drain;
 mod duplicates;
 mod ends;
+mod hops;
 mod keys;
 mod malformed;
 mod own_listeners;
+mod password;
 mod routes;
 mod threats;
 mod wire;
