@@ -10,6 +10,7 @@ mod keys;
 mod malformed;
 mod own_listeners;
 mod password;
+mod rotation;
 mod routes;
 mod threats;
 mod wire;
