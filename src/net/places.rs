@@ -149,6 +149,7 @@ impl Places {
 }
 
 /// What is used up.
+#[derive(Clone, Copy)]
 enum Short {
     Places,
     Descriptors,

@@ -76,9 +76,9 @@ impl Verifier {
         let verified = webhook::verify(&delivery, accepted, now, self.window).map_err(Rejection::Unverified)?;
         let (identity, time) = (verified.identity(), verified.request_time());
         // During a rotation several units have the credential's name.
-        let verifies =
+        let is_verifying =
             |entry: &&Arc<Entry>| entry.name == verified.credential_name() && &entry.app_id == verified.app_id();
-        let entry = entries.iter().find(verifies).map(Arc::clone);
+        let entry = entries.iter().find(is_verifying).map(Arc::clone);
         let entry = entry.ok_or(Rejection::Unverified(webhook::Refusal::AppIdUnknown { only_case: false }))?;
         account.credential = Some(entry.name.as_str().into());
         let age = now.unix_seconds().saturating_sub(time.unix_seconds());
