@@ -3,11 +3,7 @@
 mod bodies;
 mod descriptors;
 
-use std::{
-    io::ErrorKind,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{io::ErrorKind, path::Path, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -50,14 +46,12 @@ fn silences() -> Vec<(&'static str, Vec<u8>, usize)> {
     ]
 }
 
+/// Fails after a minute, long before any time-out of [`PATIENT`].
 async fn pays(transport: &Transport, sidecar: &Sidecar, upstream: &Recorder, what: &str) -> Box<dyn Connection> {
-    let began = Instant::now();
     let mut stream = transport.send(sidecar.listen, &request("POST", "/svc/a", &[], b"{}")).await;
     let answer = soon(read_message(&mut stream, false)).await.expect(what);
     assert_eq!(answer.status(), 200, "{transport}, {what}: {:?}", answer.contract());
     assert_signed(&upstream.next().await);
-    // No wait for a time-out; the bound leaves room for a busy machine.
-    assert!(began.elapsed() < Duration::from_secs(20), "{transport}, {what}: {:?}", began.elapsed());
     stream
 }
 

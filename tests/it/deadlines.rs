@@ -38,7 +38,7 @@ fn late(sent: &str, by: &'static str) -> (u16, String, String, &'static str) {
 async fn a_caller_may_shorten_its_deadline_but_not_lengthen_it() {
     let upstream = Recorder::acting(|_| Act::Stall(Vec::new())).await;
     // Each request is sent long before its deadline, also on a busy machine.
-    let sidecar = Sidecar::with(&upstream.origin(), "[timeouts]\nrequest = \"4s\"").await;
+    let sidecar = Sidecar::with(&upstream.origin(), "[timeouts]\nrequest = \"4s\"\nsign = \"1m\"").await;
     let own = [("2s", "header"), ("4s", "key"), ("1h", "key"), ("100years", "key")];
     let without = (request("GET", "/svc/a", &[], b""), "key");
     let calls = own.map(|(timeout, by)| (post(timeout), by)).into_iter().chain([without]);

@@ -22,6 +22,8 @@ fn started(origin: &str) -> (Alive, PipeReader, SocketAddr, SocketAddr) {
         .arg("run")
         .env_clear()
         .envs(environment(origin))
+        // The requests are many at a time, and a busy machine may take long to sign them.
+        .env("WONDER_SIGNER_TIMEOUTS__SIGN", "20s")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(writer)
