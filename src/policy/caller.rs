@@ -68,7 +68,14 @@ impl FromStr for Name {
             return Err(NotAName);
         }
         // A URI has a scheme, so it has a colon, which no DNS name has.
-        Ok(Self(if text.contains(':') { text.into() } else { text.to_ascii_lowercase().into() }))
+        if text.contains(':') {
+            return Ok(Self(text.into()));
+        }
+        // The final dot of an absolute DNS name (RFC 1034 §3.1) is not a part of the name.
+        match text.strip_suffix('.').unwrap_or(text) {
+            "" => Err(NotAName),
+            name => Ok(Self(name.to_ascii_lowercase().into())),
+        }
     }
 }
 
@@ -87,6 +94,9 @@ mod tests {
         for (text, expected) in [
             ("shop", Some("shop")),
             ("Shop.EXAMPLE", Some("shop.example")),
+            ("shop.example.", Some("shop.example")),
+            ("spiffe://example/shop.", Some("spiffe://example/shop.")),
+            (".", None),
             ("spiffe://example/Shop", Some("spiffe://example/Shop")),
             (&longest, Some(&longest)),
             (&"a".repeat(254), None),

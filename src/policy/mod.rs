@@ -73,8 +73,20 @@ impl Policy {
         let Some(listed) = self.credentials.get(*credential) else { return Ok(()) };
         match caller.name() {
             Some(name) if listed.contains(name) => Ok(()),
-            name => Err(Denial::NotOfCredential { name: name.cloned(), credential: (*credential).to_owned() }),
+            name => Err(Denial::NotOfCredential { name: name.cloned() }),
         }
+    }
+
+    /// Denies a request for a credential that is not configured like one for a credential of other callers, so that the answer does not
+    /// show which names exist. Without any rule for a credential there is nothing to conceal.
+    ///
+    /// # Errors
+    /// The denial of [`allow`](Self::allow).
+    pub(crate) fn conceal(&self, caller: &Caller) -> Result<(), Denial> {
+        if self.credentials.is_empty() {
+            return Ok(());
+        }
+        Err(Denial::NotOfCredential { name: caller.name().cloned() })
     }
 
     /// Every name that a rule lists, which are few and known from the start: metrics count these callers by name.
@@ -98,13 +110,15 @@ pub(crate) enum Denial {
     /// The listener does not list the caller.
     #[error("the caller of this certificate is not in listen.tls.callers")]
     NotAdmitted,
-    /// The credential does not list the caller.
-    #[error("caller {} is not in credentials.{credential}.callers", .name.as_ref().map_or("without a certificate", Name::as_str))]
+    /// The credential does not list the caller, or is not configured.
+    #[error(
+        "no such credential for caller {}: X-Wonder-Signer-Credential must name one whose callers (credentials.NAME.callers) include it, or \
+         be left out where those of credentials.default do",
+        .name.as_ref().map_or("without a certificate", Name::as_str)
+    )]
     NotOfCredential {
         /// The caller's name, if it has proved one.
         name: Option<Name>,
-        /// The credential's name.
-        credential: String,
     },
 }
 

@@ -58,8 +58,14 @@ fn a_credential_that_lists_callers_is_for_those_alone() {
 fn a_denial_names_the_key_and_the_caller() {
     let policy = Policy::new(names(&["shop"])).restrict("payouts", names(&["refunds"]));
     let allow = |caller: &Caller| policy.allow(&Use { caller, credential: "payouts" }).unwrap_err().to_string();
-    assert_eq!(allow(&with_certificate(Some("Shop"))), "caller shop is not in credentials.payouts.callers");
-    assert_eq!(allow(&Caller::UnixSocket), "caller without a certificate is not in credentials.payouts.callers");
+    let remedy = ": X-Wonder-Signer-Credential must name one whose callers (credentials.NAME.callers) include it, or be left out where those \
+                  of credentials.default do";
+    assert_eq!(allow(&with_certificate(Some("Shop"))), format!("no such credential for caller shop{remedy}"));
+    assert_eq!(allow(&Caller::UnixSocket), format!("no such credential for caller without a certificate{remedy}"));
+    // The same for a credential that is not configured, unless nothing is to be concealed.
+    let unknown = policy.conceal(&with_certificate(Some("Shop"))).unwrap_err().to_string();
+    assert_eq!(unknown, allow(&with_certificate(Some("Shop"))));
+    assert_eq!(Policy::new(names(&["shop"])).conceal(&with_certificate(Some("Shop"))), Ok(()));
     let admit = |name| policy.admit(&with_certificate(name)).unwrap_err().to_string();
     assert_eq!(admit(Some("stranger")), "the caller of this certificate is not in listen.tls.callers");
     assert!(admit(None).contains("no DNS name and no URI"));

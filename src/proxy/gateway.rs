@@ -22,7 +22,7 @@ use crate::{
         response_head,
         upstream::{RequestBody, SendError, Streamed},
     },
-    policy::Use,
+    policy::{Caller, Use},
     signing::{self, Nonce, Stamp, signature_message},
 };
 
@@ -57,9 +57,7 @@ impl Gateway {
         let Call { request, deadline, exchange } = call;
         let (head, incoming) = request.into_parts();
         let target = head::check(&head, exchange.caller(), &self.parts.rules)?;
-        let entry = self.credential(&head.headers)?;
-        let caller = exchange.caller();
-        self.parts.policy.allow(&Use { caller, credential: &entry.name })?;
+        let entry = self.credential(&head.headers, exchange.caller())?;
         exchange.signing_as(&entry);
         let body = self.read_body(incoming, &exchange).await?;
         let mut headers = head.headers;
@@ -91,23 +89,30 @@ impl Gateway {
         Ok(Response::from_parts(parts, body))
     }
 
-    fn credential(&self, headers: &HeaderMap) -> Result<Arc<Entry>, Failure> {
+    /// The credential that the request selects. A caller that may not use it receives the same answer as for a name that is not configured.
+    fn credential(&self, headers: &HeaderMap, caller: &Caller) -> Result<Arc<Entry>, Failure> {
         let mut chosen = headers.get_all(CREDENTIAL_CHOICE).iter();
         let name = match (chosen.next(), chosen.next()) {
             (None, _) => Some(DEFAULT_CREDENTIAL),
             (Some(name), None) => name.to_str().ok(),
             (Some(_), Some(_)) => None,
         };
-        name.map_or(Err(NoEntry::Unknown), |name| self.parts.credentials.get(name)).map_err(|reason| match reason {
-            NoEntry::Unknown => Failure::new(
+        let (policy, credentials) = (&self.parts.policy, &self.parts.credentials);
+        let found = name.map(|name| (name, credentials.get(name)));
+        let Some((name, entry)) = found.filter(|(_, entry)| !matches!(entry, Err(NoEntry::Unknown))) else {
+            policy.conceal(caller)?;
+            return Err(Failure::new(
                 Code::UnknownCredential,
                 "no such credential: X-Wonder-Signer-Credential must name one that is configured, or be left out where \
                  credentials.default is",
-            ),
-            NoEntry::NoKey => Failure::new(
+            ));
+        };
+        policy.allow(&Use { caller, credential: name })?;
+        entry.map_err(|_| {
+            Failure::new(
                 Code::NoKey,
                 "the files of this credential cannot be used; the log of wonder-signer names the file and the remedy",
-            ),
+            )
         })
     }
 

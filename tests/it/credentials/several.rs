@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use wonder_signer::{
     app::StartError,
     config::{Config, Flags},
@@ -71,14 +73,39 @@ async fn a_credential_with_callers_serves_no_other_caller() {
     let transport = Transport::tls();
     let Transport::Tls { mounted, .. } = &transport else { unreachable!() };
     let toml = mounted.toml(&format!(
-        "[credentials.default]\n{}callers = [\"shop\"]\n[credentials.payouts]\n{}callers = [\"refunds\"]",
+        "[credentials.default]\n{}callers = [\"shop\"]\n[credentials.payouts]\n{}callers = [\"refunds\"]\n[credentials.broken]\n{}callers \
+         = [\"refunds\"]",
         volumes[0].toml(),
-        volumes[1].toml()
+        volumes[1].toml(),
+        Volume::empty().toml()
     ));
     let sidecar = Sidecar::with_credentials(&upstream.origin(), &toml).await.unwrap();
-    let payouts = [("X-Wonder-Signer-Credential", "payouts")];
-    let got = transport.exchange(sidecar.listen, &request("POST", "/svc/a", &payouts, b"{}")).await;
-    assert_eq!(got.contract(), (403, "policy_denied".to_owned(), "no".to_owned()));
+    // The answer is the same for a credential of others, one whose files cannot be used, and one that does not exist.
+    const CHOICE: &str = "X-Wonder-Signer-Credential";
+    let mut answers = BTreeSet::new();
+    for choice in [
+        &[(CHOICE, "payouts")][..],
+        &[(CHOICE, "broken")],
+        &[(CHOICE, "none")],
+        &[(CHOICE, "PAYOUTS")],
+        &[(CHOICE, "")],
+        &[(CHOICE, "a b")],
+        &[(CHOICE, "default"), (CHOICE, "default")],
+        &[(CHOICE, "default, payouts")],
+    ] {
+        let got = transport.exchange(sidecar.listen, &request("POST", "/svc/a", choice, b"{}")).await;
+        assert_eq!(got.contract(), (403, "policy_denied".to_owned(), "no".to_owned()), "{choice:?}");
+        let id = got.value("x-request-id").unwrap().to_owned();
+        answers.insert(got.text().replace(&id, ""));
+    }
+    assert_eq!(answers.len(), 1, "{answers:?}");
+    let answer = answers.first().unwrap();
+    assert!(answer.contains("no such credential for caller shop") && !answer.contains("payouts"), "{answer}");
+    let page = exchange(sidecar.admin, &request("GET", "/metrics", &[], b"")).await.text();
+    assert!(!page.contains("PAYOUTS") && !page.contains("credential=\"none\""), "labels are configured names alone");
+    let spaced = [(CHOICE, "  default  ")];
+    assert_eq!(transport.exchange(sidecar.listen, &request("POST", "/svc/a", &spaced, b"{}")).await.status(), 200);
+    assert_eq!(signed_by(&upstream.next().await).app_id, UNITS[0].app_id);
     assert_eq!(transport.exchange(sidecar.listen, &request("POST", "/svc/a", &[], b"{}")).await.status(), 200);
     assert_eq!(signed_by(&upstream.next().await).app_id, UNITS[0].app_id);
 }
