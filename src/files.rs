@@ -41,10 +41,12 @@ thread_local! {
 
 /// Reads `path`, of at most `cap` bytes. It may be a pipe, as a shell's `<(…)` makes them.
 pub(crate) fn read(path: &Path, cap: usize) -> Result<Content, ReadError> {
-    match (is_named_pipe(path), NEVER_WAITS.get()) {
-        (true, true) => Err(ReadError::NewPipe),
-        (true, false) => read_pipe(path, cap, PATIENCE),
-        (false, _) => read_whole(path, cap),
+    match (special(path), NEVER_WAITS.get()) {
+        (Some(NAMED_PIPE), false) => read_pipe(path, cap, PATIENCE),
+        (Some(NAMED_PIPE), true) => Err(ReadError::NewPipe),
+        // A terminal, or standard input.
+        (Some(CHARACTER_DEVICE), false) | (None, _) => read_whole(path, cap),
+        (Some(kind), _) => Err(ReadError::Special(kind)),
     }
 }
 
@@ -82,15 +84,31 @@ fn open_at_once(path: &Path) -> io::Result<File> {
     options.read(true).open(path)
 }
 
+const NAMED_PIPE: &str = "named pipe";
+const CHARACTER_DEVICE: &str = "character device";
+
+/// What `path` is, if it is neither a regular file nor a directory.
 #[cfg(unix)]
-fn is_named_pipe(path: &Path) -> bool {
+fn special(path: &Path) -> Option<&'static str> {
     use std::os::unix::fs::FileTypeExt as _;
-    std::fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo())
+    let kind = std::fs::metadata(path).ok()?.file_type();
+    [
+        (kind.is_fifo(), NAMED_PIPE),
+        (kind.is_char_device(), CHARACTER_DEVICE),
+        (kind.is_block_device(), "block device"),
+        (kind.is_socket(), "socket"),
+    ]
+    .into_iter()
+    .find_map(|(is, name)| is.then_some(name))
 }
 
 #[cfg(not(unix))]
-fn is_named_pipe(_: &Path) -> bool {
-    false
+fn special(_: &Path) -> Option<&'static str> {
+    None
+}
+
+fn is_named_pipe(path: &Path) -> bool {
+    special(path) == Some(NAMED_PIPE)
 }
 
 #[cfg(unix)]
@@ -118,6 +136,9 @@ pub(crate) enum ReadError {
     /// A named pipe in place of a file that was read before.
     #[error("has become a named pipe, which cannot be read again; put a regular file in its place")]
     NewPipe,
+    /// A socket or a device.
+    #[error("is a {0}, a file is needed; put a regular file in its place")]
+    Special(&'static str),
     /// A named pipe without a writer.
     #[error("is a named pipe, and nothing wrote it to its end within {0:?}")]
     Pipe(Duration),

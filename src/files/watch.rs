@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _, event::AccessKind};
+use notify::{ErrorKind, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _, event::AccessKind};
 
 use super::{fingerprint::Fingerprint, stamp::Stamp};
 
@@ -29,6 +29,9 @@ const COMPARE: Duration = Duration::from_mins(1);
 const QUIET: Duration = Duration::from_secs(2);
 /// The delay from an event to the check, which limits the cost of a busy directory.
 const SETTLE: Duration = Duration::from_millis(250);
+/// How long files may go on changing before they are read nevertheless: a program that never stops writing must not keep a new key from
+/// being used, nor a damaged one from being reported.
+const LONGEST: Duration = Duration::from_secs(10);
 /// How often a set of files is read again if it changes while it is read.
 const ATTEMPTS: usize = 5;
 
@@ -80,25 +83,41 @@ impl Subject {
             tracing::info!(path = %path.display(), "a named pipe can be read only once; the content read at start stays in use");
             return;
         }
-        let (fingerprint, commit) = steady(&self.paths, &mut self.read);
-        commit();
-        self.quiet = Quiet::new(fingerprint);
+        let (fingerprint, commit, is_steady) = attempts(&self.paths, &mut self.read);
+        if is_steady {
+            commit();
+            self.quiet = Quiet::new(fingerprint);
+        } else {
+            let paths: Vec<_> = self.paths.iter().map(|path| path.display().to_string()).collect();
+            tracing::warn!(
+                paths = paths.join(" "),
+                "files change while they are read; what was read before stays in use"
+            );
+            self.quiet.changed = None;
+        }
     }
 }
 
 /// Reads `paths` with `read` until they are the same before and after, so that a reading never mixes two versions. If files change faster
 /// than they can be read, the last reading is used, and the watcher detects the next change.
-pub(crate) fn steady<T>(paths: &[PathBuf], mut read: impl FnMut() -> T) -> (Fingerprint, T) {
+pub(crate) fn steady<T>(paths: &[PathBuf], read: impl FnMut() -> T) -> (Fingerprint, T) {
+    let (fingerprint, result, _) = attempts(paths, read);
+    (fingerprint, result)
+}
+
+/// The same, and whether the last reading was steady.
+fn attempts<T>(paths: &[PathBuf], mut read: impl FnMut() -> T) -> (Fingerprint, T, bool) {
     let mut before = Fingerprint::of(paths);
     let mut result = read();
     for _ in 1..ATTEMPTS {
         let after = Fingerprint::of(paths);
         if after == before {
-            break;
+            return (before, result, true);
         }
         (before, result) = (after, read());
     }
-    (before, result)
+    let is_steady = Fingerprint::of(paths) == before;
+    (before, result, is_steady)
 }
 
 /// Distinguishes a complete change from one in progress.
@@ -106,8 +125,17 @@ pub(crate) fn steady<T>(paths: &[PathBuf], mut read: impl FnMut() -> T) -> (Fing
 struct Quiet {
     /// The content at the last reading.
     read: Fingerprint,
-    /// A different content, and the time since which it has stayed the same.
-    changed: Option<(Fingerprint, Instant)>,
+    /// A different content.
+    changed: Option<Changed>,
+}
+
+#[derive(Debug)]
+struct Changed {
+    seen: Fingerprint,
+    /// The time since which it has stayed the same.
+    since: Instant,
+    /// The time of the first change since the last reading.
+    first: Instant,
 }
 
 impl Quiet {
@@ -115,23 +143,27 @@ impl Quiet {
         Self { read, changed: None }
     }
 
-    /// Whether `seen` must be read: it differs from the last reading and has not changed for [`QUIET`].
+    /// Whether `seen` must be read: it differs from the last reading and has not changed for [`QUIET`], or has changed for [`LONGEST`].
     fn check(&mut self, seen: Fingerprint, now: Instant) -> bool {
         if seen == self.read {
             self.changed = None;
             return false;
         }
-        match &self.changed {
-            Some((known, since)) if *known == seen => now.duration_since(*since) >= QUIET,
-            _ => {
-                self.changed = Some((seen, now));
-                false
-            }
+        let changed = self.changed.get_or_insert_with(|| Changed { seen: seen.clone(), since: now, first: now });
+        if changed.seen != seen {
+            (changed.seen, changed.since) = (seen, now);
         }
+        now >= changed.due()
     }
 
     fn due(&self) -> Option<Instant> {
-        self.changed.as_ref().map(|(_, since)| *since + QUIET)
+        self.changed.as_ref().map(Changed::due)
+    }
+}
+
+impl Changed {
+    fn due(&self) -> Instant {
+        (self.since + QUIET).min(self.first + LONGEST)
     }
 }
 
@@ -246,6 +278,8 @@ struct Directories {
     watched: BTreeMap<PathBuf, Identity>,
     /// Whether an event has been sent since the last check; one is enough.
     announced: Arc<AtomicBool>,
+    /// Whether the log has the limit of watched directories.
+    is_limit_logged: bool,
 }
 
 impl Directories {
@@ -266,7 +300,7 @@ impl Directories {
                 tracing::warn!(%error, "no events about files: they are looked at every 5 s");
             })
             .ok();
-        Self { watcher, watched: BTreeMap::new(), announced }
+        Self { watcher, watched: BTreeMap::new(), announced, is_limit_logged: false }
     }
 
     /// Watches each directory that is not watched yet. One that is missing is watched once it exists; until then the poll checks the files.
@@ -285,10 +319,16 @@ impl Directories {
                 self.watched.remove(&directory);
                 continue;
             };
-            if self.watched.get(&directory) != Some(&identity)
-                && watcher.watch(&directory, RecursiveMode::NonRecursive).is_ok()
-            {
-                self.watched.insert(directory, identity);
+            if self.watched.get(&directory) == Some(&identity) {
+                continue;
+            }
+            match watcher.watch(&directory, RecursiveMode::NonRecursive) {
+                Ok(()) => drop(self.watched.insert(directory, identity)),
+                Err(error) if matches!(error.kind, ErrorKind::MaxFilesWatch) && !self.is_limit_logged => {
+                    self.is_limit_logged = true;
+                    tracing::warn!(%error, "no events about files: they are looked at every 5 s");
+                }
+                Err(_) => {}
             }
         }
     }
@@ -349,6 +389,32 @@ mod tests {
         assert_eq!(quiet.due(), None);
         assert!(!quiet.check(seen("two"), at(12)));
         assert!(!quiet.check(seen("two"), at(13)));
+    }
+
+    #[test]
+    fn a_file_that_never_stops_changing_is_read_after_the_longest_wait() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        let start = Instant::now();
+        let mut quiet = Quiet::new(Fingerprint::of(std::slice::from_ref(&path)));
+        for second in 0_u64..=10 {
+            fs::write(&path, second.to_string()).unwrap();
+            let seen = Fingerprint::of(std::slice::from_ref(&path));
+            assert_eq!(quiet.check(seen, start + Duration::from_secs(second)), second == 10, "{second}");
+        }
+    }
+
+    #[test]
+    fn a_reading_that_mixes_two_versions_is_not_used() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        fs::write(&path, "0").unwrap();
+        let mut reads = 0;
+        let (.., is_steady) = attempts(std::slice::from_ref(&path), || {
+            reads += 1;
+            fs::write(&path, reads.to_string()).unwrap();
+        });
+        assert_eq!((reads, is_steady), (ATTEMPTS, false));
     }
 
     #[test]

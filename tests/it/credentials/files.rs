@@ -1,13 +1,13 @@
 //! What can take the place of a key file: each leaves the old unit in use, is named in the log, and keeps no other file from being read.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, io::Write as _, path::Path, process::Command, time::Duration};
 
-use super::{FAILED, OUTDATED, RELOADED, signed_by};
+use super::{FAILED, OUTDATED, RELOADED, reached, signed_by};
 use crate::support::{
     logged::Logged,
     sidecar::{Sidecar, until},
     upstream::Recorder,
-    volume::UNITS,
+    volume::{UNITS, Volume},
     wire::{exchange, request},
 };
 
@@ -33,7 +33,12 @@ async fn nothing_that_takes_the_place_of_a_key_file_stops_the_signing() {
         assert_eq!(signed_by(&upstream.next().await).app_id, UNITS[unit].app_id);
     };
     let huge = || fs::File::create(&key).unwrap().set_len(1 << 32).unwrap();
-    let cases: [(&str, &dyn Fn()); 8] = [
+    let elsewhere = |to: &str| std::os::unix::fs::symlink(to, &key).unwrap();
+    let cases: [(&str, &dyn Fn()); 12] = [
+        ("a socket", &|| drop(std::os::unix::net::UnixListener::bind(&key).unwrap())),
+        ("a link to an endless device", &|| elsewhere("/dev/zero")),
+        ("a link to an empty device", &|| elsewhere("/dev/null")),
+        ("a dangling link", &|| elsewhere("nowhere")),
         ("nothing", &|| ()),
         ("a directory", &|| fs::create_dir(&key).unwrap()),
         ("a named pipe", &|| pipe(&key)),
@@ -55,12 +60,12 @@ async fn nothing_that_takes_the_place_of_a_key_file_stops_the_signing() {
     // The pipe is seen without a signal too, once, and the next good file is read.
     remove(&key);
     pipe(&key);
-    until(sidecar.admin, FAILED, 9.0).await;
+    until(sidecar.admin, FAILED, 13.0).await;
     remove(&key);
     fs::write(&app_id, &UNITS[1].app_id).unwrap();
     fs::write(&key, &UNITS[1].pem).unwrap();
     until(sidecar.admin, RELOADED, 1.0).await;
-    until(sidecar.admin, FAILED, 9.0).await;
+    until(sidecar.admin, FAILED, 13.0).await;
     until(sidecar.admin, OUTDATED, 0.0).await;
     signs_with(1).await;
 }
@@ -76,7 +81,15 @@ async fn the_log_names_file_and_remedy_and_a_storm_of_signals_reads_once_or_twic
         ("WONDER_SIGNER_CREDENTIALS__SHOP__PRIVATE_KEY_FILE", key.to_str().unwrap()),
     ];
     let program = Logged::before(&upstream.origin(), &variables).await;
-    let cases: [(&dyn Fn(), &str); 4] = [
+    let cases: [(&dyn Fn(), &str); 6] = [
+        (
+            &|| drop(std::os::unix::net::UnixListener::bind(&key).unwrap()),
+            "is a socket, a file is needed; put a regular file in its place",
+        ),
+        (
+            &|| std::os::unix::fs::symlink("/dev/null", &key).unwrap(),
+            "is a character device, a file is needed; put a regular file in its place",
+        ),
         (&|| (), "cannot be read: No such file or directory (os error 2); create it, or correct its path"),
         (&|| fs::create_dir(&key).unwrap(), "is a directory, a file is needed; name the file in it"),
         (&|| pipe(&key), "has become a named pipe, which cannot be read again; put a regular file in its place"),
@@ -106,4 +119,47 @@ async fn the_log_names_file_and_remedy_and_a_storm_of_signals_reads_once_or_twic
     assert_eq!((line["credential"].as_str(), line["level"].as_str()), (Some("shop"), Some("warn")));
     assert!(line["cause"].as_str().unwrap().contains("a new key needs a new AppID"), "{line}");
     program.stop().await;
+}
+
+#[tokio::test]
+async fn a_file_that_grows_without_end_is_reported_and_the_old_unit_signs() {
+    let (upstream, directory) = (Recorder::start().await, tempfile::tempdir().unwrap());
+    let [app_id, key] = ["app_id", "key.pem"].map(|name| directory.path().join(name));
+    fs::write(&app_id, &UNITS[0].app_id).unwrap();
+    fs::write(&key, &UNITS[0].pem).unwrap();
+    let toml = format!("[credentials.default]\napp_id_file = {app_id:?}\nprivate_key_file = {key:?}");
+    let sidecar = Sidecar::with_credentials(&upstream.origin(), &toml).await.unwrap();
+    let mut file = fs::File::create(&key).unwrap();
+    // It is never quiet, so it is read in spite of that.
+    let grows = async {
+        loop {
+            file.write_all(b"a line of a log\n").unwrap();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::select! {
+        () = grows => {}
+        () = reached(&sidecar, FAILED, 1.0) => {}
+    }
+    assert_eq!(exchange(sidecar.listen, &request("POST", "/svc/a", &[], b"{}")).await.status(), 200);
+    assert_eq!(signed_by(&upstream.next().await).app_id, UNITS[0].app_id);
+}
+
+#[tokio::test]
+async fn a_data_link_that_points_to_nothing_for_a_moment_is_survived() {
+    let (upstream, volume) = (Recorder::start().await, Volume::of(&UNITS[0]));
+    let toml = format!("[credentials.default]\n{}", volume.toml());
+    let sidecar = Sidecar::with_credentials(&upstream.origin(), &toml).await.unwrap();
+    let link = fs::read_link(volume.path("..data")).unwrap();
+    fs::remove_file(volume.path("..data")).unwrap();
+    std::os::unix::fs::symlink("nowhere", volume.path("..data")).unwrap();
+    sidecar.reload.now();
+    until(sidecar.admin, FAILED, 1.0).await;
+    assert_eq!(exchange(sidecar.listen, &request("POST", "/svc/a", &[], b"{}")).await.status(), 200);
+    assert_eq!(signed_by(&upstream.next().await).app_id, UNITS[0].app_id);
+    fs::remove_file(volume.path("..data")).unwrap();
+    std::os::unix::fs::symlink(link, volume.path("..data")).unwrap();
+    // Without a signal.
+    until(sidecar.admin, RELOADED, 1.0).await;
+    until(sidecar.admin, OUTDATED, 0.0).await;
 }
