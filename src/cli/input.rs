@@ -67,9 +67,26 @@ pub(super) fn key_text(option: &str, path: &Path) -> Result<Zeroizing<Vec<u8>>, 
     Ok(content.bytes)
 }
 
-/// Reads the passphrase in the file that `option` names: its first line.
-pub(super) fn passphrase(option: &str, path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
+/// A passphrase as read.
+pub(super) struct Passphrase {
+    pub(super) bytes: Zeroizing<Vec<u8>>,
+    /// Whether every user of the machine can read its file.
+    pub(super) is_world_readable: bool,
+}
+
+/// Reads the passphrase in the file that `option` names, or on standard input for `-`: its first line.
+pub(super) fn passphrase(option: &str, path: &Path) -> Result<Passphrase, Failure> {
     let failure = |reason: &dyn std::fmt::Display| Failure::usage(anyhow!("{option} {}: {reason}", path.display()));
-    let content = files::read(path, PASSPHRASE_CAP).map_err(|reason| failure(&reason))?;
-    credentials::passphrase(&content.bytes).ok_or_else(|| failure(&"holds no passphrase: its first line is empty"))
+    let (bytes, mode) = if path == Path::new("-") {
+        // With the full capacity from the start, because growing would leave copies in memory.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(PASSPHRASE_CAP + 1));
+        let read = io::stdin().lock().take(PASSPHRASE_CAP as u64).read_to_end(&mut bytes);
+        read.map_err(|reason| failure(&reason))?;
+        (bytes, 0)
+    } else {
+        let content = files::read(path, PASSPHRASE_CAP).map_err(|reason| failure(&reason))?;
+        (content.bytes, content.mode)
+    };
+    let bytes = credentials::passphrase(&bytes).map_err(|reason| failure(&reason))?;
+    Ok(Passphrase { bytes, is_world_readable: credentials::is_world_readable(mode) })
 }

@@ -20,7 +20,8 @@ const PUBLIC: &str = "public_key.pem";
 #[command(after_help = "Does not overwrite an existing file.
 
 Example:
-  wonder-signer keygen --out keys --bits 4096")]
+  wonder-signer keygen --out keys --bits 4096
+  wonder-signer keygen --out keys --passphrase-file passphrase")]
 pub(super) struct KeygenArgs {
     /// Directory of the two files; created with mode 0700 if it is missing.
     #[arg(long, value_name = "DIR", value_parser = path_text)]
@@ -28,7 +29,7 @@ pub(super) struct KeygenArgs {
     /// Bits of the modulus: 2048, 3072 or 4096.
     #[arg(long, default_value = "2048", value_parser = bits)]
     bits: usize,
-    /// The file whose first line is a passphrase: the private key is encrypted with it (PKCS#8, AES-256-CBC).
+    /// File whose first line is a passphrase, or - for standard input: encrypts the private key with it (PKCS#8, AES-256-CBC).
     #[arg(long, value_name = "FILE", value_parser = path_text)]
     passphrase_file: Option<PathBuf>,
 }
@@ -46,7 +47,7 @@ impl KeygenArgs {
         let passphrase = passphrase.map(|path| input::passphrase("--passphrase-file", path)).transpose()?;
         let (key, text) = match &passphrase {
             None => SigningKey::generate(&mut random, self.bits)?,
-            Some(passphrase) => SigningKey::generate_encrypted(&mut random, self.bits, passphrase)?,
+            Some(passphrase) => SigningKey::generate_encrypted(&mut random, self.bits, &passphrase.bytes)?,
         };
         create_directory(&self.out).with_context(|| format!("keygen: --out {}", self.out.display()))?;
         create(&private, text.as_bytes(), 0o600).with_context(|| format!("keygen: {}", private.display()))?;
@@ -59,6 +60,9 @@ impl KeygenArgs {
         writeln!(out, "{} (mode 0600{encrypted}, keep it secret)", private.display())?;
         writeln!(out, "{}", public.display())?;
         writeln!(out, "{}", key.verifying_key())?;
+        if passphrase.is_some_and(|passphrase| passphrase.is_world_readable) {
+            writeln!(out, "warning: the passphrase file is readable by everyone on this machine; chmod 0600 or 0400")?;
+        }
         writeln!(out, "next: create an AppID in Wonder's portal, and paste the text of {PUBLIC} as its public key")?;
         Ok(())
     }

@@ -68,7 +68,7 @@ impl SignArgs {
     fn key(&self) -> Result<SigningKey, Failure> {
         let (option, path) = ("--private-key-file", &self.private_key_file);
         let Some(passphrase) = &self.passphrase_file else { return input::key(option, path, SigningKey::from_pem) };
-        let passphrase = input::passphrase("--passphrase-file", passphrase)?;
+        let passphrase = input::passphrase("--passphrase-file", passphrase)?.bytes;
         let key = SigningKey::from_encrypted_pem(&input::key_text(option, path)?, &passphrase);
         key.map_err(|reason| Failure::usage(anyhow!("{option} {}: {reason}", path.display())))
     }

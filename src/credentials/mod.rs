@@ -23,7 +23,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 pub(crate) use self::reload::{Rotating, load};
-pub(crate) use self::unit::{PASSPHRASE_CAP, passphrase};
+pub(crate) use self::unit::{PASSPHRASE_CAP, is_world_readable, passphrase};
 pub(crate) use self::units::Units;
 pub(crate) use self::{
     permits::Permits,

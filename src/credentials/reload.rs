@@ -1,6 +1,13 @@
 //! Applies a reading of a unit's files to the store and the log. An unusable unit does not change the signing unit.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{
+        Arc, OnceLock, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use tokio::sync::Notify;
 
@@ -28,12 +35,12 @@ pub(crate) fn load(
     metrics: &Metrics,
     rotating: &Rotating,
 ) -> Result<Vec<Subject>, UnitError> {
-    let mut read = Vec::new();
+    let (all_readers, mut read) = (Arc::new(OnceLock::new()), Vec::new());
     for (name, credential) in credentials {
         let next = credential.next.iter().map(|next| (UnitName::Next, next));
         for (unit, sources) in std::iter::once((UnitName::Main, &credential.unit)).chain(next) {
             let (changed, rejections) = rotating.get(name).cloned().unwrap_or_default();
-            let reader = Reader {
+            let reader = Arc::new(Reader {
                 name: name.clone(),
                 unit,
                 sources: sources.clone(),
@@ -42,7 +49,9 @@ pub(crate) fn load(
                 metrics: metrics.clone(),
                 changed,
                 rejections,
-            };
+                is_confused: AtomicBool::new(false),
+                all: Arc::clone(&all_readers),
+            });
             let paths = unit::paths(&reader.sources);
             let (fingerprint, entry) = steady(&paths, || reader.read());
             read.push((reader, paths, fingerprint, entry.map(Arc::new)));
@@ -50,11 +59,14 @@ pub(crate) fn load(
     }
     // A later unit may have the request key that proves the webhook key of an earlier one wrong.
     let all: Vec<Arc<Entry>> = read.iter().filter_map(|(.., entry)| entry.as_ref().ok()).cloned().collect();
+    // Set once, here.
+    let _ = all_readers.set(read.iter().map(|(reader, ..)| Arc::downgrade(reader)).collect());
     let mut subjects = Vec::new();
     for (reader, paths, fingerprint, entry) in read {
         let entry = entry.and_then(|entry| {
-            entry.check_webhook_key(&reader.sources, all.iter().map(AsRef::as_ref))?;
-            Ok(entry)
+            let checked = entry.check_webhook_key(&reader.sources, all.iter().map(AsRef::as_ref));
+            reader.is_confused.store(checked.is_err(), Ordering::Relaxed);
+            checked.map(|()| entry)
         });
         subjects.extend(reader.start(paths, fingerprint, entry)?);
     }
@@ -71,12 +83,16 @@ struct Reader {
     metrics: Metrics,
     changed: Arc<Notify>,
     rejections: Arc<Notify>,
+    /// Whether the last reading was rejected because of a key in the files of another unit.
+    is_confused: AtomicBool,
+    /// The readers of all units.
+    all: Arc<OnceLock<Vec<Weak<Reader>>>>,
 }
 
 impl Reader {
     /// Applies the first reading of `paths`.
     fn start(
-        self,
+        self: Arc<Self>,
         paths: Vec<PathBuf>,
         fingerprint: Fingerprint,
         entry: Result<Arc<Entry>, UnitError>,
@@ -86,10 +102,7 @@ impl Reader {
             Err(error) => self.failed(&error),
             Ok(entry) => drop(self.put(entry)),
         }
-        Ok((!paths.is_empty()).then(|| {
-            let this = Arc::new(self);
-            Subject::new(paths, fingerprint, move || this.again())
-        }))
+        Ok((!paths.is_empty()).then(|| Subject::new(paths, fingerprint, move || self.again())))
     }
 
     fn read(&self) -> Result<Entry, UnitError> {
@@ -103,7 +116,10 @@ impl Reader {
         Box::new(move || {
             this.metrics.credential_reloaded(&this.name, read.is_ok());
             match read {
-                Ok(entry) => this.log(&entry, this.put(Arc::clone(&entry))),
+                Ok(entry) => {
+                    this.log(&entry, this.put(Arc::clone(&entry)));
+                    this.read_confused();
+                }
                 Err(error) => this.failed(&error),
             }
         })
@@ -113,9 +129,19 @@ impl Reader {
     fn checked(&self, entry: Entry) -> Result<Arc<Entry>, UnitError> {
         let in_use = self.store.all_units();
         let in_use = || in_use.iter().map(AsRef::as_ref);
-        entry.check_webhook_key(&self.sources, in_use())?;
-        entry.check_request_key(&self.sources, in_use())?;
-        Ok(Arc::new(entry))
+        let checked = entry.check_webhook_key(&self.sources, in_use());
+        let checked = checked.and_then(|()| entry.check_request_key(&self.sources, in_use()));
+        self.is_confused.store(checked.is_err(), Ordering::Relaxed);
+        checked.map(|()| Arc::new(entry))
+    }
+
+    /// Reads again the units that were rejected because of a key in other files: it may have been in those of this unit, and the wrong
+    /// one.
+    fn read_confused(&self) {
+        let readers = self.all.get().into_iter().flatten().filter_map(Weak::upgrade);
+        for reader in readers.filter(|reader| reader.is_confused.swap(false, Ordering::Relaxed)) {
+            reader.again()();
+        }
     }
 
     fn put(&self, entry: Arc<Entry>) -> Role {

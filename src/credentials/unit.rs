@@ -16,6 +16,8 @@ const KEY_CAP: usize = 64 * 1024;
 const APP_ID_CAP: usize = 4096;
 /// The maximum size of a passphrase file.
 pub(crate) const PASSPHRASE_CAP: usize = 4096;
+/// The longest passphrase that openssl reads from a file.
+const LONGEST_PASSPHRASE: usize = 1023;
 /// The permission bit with which every user of the machine can read a file.
 const WORLD_READABLE: u32 = 0o004;
 
@@ -57,7 +59,14 @@ pub(super) fn read(table: &str, sources: &UnitConfig) -> Result<Unit, UnitError>
     let passphrase = sources.passphrase_file.as_ref().map(|path| {
         let key = at("private_key_passphrase_file");
         let content = read_file(&key, path, PASSPHRASE_CAP)?;
-        passphrase(&content.bytes).ok_or_else(|| UnitError::new(&key, Some(path), Reason::NoPassphrase))
+        if is_world_readable(content.mode) {
+            tracing::warn!(
+                key,
+                path = %path.display(),
+                "passphrase file is readable by everyone on this machine; chmod 0600 or 0400"
+            );
+        }
+        passphrase(&content.bytes).map_err(|reason| UnitError::new(&key, Some(path), Reason::Passphrase(reason)))
     });
     let passphrase = passphrase.transpose()?;
     let read_private = |pem: &[u8]| match &passphrase {
@@ -67,7 +76,7 @@ pub(super) fn read(table: &str, sources: &UnitConfig) -> Result<Unit, UnitError>
     let in_file = at("private_key_file");
     let keys = [in_file.as_str(), &at("private_key (from the environment)")];
     let key = read_key(keys, &sources.private_key, read_private, |path, mode| {
-        if mode & WORLD_READABLE != 0 {
+        if is_world_readable(mode) {
             tracing::warn!(
                 key = in_file,
                 path = %path.display(),
@@ -127,11 +136,34 @@ fn read_key<K, E: Into<Reason>>(
     }
 }
 
-/// The first line of a passphrase file, as openssl's `file:` reads it; `None` if it is empty.
-pub(crate) fn passphrase(content: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+/// The first line of a passphrase file, as openssl's `file:` reads it, with the CR of a file with CRLF.
+pub(crate) fn passphrase(content: &[u8]) -> Result<Zeroizing<Vec<u8>>, PassphraseError> {
     let line = content.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    (!line.is_empty()).then(|| Zeroizing::new(line.to_vec()))
+    match line {
+        [] | [b'\r'] => Err(PassphraseError::Empty),
+        _ if line.contains(&0) => Err(PassphraseError::Nul),
+        _ if line.len() > LONGEST_PASSPHRASE => Err(PassphraseError::Long),
+        line => Ok(Zeroizing::new(line.to_vec())),
+    }
+}
+
+/// The first line of a file that is no passphrase. Nothing of it is repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum PassphraseError {
+    /// Nothing in it.
+    #[error("holds no passphrase: its first line is empty")]
+    Empty,
+    /// openssl ends a passphrase at a NUL byte.
+    #[error("holds no passphrase: its first line has a NUL byte; write it as plain text, not as UTF-16")]
+    Nul,
+    /// openssl cuts a longer passphrase.
+    #[error("holds no passphrase: its first line has more than {LONGEST_PASSPHRASE} bytes, which openssl would cut")]
+    Long,
+}
+
+/// Whether every user of the machine can read a file of this mode.
+pub(crate) fn is_world_readable(mode: u32) -> bool {
+    mode & WORLD_READABLE != 0
 }
 
 fn read_file(key: &str, path: &Path, cap: usize) -> Result<Content, UnitError> {
@@ -169,11 +201,11 @@ enum Reason {
     WebhookKey(#[from] webhook::WebhookKeyError),
     #[error(
         "its public half is the webhook key of credential {0}; Wonder alone holds the private half of a webhook key, so one of the two \
-         files is wrong"
+         files is wrong; correct it, and both are read again"
     )]
     IsWebhookKey(String),
-    #[error("holds no passphrase: its first line is empty")]
-    NoPassphrase,
+    #[error("{0}")]
+    Passphrase(PassphraseError),
     #[error("the key does not sign: {0}")]
     Sign(signing::SignError),
 }

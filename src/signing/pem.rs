@@ -62,6 +62,10 @@ pub enum Format {
     OpenSshPublic,
     /// `.ppk` files.
     Putty,
+    /// `.pvk` files of Microsoft's tools.
+    Pvk,
+    /// The key blob of Microsoft's CryptoAPI.
+    MsBlob,
 }
 
 /// Labels that a message may name. Other labels are not repeated, because in a damaged file a label can be anything.
@@ -190,6 +194,8 @@ fn without_block(text: &[u8]) -> Found {
         bytes if is_der(bytes) => der(bytes),
         text if text.starts_with(b"{") && contains(b"\"KTY\"") => Found::Other(Format::Jwk),
         text if text.starts_with(b"PuTTY-User-Key-File") => Found::Other(Format::Putty),
+        text if text.starts_with(b"\x1e\xf1\xb5\xb0") => Found::Other(Format::Pvk),
+        text if text.starts_with(b"\x07\x02\x00\x00") => Found::Other(Format::MsBlob),
         text if text.starts_with(b"ssh-") => Found::Other(Format::OpenSshPublic),
         text if text.starts_with(b"MII") && base64(text).is_some() => Found::Bare,
         _ if memmem::find(text, BEGIN).is_some() => Found::Cut,

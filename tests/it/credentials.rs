@@ -1,5 +1,6 @@
 //! Credentials that change while the sidecar runs, and credentials that cannot be used.
 
+mod confused;
 mod files;
 mod load;
 mod proof;

@@ -155,12 +155,20 @@ impl KeyError {
 fn of_format(format: Format) -> &'static str {
     match format {
         Format::Pkcs12 => {
-            "is a PKCS#12 file; take the key out of it (openssl pkcs12 -in key.p12 -nocerts -nodes -out key.pem)"
+            "is a PKCS#12 file; take the key out of it (openssl pkcs12 -in key.p12 -nocerts -nodes -out key.pem; add -legacy for a file of an \
+             old program)"
         }
         Format::Jwk => "is a JSON Web Key; PEM text is needed, which the program that made the key can export",
         Format::OpenSsh => "is a key in OpenSSH's own form; convert a copy of it (ssh-keygen -p -m PEM -f copy)",
         Format::OpenSshPublic => {
             "is a public key in OpenSSH's own form; a public key in PEM is made of it with ssh-keygen -e -m PKCS8 -f key.pub"
+        }
+        Format::Pvk => {
+            "is a PVK file; convert it (openssl rsa -inform PVK -in key.pvk -out key.pem; add -provider legacy -provider default for one with \
+             a passphrase)"
+        }
+        Format::MsBlob => {
+            "is a key blob of Microsoft's CryptoAPI; convert it (openssl rsa -inform MSBLOB -in key.blob -out key.pem)"
         }
         Format::Putty => "is a PuTTY key; convert it (puttygen key.ppk -O private-openssh -o key.pem)",
     }

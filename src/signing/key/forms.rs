@@ -36,7 +36,8 @@ impl SigningKey {
         only(&blocks, |block| Self::from_der(&block.der), |key| &key.public)
     }
 
-    /// The same for a key that may be encrypted: PKCS#8 with PBES2 (RFC 8018 §6.2). A passphrase for an unencrypted key is ignored.
+    /// The same for a key that may be encrypted: PKCS#8 with PBES2 (RFC 8018 §6.2). A passphrase for an unencrypted key is ignored. The CR
+    /// at the end of a passphrase may be a part of the line end or, as for openssl, of the passphrase: both are tried.
     ///
     /// # Errors
     /// [`KeyError::Passphrase`] for a wrong passphrase, [`KeyError::Encryption`] for a scheme that is not accepted, and those of
@@ -47,7 +48,11 @@ impl SigningKey {
             other => return other,
         }
         let blocks = pem::find(pem, &[ENCRYPTED_LABEL]).map_err(KeyError::instead_of_private)?;
-        only(&blocks, |block| Self::decrypt(&block.der, passphrase), |key| &key.public)
+        let read = |passphrase: &[u8]| only(&blocks, |block| Self::decrypt(&block.der, passphrase), |key| &key.public);
+        match passphrase.strip_suffix(b"\r").map(read) {
+            Some(Err(KeyError::Passphrase)) | None => read(passphrase),
+            Some(other) => other,
+        }
     }
 
     pub(super) fn from_der(der: &[u8]) -> Result<Self, KeyError> {
