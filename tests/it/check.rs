@@ -5,7 +5,7 @@ use std::{process::Command, sync::Arc, time::SystemTime};
 use wonder_signer::signing::RequestTime;
 
 use crate::{
-    simulator::world::World,
+    simulator::world::{Call, World},
     support::{
         closed::Closed,
         program::{Ended, Program, environment},
@@ -133,6 +133,26 @@ async fn a_rejection_shows_wonders_code_and_message_and_their_cause() {
     .await;
     let said = fails(&world.origin).await;
     assert!(said.contains("code E000004") && said.contains(": clock: Wonder rejects the request time"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restriction_of_addresses_is_the_first_cause_of_a_403_and_the_last_of_a_401() {
+    let world = World::with(|options| {
+        options.tls = false;
+        options.clock = Arc::new(now);
+        options.apps = vec![(APP_ID.parse().unwrap(), verifying_key())];
+    })
+    .await;
+    for (status, first) in [("403 Forbidden", "IP restriction: "), ("401 Unauthorized", "AppID and environment: ")] {
+        let fault = format!(r#"{{"fault":"status={}","operation":"echo"}}"#, &status[..3]);
+        assert_eq!(world.send(&Call::unsigned("POST", "/simulator/faults", &fault)).await.status, 200);
+        let said = fails(&world.origin).await;
+        assert!(said.starts_with(status), "{said}");
+        assert!(said.contains(&format!("the answer gives no reason; check in this order {first}")), "{said}");
+        for cause in ["IP restriction: the AppID's list", "AppID and environment: AppID ", "key: the public key"] {
+            assert!(said.contains(cause), "{cause}: {said}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,7 +6,7 @@ use wonder_signer::signing::RequestTime;
 
 use super::{reached, signs_with};
 use crate::{
-    simulator::world::World,
+    simulator::world::{Call, World},
     support::{
         closed::Closed,
         logged::Logged,
@@ -177,6 +177,51 @@ async fn after_a_403_with_another_cause_the_unit_that_wonder_accepts_stays() {
     reached(&sidecar, &proofs("next", "accepted"), 2.0).await;
     signs_with(&sidecar, &UNITS[1]).await;
     counted(&sidecar, REJECTED, 1.0).await;
+}
+
+#[tokio::test]
+async fn sixty_four_rejected_requests_are_sent_once_each_and_have_both_units_proved_once() {
+    let world = wonder(&[&UNITS[0], &UNITS[1]]).await;
+    let (main, next) = (Volume::of(&UNITS[0]), Volume::of(&UNITS[1]));
+    let sidecar = sidecar(&world, &main, &next, WHEN_PROVEN).await;
+    signs_with(&sidecar, &UNITS[1]).await;
+    forget(&world, &UNITS[0]);
+    forget(&world, &UNITS[1]);
+    let began = std::time::Instant::now();
+    let statuses = futures_util::future::join_all((0..64).map(|_| call(&sidecar, &[]))).await;
+    assert!(statuses.iter().all(|status| *status == 401), "{statuses:?}");
+    counted(&sidecar, REJECTED, 64.0).await;
+    reached(&sidecar, &proofs("main", "rejected"), 1.0).await;
+    reached(&sidecar, &proofs("next", "rejected"), 1.0).await;
+    // Both work again, and both are proved again after another rejection, but not at once.
+    learn(&world, &UNITS[0]);
+    learn(&world, &UNITS[1]);
+    assert_eq!(call(&sidecar, &[("X-Simulator-Fault", "status=401")]).await, 401);
+    reached(&sidecar, &proofs("main", "accepted"), 1.0).await;
+    let rounds = metric(sidecar.admin, &proofs("main", "rejected")).await + 1.0;
+    assert!(rounds <= 2.0 + began.elapsed().as_secs_f64() / 10.0, "{rounds} in {:?}", began.elapsed());
+    signs_with(&sidecar, &UNITS[1]).await;
+}
+
+#[tokio::test]
+async fn a_unit_that_wonder_restricts_to_other_addresses_is_not_switched_to() {
+    let world = wonder(&[&UNITS[0], &UNITS[1]]).await;
+    let (main, next) = (Volume::of(&UNITS[0]), Volume::of(&UNITS[1]));
+    let sidecar = sidecar(&world, &main, &next, "").await;
+    for (status, first) in
+        [(403, "check in this order IP restriction: "), (401, "check in this order AppID and environment: ")]
+    {
+        let fault = format!(r#"{{"fault":"status={status}","app_id":"{}"}}"#, UNITS[1].app_id);
+        assert_eq!(world.send(&Call::unsigned("POST", "/simulator/faults", &fault)).await.status, 200);
+        let (code, text) = rotate(&sidecar).await;
+        assert_eq!(code, 409, "{text}");
+        assert!(text.contains(&status.to_string()) && text.contains(first), "{text}");
+        assert!(text.contains("the public IPv4 address of this machine's egress"), "{text}");
+        signs_with(&sidecar, &UNITS[0]).await;
+    }
+    assert_eq!(world.send(&Call::unsigned("DELETE", "/simulator/faults", "")).await.status, 200);
+    assert_eq!(rotate(&sidecar).await.0, 200);
+    signs_with(&sidecar, &UNITS[1]).await;
 }
 
 #[tokio::test]
