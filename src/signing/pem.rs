@@ -64,7 +64,7 @@ pub enum Format {
     Putty,
     /// `.pvk` files of Microsoft's tools.
     Pvk,
-    /// The key blob of Microsoft's CryptoAPI.
+    /// The key blob of Microsoft's `CryptoAPI`.
     MsBlob,
 }
 
