@@ -56,6 +56,7 @@ fn a_webhook_key_from_the_environment_shows_in_no_output() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn settings_of_the_webhook_listener_are_refused_with_key_layer_and_remedy() {
     for (toml, error) in [
         (

@@ -1,6 +1,6 @@
 //! The metrics of the webhook listener. They have no series without one.
 
-use prometheus::{Histogram, HistogramVec, IntCounterVec, core::Collector as _};
+use prometheus::{Histogram, HistogramVec, IntCounterVec, core::Collector as _, proto::MetricFamily};
 
 use super::super::{
     labels::{Label as _, StoreOperation, WebhookOutcome},
@@ -90,7 +90,7 @@ fn totals(
     let families = counters.collect();
     let series: Vec<(&str, u64)> = families
         .iter()
-        .flat_map(|family| family.get_metric())
+        .flat_map(MetricFamily::get_metric)
         .filter_map(|metric| {
             let value = metric.get_label().iter().find(|pair| pair.name() == label)?.value();
             Some((value, whole(metric.get_counter().get_value())))
