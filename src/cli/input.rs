@@ -46,13 +46,24 @@ impl RequestArgs {
 
 /// Everything in the file that `option` names, or on standard input for `-`.
 pub(super) fn whole(option: &str, path: &Path) -> Result<Vec<u8>, Failure> {
-    let mut bytes = Vec::new();
-    let read = match path {
-        path if path == Path::new("-") => io::stdin().lock().read_to_end(&mut bytes),
-        path => File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)),
+    reading(option, path, |mut input| {
+        let mut bytes = Vec::new();
+        input.read_to_end(&mut bytes).map(|_| bytes)
+    })
+}
+
+/// What `read` makes of the file that `option` names, or of standard input for `-`.
+pub(super) fn reading<T>(
+    option: &str,
+    path: &Path,
+    read: impl FnOnce(Box<dyn Read>) -> io::Result<T>,
+) -> Result<T, Failure> {
+    let input: io::Result<Box<dyn Read>> = if path == Path::new("-") {
+        Ok(Box::new(io::stdin().lock()))
+    } else {
+        File::open(path).map(|file| Box::new(file) as _)
     };
-    read.with_context(|| format!("{option} {}", path.display())).map_err(Failure::usage)?;
-    Ok(bytes)
+    input.and_then(read).with_context(|| format!("{option} {}", path.display())).map_err(Failure::usage)
 }
 
 /// Reads the key that `option` names.

@@ -97,7 +97,7 @@ impl LocalArgs {
 
     /// The seed of `--seed`, if given.
     pub(super) fn seed(&self) -> Result<Option<Seed>, Failure> {
-        self.seed.as_deref().map(|path| Ok(Seed::new(input::whole("--seed", path)?))).transpose()
+        self.seed.as_deref().map(|path| input::reading("--seed", path, Seed::read)).transpose()
     }
 
     /// The seed of `--deterministic`, if given.

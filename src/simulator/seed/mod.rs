@@ -2,16 +2,14 @@
 //!
 //! A seed is read like the bodies of calls, so that each error names the place in the file. An unknown field is an error, because a
 //! misspelt field would otherwise be missing silently. No webhook is sent for the contents of a seed.
-//!
-//! Only one row at a time is a tree of values, because the tree of a whole seed is many times larger than its text.
 
+mod rows;
 #[cfg(test)]
 mod schema;
 
-use std::collections::BTreeMap;
+use serde_json::Value;
 
-use bytes::Bytes;
-use serde_json::{Value, value::RawValue};
+pub use self::rows::Seed;
 
 use super::{
     fields::{Fields, TEXT},
@@ -19,7 +17,7 @@ use super::{
     ledger::{Currency, Denial, Method, Order, Outcome, Payment, Refund, parse_time},
     mask::shown,
     orders,
-    refusal::{JsonType, Refusal, Rule},
+    refusal::{Refusal, Rule},
     store::{
         Store,
         records::{Customer, Profile, Token, TokenState},
@@ -68,18 +66,6 @@ const PAYMENT: &[&str] = &["uuid", "method", "amount", "outcome", "authorize", "
 const REFUND: &[&str] = &["uuid", "amount", "note"];
 const STATES: &str = "unpaid, pending, failed, authorized, paid, refunded, voided";
 
-/// The text of a seed file, unchanged, because a reset reads it again.
-#[derive(Clone)]
-pub struct Seed(Bytes);
-
-impl Seed {
-    /// The content of a file. Its errors are found when the simulator is bound.
-    #[must_use]
-    pub fn new(text: Vec<u8>) -> Self {
-        Self(text.into())
-    }
-}
-
 /// An error in a seed: the place and the rule.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -103,15 +89,8 @@ pub(super) struct Ground<'a> {
 impl Ground<'_> {
     /// Puts everything into an empty store.
     pub(super) fn sow(&mut self, seed: &Seed) -> Result<(), SeedError> {
-        let whole: &RawValue =
-            serde_json::from_slice(&seed.0).map_err(|error| SeedError(format!("is not JSON: {error}")))?;
-        let lists: BTreeMap<String, &RawValue> = serde_json::from_str(whole.get())
-            .map_err(|_| SeedError("must be a JSON object with customers and orders".to_owned()))?;
-        if let Some(name) = lists.keys().find(|name| **name != SCHEMA && !SEED.contains(&&name[..])) {
-            return Err(unknown(name, name, SEED));
-        }
-        for_each_row("customers", &lists, |fields| self.customer(fields))?;
-        for_each_row("orders", &lists, |fields| self.order(fields))
+        seed.for_each_row("customers", |fields| self.customer(fields))?;
+        seed.for_each_row("orders", |fields| self.order(fields))
     }
 
     /// The AppID that a row names, or the only AppID of the simulator.
@@ -312,25 +291,6 @@ impl Ground<'_> {
         let is_taken = self.store.orders.has_transaction(uuid) || order.transaction(uuid).is_some();
         if is_taken { Err(taken(fields, "uuid")) } else { Ok(uuid) }
     }
-}
-
-/// Reads the rows of a list one after the other.
-fn for_each_row(
-    list: &str,
-    lists: &BTreeMap<String, &RawValue>,
-    mut sow: impl FnMut(&Fields<'_>) -> Result<(), SeedError>,
-) -> Result<(), SeedError> {
-    let Some(rows) = lists.get(list) else { return Ok(()) };
-    let rows: Option<Vec<&RawValue>> =
-        serde_json::from_str(rows.get()).map_err(|_| Refusal::FieldType(list.to_owned(), JsonType::List))?;
-    for (at, row) in rows.unwrap_or_default().into_iter().enumerate() {
-        let place = format!("{list}[{at}]");
-        // The text is JSON, but a number can be too large, or the levels too many.
-        let row: Value =
-            serde_json::from_str(row.get()).map_err(|error| SeedError(format!("{place} cannot be read: {error}")))?;
-        sow(&Fields::at(place, &row)?)?;
-    }
-    Ok(())
 }
 
 fn known(fields: &Fields<'_>, known: &[&str]) -> Result<(), SeedError> {

@@ -30,7 +30,7 @@ const FORMAT: &str = "1";
 /// The file has the webhook key, and what customers entered.
 const MODE: u32 = 0o600;
 /// The most memory for pages of the file, in bytes. All rows are in memory anyway.
-const CACHE: usize = 2 * 1024 * 1024;
+const CACHE: usize = 512 * 1024;
 
 /// An open state file. No other process can open it.
 pub struct StateFile {
