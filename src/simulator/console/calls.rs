@@ -36,7 +36,7 @@ pub(super) struct Call {
     pub(super) error: Option<(String, String)>,
     pub(super) verdict: Verdict,
     /// The headers to show, with their values.
-    pub(super) headers: Vec<(&'static str, String)>,
+    pub(super) headers: Box<[(&'static str, String)]>,
     pub(super) request: Text,
     pub(super) answer: Text,
     pub(super) chain: Option<Chain>,
@@ -179,7 +179,7 @@ mod tests {
             status: 200,
             error: None,
             verdict: Verdict::Right,
-            headers: Vec::new(),
+            headers: Box::default(),
             request: Text::of(body.as_bytes()),
             answer: Text::of(b"{}"),
             chain: None,

@@ -90,8 +90,8 @@ fn row(html: &mut String, call: &Call) {
     let said = call.error.as_ref().map_or_else(String::new, |(code, message)| format!("{code} {message}"));
     let _ = write!(
         html,
-        "<tr><td><time>{}</time></td><td><a href=\"/console/calls/{}\">{}</a><br><span class=\"soft code\">{} {}</span></td>\
-         <td><span class=\"tag {}\">{}</span></td><td><span class=\"tag {mood}\">{verdict}</span>{}</td><td class=\"wide\">{}</td>\
+        "<tr><td><time>{}</time></td><td class=\"line\"><a href=\"/console/calls/{}\">{}</a><br><span class=\"soft code\">{} {}</span></td>\
+         <td><span class=\"tag {}\">{}</span></td><td><span class=\"tag {mood}\">{verdict}</span>{}</td><td class=\"wide said\">{}</td>\
          <td class=\"wide right nowrap\">{:.1} ms</td></tr>",
         time::clock(call.at),
         call.id,
@@ -122,6 +122,10 @@ pub(super) fn verdict(call: &Call) -> (&'static str, &'static str) {
     match call.verdict {
         Verdict::Unsigned => ("", "not checked"),
         Verdict::Right => ("good", "right"),
+        Verdict::Wrong { step: "signature", .. } => ("bad", "wrong"),
+        Verdict::Wrong { step: "signature_encoding", .. } => ("bad", "not base64"),
+        Verdict::Wrong { step: "request_time", .. } => ("bad", "request time"),
+        Verdict::Wrong { step: "app_id", .. } => ("bad", "AppID"),
         Verdict::Wrong { step, .. } => ("bad", step),
     }
 }

@@ -87,7 +87,7 @@ impl Begun {
             fault: self.fault.map(|fault| fault.to_string()),
             target: masked(self.target.as_bytes()).unwrap_or_default(),
             method: shown(&self.method),
-            headers,
+            headers: headers.into(),
         }
     }
 }

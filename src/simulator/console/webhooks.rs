@@ -85,7 +85,7 @@ fn row(html: &mut String, delivery: &Delivery) {
     // Writing to a `String` does not fail.
     let _ = write!(
         html,
-        "<tr><td><time>{}</time></td><td>{}<br><a href=\"/console/orders/{order}\">{order}</a></td><td class=\"code\">{}",
+        "<tr><td><time>{}</time></td><td class=\"nowrap\">{}<br><a href=\"/console/orders/{order}\">{order}</a></td><td class=\"code\">{}",
         time::stamp(&delivery.created_at),
         Escaped(delivery.action),
         Escaped(&delivery.url),
