@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Runs the commands of README's first five minutes unchanged: `dev`, a shop, an order, the payment page in Chromium, a refund; timed.
+"""Runs the commands of README's first five minutes unchanged: `dev`, a shop, an order, the payment page in Chromium, a refund, a broken call in the
+console; timed.
 
     unshare --net --mount tests/e2e/readme.py PROGRAM
 
@@ -32,7 +33,7 @@ def commands():
 def main(program):
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     started = time.monotonic()
-    dev, shop, order, state, refund = commands()
+    dev, shop, order, state, refund, broken = commands()
     assert dev.startswith("cargo run --release -- dev "), dev
     dev = dev.replace("cargo run --release --", program, 1)
     processes = []
@@ -60,8 +61,13 @@ def main(program):
                 browser.open(link)
                 browser.press("button.act")
                 wait_for(lambda: status() == "paid", 20, f"the webhook arrived: {ask(state)}")
-            ask(refund)
-            wait_for(lambda: status() == "partly refunded", 20, f"the refund's webhook arrived: {ask(state)}")
+                ask(refund)
+                wait_for(lambda: status() == "partly refunded", 20, f"the refund's webhook arrived: {ask(state)}")
+                assert ask(broken)["code"] == "E000004"
+                log.flush()
+                browser.open(re.search(r"http\S+/console", pathlib.Path(log.name).read_text())[0])
+                browser.press("#calls tbody tr:first-child a")
+                wait_for(lambda: browser.shows("Likely cause: The request time is 27"), 10, "the console shows the cause")
         except BaseException:
             log.seek(0)
             print(log.read()[-3000:], file=sys.stderr)
@@ -70,7 +76,7 @@ def main(program):
             for process in reversed(processes):
                 process.terminate()
                 process.wait()
-    print(f"readme: order, payment, webhook and refund, {time.monotonic() - started:.0f} s without the build")
+    print(f"readme: order, payment, webhook, refund and a broken call, {time.monotonic() - started:.0f} s without the build")
 
 
 main(os.path.realpath(sys.argv[1]))
