@@ -34,8 +34,10 @@ mkdir -p "$directory"
 directory=$(cd "$directory" && pwd)
 source=$(pwd) registry=${CARGO_HOME:-$HOME/.cargo}
 export CFLAGS="${CFLAGS:-} -ffile-prefix-map=$directory=/target -ffile-prefix-map=$source=/source -ffile-prefix-map=$registry=/cargo"
-# Relocations in their packed form (DT_RELR) take 7 KB in place of 310 KB. glibc has read it since 2.36, and it is linked in here.
-export RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs --remap-path-prefix=$directory=/target --remap-path-prefix=$source=/source --remap-path-prefix=$registry=/cargo"
+# Packed relocations (DT_RELR) take 7 KB in place of 310 KB. The C library, which is linked in, reads them from glibc 2.36 on.
+packed='' glibc=$(getconf GNU_LIBC_VERSION | cut -d' ' -f2)
+[ "$(printf '%s\n' 2.36 "$glibc" | sort -V | head -n1)" != 2.36 ] || packed=' -C link-arg=-Wl,-z,pack-relative-relocs'
+export RUSTFLAGS="-C target-feature=+crt-static$packed --remap-path-prefix=$directory=/target --remap-path-prefix=$source=/source --remap-path-prefix=$registry=/cargo"
 
 for program in ${programs:-wonder-simulator wonder-signer}; do
     case "$program" in
