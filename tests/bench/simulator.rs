@@ -23,6 +23,8 @@
 
 #[path = "support/key.rs"]
 mod key;
+#[path = "support/machine.rs"]
+mod machine;
 
 use std::{
     fmt::Write as _,
@@ -36,8 +38,9 @@ use std::{
 };
 
 use clap::Parser;
-use rustix::thread::{CpuSet, sched_setaffinity};
 use wonder_signer::signing::{AppId, Nonce, RequestTime, SigningKey, Stamp, sign};
+
+use self::machine::{last, pin, processor_time};
 
 const P: &str = "/svc/payment/api/v1/openapi";
 const CONNECTIONS: usize = 8;
@@ -164,7 +167,7 @@ impl Simulator {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        pin(processors() - 1);
+        pin(last());
         let mut took = started.elapsed();
         let text = loop {
             match fs::read_to_string(&ready) {
@@ -192,12 +195,7 @@ impl Simulator {
     }
 
     fn used(&self) -> Duration {
-        let threads = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
-        let nanoseconds = threads.filter_map(|thread| {
-            let text = fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
-            text.split(' ').next()?.parse::<u64>().ok()
-        });
-        Duration::from_nanos(nanoseconds.sum())
+        processor_time(self.child.id())
     }
 
     /// Resident, in MiB.
@@ -238,16 +236,4 @@ fn exchange(address: SocketAddr, requests: &[Vec<u8>]) {
         reader.read_exact(&mut body).unwrap();
         assert!(body.starts_with(br#"{"code":200"#), "{}", String::from_utf8_lossy(&body));
     }
-}
-
-fn processors() -> usize {
-    // Not `available_parallelism`, which is 1 for a pinned thread.
-    fs::read_to_string("/proc/cpuinfo").unwrap().lines().filter(|line| line.starts_with("processor")).count()
-}
-
-/// Pins this thread, and the threads and processes that it starts, to one processor.
-fn pin(number: usize) {
-    let mut set = CpuSet::new();
-    set.set(number);
-    sched_setaffinity(None, &set).expect("the processor exists");
 }

@@ -20,15 +20,17 @@
     reason = "a benchmark that cannot run has nothing to report"
 )]
 
-#[path = "support/key.rs"]
+#[path = "../support/key.rs"]
 mod key;
+#[path = "../support/machine.rs"]
+mod machine;
+mod programs;
+mod wire;
 
 use std::{
     fs,
-    io::{BufReader, Read as _, Write as _},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -38,8 +40,13 @@ use std::{
 };
 
 use clap::Parser;
-use rustix::thread::{CpuSet, sched_setaffinity};
 use wonder_signer::signing::{AppId, Nonce, RequestTime, SigningKey, Stamp, webhook};
+
+use self::{
+    machine::{last, pin, processor_time},
+    programs::{Nginx, Sidecar},
+    wire::{Connection, answering},
+};
 
 const BODY: usize = 4096;
 const CONNECTIONS: usize = 4;
@@ -242,199 +249,4 @@ fn used(pid: u32, work: impl FnOnce()) -> f64 {
     let before = processor_time(pid);
     work();
     (processor_time(pid) - before).as_secs_f64() * 1e6
-}
-
-fn processor_time(pid: u32) -> Duration {
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
-    let nanoseconds = threads.filter_map(|thread| {
-        let text = fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
-        text.split(' ').next()?.parse::<u64>().ok()
-    });
-    Duration::from_nanos(nanoseconds.sum())
-}
-
-fn pin(processor: usize) {
-    let mut set = CpuSet::new();
-    set.set(processor);
-    sched_setaffinity(None, &set).unwrap();
-}
-
-fn last() -> usize {
-    let text = fs::read_to_string("/proc/cpuinfo").unwrap();
-    text.lines().filter(|line| line.starts_with("processor")).count() - 1
-}
-
-/// Starts a process on the first processor.
-fn on_the_first(command: &mut Command) -> Child {
-    pin(0);
-    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    pin(last());
-    child
-}
-
-struct Sidecar {
-    child: Child,
-    listen: SocketAddr,
-    admin: SocketAddr,
-    webhook: SocketAddr,
-}
-
-impl Sidecar {
-    fn start(binary: &Path, directory: &Path, server: SocketAddr) -> Self {
-        let ready = directory.join("ready.json");
-        let _ = fs::remove_file(&ready);
-        let origin = format!("http://{server}");
-        let child = on_the_first(
-            Command::new(binary)
-                .arg("run")
-                .arg("--ready-file")
-                .arg(&ready)
-                .env_clear()
-                .env("WONDER_SIGNER_LISTEN__ADDRESS", "127.0.0.1:0")
-                .env("WONDER_SIGNER_ADMIN__ADDRESS", "127.0.0.1:0")
-                .env("WONDER_SIGNER_SHUTDOWN__DRAIN_DELAY", "0s")
-                .env("WONDER_SIGNER_UPSTREAM__ENVIRONMENT", "custom")
-                .env("WONDER_SIGNER_UPSTREAM__ORIGIN", &origin)
-                .env("WONDER_SIGNER_CREDENTIALS__DEFAULT__APP_ID", key::APP_ID)
-                .env("WONDER_SIGNER_CREDENTIALS__DEFAULT__PRIVATE_KEY", key::pem("rsa2048-pkcs8"))
-                .env("WONDER_SIGNER_WEBHOOK__ADDRESS", "127.0.0.1:0")
-                .env("WONDER_SIGNER_WEBHOOK__FORWARD_TO", &origin)
-                .env("WONDER_SIGNER_CREDENTIALS__DEFAULT__WEBHOOK_PUBLIC_KEY_FILE", directory.join("webhook.pem")),
-        );
-        let until = Instant::now() + Duration::from_secs(30);
-        while !ready.exists() {
-            assert!(Instant::now() < until, "the sidecar does not start");
-            thread::sleep(Duration::from_millis(5));
-        }
-        let addresses: serde_json::Value = serde_json::from_slice(&fs::read(&ready).unwrap()).unwrap();
-        let [listen, admin, webhook] =
-            ["listen", "admin", "webhook"].map(|name| addresses[name].as_str().unwrap().parse().unwrap());
-        Self { child, listen, admin, webhook }
-    }
-
-    /// How many webhooks were verified, and the seconds that took.
-    fn verifications(&self) -> (f64, f64) {
-        // What the admin listener answers may be a second old.
-        thread::sleep(Duration::from_millis(1500));
-        let mut stream = TcpStream::connect(self.admin).unwrap();
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
-        let value = |end: &str| {
-            let start = format!("wonder_signer_webhook_duration_seconds_{end}{{phase=\"verify\"}} ");
-            text.lines().find_map(|line| line.strip_prefix(&start)).map_or(0.0, |value| value.parse().unwrap())
-        };
-        (value("count"), value("sum"))
-    }
-}
-
-impl Drop for Sidecar {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// An nginx that only forwards, for comparison.
-struct Nginx {
-    child: Child,
-    worker: u32,
-    address: SocketAddr,
-}
-
-impl Nginx {
-    /// None where it is not installed.
-    fn start(directory: &Path, application: SocketAddr) -> Option<Self> {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let configuration = directory.join("nginx.conf");
-        let place = directory.display();
-        fs::write(
-            &configuration,
-            format!(
-                "daemon off; master_process off; pid {place}/nginx.pid; error_log stderr; events {{}}\nhttp {{ access_log off;\n\
-                 client_body_temp_path {place}; proxy_temp_path {place}; fastcgi_temp_path {place}; uwsgi_temp_path {place};\n\
-                 scgi_temp_path {place}; upstream application {{ server {application}; keepalive 8; }}\n\
-                 server {{ listen {address}; keepalive_requests 1000000; location / {{ proxy_pass http://application;\n\
-                 proxy_http_version 1.1; proxy_set_header Connection \"\"; }} }} }}\n"
-            ),
-        )
-        .unwrap();
-        let nginx = ["/usr/sbin/nginx", "/usr/bin/nginx"].into_iter().find(|path| Path::new(path).exists())?;
-        let child = on_the_first(Command::new(nginx).arg("-c").arg(&configuration));
-        let until = Instant::now() + Duration::from_secs(10);
-        while TcpStream::connect(address).is_err() {
-            assert!(Instant::now() < until, "nginx does not start");
-            thread::sleep(Duration::from_millis(5));
-        }
-        Some(Self { worker: child.id(), child, address })
-    }
-}
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// A kept connection.
-struct Connection(BufReader<TcpStream>);
-
-impl Connection {
-    fn open(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).unwrap();
-        stream.set_nodelay(true).unwrap();
-        Self(BufReader::new(stream))
-    }
-
-    /// Sends a request and returns the status of its answer.
-    fn exchange(&mut self, message: &[u8]) -> u16 {
-        self.0.get_mut().write_all(message).unwrap();
-        let (start, length) = head(&mut self.0).expect("an answer");
-        std::io::copy(&mut self.0.by_ref().take(length), &mut std::io::sink()).unwrap();
-        start.split(' ').nth(1).unwrap().parse().unwrap()
-    }
-}
-
-/// The first line of a message, and the length of its body; none at the end of the connection.
-fn head(reader: &mut impl std::io::BufRead) -> Option<(String, u64)> {
-    let (mut start, mut length) = (String::new(), 0);
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line).ok()? == 0 {
-            return None;
-        }
-        let line = line.trim_end();
-        if start.is_empty() {
-            line.clone_into(&mut start);
-        } else if line.is_empty() {
-            return Some((start, length));
-        } else if let Some((name, value)) = line.split_once(':')
-            && name.eq_ignore_ascii_case("content-length")
-        {
-            length = value.trim().parse().unwrap();
-        }
-    }
-}
-
-/// A server that answers every request with 200: the application, and Wonder.
-fn answering() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let stream = stream.unwrap();
-            stream.set_nodelay(true).unwrap();
-            thread::spawn(move || {
-                let mut reader = BufReader::new(stream);
-                while let Some((_, length)) = head(&mut reader) {
-                    std::io::copy(&mut reader.by_ref().take(length), &mut std::io::sink()).unwrap();
-                    if reader.get_mut().write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-    });
-    address
 }
