@@ -8,14 +8,13 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-missing=''
-for pair in podman:podman runc:runc prometheus:prometheus curl:curl ip:iproute2 iptables:iptables; do
-    command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair#*:}"
-done
+. tests/e2e/podman.sh
+
+missing=$(package_of podman:podman runc:runc prometheus:prometheus curl:curl ip:iproute2 iptables:iptables)
 # Names of containers in a network.
 [ -e /usr/lib/cni/dnsname ] || missing="$missing golang-github-containernetworking-plugin-dnsname"
 # shellcheck disable=SC2086
-[ -z "$missing" ] || { apt-get -o Acquire::Retries=3 update -qq && DEBIAN_FRONTEND=noninteractive apt-get -o Acquire::Retries=3 install -y -qq --no-install-recommends $missing; } >&2
+[ -z "$missing" ] || install_packages $missing
 
 tools="$(realpath "${CARGO_TARGET_DIR:-target}")/compose-tools"
 [ -x "$tools/bin/podman-compose" ] || { python3 -m venv "$tools" && "$tools/bin/pip" install --quiet --disable-pip-version-check podman-compose==1.6.0; }
@@ -25,17 +24,10 @@ export PATH="$tools/bin:$PATH"
 [ "${1:-}" = inside ] || exec unshare --net "$0" inside
 ip link set lo up
 
-exec 9>/run/lock/wonder-signer-pods
-flock --timeout 900 9
+one_at_a_time
 
 work=$(mktemp -d)
-cat >"$work/containers.conf" <<'CONF'
-[containers]
-default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
-[engine]
-runtime = "runc"
-CONF
-export CONTAINERS_CONF="$work/containers.conf"
+limit_containers "$work"
 export SIGNER_IMAGE=${SIGNER_IMAGE:-localhost/wonder-signer:0.1.0} SIMULATOR_IMAGE=${SIMULATOR_IMAGE:-localhost/wonder-simulator:0.1.0}
 export PYTHON_IMAGE=localhost/python-base:latest PROMETHEUS_IMAGE=localhost/prometheus:latest
 

@@ -13,22 +13,18 @@ cd "$(dirname "$0")/../.."
 
 die() { echo "pod.sh: $*" >&2; echo "0 passed, 1 failed"; exit 1; }
 
+. tests/e2e/podman.sh
+
 [ "$(id -u)" = 0 ] || die "needs root, to install packages and to enter the pods' network namespaces"
-missing=''
-for pair in podman:podman runc:runc catatonit:catatonit dnsmasq:dnsmasq-base openssl:openssl systemd-analyze:systemd faketime:faketime; do
-    command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair#*:}"
-done
+missing=$(package_of podman:podman runc:runc catatonit:catatonit dnsmasq:dnsmasq-base openssl:openssl systemd-analyze:systemd faketime:faketime)
 python3 -c 'import venv, ensurepip' 2>/dev/null || missing="$missing python3-venv"
 if [ -n "$missing" ]; then
     command -v apt-get >/dev/null || die "needs$missing, and this machine has no apt-get to install them"
     # shellcheck disable=SC2086
-    { apt-get -o Acquire::Retries=3 update -qq && DEBIAN_FRONTEND=noninteractive apt-get -o Acquire::Retries=3 install -y -qq --no-install-recommends $missing; } >&2 ||
-        die "cannot install$missing"
+    install_packages $missing || die "cannot install$missing"
 fi
 
-# The pods' names are the same in every run, so concurrent runs wait for each other.
-exec 9>/run/lock/wonder-signer-pods
-flock --timeout 900 9 || die "another run does not end"
+one_at_a_time || die "another run does not end"
 
 work=${E2E_WORK:-target/e2e}
 mkdir -p "$work"
@@ -65,14 +61,7 @@ if [ -z "${BINARY:-}" ]; then
     BINARY=$(MESSAGES=$work/build.json deploy/release.sh --profile e2e wonder-signer) || die "the program does not build"
 fi
 
-# A container cannot get more of these than this process may have.
-cat > "$work/containers.conf" <<'CONF'
-[containers]
-default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
-[engine]
-runtime = "runc"
-CONF
-export CONTAINERS_CONF="$work/containers.conf"
+limit_containers "$work"
 podman info >/dev/null || die "podman does not run on this machine"
 
 export KUBECTL BINARY SIMULATOR
