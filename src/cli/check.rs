@@ -11,7 +11,7 @@ use crate::{
     echo,
     metrics::Metrics,
     net::{
-        tls_server::TlsServer,
+        tls_server::{TlsFiles, TlsServer},
         upstream::{Destination, Upstreams},
     },
     webhook::RedisConnections,
@@ -62,10 +62,10 @@ impl CheckArgs {
         let upstreams = Upstreams::new(&destination, origins, &Metrics::new(&[]));
         let upstreams = upstreams.context("check").map_err(Failure::usage)?;
         if let Some(tls) = &config.listen.tls {
-            TlsServer::load(tls, &Metrics::new(&[])).context("check").map_err(Failure::usage)?;
+            TlsServer::load(TlsFiles::listen(tls), &Metrics::new(&[])).context("check").map_err(Failure::usage)?;
         }
         if let Some(tls) = &config.webhook.tls {
-            TlsServer::load(tls, &Metrics::new(&[])).context("check").map_err(Failure::usage)?;
+            TlsServer::load(TlsFiles::webhook(tls), &Metrics::new(&[])).context("check").map_err(Failure::usage)?;
         }
         if let Some(redis) = &config.webhook.redis {
             RedisConnections::new(redis).context("check").map_err(Failure::usage)?;

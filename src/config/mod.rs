@@ -15,6 +15,7 @@
 //! * `sections`: the finished types, one per table of the file and one row per key. A new key is written there and in
 //!   `config/default.toml`; the rest follows.
 //! * `address`: the address of a listener; `required_header`: the header that requests must have.
+//! * `certificate`: the files of a certificate and its key.
 //! * `listener`: the rules between the keys of `[listen]`, and those between the addresses of all listeners.
 //! * `origin`: the origin that requests are sent to.
 //! * `proxy`: the egress proxy.
@@ -31,6 +32,7 @@
 //! * `error`: the error, in one line.
 
 pub(crate) mod address;
+mod certificate;
 pub(crate) mod credentials;
 mod error;
 mod explain;
@@ -52,6 +54,7 @@ pub(crate) mod values;
 pub(crate) mod webhook;
 
 pub use address::ListenAddress;
+pub use certificate::CertificateFiles;
 pub(crate) use credentials::{AppIdSource, CredentialConfig, KeySource, Secret, UnitConfig};
 pub use error::ConfigError;
 pub(crate) use explain::{Sources, explain};
@@ -62,11 +65,11 @@ pub(crate) use proxy::Proxy;
 pub use required_header::RequiredHeader;
 pub use sections::LogLevel;
 pub(crate) use sections::{
-    Admin, CaMode, ClientCertificate, Environment, HttpVersion, Limits, Listen, ListenTls, Log, LogFormat, Process,
+    Admin, CaMode, Environment, HttpVersion, Limits, Listen, ListenTls, Log, LogFormat, Process,
     Rotate, Shutdown, Timeouts, TlsVersion, Upstream,
 };
 pub(crate) use values::{app_id_of, duration_of};
-pub(crate) use webhook::{Application, OriginalTarget, PathPrefix, Redis, RedisUrl, Webhook, WebhookTls, own_listener};
+pub(crate) use webhook::{Application, OriginalTarget, PathPrefix, Redis, RedisUrl, Webhook, own_listener};
 
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, time::Duration};
 

@@ -6,6 +6,7 @@ use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 use super::{
     DAY, GIB, HOUR, KIB, MIB, MILLISECOND, MINUTE,
     address::ListenAddress,
+    certificate::{CertificateAndKey, CertificateFiles},
     field::{Optional, section},
     listener,
     origin::Origin,
@@ -80,7 +81,10 @@ section! {
         /// Whether `ca_file` is added to the built-in roots or replaces them, default add.
         ca_mode: CaMode = "upstream.ca_mode", word();
         /// The client certificate for an origin that requests one, default none.
-        client_certificate: Option<ClientCertificate> = "upstream", upstream::CertificateAndKey;
+        client_certificate: Option<CertificateFiles> = "upstream", CertificateAndKey {
+            certificate: "upstream.client_certificate_file",
+            key: "upstream.client_key_file",
+        };
         /// The oldest accepted TLS version, default 1.2.
         min_tls_version: TlsVersion = "upstream.min_tls_version", word();
         /// The HTTP version, default http1.
@@ -96,15 +100,6 @@ section! {
         /// Age past which the next answer is a connection's last, default 5 min, so that DNS changes are followed.
         max_connection_age: Duration = "upstream.max_connection_age", duration(MILLISECOND..=DAY);
     }
-}
-
-/// A client certificate and its key, both PEM files.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClientCertificate {
-    /// The certificate and its chain, from `client_certificate_file`.
-    pub(crate) certificate_file: PathBuf,
-    /// Its private key, from `client_key_file`.
-    pub(crate) key_file: PathBuf,
 }
 
 section! {

@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::{
-    CaMode, ClientCertificate, ConfigError, Environment, Origin, Proxy, Upstream,
-    field::{Field, Kind, Shown},
+    CaMode, ConfigError, Environment, Origin, Proxy, Upstream,
+    field::{Field, Shown},
     keys::Key,
     layers::Layers,
     origin,
@@ -72,36 +72,6 @@ pub(super) fn origin_of(
         }
         (Some(fixed), None) => {
             fixed.parse().map_err(|error: origin::OriginError| layers.refuse(of_environment, error.to_string()))
-        }
-    }
-}
-
-/// The client certificate with its key. Half of the pair is rejected, because neither is of use without the other.
-pub(super) struct CertificateAndKey;
-
-const CERTIFICATE: &str = "upstream.client_certificate_file";
-const KEY: &str = "upstream.client_key_file";
-
-impl Field<Option<ClientCertificate>> for CertificateAndKey {
-    fn keys(&self, _: &'static str, all: &mut Vec<Key>) {
-        all.extend([CERTIFICATE, KEY].map(|name| Key { name, secret: false, schema: values::path().schema }));
-    }
-
-    fn read(&self, _: &'static str, layers: &Layers) -> Result<Option<ClientCertificate>, ConfigError> {
-        let Kind { parse, .. } = values::path();
-        match (layers.read_optional(CERTIFICATE, &parse)?, layers.read_optional(KEY, &parse)?) {
-            (None, None) => Ok(None),
-            (Some(certificate_file), Some(key_file)) => Ok(Some(ClientCertificate { certificate_file, key_file })),
-            (Some(_), None) => Err(layers.refuse(CERTIFICATE, format!("needs {KEY}; set both or none"))),
-            (None, Some(_)) => Err(layers.refuse(KEY, format!("needs {CERTIFICATE}; set both or none"))),
-        }
-    }
-
-    fn show(&self, _: &'static str, value: &Option<ClientCertificate>, shown: &mut Shown<'_>) {
-        let Kind { show, .. } = values::path();
-        if let Some(ClientCertificate { certificate_file, key_file }) = value {
-            shown.add(CERTIFICATE, show(certificate_file));
-            shown.add(KEY, show(key_file));
         }
     }
 }

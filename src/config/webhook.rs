@@ -4,7 +4,7 @@
 //!
 //! * `application`: the receiver of verified webhooks; [`own_listener`]: whether it is this program itself.
 //! * `path_prefix`: the paths that webhooks may have.
-//! * `original_target`: the target that Wonder signed; `tls`: certificate and key of the listener.
+//! * `original_target`: the target that Wonder signed.
 //! * `redis` and `redis_url`: the store that replicas share.
 
 mod application;
@@ -13,28 +13,29 @@ pub(crate) mod own_listener;
 mod path_prefix;
 mod redis;
 mod redis_url;
-mod tls;
 
 use std::{collections::BTreeMap, time::Duration};
 
 pub(crate) use self::{
     application::Application, original_target::OriginalTarget, path_prefix::PathPrefix, redis::Redis,
-    redis_url::RedisUrl, tls::WebhookTls,
+    redis_url::RedisUrl,
 };
 use self::{
     original_target::OriginalTargetKeys,
     redis::RedisKeys,
-    tls::{TLS_FILES, TlsFiles},
 };
 use super::{
     ConfigError, CredentialConfig, DAY, HOUR, MILLISECOND, SECOND,
     address::ListenAddress,
+    certificate::{CertificateAndKey, CertificateFiles},
     field::{Optional, section},
     layers::Layers,
     network::Network,
     shapes,
     values::{count, duration, items_of, mode, switch, text},
 };
+
+const TLS_CERTIFICATE: &str = "webhook.tls.certificate_file";
 
 section! {
     /// `[webhook]`: the webhook listener. It exists where `address` is set.
@@ -64,8 +65,11 @@ section! {
         source_addresses: Vec<Network> = "webhook.source_addresses", items_of(shapes::networks());
         /// Proxies whose `X-Forwarded-For` is read for `source_addresses`, default none.
         trusted_proxies: Vec<Network> = "webhook.trusted_proxies", items_of(shapes::networks());
-        /// TLS on the listener, default none: plain.
-        tls: Option<WebhookTls> = "webhook.tls", TlsFiles;
+        /// TLS on the listener, default none: plain. A sender needs no certificate. The files are read again when they change.
+        tls: Option<CertificateFiles> = "webhook.tls", CertificateAndKey {
+            certificate: TLS_CERTIFICATE,
+            key: "webhook.tls.key_file",
+        };
         /// Where deliveries are remembered for several replicas, default none: in memory.
         redis: Option<Redis> = "webhook.redis", RedisKeys;
     }
@@ -86,7 +90,7 @@ impl Webhook {
         }
         if let (Some(ListenAddress::Unix(_)), Some(_)) = (&self.address, &self.tls) {
             return Err(layers.refuse(
-                TLS_FILES[0],
+                TLS_CERTIFICATE,
                 "is allowed only with an IP address in webhook.address; a Unix socket is plain",
             ));
         }

@@ -19,7 +19,7 @@ use rustls::{
 use self::verifier::Verifier;
 use crate::{
     clock::Clock,
-    config::{self, CaMode, ClientCertificate, HttpVersion, Origin, TlsVersion},
+    config::{self, CaMode, CertificateFiles, HttpVersion, Origin, TlsVersion},
     files,
 };
 
@@ -64,7 +64,7 @@ pub(crate) struct TlsSettings {
     /// Whether those of `ca_file` are added to the built-in root certificates, or replace them.
     pub(crate) ca_mode: CaMode,
     /// The certificate for an origin that requests one.
-    pub(crate) client_certificate: Option<ClientCertificate>,
+    pub(crate) client_certificate: Option<CertificateFiles>,
     /// The oldest accepted version.
     pub(crate) min_version: TlsVersion,
 }

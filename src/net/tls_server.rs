@@ -31,7 +31,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    config::{ListenTls, WebhookTls},
+    config::{CertificateFiles, ListenTls},
     files::{Fingerprint, Subject, steady},
     metrics::{Certificates, Metrics},
     policy::Caller,
@@ -56,8 +56,9 @@ pub(crate) struct TlsFiles {
     client_ca: Option<PathBuf>,
 }
 
-impl From<&ListenTls> for TlsFiles {
-    fn from(tls: &ListenTls) -> Self {
+impl TlsFiles {
+    /// Those of the signing listener.
+    pub(crate) fn listen(tls: &ListenTls) -> Self {
         Self {
             table: "listen.tls",
             label: Certificates::Listener,
@@ -66,10 +67,9 @@ impl From<&ListenTls> for TlsFiles {
             client_ca: Some(tls.client_ca_file.clone()),
         }
     }
-}
 
-impl From<&WebhookTls> for TlsFiles {
-    fn from(tls: &WebhookTls) -> Self {
+    /// Those of the webhook listener.
+    pub(crate) fn webhook(tls: &CertificateFiles) -> Self {
         Self {
             table: "webhook.tls",
             label: Certificates::Webhook,
@@ -97,8 +97,7 @@ struct State {
 
 impl TlsServer {
     /// Reads the files.
-    pub(crate) fn load(files: impl Into<TlsFiles>, metrics: &Metrics) -> Result<Self, TlsError> {
-        let files = files.into();
+    pub(crate) fn load(files: TlsFiles, metrics: &Metrics) -> Result<Self, TlsError> {
         let (read_at, settings) = steady(&paths(&files), || settings(&files));
         Ok(Self {
             files,
