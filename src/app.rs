@@ -100,7 +100,12 @@ impl App {
         let permits = Arc::new(Permits::new(Handle::current().metrics().num_workers(), config.timeouts.sign));
         let mut watched =
             credentials::load(&config.credentials, &permits, &credentials, &metrics, &rotations.notified())?;
-        let tls = config.listen.tls.as_ref().map(|tls| TlsServer::load(TlsFiles::listen(tls), &metrics).map(Arc::new)).transpose()?;
+        let tls = config
+            .listen
+            .tls
+            .as_ref()
+            .map(|tls| TlsServer::load(TlsFiles::listen(tls), &metrics).map(Arc::new))
+            .transpose()?;
         watched.extend(upstreams.subjects());
         watched.extend(tls.as_ref().map(TlsServer::subject));
         let mut listeners = Vec::new();

@@ -8,9 +8,9 @@ use crate::signing::RequestTime;
 
 /// The system's clock, for checking certificates. Before 1970 it returns no time, and the handshake fails with a reason.
 #[derive(Debug)]
-pub(crate) struct Clock;
+pub(crate) struct SystemClock;
 
-impl TimeProvider for Clock {
+impl TimeProvider for SystemClock {
     fn current_time(&self) -> Option<UnixTime> {
         SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok().map(UnixTime::since_unix_epoch)
     }
@@ -31,5 +31,5 @@ pub(crate) fn request_time() -> RequestTime {
 pub(crate) fn has_date() -> bool {
     // The header has four digits for the year.
     const YEAR_10000: u64 = 253_402_300_800;
-    Clock.current_time().is_some_and(|now| now.as_secs() < YEAR_10000)
+    SystemClock.current_time().is_some_and(|now| now.as_secs() < YEAR_10000)
 }

@@ -33,7 +33,7 @@ use prometheus::TextEncoder;
 pub(crate) use self::{
     callers::CallerRequests,
     credentials::{CredentialAnswers, LoadedKey},
-    held::Connection,
+    held::OpenConnection,
     labels::{
         Certificates, Closed, DuplicateStore, StoreOperation, Stripped, WebhookAction, WebhookOutcome, WebhookPhase,
     },

@@ -27,7 +27,7 @@ use tower::ServiceExt as _;
 use super::Sampler;
 use crate::net::{
     descriptors::Descriptors,
-    intake::{self, Guard, Line},
+    intake::{self, ConnectionState, Guard},
     listen::Stream,
     respond::Failure,
     server::{EXHAUSTED, not_accepted},
@@ -148,10 +148,10 @@ impl Connections {
 
 /// Answers one request and closes. Several requests on one connection would be answered before waiting probes.
 async fn answer(stream: TcpStream, peer: SocketAddr, routes: Router) {
-    let line = Arc::new(Line::default());
-    let stream = TokioIo::new(Guard::new(Stream::Tcp(stream), Arc::clone(&line), LIMITS));
+    let state = Arc::new(ConnectionState::default());
+    let stream = TokioIo::new(Guard::new(Stream::Tcp(stream), Arc::clone(&state), LIMITS));
     let service = service_fn(move |mut request: http::Request<Incoming>| {
-        let (active, refusal) = line.call();
+        let (active, refusal) = state.call();
         request.extensions_mut().insert(ConnectInfo(peer));
         let routes = routes.clone();
         async move {

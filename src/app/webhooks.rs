@@ -40,7 +40,11 @@ impl WebhookListener {
     pub(super) async fn start(config: &Config, metrics: &Metrics) -> Result<Option<Self>, StartError> {
         let settings = &config.webhook;
         let Some(address) = &settings.address else { return Ok(None) };
-        let tls = settings.tls.as_ref().map(|tls| TlsServer::load(TlsFiles::webhook(tls), metrics).map(Arc::new)).transpose()?;
+        let tls = settings
+            .tls
+            .as_ref()
+            .map(|tls| TlsServer::load(TlsFiles::webhook(tls), metrics).map(Arc::new))
+            .transpose()?;
         let redis = settings.redis.as_ref().map(RedisConnections::new).transpose()?;
         let listener = Listener::bind(address, settings.socket_mode, backlog(config)).await;
         Ok(Some(Self { listener: listener.map_err(failed(KEY, address))?, tls, redis }))

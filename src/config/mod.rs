@@ -65,8 +65,8 @@ pub(crate) use proxy::Proxy;
 pub use required_header::RequiredHeader;
 pub use sections::LogLevel;
 pub(crate) use sections::{
-    Admin, CaMode, Environment, HttpVersion, Limits, Listen, ListenTls, Log, LogFormat, Process,
-    Rotate, Shutdown, Timeouts, TlsVersion, Upstream,
+    Admin, CaMode, Environment, HttpVersion, Limits, Listen, ListenTls, Log, LogFormat, Process, Rotate, Shutdown,
+    Timeouts, TlsVersion, Upstream,
 };
 pub(crate) use values::{app_id_of, duration_of};
 pub(crate) use webhook::{Application, OriginalTarget, PathPrefix, Redis, RedisUrl, Webhook, own_listener};

@@ -20,10 +20,7 @@ pub(crate) use self::{
     application::Application, original_target::OriginalTarget, path_prefix::PathPrefix, redis::Redis,
     redis_url::RedisUrl,
 };
-use self::{
-    original_target::OriginalTargetKeys,
-    redis::RedisKeys,
-};
+use self::{original_target::OriginalTargetKeys, redis::RedisKeys};
 use super::{
     ConfigError, CredentialConfig, DAY, HOUR, MILLISECOND, SECOND,
     address::ListenAddress,

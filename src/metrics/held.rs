@@ -25,9 +25,9 @@ impl Metrics {
 
     /// A connection to upstream is ready for requests; it counts as open until the guard is dropped.
     #[must_use]
-    pub(crate) fn upstream_connected(&self) -> Connection {
+    pub(crate) fn upstream_connected(&self) -> OpenConnection {
         self.0.connections_opened.inc();
-        Connection { families: Arc::clone(&self.0), _open: Held::take(&self.0.connections_open, 1), reason: None }
+        OpenConnection { families: Arc::clone(&self.0), _open: Held::take(&self.0.connections_open, 1), reason: None }
     }
 }
 
@@ -47,28 +47,28 @@ impl Buffered {
 }
 
 /// An open connection to upstream. Dropped without a [reason](Self::because), it counts as [`Closed::Idle`].
-pub(crate) struct Connection {
+pub(crate) struct OpenConnection {
     families: Arc<Families>,
     _open: Held,
     reason: Option<Closed>,
 }
 
-impl Connection {
+impl OpenConnection {
     /// Sets why the connection is about to end. The first reason stays, because later ones are its consequence.
     pub(crate) fn because(&mut self, reason: Closed) {
         self.reason.get_or_insert(reason);
     }
 }
 
-impl Drop for Connection {
+impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.families.connections_closed[self.reason.unwrap_or(Closed::Idle).place()].inc();
     }
 }
 
-impl fmt::Debug for Connection {
+impl fmt::Debug for OpenConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connection").field("reason", &self.reason).finish_non_exhaustive()
+        f.debug_struct("OpenConnection").field("reason", &self.reason).finish_non_exhaustive()
     }
 }
 

@@ -8,15 +8,15 @@
 //! The guard reads bytes in the buffer into which the socket wrote them. Only a head that arrives in several reads is copied. HTTP/2 is
 //! rejected, because the signed target would be the output of an HTTP/2 library and not the caller's bytes.
 //!
-//! `clock` has the idle and write timers: it ends a connection whose peer sends nothing, or reads nothing. `linger` closes a connection
+//! `timers` has the idle and write timers: it ends a connection whose peer sends nothing, or reads nothing. `linger` closes a connection
 //! so that the last answer arrives. `stream` has what hyper reads and writes.
 
 mod chunked;
-mod clock;
 mod head;
-mod line;
 mod linger;
+mod state;
 mod stream;
+mod timers;
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -29,13 +29,13 @@ use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
 use self::{
     chunked::ChunkedBody,
-    clock::{Clock, Wait},
     head::{Framing, Scan, Search},
     linger::Linger,
+    timers::{Timers, Wait},
 };
 use super::shutdown::Stage;
 pub(crate) use head::HeadError;
-pub(crate) use line::{Active, Line};
+pub(crate) use state::{Active, ConnectionState};
 pub(crate) use stream::Socket;
 
 /// A peer that closes its sending side within this time after its last byte still waits for the answers. A peer that closes it later
@@ -60,7 +60,7 @@ pub(crate) struct IntakeLimits {
 /// A connection with checked inbound bytes.
 pub(crate) struct Guard<S> {
     stream: S,
-    line: Arc<Line>,
+    state: Arc<ConnectionState>,
     limits: IntakeLimits,
     position: Position,
     /// The permit of a connection whose first head is not complete.
@@ -73,7 +73,7 @@ pub(crate) struct Guard<S> {
     outbox: BytesMut,
     /// Whether hyper reads [`IN_PLACE`] next, after the bytes of earlier requests.
     refusing: bool,
-    clock: Clock,
+    timers: Timers,
     linger: Option<Linger>,
     /// The arrival time of the last bytes.
     arrived: Option<Instant>,
@@ -90,11 +90,11 @@ enum Position {
 }
 
 impl<S> Guard<S> {
-    /// Puts a guard on `stream`; `line` is shared with the service.
-    pub(crate) fn new(stream: S, line: Arc<Line>, limits: IntakeLimits) -> Self {
+    /// Puts a guard on `stream`; `state` is shared with the service.
+    pub(crate) fn new(stream: S, state: Arc<ConnectionState>, limits: IntakeLimits) -> Self {
         Self {
             stream,
-            line,
+            state,
             limits,
             position: Position::Head,
             opening: None,
@@ -102,7 +102,7 @@ impl<S> Guard<S> {
             search: Search::default(),
             outbox: BytesMut::new(),
             refusing: false,
-            clock: Clock::default(),
+            timers: Timers::default(),
             linger: None,
             arrived: None,
         }
@@ -162,9 +162,9 @@ impl<S> Guard<S> {
         };
         match framing {
             Ok((length, framing)) => {
-                if self.line.heads.fetch_add(1, Ordering::Relaxed) == 0 {
+                if self.state.heads.fetch_add(1, Ordering::Relaxed) == 0 {
                     // From now on the shorter of the two limits may apply.
-                    self.clock.restart(self.limits.idle);
+                    self.timers.restart(self.limits.idle);
                     self.opening = None;
                 }
                 self.search = Search::default();
@@ -183,13 +183,13 @@ impl<S> Guard<S> {
     }
 
     fn refuse(&mut self, refusal: HeadError) {
-        self.refusing = self.line.refused.set((self.heads(), refusal)).is_ok();
+        self.refusing = self.state.refused.set((self.heads(), refusal)).is_ok();
         self.inbox.clear();
         self.position = Position::Refused;
     }
 
     fn heads(&self) -> usize {
-        self.line.heads.load(Ordering::Relaxed)
+        self.state.heads.load(Ordering::Relaxed)
     }
 
     /// Called when there is nothing to read: whether a drain or an eviction ends the connection or the unfinished head.
@@ -197,11 +197,11 @@ impl<S> Guard<S> {
         match self.position {
             // With an answer that the peer has yet to read, the connection is not idle.
             Position::Head if self.inbox.is_empty() => {
-                (self.line.stage() >= Stage::Closing || self.line.is_evicted())
-                    && self.line.idle_since().is_some()
-                    && !self.clock.is_stalled()
+                (self.state.stage() >= Stage::Closing || self.state.is_evicted())
+                    && self.state.idle_since().is_some()
+                    && !self.timers.is_stalled()
             }
-            Position::Head => self.line.stage() == Stage::Over || self.line.is_evicted(),
+            Position::Head => self.state.stage() == Stage::Over || self.state.is_evicted(),
             _ => false,
         }
     }
@@ -210,22 +210,22 @@ impl<S> Guard<S> {
     /// inbound bytes as the end of the connection, so it must not read that end before the answers are written. A peer that gives up closes
     /// both sides, which looks the same but happens later.
     fn is_half_closed(&self) -> bool {
-        let body_is_awaited = !matches!(self.position, Position::Head) && self.line.awaits_body();
-        let answers = self.line.idle_since().is_none() || self.clock.is_stalled();
+        let body_is_awaited = !matches!(self.position, Position::Head) && self.state.awaits_body();
+        let answers = self.state.idle_since().is_none() || self.timers.is_stalled();
         answers
             && !body_is_awaited
-            && (self.line.is_half_closed() || self.arrived.is_some_and(|arrived| arrived.elapsed() < HALF_CLOSE))
+            && (self.state.is_half_closed() || self.arrived.is_some_and(|arrived| arrived.elapsed() < HALF_CLOSE))
     }
 
     /// Ready when the peer has been silent for too long. Polled when there is nothing to read.
     fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let wait = match self.position {
             Position::Head if !self.inbox.is_empty() => Wait::Head(self.limits.head),
-            Position::Head if self.heads() == 0 => Wait::Since(Some(self.line.opened), self.limits.head),
-            Position::Head => Wait::Since(self.line.idle_since(), self.limits.idle),
+            Position::Head if self.heads() == 0 => Wait::Since(Some(self.state.opened), self.limits.head),
+            Position::Head => Wait::Since(self.state.idle_since(), self.limits.idle),
             _ => return Poll::Pending,
         };
-        self.clock.poll_silent(wait, cx)
+        self.timers.poll_silent(wait, cx)
     }
 }
 

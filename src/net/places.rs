@@ -16,7 +16,7 @@ use tokio::{
     time::{sleep_until, timeout, timeout_at},
 };
 
-use super::{admission::Admission, intake::Line, shutdown::Stage};
+use super::{admission::Admission, intake::ConnectionState, shutdown::Stage};
 use crate::metrics::Metrics;
 
 /// How long a new connection is not evicted, because its caller is about to send the request head; with TLS, to complete the handshake.
@@ -37,7 +37,7 @@ pub(super) struct Places {
     all: Arc<Semaphore>,
     opening: Arc<Semaphore>,
     /// The connections in the order of acceptance; some may have ended.
-    lines: Vec<Arc<Line>>,
+    connections: Vec<Arc<ConnectionState>>,
     admission: Arc<Admission>,
     metrics: Metrics,
     evicted: u64,
@@ -46,7 +46,7 @@ pub(super) struct Places {
 
 /// A connection's place, freed when this is dropped.
 pub(super) struct Place {
-    pub(super) line: Arc<Line>,
+    pub(super) connection: Arc<ConnectionState>,
     /// Dropped when the connection is no longer opening.
     pub(super) opening: OwnedSemaphorePermit,
     pub(super) held: OwnedSemaphorePermit,
@@ -59,7 +59,7 @@ impl Places {
             new: if tls { NEW_TLS } else { NEW },
             all: Arc::new(Semaphore::new(limit)),
             opening: Arc::new(Semaphore::new((limit / 4).max(1))),
-            lines: Vec::new(),
+            connections: Vec::new(),
             admission,
             metrics,
             evicted: 0,
@@ -69,25 +69,27 @@ impl Places {
 
     /// A place for a new connection; `None` while every connection has a request in flight whose body is whole or on time.
     pub(super) async fn take(&mut self, stage: &watch::Receiver<Stage>) -> Option<Place> {
-        let opening = self.free(Arc::clone(&self.opening), |lines| {
-            lines.iter().find(|line| line.is_opening() && line.idle_since().is_some())
+        let opening = self.free(Arc::clone(&self.opening), |connections| {
+            connections.iter().find(|connection| connection.is_opening() && connection.idle_since().is_some())
         });
         let opening = opening.await?;
         let held = self.free(Arc::clone(&self.all), least_needed).await?;
-        if self.lines.len() > 2 * self.limit {
+        if self.connections.len() > 2 * self.limit {
             self.sweep();
         }
-        let line = Arc::new(Line::new(stage.clone()));
-        self.lines.push(Arc::clone(&line));
-        Some(Place { line, opening, held })
+        let connection = Arc::new(ConnectionState::new(stage.clone()));
+        self.connections.push(Arc::clone(&connection));
+        Some(Place { connection, opening, held })
     }
 
     /// Evicts a connection because the process runs out of descriptors. Returns whether there was one.
     pub(super) async fn evict_one(&mut self) -> bool {
         self.sweep();
-        let Some(line) = least_needed(&self.lines).map(Arc::clone) else { return self.admission.evict().await };
-        sleep_until(line.opened + self.new).await;
-        line.evict();
+        let Some(connection) = least_needed(&self.connections).map(Arc::clone) else {
+            return self.admission.evict().await;
+        };
+        sleep_until(connection.opened + self.new).await;
+        connection.evict();
         self.warn(Short::Descriptors);
         true
     }
@@ -96,14 +98,14 @@ impl Places {
     async fn free(
         &mut self,
         places: Arc<Semaphore>,
-        choose: impl Fn(&[Arc<Line>]) -> Option<&Arc<Line>>,
+        choose: impl Fn(&[Arc<ConnectionState>]) -> Option<&Arc<ConnectionState>>,
     ) -> Option<OwnedSemaphorePermit> {
         loop {
             if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
                 return Some(place);
             }
             self.sweep();
-            let Some(line) = choose(&self.lines).map(Arc::clone) else {
+            let Some(connection) = choose(&self.connections).map(Arc::clone) else {
                 if !self.admission.evict().await {
                     return None;
                 }
@@ -113,11 +115,11 @@ impl Places {
                 // The connection was kept and is idle now.
                 continue;
             };
-            let acquired = timeout_at(line.opened + self.new, Arc::clone(&places).acquire_owned());
+            let acquired = timeout_at(connection.opened + self.new, Arc::clone(&places).acquire_owned());
             if let Ok(Ok(place)) = acquired.await {
                 return Some(place);
             }
-            line.evict();
+            connection.evict();
             self.warn(Short::Places);
             if let Ok(Ok(place)) = timeout(EVICTION, Arc::clone(&places).acquire_owned()).await {
                 return Some(place);
@@ -127,7 +129,7 @@ impl Places {
 
     /// Forgets the connections that have ended or were evicted.
     fn sweep(&mut self) {
-        self.lines.retain(|line| Arc::strong_count(line) > 1 && !line.is_evicted());
+        self.connections.retain(|connection| Arc::strong_count(connection) > 1 && !connection.is_evicted());
     }
 
     fn warn(&mut self, short: Short) {
@@ -156,6 +158,9 @@ enum Short {
 }
 
 /// The connection to evict: first one that never had a request signed and answered by Wonder, then the one that has been idle for longest.
-fn least_needed(lines: &[Arc<Line>]) -> Option<&Arc<Line>> {
-    lines.iter().filter(|line| !line.is_in_use()).min_by_key(|line| (line.is_served(), line.idle_since()))
+fn least_needed(connections: &[Arc<ConnectionState>]) -> Option<&Arc<ConnectionState>> {
+    connections
+        .iter()
+        .filter(|connection| !connection.is_in_use())
+        .min_by_key(|connection| (connection.is_served(), connection.idle_since()))
 }

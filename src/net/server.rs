@@ -33,7 +33,7 @@ use self::outgoing::Outgoing;
 use super::{
     admission::Admission,
     descriptors::Descriptors,
-    intake::{self, Active, Guard, Line},
+    intake::{self, Active, ConnectionState, Guard},
     listen::{Listener, Stream},
     places::{Place, Places},
     respond::{Evicts, Failure},
@@ -144,7 +144,7 @@ where
         for _ in 0..descriptors.excess().min(2) {
             places.evict_one().await;
         }
-        let Some(Place { line, opening, held }) = places.take(&stages).await else {
+        let Some(Place { connection, opening, held }) = places.take(&stages).await else {
             tracing::warn!(limit = allowance.connections, "too many connections: one was rejected");
             metrics.proxy_error(Code::Overloaded.as_str(), Sent::No);
             // With TLS even a rejection needs a handshake, and a handshake needs a place.
@@ -162,13 +162,13 @@ where
                 biased;
                 opened = open(stream, caller, tls, allowance.intake.head) => opened,
                 // No request can have arrived yet, so none is lost.
-                () = line.eviction() => None,
+                () = connection.eviction() => None,
                 _ = stage.wait_for(|stage| *stage >= Stage::Closing) => None,
             };
             let Some((stream, caller)) = opened else { return };
-            let guard = Guard::new(stream, Arc::clone(&line), allowance.intake).opening(opening);
-            let service = PerConnection { inner: service, line: Arc::clone(&line), caller };
-            let ended = until_ended(protocol.serve_connection(TokioIo::new(guard), service), &line, stage).await;
+            let guard = Guard::new(stream, Arc::clone(&connection), allowance.intake).opening(opening);
+            let service = PerConnection { inner: service, connection: Arc::clone(&connection), caller };
+            let ended = until_ended(protocol.serve_connection(TokioIo::new(guard), service), &connection, stage).await;
             if let Some(Err(error)) = ended {
                 tracing::debug!(%error, "connection ended early");
             }
@@ -194,7 +194,11 @@ async fn all_ended(connections: &mut JoinSet<()>) {
 }
 
 /// Serves one connection to its end; `None` if it was evicted.
-async fn until_ended<F: Future>(serving: F, line: &Line, mut stage: watch::Receiver<Stage>) -> Option<F::Output> {
+async fn until_ended<F: Future>(
+    serving: F,
+    connection: &ConnectionState,
+    mut stage: watch::Receiver<Stage>,
+) -> Option<F::Output> {
     let mut serving = pin!(serving);
     loop {
         tokio::select! {
@@ -202,13 +206,13 @@ async fn until_ended<F: Future>(serving: F, line: &Line, mut stage: watch::Recei
             ended = &mut serving => return Some(ended),
             // The connection's guard checks the stage when it is polled. The sender always exists.
             _ = stage.changed() => {}
-            () = line.eviction() => {
+            () = connection.eviction() => {
                 // A request that has arrived by now is served. If none has, the guard ends the connection; a peer that does
                 // not read must not delay that.
                 let polled = poll_fn(|cx| Poll::Ready(serving.as_mut().poll(cx))).await;
                 match polled {
                     Poll::Ready(ended) => return Some(ended),
-                    Poll::Pending if line.is_in_use() => {}
+                    Poll::Pending if connection.is_in_use() => {}
                     Poll::Pending => return None,
                 }
             }
@@ -252,7 +256,7 @@ fn protocol(limits: intake::IntakeLimits) -> http1::Builder {
 #[derive(Clone)]
 struct PerConnection<S> {
     inner: S,
-    line: Arc<Line>,
+    connection: Arc<ConnectionState>,
     caller: Caller,
 }
 
@@ -267,7 +271,7 @@ where
     type Future = Tracking<S::Future>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        let (active, refusal) = self.line.call();
+        let (active, refusal) = self.connection.call();
         if let Some(refusal) = refusal {
             request.extensions_mut().insert(refusal);
         }

@@ -18,7 +18,7 @@ use rustls::{
 
 use self::verifier::Verifier;
 use crate::{
-    clock::Clock,
+    clock::SystemClock,
     config::{self, CaMode, CertificateFiles, HttpVersion, Origin, TlsVersion},
     files,
 };
@@ -89,7 +89,7 @@ pub(super) fn client(
     };
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let verifier = Verifier::new(trusted(settings)?, Arc::clone(&provider))?;
-    let builder = ClientConfig::builder_with_details(provider, Arc::new(Clock))
+    let builder = ClientConfig::builder_with_details(provider, Arc::new(SystemClock))
         .with_protocol_versions(versions)?
         // rustls calls every custom verifier dangerous. Ours only adds advice to the errors.
         .dangerous()
@@ -120,7 +120,7 @@ pub(crate) fn redis_client(redis: &config::Redis) -> Result<(Arc<ClientConfig>, 
         add(&mut roots, KEY, path)?;
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_details(provider, Arc::new(Clock))
+    let config = ClientConfig::builder_with_details(provider, Arc::new(SystemClock))
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
         .with_root_certificates(roots)
         .with_no_client_auth();

@@ -30,7 +30,7 @@ use super::{
     tls::{self, TlsError, trouble},
 };
 use crate::{
-    clock::Clock,
+    clock::SystemClock,
     config::{CertificateFiles, ListenTls},
     files::{Fingerprint, Subject, steady},
     metrics::{Certificates, Metrics},
@@ -198,7 +198,7 @@ fn settings(files: &TlsFiles) -> Result<Arc<ServerConfig>, TlsError> {
         None => WebPkiClientVerifier::no_client_auth(),
         Some(path) => client_verifier(&at("client_ca_file"), path, &provider)?,
     };
-    let mut settings = ServerConfig::builder_with_details(provider, Arc::new(Clock))
+    let mut settings = ServerConfig::builder_with_details(provider, Arc::new(SystemClock))
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
         .with_client_cert_verifier(verifier)
         .with_single_cert(chain, key)

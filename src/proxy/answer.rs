@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     contract::Code,
-    net::{admission::budget::Claim, respond::chain, upstream::Streamed},
+    net::{admission::budget::Reservation, respond::chain, upstream::Streamed},
 };
 
 /// The body of Wonder's response, held or streamed, or of one of our own. The exchange ends when it is dropped.
@@ -27,7 +27,7 @@ pub(crate) struct Answer {
     ahead: Ahead,
     /// The part that has not been read from the origin. Boxed, because few responses are larger than the held part.
     rest: Option<Box<Rest>>,
-    _claim: Option<Claim>,
+    _reservation: Option<Reservation>,
     ours: bool,
     exchange: Arc<Exchange>,
 }
@@ -39,26 +39,26 @@ struct Rest {
 }
 
 /// Ends when the origin has sent nothing for too long, or when a drain breaks the response off; returns which.
-type Wait = BoxFuture<'static, Cut>;
+type Wait = BoxFuture<'static, BrokenOff>;
 
 impl Answer {
     pub(super) fn our_own(body: Bytes, exchange: Arc<Exchange>) -> Self {
-        Self { ahead: body.into(), rest: None, _claim: None, ours: true, exchange }
+        Self { ahead: body.into(), rest: None, _reservation: None, ours: true, exchange }
     }
 
     /// `idle` is the longest wait between two parts. The whole has no limit: while the origin sends, only the caller and the end of a
     /// drain can end the response.
     pub(super) fn of_upstream(held: Held, exchange: Arc<Exchange>, idle: Duration) -> Self {
         let rest = held.rest.map(|body| Box::new(Rest { body, idle, wait: None }));
-        Self { ahead: held.ahead, rest, _claim: held.claim, ours: false, exchange }
+        Self { ahead: held.ahead, rest, _reservation: held.reservation, ours: false, exchange }
     }
 }
 
 /// Why a response broke off: the code that is counted, and the cause for the log.
-type Cut = (Code, String);
+type BrokenOff = (Code, String);
 
 impl Rest {
-    fn poll(&mut self, exchange: &Exchange, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+    fn poll(&mut self, exchange: &Exchange, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         if exchange.is_cutting() && !self.body.is_end_stream() {
             return Poll::Ready(Some(Err(drained())));
         }
@@ -87,11 +87,11 @@ impl Rest {
     }
 }
 
-fn late() -> Cut {
+fn late() -> BrokenOff {
     (Code::UpstreamTimeout, "the answer did not continue in time (timeouts.response_idle)".to_owned())
 }
 
-fn drained() -> Cut {
+fn drained() -> BrokenOff {
     (Code::Draining, CUT.to_owned())
 }
 

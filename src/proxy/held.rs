@@ -15,7 +15,7 @@ use crate::{
     contract::{Code, Sent},
     net::{
         admission::{
-            budget::{Budget, Claim},
+            budget::{Budget, Reservation},
             chunk_buffer::ChunkBuffer,
         },
         respond::Failure,
@@ -31,7 +31,7 @@ pub(super) struct Held {
     /// The part that has not been read, if any.
     pub(super) rest: Option<Streamed>,
     /// The memory of `ahead`, if it took several reads.
-    pub(super) claim: Option<Claim>,
+    pub(super) reservation: Option<Reservation>,
 }
 
 /// The beginning of a body, in the parts in which it arrived.
@@ -63,7 +63,7 @@ impl Hold<'_> {
         if body.is_end_stream() || self.limit == 0 || declared > self.limit {
             return Ok(Held::new(Ahead::default(), body, None));
         }
-        // Most responses arrive together with their head in one chunk. They need no claim, because no memory is held over a wait.
+        // Most responses arrive together with their head in one chunk. They need no reservation, because no memory is held over a wait.
         let first = poll_fn(|cx| Poll::Ready(Pin::new(&mut body).poll_frame(cx))).await;
         match first {
             Poll::Ready(Some(Ok(frame))) if body.is_end_stream() => {
@@ -75,8 +75,8 @@ impl Hold<'_> {
     }
 
     async fn read_on(self, declared: usize, first: Poll<NextFrame>, mut body: Streamed) -> Result<Held, Failure> {
-        let (mut chunks, mut claim) = (ChunkBuffer::default(), self.budget.claim());
-        let mut fits = claim.extend_to(declared);
+        let (mut chunks, mut reservation) = (ChunkBuffer::default(), self.budget.reservation());
+        let mut fits = reservation.extend_to(declared);
         let mut next = first;
         loop {
             let frame = match next {
@@ -86,13 +86,13 @@ impl Hold<'_> {
             };
             let Some(frame) = frame else { break };
             chunks.push(frame.map_err(|error| broken(&error))?.into_data().unwrap_or_default());
-            fits = fits && chunks.length() <= self.limit && claim.extend_to(chunks.length());
+            fits = fits && chunks.length() <= self.limit && reservation.extend_to(chunks.length());
             if !fits || body.is_end_stream() {
                 break;
             }
             next = Poll::Pending;
         }
-        Ok(Held::new(chunks.into(), body, Some(claim)))
+        Ok(Held::new(chunks.into(), body, Some(reservation)))
     }
 }
 
@@ -100,13 +100,13 @@ impl Held {
     /// The body of a response that cannot have one. Bytes that the origin sends anyway are not read.
     pub(super) fn without(body: Streamed) -> Self {
         drop(body);
-        Self { ahead: Ahead::default(), rest: None, claim: None }
+        Self { ahead: Ahead::default(), rest: None, reservation: None }
     }
 
-    fn new(ahead: Ahead, body: Streamed, claim: Option<Claim>) -> Self {
+    fn new(ahead: Ahead, body: Streamed, reservation: Option<Reservation>) -> Self {
         // A body that was read to its end is dropped here, because that returns its connection before the response is forwarded.
         let rest = Some(body).filter(|body| !body.is_end_stream());
-        Self { ahead, rest, claim }
+        Self { ahead, rest, reservation }
     }
 }
 

@@ -14,7 +14,7 @@ use super::{Wonder, console, customers, echo, faults, orders, payments, tokens, 
 use crate::operations::CATALOGUE;
 
 use Mark::{Chosen, Confirmed, Derived};
-use Place::{Own, Wonders};
+use Owner::{Own, Wonders};
 
 /// How sure a fact is (`deploy/docs/wonder.md`).
 #[derive(Clone, Copy)]
@@ -36,7 +36,7 @@ impl Mark {
 
 /// Where a call is.
 #[derive(Clone, Copy)]
-pub(super) enum Place {
+pub(super) enum Owner {
     /// An operation of Wonder; the catalogue has its method and paths.
     Wonders(&'static str),
     /// A call of the simulator's own, without a signature: name, method, path.
@@ -57,7 +57,7 @@ pub(super) enum Parameter {
 /// One call. Names of schemas are those of `openapi`.
 #[derive(Clone, Copy)]
 pub(super) struct Call {
-    pub(super) place: Place,
+    pub(super) owner: Owner,
     handler: fn() -> MethodRouter<Arc<Wonder>>,
     pub(super) mark: Mark,
     pub(super) summary: &'static str,
@@ -74,13 +74,13 @@ pub(super) struct Call {
 
 impl Call {
     const fn new(
-        place: Place,
+        owner: Owner,
         handler: fn() -> MethodRouter<Arc<Wonder>>,
         mark: Mark,
         summary: &'static str,
         data: &'static [(&'static str, &'static str)],
     ) -> Self {
-        Self { place, handler, mark, summary, parameters: &[], body: None, data, optional: &[], refusals: &[] }
+        Self { owner, handler, mark, summary, parameters: &[], body: None, data, optional: &[], refusals: &[] }
     }
 
     const fn body(self, schema: &'static str) -> Self {
@@ -97,7 +97,7 @@ impl Call {
 
     /// Method and paths.
     pub(super) fn at(&self) -> (&'static str, Vec<&'static str>) {
-        match self.place {
+        match self.owner {
             Wonders(name) => {
                 let row = CATALOGUE.iter().find(|row| row.name() == name);
                 row.map(|row| (row.method(), row.templates().to_vec())).unwrap_or_default()
@@ -107,7 +107,7 @@ impl Call {
     }
 
     pub(super) fn name(&self) -> &'static str {
-        match self.place {
+        match self.owner {
             Wonders(name) | Own(name, ..) => name,
         }
     }

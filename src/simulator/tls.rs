@@ -8,7 +8,7 @@ use rcgen::{
 };
 use rustls::{ServerConfig, pki_types::PrivateKeyDer};
 
-use crate::{clock::Clock, signing::RequestTime};
+use crate::{clock::SystemClock, signing::RequestTime};
 
 /// The identity that the server presents, and the authority that its clients must trust.
 pub(super) struct Identity {
@@ -23,7 +23,7 @@ impl Identity {
     pub(super) fn new(now: RequestTime, names: &[String]) -> io::Result<Self> {
         let (ca_pem, chain, key) = certificates(now, names).map_err(io::Error::other)?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut config = ServerConfig::builder_with_details(provider, Arc::new(Clock))
+        let mut config = ServerConfig::builder_with_details(provider, Arc::new(SystemClock))
             .with_safe_default_protocol_versions()
             .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
             .map_err(io::Error::other)?;

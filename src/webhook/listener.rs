@@ -23,7 +23,7 @@ use super::{
     duplicates::Duplicates,
     malformed::Malformed,
     rejection::Rejection,
-    verifier::{Verified, Verifier},
+    verifier::{VerifiedWebhook, Verifier},
 };
 use crate::{
     contract::{Code, Sent},
@@ -128,7 +128,7 @@ impl Listener {
         request: Request<Incoming>,
         caller: &Caller,
         account: &mut Account,
-    ) -> Result<(Verified, tokio::sync::OwnedSemaphorePermit), Ended> {
+    ) -> Result<(VerifiedWebhook, tokio::sync::OwnedSemaphorePermit), Ended> {
         let slot = match self.admission.slot().await {
             Ok(slot) => slot,
             Err(failure) => {
@@ -162,7 +162,7 @@ impl Listener {
         self.metrics.phase(WebhookPhase::Verify, began.elapsed().as_secs_f64());
         match verified {
             // It may belong to a credential with unusable files, so Wonder must send it again.
-            Err(Rejection::Unverified(webhook::Refusal::AppIdUnknown { .. }))
+            Err(Rejection::Unverified(webhook::DeliveryError::AppIdUnknown { .. }))
                 if !self.verifier.credentials.is_usable() =>
             {
                 Err(Failure::new(Code::NoKey, "the files of a credential cannot be used; send the webhook again")
@@ -173,8 +173,8 @@ impl Listener {
     }
 
     /// Forwards a verified webhook unless it was acknowledged before.
-    async fn deliver(&self, verified: Verified, mut account: Account) -> Response<Full<Bytes>> {
-        let Verified { entry, identity, time, webhook, _memory } = verified;
+    async fn deliver(&self, verified: VerifiedWebhook, mut account: Account) -> Response<Full<Bytes>> {
+        let VerifiedWebhook { entry, identity, time, webhook, _memory } = verified;
         let limit = self.forward_timeout;
         let claim = tokio::select! {
             biased;

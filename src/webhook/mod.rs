@@ -35,7 +35,9 @@ use tokio::sync::mpsc;
 use tower::{Service, service_fn};
 
 pub(crate) use self::duplicates::{Connections as RedisConnections, RedisSetupError};
-use self::{application::Application, duplicates::Duplicates, listener::Listener, source::Sources, verifier::Verifier};
+use self::{
+    application::Application, duplicates::Duplicates, listener::Listener, source::SourceAddresses, verifier::Verifier,
+};
 use crate::{
     config::Config,
     contract::Code,
@@ -100,7 +102,10 @@ pub(crate) fn service(
     let drain = Drain::new(shutdown);
     let verifier = Verifier {
         credentials,
-        sources: Sources { accepted: settings.source_addresses.clone(), proxies: settings.trusted_proxies.clone() },
+        sources: SourceAddresses {
+            accepted: settings.source_addresses.clone(),
+            proxies: settings.trusted_proxies.clone(),
+        },
         original_target: settings.original_target.clone(),
         path_prefixes: settings.path_prefixes.clone(),
         window: Window::webhook(settings.tolerance),

@@ -1,13 +1,13 @@
 //! The reasons for 401 `webhook_rejected`. The sender always gets the same text; the reason goes to log and metric.
 
 use super::malformed::Malformed;
-use crate::{net::intake::HeadError, signing::webhook::Refusal};
+use crate::{net::intake::HeadError, signing::webhook::DeliveryError};
 
 /// A reason of the verifier, or one of this listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rejection {
     /// The verifier rejected it.
-    Unverified(Refusal),
+    Unverified(DeliveryError),
     /// It is not valid HTTP/1.1.
     Malformed(Malformed),
     /// Its source is not in `webhook.source_addresses`.
@@ -22,8 +22,8 @@ pub(super) enum Rejection {
     OriginalTargetInvalid,
 }
 
-impl From<Refusal> for Rejection {
-    fn from(refusal: Refusal) -> Self {
+impl From<DeliveryError> for Rejection {
+    fn from(refusal: DeliveryError) -> Self {
         Self::Unverified(refusal)
     }
 }
@@ -39,7 +39,7 @@ impl Rejection {
     pub(super) fn of_head(error: HeadError) -> Option<Self> {
         match error {
             // A target that no request may have is one that Wonder did not sign.
-            HeadError::Target | HeadError::LongTarget | HeadError::Fragment => Some(Refusal::Target.into()),
+            HeadError::Target | HeadError::LongTarget | HeadError::Fragment => Some(DeliveryError::Target.into()),
             other => Malformed::of(other).map(Self::Malformed),
         }
     }
@@ -66,7 +66,11 @@ impl Rejection {
             Self::OriginalTargetRepeated,
             Self::OriginalTargetInvalid,
         ];
-        Refusal::names().into_iter().chain(Malformed::ALL.map(Malformed::name)).chain(own.map(Self::name)).collect()
+        DeliveryError::names()
+            .into_iter()
+            .chain(Malformed::ALL.map(Malformed::name))
+            .chain(own.map(Self::name))
+            .collect()
     }
 
     /// The likely cause and the remedy, for the log.

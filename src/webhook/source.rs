@@ -11,14 +11,14 @@ const FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// Which sources are accepted.
 #[derive(Debug, Clone)]
-pub(super) struct Sources {
+pub(super) struct SourceAddresses {
     /// Any, if there is none.
     pub(super) accepted: Vec<Network>,
     /// The reverse proxies whose `X-Forwarded-For` is trusted.
     pub(super) proxies: Vec<Network>,
 }
 
-impl Sources {
+impl SourceAddresses {
     /// Rejects a webhook whose source is unknown or not accepted.
     pub(super) fn check(&self, caller: &Caller, headers: &HeaderMap) -> Result<(), Rejection> {
         let is_accepted = |source: IpAddr| self.accepted.iter().any(|network| network.contains(source));
@@ -69,7 +69,7 @@ mod tests {
         texts.iter().map(|text| text.parse().unwrap()).collect()
     }
 
-    fn accepts(sources: &Sources, peer: Option<&str>, forwarded: &[&str]) -> bool {
+    fn accepts(sources: &SourceAddresses, peer: Option<&str>, forwarded: &[&str]) -> bool {
         let caller = peer.map_or(Caller::UnixSocket, |peer| Caller::Tcp(SocketAddr::new(peer.parse().unwrap(), 1)));
         let mut headers = HeaderMap::new();
         for value in forwarded {
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn without_proxies_the_peer_is_the_source_whatever_it_claims() {
-        let sources = Sources { accepted: networks(&["119.8.39.23", "10.0.0.0/8"]), proxies: vec![] };
+        let sources = SourceAddresses { accepted: networks(&["119.8.39.23", "10.0.0.0/8"]), proxies: vec![] };
         assert!(accepts(&sources, Some("119.8.39.23"), &[]));
         assert!(accepts(&sources, Some("::ffff:10.1.2.3"), &["192.0.2.1"]));
         assert!(!accepts(&sources, Some("192.0.2.1"), &["119.8.39.23"]));
@@ -88,7 +88,8 @@ mod tests {
 
     #[test]
     fn behind_proxies_the_source_is_the_last_address_that_is_none_of_them() {
-        let sources = Sources { accepted: networks(&["119.8.39.23"]), proxies: networks(&["10.0.0.0/8", "fd00::/8"]) };
+        let sources =
+            SourceAddresses { accepted: networks(&["119.8.39.23"]), proxies: networks(&["10.0.0.0/8", "fd00::/8"]) };
         for (peer, forwarded, expected) in [
             (Some("10.0.0.1"), &["119.8.39.23"][..], true),
             (Some("10.0.0.1"), &["192.0.2.1, 119.8.39.23"], true),
@@ -114,7 +115,7 @@ mod tests {
 
     #[test]
     fn without_a_list_every_source_is_accepted() {
-        let sources = Sources { accepted: vec![], proxies: vec![] };
+        let sources = SourceAddresses { accepted: vec![], proxies: vec![] };
         assert!(accepts(&sources, Some("192.0.2.1"), &[]) && accepts(&sources, None, &[]));
     }
 }

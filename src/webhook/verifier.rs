@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request, header, request::Parts as Head, uri::PathAndQuery};
 
-use super::{account::Account, application::Forwarded, paid::Paid, rejection::Rejection, source::Sources, target};
+use super::{
+    account::Account, application::Forwarded, paid::Paid, rejection::Rejection, source::SourceAddresses, target,
+};
 use crate::{
     config::{OriginalTarget, PathPrefix},
     credentials::{Entry, Store},
@@ -26,7 +28,7 @@ const PAID: HeaderName = HeaderName::from_static("x-wonder-signer-paid");
 /// The rules that a webhook is verified by.
 pub(super) struct Verifier {
     pub(super) credentials: Arc<Store>,
-    pub(super) sources: Sources,
+    pub(super) sources: SourceAddresses,
     pub(super) original_target: Option<OriginalTarget>,
     pub(super) path_prefixes: Vec<PathPrefix>,
     pub(super) window: Window,
@@ -35,7 +37,7 @@ pub(super) struct Verifier {
 }
 
 /// A verified webhook.
-pub(super) struct Verified {
+pub(super) struct VerifiedWebhook {
     pub(super) entry: Arc<Entry>,
     pub(super) identity: [u8; 32],
     pub(super) time: RequestTime,
@@ -48,7 +50,7 @@ impl Verifier {
     pub(super) fn check<B>(&self, request: &Request<B>, caller: &Caller) -> Result<PathAndQuery, Rejection> {
         let headers = request.headers();
         self.sources.check(caller, headers)?;
-        let received = request.uri().path_and_query().ok_or(Rejection::Unverified(webhook::Refusal::Target))?;
+        let received = request.uri().path_and_query().ok_or(Rejection::Unverified(webhook::DeliveryError::Target))?;
         let target = target::restored(received, headers, self.original_target.as_ref())?;
         target::check(&target, &self.path_prefixes)?;
         Ok(target)
@@ -61,7 +63,7 @@ impl Verifier {
         target: PathAndQuery,
         body: BufferedBody,
         account: &mut Account,
-    ) -> Result<Verified, Rejection> {
+    ) -> Result<VerifiedWebhook, Rejection> {
         let now = (self.clock)();
         let entries = self.credentials.all_units();
         let accepted = entries.iter().filter_map(|entry| {
@@ -79,7 +81,7 @@ impl Verifier {
         let is_verifying =
             |entry: &&Arc<Entry>| entry.name == verified.credential_name() && &entry.app_id == verified.app_id();
         let entry = entries.iter().find(is_verifying).map(Arc::clone);
-        let entry = entry.ok_or(Rejection::Unverified(webhook::Refusal::AppIdUnknown { only_case: false }))?;
+        let entry = entry.ok_or(Rejection::Unverified(webhook::DeliveryError::AppIdUnknown { only_case: false }))?;
         account.credential = Some(entry.name.as_str().into());
         let age = now.unix_seconds().saturating_sub(time.unix_seconds());
         account.age = Some(age);
@@ -90,7 +92,7 @@ impl Verifier {
         };
         let headers = self.headers(head.headers, &entry, time, account, body.length);
         let webhook = Forwarded { target, headers, body: body.chunks.iter().cloned().collect() };
-        Ok(Verified { entry, identity, time, webhook, _memory: body })
+        Ok(VerifiedWebhook { entry, identity, time, webhook, _memory: body })
     }
 
     /// The headers for the application.

@@ -18,7 +18,7 @@ use crate::{
         Credential, KeyError, Nonce, SigningKey, VerifyingKey,
         diagnosis::Claim,
         headers::{Header, Headers},
-        webhook::{self, Accepted, Candidate, Delivery, Explanation, Refusal},
+        webhook::{self, Accepted, Candidate, Delivery, DeliveryError, Explanation},
         window::Window,
     },
 };
@@ -80,7 +80,7 @@ impl VerifyArgs {
         let anyone = sent.as_ref().map(|credential| &credential.app_id);
         let accepted = self.app_id.as_ref().or(anyone).map(|app_id| Accepted { name: "", app_id, key: &key });
         let verdict = webhook::verify(&delivery, accepted, signed_at, window).map(drop);
-        let late = Refusal::of_time(window, signed_at, now).err().filter(|_| !self.ignore_time).map(|refusal| {
+        let late = DeliveryError::of_time(window, signed_at, now).err().filter(|_| !self.ignore_time).map(|refusal| {
             let remedy = if self.at.is_some() {
                 ""
             } else {
@@ -91,7 +91,7 @@ impl VerifyArgs {
         let nonce: Option<Nonce> = collected.one(Header::Nonce).ok().and_then(|nonce| nonce.parse().ok());
         let signature = collected.one(Header::Signature).unwrap_or_default();
         let explained = verdict.err().map(|refusal| match (refusal, &sent, &nonce) {
-            (Refusal::SignatureMismatch, Some(credential), Some(nonce)) => {
+            (DeliveryError::SignatureMismatch, Some(credential), Some(nonce)) => {
                 let claim = Claim { credential, nonce, method, target: &target, body: &body, signature, host: None };
                 self.explained(&key, own.as_ref(), &claim, &headers)
             }

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{
     arrivals::{Arrivals, Listed, NextFrame},
-    budget::{Budget, Claim},
+    budget::{Budget, Reservation},
     chunk_buffer::ChunkBuffer,
 };
 use crate::{contract::Code, net::respond::Failure};
@@ -20,13 +20,13 @@ use crate::{contract::Code, net::respond::Failure};
 /// The largest body of a rejected request that is read, and how long that may take.
 const DISCARDED: (u64, Duration) = (64 << 10, Duration::from_millis(100));
 
-/// A whole request body in the chunks in which it arrived, and the memory that it claims.
+/// A whole request body in the chunks in which it arrived, and the memory that it reserves.
 pub(crate) struct BufferedBody {
     /// In their order.
     pub(crate) chunks: Vec<Bytes>,
     /// Bytes of all chunks.
     pub(crate) length: usize,
-    _claim: Claim,
+    _reservation: Reservation,
 }
 
 /// The limits of a body.
@@ -49,11 +49,11 @@ pub(super) struct Shared {
 }
 
 /// A body while it is read.
-struct Reading<'a> {
+struct BodyReader<'a> {
     shared: &'a Shared,
     began: Instant,
     deadline: Instant,
-    claim: Claim,
+    reservation: Reservation,
     chunks: ChunkBuffer,
     /// Set from the first wait on.
     listed: Option<Listed<'a>>,
@@ -66,9 +66,9 @@ pub(super) async fn read(mut body: Incoming, limits: BodyLimits, shared: &Shared
         return Err(too_large(limits));
     }
     let (began, chunks) = (Instant::now(), ChunkBuffer::default());
-    let (deadline, claim) = (began + limits.time, shared.budget.claim());
-    let mut reading = Reading { shared, began, deadline, claim, chunks, listed: None };
-    reading.claim(usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX)).await?;
+    let (deadline, reservation) = (began + limits.time, shared.budget.reservation());
+    let mut reading = BodyReader { shared, began, deadline, reservation, chunks, listed: None };
+    reading.reserve(usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX)).await?;
     while !body.is_end_stream() {
         let frame = match reading.next(&mut body).await? {
             Some(Ok(frame)) => frame,
@@ -83,14 +83,14 @@ pub(super) async fn read(mut body: Incoming, limits: BodyLimits, shared: &Shared
         if length > limits.size {
             return Err(too_large(limits));
         }
-        reading.claim(length).await?;
+        reading.reserve(length).await?;
         reading.chunks.push(chunk);
     }
     let (chunks, length) = reading.chunks.finish();
-    Ok(BufferedBody { chunks, length, _claim: reading.claim })
+    Ok(BufferedBody { chunks, length, _reservation: reading.reservation })
 }
 
-impl Reading<'_> {
+impl BodyReader<'_> {
     /// Waits for the next frame.
     async fn next(&mut self, body: &mut Incoming) -> Result<NextFrame, Failure> {
         // Most bodies have arrived together with their head, and are never listed. A listed one may have been evicted.
@@ -105,9 +105,9 @@ impl Reading<'_> {
     }
 
     /// Claims memory for `bytes`. If there is too little, bodies that are behind are evicted.
-    async fn claim(&mut self, bytes: usize) -> Result<(), Failure> {
-        let Self { shared, began, deadline, claim, chunks, listed } = self;
-        if claim.extend_to(bytes) {
+    async fn reserve(&mut self, bytes: usize) -> Result<(), Failure> {
+        let Self { shared, began, deadline, reservation, chunks, listed } = self;
+        if reservation.extend_to(bytes) {
             return Ok(());
         }
         let Shared { arrivals, queue, .. } = shared;
@@ -115,7 +115,7 @@ impl Reading<'_> {
         let latest = (*deadline).min(Instant::now() + *queue);
         tokio::select! {
             biased;
-            () = claim.extended_to(bytes) => Ok(()),
+            () = reservation.extended_to(bytes) => Ok(()),
             evicted = listed.evicted() => Err(evicted),
             () = arrivals.evict_all_behind(Some(listed)) => {
                 Err(if listed.is_evicted() { super::arrivals::evicted() } else { no_memory() })

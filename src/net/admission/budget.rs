@@ -23,23 +23,23 @@ impl Budget {
         Self { memory: Arc::new(memory), metrics }
     }
 
-    /// An empty claim.
+    /// An empty reservation.
     #[must_use]
-    pub(crate) fn claim(&self) -> Claim {
-        Claim { memory: Arc::clone(&self.memory), permit: None, bytes: 0, counted: self.metrics.buffered() }
+    pub(crate) fn reservation(&self) -> Reservation {
+        Reservation { memory: Arc::clone(&self.memory), permit: None, bytes: 0, counted: self.metrics.buffered() }
     }
 }
 
 /// A part of the budget, returned when it is dropped.
-pub(crate) struct Claim {
+pub(crate) struct Reservation {
     memory: Arc<Memory>,
     permit: Option<OwnedSemaphorePermit>,
     bytes: usize,
     counted: Buffered,
 }
 
-impl Claim {
-    /// Tries to enlarge the claim to `bytes`, and returns whether it could. A claim never shrinks.
+impl Reservation {
+    /// Tries to enlarge the reservation to `bytes`, and returns whether it could. A reservation never shrinks.
     pub(crate) fn extend_to(&mut self, bytes: usize) -> bool {
         let Some(more) = bytes.checked_sub(self.bytes).filter(|more| *more > 0) else { return true };
         let left = Arc::clone(&self.memory.left);
@@ -54,8 +54,8 @@ impl Claim {
         true
     }
 
-    /// Waits until the claim is as large as `bytes`. A small claim does not wait for an earlier large one, because most requests are
-    /// small.
+    /// Waits until the reservation is as large as `bytes`. A small one does not wait for an earlier large one, because most requests
+    /// are small.
     pub(super) async fn extended_to(&mut self, bytes: usize) {
         let memory = Arc::clone(&self.memory);
         loop {
@@ -69,7 +69,7 @@ impl Claim {
     }
 }
 
-impl Drop for Claim {
+impl Drop for Reservation {
     fn drop(&mut self) {
         if self.permit.take().is_some() {
             self.memory.returned.notify_waiters();
@@ -86,25 +86,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn claims_no_more_than_there_is_and_returns_it() {
+    fn reserves_no_more_than_there_is_and_returns_it() {
         let budget = Budget::new(10, Metrics::new(&[]));
-        let mut one = budget.claim();
+        let mut one = budget.reservation();
         assert!(one.extend_to(4) && one.extend_to(2) && one.extend_to(6));
-        let mut other = budget.claim();
+        let mut other = budget.reservation();
         assert!(!other.extend_to(5));
         assert!(other.extend_to(4));
         assert!(!one.extend_to(7));
         drop(other);
         assert!(one.extend_to(10));
-        assert!(!budget.claim().extend_to(usize::MAX));
+        assert!(!budget.reservation().extend_to(usize::MAX));
     }
 
     #[tokio::test]
-    async fn a_claim_waits_for_what_others_return() {
+    async fn a_reservation_waits_for_what_others_return() {
         let budget = Budget::new(10, Metrics::new(&[]));
-        let mut one = budget.claim();
+        let mut one = budget.reservation();
         assert!(one.extend_to(8));
-        let (mut large, mut small) = (budget.claim(), budget.claim());
+        let (mut large, mut small) = (budget.reservation(), budget.reservation());
         let mut waiting = pin!(large.extended_to(10));
         assert!(waiting.as_mut().now_or_never().is_none());
         assert!(small.extended_to(2).now_or_never().is_some());

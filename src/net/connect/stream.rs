@@ -65,13 +65,13 @@ impl Life {
 pub(crate) struct UpstreamStream {
     io: Io,
     life: Arc<Life>,
-    counted: metrics::Connection,
+    counted: metrics::OpenConnection,
     /// Whether the origin has sent anything after the handshake.
     received: bool,
 }
 
 impl UpstreamStream {
-    pub(super) fn new(io: Io, peer: SocketAddr, counted: metrics::Connection) -> Self {
+    pub(super) fn new(io: Io, peer: SocketAddr, counted: metrics::OpenConnection) -> Self {
         let life = Arc::new(Life {
             peer,
             opened: Instant::now(),

@@ -19,12 +19,13 @@ use crate::net::shutdown::Stage;
 impl<S> Guard<S> {
     /// The result of a write, or an error if the peer has read nothing for too long.
     fn written<T>(&mut self, written: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
-        let stalled = self.clock.is_stalled();
-        let written = self.clock.poll_written(written, self.limits.idle, cx);
-        let stalls = self.clock.is_stalled();
+        let stalled = self.timers.is_stalled();
+        let written = self.timers.poll_written(written, self.limits.idle, cx);
+        let stalls = self.timers.is_stalled();
         if stalled != stalls {
-            self.line.stall(stalls);
-            if !stalls && (self.line.stage() >= Stage::Closing || self.line.is_evicted() || self.line.is_half_closed())
+            self.state.stall(stalls);
+            if !stalls
+                && (self.state.stage() >= Stage::Closing || self.state.is_evicted() || self.state.is_half_closed())
             {
                 // The connection may be idle now; reads check that, and the last read came before.
                 cx.waker().wake_by_ref();
@@ -47,7 +48,7 @@ impl<S: Socket> Guard<S> {
     /// If only the end of the connection ends an answer, every end is a reset until the answer is whole, also when this task is aborted or
     /// the process dies.
     fn mark_unfinished(&self) {
-        if self.line.ends_the_answer.load(Ordering::Relaxed) {
+        if self.state.ends_the_answer.load(Ordering::Relaxed) {
             self.stream.reset_at_close(true);
         }
     }
@@ -85,7 +86,7 @@ impl<S: AsyncRead + Socket + Unpin> AsyncRead for Guard<S> {
                 }
                 let refusal = if !over {
                     HeadError::HeadTimeout
-                } else if this.line.is_evicted() {
+                } else if this.state.is_evicted() {
                     HeadError::Evicted
                 } else {
                     HeadError::Draining
@@ -98,7 +99,7 @@ impl<S: AsyncRead + Socket + Unpin> AsyncRead for Guard<S> {
                 if !this.is_half_closed() {
                     return Poll::Ready(Ok(()));
                 }
-                this.line.half_close();
+                this.state.half_close();
                 // hyper reads again after an answer, and the guard wakes it after an answer that the peer read slowly.
                 return Poll::Pending;
             }
@@ -109,7 +110,7 @@ impl<S: AsyncRead + Socket + Unpin> AsyncRead for Guard<S> {
                     this.inbox.extend_from_slice(&fresh[passed..]);
                 }
                 buffer.set_filled(before + passed);
-                this.clock.head_moved();
+                this.timers.head_moved();
                 if passed > 0 {
                     return Poll::Ready(Ok(()));
                 }
@@ -119,7 +120,7 @@ impl<S: AsyncRead + Socket + Unpin> AsyncRead for Guard<S> {
                 buffer.set_filled(before);
                 let passed = this.vet(&inbox);
                 if passed > 0 {
-                    this.clock.head_moved();
+                    this.timers.head_moved();
                 }
                 this.outbox.extend_from_slice(&inbox[..passed]);
                 if !matches!(this.position, Position::Refused | Position::Broken) {
@@ -140,7 +141,7 @@ impl<S: AsyncRead + AsyncWrite + Socket + Unpin> AsyncWrite for Guard<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
-        if matches!(flushed, Poll::Ready(Ok(()))) && self.line.awaits_flush.swap(false, Ordering::Relaxed) {
+        if matches!(flushed, Poll::Ready(Ok(()))) && self.state.awaits_flush.swap(false, Ordering::Relaxed) {
             // The answer is cut. After a FIN some clients return what they have as the whole, though Content-Length says otherwise.
             self.stream.reset_at_close(true);
             cx.waker().wake_by_ref();
@@ -151,7 +152,7 @@ impl<S: AsyncRead + AsyncWrite + Socket + Unpin> AsyncWrite for Guard<S> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         // hyper shuts a connection down only after a whole answer.
-        if this.line.ends_the_answer.swap(false, Ordering::Relaxed) {
+        if this.state.ends_the_answer.swap(false, Ordering::Relaxed) {
             this.stream.reset_at_close(false);
         }
         if this.linger.is_none() {
@@ -159,7 +160,7 @@ impl<S: AsyncRead + AsyncWrite + Socket + Unpin> AsyncWrite for Guard<S> {
             ready!(this.written(shut, cx))?;
         }
         let unfinished = !matches!(this.position, Position::Head) || !this.inbox.is_empty();
-        let evicted = this.line.is_evicted();
+        let evicted = this.state.is_evicted();
         this.linger.get_or_insert_default().poll(&mut this.stream, unfinished, evicted, cx).map(Ok)
     }
 

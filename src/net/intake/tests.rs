@@ -26,7 +26,7 @@ const CHUNKED: &str = "POST /svc/a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\
 /// What a reader sees of `bytes`, written in pieces of `size`, until the end or a refusal; and what was refused.
 async fn seen(bytes: &[u8], size: usize) -> (String, Option<(usize, HeadError)>) {
     let (mut peer, stream) = duplex(64);
-    let line = Arc::new(Line::default());
+    let line = Arc::new(ConnectionState::default());
     let mut guard = Guard::new(stream, Arc::clone(&line), LIMITS);
     let write = async {
         for piece in bytes.chunks(size) {
@@ -98,7 +98,7 @@ async fn lets_nothing_follow_a_body_that_is_no_chunked_body() {
 #[tokio::test(start_paused = true)]
 async fn gives_a_head_its_time_and_then_refuses_it() {
     let (mut peer, stream) = duplex(64);
-    let line = Arc::new(Line::default());
+    let line = Arc::new(ConnectionState::default());
     let mut guard = Guard::new(stream, Arc::clone(&line), LIMITS);
     peer.write_all(b"GET /svc/a HTTP/1.1\r\nHo").await.unwrap();
     let began = Instant::now();
@@ -112,7 +112,7 @@ async fn gives_a_head_its_time_and_then_refuses_it() {
 #[tokio::test(start_paused = true)]
 async fn an_idle_connection_is_closed() {
     let (mut peer, stream) = duplex(64);
-    let line = Arc::new(Line::default());
+    let line = Arc::new(ConnectionState::default());
     let mut guard = Guard::new(stream, Arc::clone(&line), LIMITS);
     let began = Instant::now();
     let mut buffer = vec![0; 1024];
@@ -122,7 +122,7 @@ async fn an_idle_connection_is_closed() {
     assert_eq!(began.elapsed().as_secs(), LIMITS.idle.as_secs());
 
     let (_silent, stream) = duplex(64);
-    let (began, line) = (Instant::now(), Arc::new(Line::default()));
+    let (began, line) = (Instant::now(), Arc::new(ConnectionState::default()));
     assert_eq!(Guard::new(stream, line, LIMITS).read(&mut buffer).await.unwrap(), 0);
     assert_eq!(began.elapsed().as_secs(), LIMITS.head.as_secs());
 }
@@ -130,7 +130,7 @@ async fn an_idle_connection_is_closed() {
 #[tokio::test(start_paused = true)]
 async fn does_not_call_a_connection_idle_whose_request_is_at_work() {
     let (mut peer, stream) = duplex(64);
-    let line = Arc::new(Line::default());
+    let line = Arc::new(ConnectionState::default());
     let mut guard = Guard::new(stream, Arc::clone(&line), LIMITS);
     let mut buffer = vec![0; 1024];
     peer.write_all(GET.as_bytes()).await.unwrap();
@@ -187,7 +187,7 @@ async fn refuses_a_head_over_the_limit_whatever_the_readers_buffer() {
     let limits = IntakeLimits { header_bytes: 65_536, ..LIMITS };
     for size in [1, 100, 8192, 100_000] {
         let (mut peer, stream) = duplex(200_000);
-        let line = Arc::new(Line::default());
+        let line = Arc::new(ConnectionState::default());
         let mut guard = Guard::new(stream, Arc::clone(&line), limits);
         peer.write_all(format!("GET /svc/a HTTP/1.1\r\nX-A: {}\r\n\r\n", "b".repeat(70_000)).as_bytes()).await.unwrap();
         let mut buffer = vec![0; size];
@@ -224,7 +224,7 @@ async fn the_end_of_what_a_peer_sends_is_the_end_of_the_connection_unless_it_com
     for (wait, hidden) in [(0, true), (249, true), (250, false), (10_000, false)] {
         for bytes in [GET, POST, CHUNKED] {
             let (mut peer, stream) = duplex(1000);
-            let line = Arc::new(Line::default());
+            let line = Arc::new(ConnectionState::default());
             let mut guard = Guard::new(stream, Arc::clone(&line), LIMITS);
             peer.write_all(bytes.as_bytes()).await.unwrap();
             assert_eq!(guard.read(&mut [0; 1000]).await.unwrap(), bytes.len());
@@ -244,7 +244,7 @@ async fn the_end_of_what_a_peer_sends_is_the_end_of_the_connection_unless_it_com
 #[tokio::test(start_paused = true)]
 async fn the_end_within_a_body_is_never_hidden_from_the_request_that_waits_for_it() {
     let (mut peer, stream) = duplex(1000);
-    let line = Arc::new(Line::default());
+    let line = Arc::new(ConnectionState::default());
     let mut guard = Guard::new(stream, Arc::clone(&line), LIMITS);
     peer.write_all(&POST.as_bytes()[..POST.len() - 1]).await.unwrap();
     assert_eq!(guard.read(&mut [0; 1000]).await.unwrap(), POST.len() - 1);

@@ -87,7 +87,7 @@ mod tests {
     use http_body_util::{BodyExt as _, StreamBody};
 
     use super::*;
-    use crate::net::intake::Line;
+    use crate::net::intake::ConnectionState;
 
     /// One chunk, then a panic.
     fn faulty() -> impl Body<Data = Bytes, Error = Infallible> + Unpin {
@@ -100,7 +100,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_in_a_body_is_an_error_after_what_came_before_it_was_flushed() {
-        let (active, _) = Arc::new(Line::default()).call();
+        let (active, _) = Arc::new(ConnectionState::default()).call();
         let mut body = Outgoing::new(faulty(), Some(active));
         assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "piece");
         assert!(body.frame().now_or_never().is_none(), "it is not flushed yet");

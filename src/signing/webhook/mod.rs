@@ -5,7 +5,7 @@
 //! original. `Content-Type` and `X-Action` are not signed.
 //!
 //! ```
-//! # use wonder_signer::signing::{AppId, SigningKey, Stamp, webhook::{self, Accepted, Delivery, Refusal}};
+//! # use wonder_signer::signing::{AppId, SigningKey, Stamp, webhook::{self, Accepted, Delivery, DeliveryError}};
 //! # fn example(key: &SigningKey, app_id: &AppId, stamp: &Stamp) -> Result<(), Box<dyn std::error::Error>> {
 //! use wonder_signer::signing::{headers::Headers, window::Window};
 //!
@@ -19,28 +19,28 @@
 //! let accepted = Accepted { name: "default", app_id, key: key.verifying_key() };
 //! let delivery = Delivery { method: "POST", target: b"/hooks/wonder", headers, body: &[body] };
 //! let verdict = webhook::verify(&delivery, [accepted], stamp.request_time, Window::REQUEST);
-//! assert_eq!(verdict.unwrap_err(), Refusal::SignatureMismatch); // the query is missing
+//! assert_eq!(verdict.unwrap_err(), DeliveryError::SignatureMismatch); // the query is missing
 //! # Ok(())
 //! # }
 //! ```
 //!
 //! # Layout
 //!
-//! * `refusal`: every reason to reject a delivery, with its stable name and its likely cause.
+//! * `error`: every reason to reject a delivery, with its stable name and its likely cause.
 //! * `explanation`: the usual changes to a delivery whose signature does not match.
 //! * `key`: the webhook public key, in every encoding of the portal and of environment variables.
 
+mod error;
 mod explanation;
 mod key;
-mod refusal;
 
 use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
+pub use error::DeliveryError;
 pub use explanation::{Candidate, Difference, Explanation, explain};
 pub use key::{WebhookKeyError, check, public_key};
-pub use refusal::Refusal;
 
 use super::{
     AppId, Credential, Nonce, RequestTime, SignError, Signed, SigningKey, Stamp, VerifyError, VerifyingKey,
@@ -143,26 +143,26 @@ impl fmt::Debug for Verified<'_> {
 /// caller detects repeated deliveries by their [`identity`](Verified::identity).
 ///
 /// # Errors
-/// The first [`Refusal`] in the order of the checks.
+/// The first [`DeliveryError`] in the order of the checks.
 pub fn verify<'a, B: AsRef<[u8]>>(
     delivery: &Delivery<'a, B>,
     accepted: impl IntoIterator<Item = Accepted<'a>>,
     now: RequestTime,
     window: Window,
-) -> Result<Verified<'a>, Refusal> {
+) -> Result<Verified<'a>, DeliveryError> {
     if delivery.method != METHOD {
-        return Err(Refusal::Method);
+        return Err(DeliveryError::Method);
     }
-    let target = origin_form(delivery.target).ok_or(Refusal::Target)?;
+    let target = origin_form(delivery.target).ok_or(DeliveryError::Target)?;
 
     let headers = &delivery.headers;
-    let credential = headers.one(Header::Credential).map_err(Refusal::Header)?;
-    let nonce = headers.one(Header::Nonce).map_err(Refusal::Header)?;
-    let signature = headers.one(Header::Signature).map_err(Refusal::Header)?;
-    let action = headers.at_most_one(Header::Action).map_err(Refusal::Header)?;
+    let credential = headers.one(Header::Credential).map_err(DeliveryError::Header)?;
+    let nonce = headers.one(Header::Nonce).map_err(DeliveryError::Header)?;
+    let signature = headers.one(Header::Signature).map_err(DeliveryError::Header)?;
+    let action = headers.at_most_one(Header::Action).map_err(DeliveryError::Header)?;
 
-    let credential: Credential = credential.parse().map_err(Refusal::Credential)?;
-    let nonce: Nonce = nonce.parse().map_err(Refusal::Credential)?;
+    let credential: Credential = credential.parse().map_err(DeliveryError::Credential)?;
+    let nonce: Nonce = nonce.parse().map_err(DeliveryError::Credential)?;
     let stamp = Stamp { request_time: credential.request_time, nonce };
 
     let mut only_case = false;
@@ -176,24 +176,24 @@ pub fn verify<'a, B: AsRef<[u8]>>(
         .peekable();
     if keys.peek().is_none() {
         drop(keys);
-        return Err(Refusal::AppIdUnknown { only_case });
+        return Err(DeliveryError::AppIdUnknown { only_case });
     }
-    Refusal::of_time(window, stamp.request_time, now)?;
+    DeliveryError::of_time(window, stamp.request_time, now)?;
 
     if headers.has_content_encoding() {
-        return Err(Refusal::ContentEncoding);
+        return Err(DeliveryError::ContentEncoding);
     }
     if delivery.body.iter().all(|chunk| chunk.as_ref().is_empty()) {
-        return Err(Refusal::BodyEmpty);
+        return Err(DeliveryError::BodyEmpty);
     }
     for Accepted { name, app_id, key } in keys {
         match super::verify(key, &stamp, METHOD, target, delivery.body, signature) {
             Ok(()) => return Ok(Verified { name, app_id, stamp, signature, action }),
-            Err(VerifyError::Encoding) => return Err(Refusal::SignatureEncoding),
+            Err(VerifyError::Encoding) => return Err(DeliveryError::SignatureEncoding),
             Err(VerifyError::Mismatch) => {}
         }
     }
-    Err(Refusal::SignatureMismatch)
+    Err(DeliveryError::SignatureMismatch)
 }
 
 /// The target as text if it has origin form (RFC 9112 §3.2.1): a slash, then visible ASCII without a fragment.

@@ -109,7 +109,7 @@ impl Sent {
         Headers::collect(self.headers.iter().map(|(name, value)| (name.as_bytes(), &value[..])))
     }
 
-    fn verdict_by(&self, key: &VerifyingKey, now: &str, tolerance: Duration) -> Result<(), Refusal> {
+    fn verdict_by(&self, key: &VerifyingKey, now: &str, tolerance: Duration) -> Result<(), DeliveryError> {
         let app_id: AppId = APP_ID.parse().unwrap();
         let body = [&self.body[..]];
         let delivery = Delivery { method: &self.method, target: &self.target, headers: self.headers(), body: &body };
@@ -117,11 +117,11 @@ impl Sent {
         verify(&delivery, accepted, now.parse().unwrap(), Window::webhook(tolerance)).map(drop)
     }
 
-    fn verdict_at(&self, now: &str) -> Result<(), Refusal> {
+    fn verdict_at(&self, now: &str) -> Result<(), DeliveryError> {
         self.verdict_by(&KEY, now, TOLERANCE)
     }
 
-    fn verdict(&self) -> Result<(), Refusal> {
+    fn verdict(&self) -> Result<(), DeliveryError> {
         self.verdict_at("20260214094511")
     }
 
@@ -183,14 +183,14 @@ fn copies_of_a_delivery_share_an_identity_and_other_deliveries_differ() {
 
 #[test]
 fn names_are_distinct_and_each_refusal_has_fault_and_cause() {
-    let names = Refusal::names();
+    let names = DeliveryError::names();
     let distinct: std::collections::BTreeSet<_> = names.iter().collect();
     assert_eq!(distinct.len(), names.len());
     for name in &names {
         assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{name}");
     }
     let header = HeaderError { header: Header::Nonce, fault: Fault::Repeated };
-    for refusal in [Refusal::Header(header), Refusal::SignatureMismatch, Refusal::TimeInFuture(9)] {
+    for refusal in [DeliveryError::Header(header), DeliveryError::SignatureMismatch, DeliveryError::TimeInFuture(9)] {
         assert!(names.contains(&refusal.name()));
         assert!(!refusal.to_string().ends_with('.') && !refusal.likely_cause().ends_with('.'));
     }

@@ -6,7 +6,7 @@ use super::{
     links,
     schema::{Schemas, object, reference},
 };
-use crate::simulator::served::{Call, Mark, Parameter, Place};
+use crate::simulator::served::{Call, Mark, Owner, Parameter};
 
 /// Refusals of every call under `/svc/`.
 const SIGNED: [u16; 5] = [400, 401, 408, 413, 507];
@@ -14,7 +14,7 @@ const SIGNED: [u16; 5] = [400, 401, 408, 413, 507];
 const OWN: [u16; 6] = [400, 403, 408, 413, 421, 507];
 
 pub(super) fn of(call: &Call) -> Value {
-    let is_own = matches!(call.place, Place::Own(..));
+    let is_own = matches!(call.owner, Owner::Own(..));
     let mut answers = json!({ "200": success(call, is_own) });
     let all: &[u16] = if is_own { &OWN } else { &SIGNED };
     for status in all.iter().chain(call.refusals) {

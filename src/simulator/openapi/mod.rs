@@ -22,7 +22,7 @@ use bytes::Bytes;
 use http::header;
 use serde_json::{Map, Value, json};
 
-use super::served::{CALLS, Call, Place};
+use super::served::{CALLS, Call, Owner};
 use schema::{Schemas, reference};
 
 /// `GET /simulator/openapi.json`: the document itself, without envelope.
@@ -71,7 +71,7 @@ fn path(call: &Call, template: &str) -> Value {
     if !parameters.is_empty() {
         path["parameters"] = parameters.into();
     }
-    if let Place::Own(..) = call.place {
+    if let Owner::Own(..) = call.owner {
         path["servers"] = json!([{ "url": "/", "description": "the simulator that serves this document" }]);
     }
     path

@@ -8,23 +8,23 @@ use crate::simulator::{
     ledger::Outcome,
     orders,
     path::MOST_ROWS,
-    served::{Call, Mark, Parameter, Place},
+    served::{Call, Mark, Owner, Parameter},
     tokens::TOKEN_TYPES,
 };
 
 /// Those of a path, which all of its methods share.
 pub(super) fn of_path(call: &Call, template: &str) -> Vec<Value> {
     let names = template.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
-    let mark = match call.place {
-        Place::Wonders(_) => Mark::Confirmed,
-        Place::Own(..) => Mark::Chosen,
+    let mark = match call.owner {
+        Owner::Wonders(_) => Mark::Confirmed,
+        Owner::Own(..) => Mark::Chosen,
     };
-    let schema = |name: &str| match (name, call.place) {
-        ("id", Place::Wonders(_)) if template.ends_with("/check") => {
+    let schema = |name: &str| match (name, call.owner) {
+        ("id", Owner::Wonders(_)) if template.ends_with("/check") => {
             json!({ "type": "string", "pattern": format!("{UUID}|^uuid$"), "description": "the literal uuid means any customer" })
         }
-        ("id" | "token", Place::Wonders(_)) => json!({ "type": "string", "format": "uuid" }),
-        ("id", Place::Own(..)) => json!({ "type": "integer", "minimum": 1 }),
+        ("id" | "token", Owner::Wonders(_)) => json!({ "type": "string", "format": "uuid" }),
+        ("id", Owner::Own(..)) => json!({ "type": "integer", "minimum": 1 }),
         _ => json!({ "type": "string", "minLength": 1 }),
     };
     let parameter =

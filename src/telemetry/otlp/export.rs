@@ -32,7 +32,7 @@ use super::{
     settings::{Settings, SettingsError},
     spans::{self, Record},
 };
-use crate::clock::Clock;
+use crate::clock::SystemClock;
 
 /// The time between two warnings about lost records.
 const BETWEEN_WARNINGS: Duration = Duration::from_mins(1);
@@ -213,7 +213,7 @@ fn tls_config(settings: &Settings) -> Result<ClientConfig, SettingsError> {
         }
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    Ok(ClientConfig::builder_with_details(provider, Arc::new(Clock))
+    Ok(ClientConfig::builder_with_details(provider, Arc::new(SystemClock))
         .with_safe_default_protocol_versions()
         .map_err(|error| SettingsError::new(CERTIFICATE, error.to_string()))?
         .with_root_certificates(roots)

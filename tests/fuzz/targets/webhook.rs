@@ -11,7 +11,7 @@ use serde_json::Value;
 use wonder_signer::signing::{
     AppId, RequestTime, VerifyingKey,
     headers::{Header, Headers},
-    webhook::{Accepted, Delivery, Refusal, verify},
+    webhook::{Accepted, Delivery, DeliveryError, verify},
     window::Window,
 };
 
@@ -69,7 +69,7 @@ fuzz_target!(|input: &[u8]| {
             assert_eq!(verified.app_id(), app_id);
         }
         Err(refusal) => {
-            assert!(Refusal::names().contains(&refusal.name()));
+            assert!(DeliveryError::names().contains(&refusal.name()));
             assert!(refusal.to_string().len() < 200 && refusal.likely_cause().len() < 400);
         }
     }

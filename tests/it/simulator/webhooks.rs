@@ -13,7 +13,7 @@ use wonder_signer::{
     signing::{
         AppId, RequestTime, SigningKey,
         headers::Headers,
-        webhook::{Accepted, Delivery, Refusal, verify},
+        webhook::{Accepted, Delivery, DeliveryError, verify},
         window::Window,
     },
     simulator::webhooks::{Callback, RetryCredential, RetryOn, Settings},
@@ -46,7 +46,7 @@ async fn world(url: &str, change: impl FnOnce(&mut Settings)) -> World {
 }
 
 /// The verdict of a verifying receiver on a delivery at the time `at`.
-fn verdict(message: &Message, key: &SigningKey, target: &str, at: u64) -> Result<(), Refusal> {
+fn verdict(message: &Message, key: &SigningKey, target: &str, at: u64) -> Result<(), DeliveryError> {
     let app_id: AppId = APP_ID.parse().unwrap();
     let lines = message.head.lines().skip(1).filter_map(|line| line.split_once(": "));
     let headers = Headers::collect(lines.map(|(name, value)| (name.as_bytes(), value.as_bytes())));

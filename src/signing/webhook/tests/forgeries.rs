@@ -93,7 +93,7 @@ fn a_malformed_credential_is_rejected_by_its_wrong_part() {
 fn an_app_id_in_another_case_is_the_named_cause() {
     let sent = Sent::right().set("credential", format!("{}/20260214094511/{ALGORITHM}", APP_ID.to_uppercase()));
     let refusal = sent.verdict().unwrap_err();
-    assert_eq!(refusal, Refusal::AppIdUnknown { only_case: true });
+    assert_eq!(refusal, DeliveryError::AppIdUnknown { only_case: true });
     assert!(refusal.likely_cause().contains("another case"), "{}", refusal.likely_cause());
 }
 
@@ -125,7 +125,8 @@ fn a_time_outside_the_window_is_rejected_in_both_directions() {
     // Local time west of Greenwich is also in the past.
     let hour = verdict("20260214104511", 30).unwrap_err();
     assert_eq!(hour.to_string(), "the request time is 3600 s in the past, which is the offset of UTC-01:00");
-    let old = Refusal::TimeTooOld { seconds: 5 * 3600, offset: Some(crate::signing::diagnosis::clock::Offset(-300)) };
+    let old =
+        DeliveryError::TimeTooOld { seconds: 5 * 3600, offset: Some(crate::signing::diagnosis::clock::Offset(-300)) };
     assert_eq!(verdict("20260214144511", 30), Err(old));
     assert!(old.likely_cause().contains("local time"));
     assert_eq!(verdict("20260214094512", 0).unwrap_err().name(), "time_too_old");
@@ -162,7 +163,7 @@ fn a_signed_empty_body_is_rejected() {
     let empty: [&[u8]; 0] = [];
     let signed = sign(&private, &APP_ID.parse().unwrap(), &stamp, "/hooks/wonder?src=w", &empty).unwrap();
     let sent = Sent { body: Vec::new(), ..Sent::right().set("signature", signed.signature) };
-    assert_eq!(sent.verdict_by(&public, "20260214094511", TOLERANCE), Err(Refusal::BodyEmpty));
+    assert_eq!(sent.verdict_by(&public, "20260214094511", TOLERANCE), Err(DeliveryError::BodyEmpty));
 }
 
 #[test]

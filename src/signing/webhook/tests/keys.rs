@@ -7,7 +7,7 @@ fn another_key_is_rejected_even_the_merchants() {
     let known = &*KNOWN;
     for name in known.keys.keys().filter(|name| *name != WEBHOOK_KEY) {
         let verdict = Sent::right().verdict_by(&known.key(name).1, "20260214094511", TOLERANCE);
-        assert_eq!(verdict, Err(Refusal::SignatureMismatch), "{name}");
+        assert_eq!(verdict, Err(DeliveryError::SignatureMismatch), "{name}");
     }
 }
 
@@ -23,7 +23,7 @@ fn a_delivery_of_one_app_id_is_rejected_for_another() {
     let body = [&sent.body[..]];
     let delivery = Delivery { method: "POST", target: &sent.target, headers: sent.headers(), body: &body };
     let verdict = verify(&delivery, accepted, "20260214094511".parse().unwrap(), Window::webhook(TOLERANCE));
-    assert_eq!(verdict.unwrap_err(), Refusal::SignatureMismatch);
+    assert_eq!(verdict.unwrap_err(), DeliveryError::SignatureMismatch);
 }
 
 #[test]

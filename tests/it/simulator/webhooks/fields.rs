@@ -1,7 +1,7 @@
 //! One test for each part of a delivery that real receivers read, named after it.
 
 use serde_json::json;
-use wonder_signer::signing::webhook::Refusal;
+use wonder_signer::signing::webhook::DeliveryError;
 
 use super::{WEBHOOK_KEY, method, paid, target, verdict, world};
 use crate::{
@@ -23,7 +23,7 @@ async fn content_type_is_application_json() {
 async fn credential_nonce_signature_are_of_the_webhook_key_alone() {
     let (message, ..) = paid("/hook").await;
     assert_eq!(verdict(&message, &WEBHOOK_KEY, "/hook", NOW), Ok(()));
-    assert_eq!(verdict(&message, &KEY, "/hook", NOW), Err(Refusal::SignatureMismatch));
+    assert_eq!(verdict(&message, &KEY, "/hook", NOW), Err(DeliveryError::SignatureMismatch));
 }
 
 #[tokio::test]
@@ -50,7 +50,7 @@ async fn signed_uri_is_path_and_query_of_the_callback() {
     assert_eq!(target(&message), "/hooks/wonder?src=w&a=%2F");
     assert_eq!(verdict(&message, &WEBHOOK_KEY, "/hooks/wonder?src=w&a=%2F", NOW), Ok(()));
     let path_alone = verdict(&message, &WEBHOOK_KEY, "/hooks/wonder", NOW);
-    assert_eq!(path_alone, Err(Refusal::SignatureMismatch), "a receiver that verifies the path alone");
+    assert_eq!(path_alone, Err(DeliveryError::SignatureMismatch), "a receiver that verifies the path alone");
 }
 
 #[tokio::test]
@@ -83,7 +83,7 @@ async fn body_bytes_are_signed_raw_without_byte_order_mark_and_small() {
     assert_eq!(message.body[0], b'{');
     assert!(message.body.len() < 200_000);
     message.body.push(b'\n');
-    assert_eq!(verdict(&message, &WEBHOOK_KEY, "/hook", NOW), Err(Refusal::SignatureMismatch));
+    assert_eq!(verdict(&message, &WEBHOOK_KEY, "/hook", NOW), Err(DeliveryError::SignatureMismatch));
 }
 
 #[tokio::test]

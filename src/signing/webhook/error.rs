@@ -12,7 +12,7 @@ use crate::signing::{
 
 /// Why a delivery is not proved to be Wonder's. Of the sender's values it has only times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
+pub enum DeliveryError {
     /// The method is not `POST`.
     Method,
     /// The request target is not a path with an optional query.
@@ -47,7 +47,7 @@ pub enum Refusal {
     SignatureMismatch,
 }
 
-impl Refusal {
+impl DeliveryError {
     /// Checks the request time of a delivery alone.
     ///
     /// # Errors
@@ -163,7 +163,7 @@ impl Refusal {
 }
 
 /// The fault, as a sentence without a full stop.
-impl fmt::Display for Refusal {
+impl fmt::Display for DeliveryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Method => f.write_str("the method is not POST"),
@@ -190,7 +190,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-impl std::error::Error for Refusal {}
+impl std::error::Error for DeliveryError {}
 
 const fn header_name(header: Header, fault: Fault) -> &'static str {
     macro_rules! named {

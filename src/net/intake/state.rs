@@ -18,7 +18,7 @@ use crate::net::shutdown::Stage;
 
 /// The shared state of one connection.
 #[derive(Debug)]
-pub(crate) struct Line {
+pub(crate) struct ConnectionState {
     pub(super) refused: OnceLock<(usize, HeadError)>,
     /// Whole heads so far.
     pub(super) heads: AtomicUsize,
@@ -44,13 +44,13 @@ pub(crate) struct Line {
 }
 
 /// The state of a connection whose listener never ends.
-impl Default for Line {
+impl Default for ConnectionState {
     fn default() -> Self {
         Self::new(watch::channel(Stage::Serving).1)
     }
 }
 
-impl Line {
+impl ConnectionState {
     /// The state of a new connection of a listener in this stage.
     #[must_use]
     pub(crate) fn new(stage: watch::Receiver<Stage>) -> Self {
@@ -146,7 +146,7 @@ impl Line {
 
 /// A request in flight. The connection is not idle until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Active(Arc<Line>);
+pub(crate) struct Active(Arc<ConnectionState>);
 
 impl Active {
     /// Records that the answer breaks off. The connection's task is woken when the bytes before the break are written.

@@ -19,7 +19,7 @@ pub(super) enum Wait {
 }
 
 #[derive(Default)]
-pub(super) struct Clock {
+pub(super) struct Timers {
     /// The start of an unfinished head.
     head_since: Option<Instant>,
     silence: Option<Pin<Box<Sleep>>>,
@@ -27,7 +27,7 @@ pub(super) struct Clock {
     stall: Option<Pin<Box<Sleep>>>,
 }
 
-impl Clock {
+impl Timers {
     /// The measured head is complete.
     pub(super) fn head_moved(&mut self) {
         self.head_since = None;
