@@ -19,7 +19,7 @@ use self::layer::Layer;
 pub(super) use self::layer::trimmed;
 pub use self::{flags::Flags, made::Made};
 use super::{
-    ConfigError, Secret, Sources,
+    ConfigError, Secret,
     error::{hint, shown},
     keys, proxy,
 };
@@ -141,11 +141,7 @@ impl Layers {
     }
 
     /// The layer of each key.
-    pub(super) fn into_sources(self) -> Sources {
-        self.sources().collect()
-    }
-
-    fn sources(&self) -> impl Iterator<Item = (String, String)> {
+    pub(super) fn sources(&self) -> impl Iterator<Item = (String, String)> {
         let credentials = self.credential_names();
         // A key outside credentials occurs once per credential. The duplicates have no effect.
         let keys = ["default".to_owned()]

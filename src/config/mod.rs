@@ -167,7 +167,7 @@ impl Config {
             shutdown: Shutdown::read(&layers)?,
             log: Log::read(&layers)?,
             process: Process::read(&layers)?,
-            sources: layers.into_sources(),
+            sources: layers.sources().collect(),
         };
         if config.upstream.proxy.is_none() && proxy_is_for_everyone {
             config.sources.forget(proxy::KEY);

@@ -42,18 +42,6 @@ impl Window {
             Ok(())
         }
     }
-
-    /// How far in the past a request time may lie, in seconds.
-    #[must_use]
-    pub fn past_seconds(self) -> u64 {
-        self.past
-    }
-
-    /// How far in the future a request time may lie, in seconds.
-    #[must_use]
-    pub fn future_seconds(self) -> u64 {
-        self.future
-    }
 }
 
 /// A request time outside the window, with its distance from the verifier's clock in seconds.
@@ -81,7 +69,7 @@ mod tests {
             (Window::webhook(Duration::from_mins(10)), 600, 600),
             (Window::webhook(Duration::ZERO), 0, 0),
         ] {
-            assert_eq!((window.past_seconds(), window.future_seconds()), (past, future));
+            assert_eq!((window.past, window.future), (past, future));
             let (signed_past, signed_future) = (past.cast_signed(), future.cast_signed());
             assert_eq!(check(window, -signed_past), Ok(()));
             assert_eq!(check(window, -signed_past - 1), Err(OutsideWindow::TooOld(past + 1)));
