@@ -16,8 +16,9 @@ const USABLE: &str = r#"wonder_signer_credential_usable{credential="default"}"#;
 async fn sidecar(volumes: &[Volume; 2], webhook_key: &std::path::Path) -> Sidecar {
     let upstream = Recorder::start().await;
     let toml = format!(
-        "[credentials.default]\n{}webhook_public_key_file = {webhook_key:?}\n[credentials.shop]\n{}",
+        "[credentials.default]\n{}webhook_public_key_file = \"{}\"\n[credentials.shop]\n{}",
         volumes[0].toml(),
+        webhook_key.display(),
         volumes[1].toml()
     );
     Sidecar::with_credentials(&upstream.origin(), &toml).await.unwrap()

@@ -14,6 +14,8 @@ use crate::support::{
     wire::{exchange, request},
 };
 
+const CHOICE: &str = "X-Wonder-Signer-Credential";
+
 #[tokio::test]
 async fn each_business_has_its_own_origin_and_connections() -> Result<(), StartError> {
     let (usual, other) = (Recorder::start().await, Recorder::start().await);
@@ -81,7 +83,6 @@ async fn a_credential_with_callers_serves_no_other_caller() {
     ));
     let sidecar = Sidecar::with_credentials(&upstream.origin(), &toml).await.unwrap();
     // The answer is the same for a credential of others, one whose files cannot be used, and one that does not exist.
-    const CHOICE: &str = "X-Wonder-Signer-Credential";
     let mut answers = BTreeSet::new();
     for choice in [
         &[(CHOICE, "payouts")][..],
