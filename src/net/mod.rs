@@ -3,7 +3,7 @@
 //! * [`listen`]: TCP and Unix sockets.
 //! * `tls_server`: TLS on the TCP sockets, if configured; `certificate`: the name in a caller's certificate.
 //! * `server`: accepts connections, serves them, drains them; `places`: the connection that is evicted for another;
-//!   [`descriptors`]: whether few are left.
+//!   `descriptors`: whether few are left.
 //! * `admission`: limits on the requests in flight and on the memory of their bodies.
 //! * `shutdown`: the shutdown of all listeners, in stages; [`drain`]: the requests that it finished, and those that it cut.
 //! * [`upstream`]: the pooled client for one origin, over `connect`, with `tls` and, if configured, through the proxy
