@@ -131,7 +131,7 @@ pub(crate) enum ReadError {
     #[error("is a directory, a file is needed; name the file in it")]
     Directory,
     /// Larger than the limit, in KiB.
-    #[error("is larger than {0} KiB")]
+    #[error("is larger than {0} KiB; name the right file")]
     TooLarge(usize),
     /// A named pipe in place of a file that was read before.
     #[error("has become a named pipe, which cannot be read again; put a regular file in its place")]

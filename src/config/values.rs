@@ -147,9 +147,10 @@ pub(super) fn parse_word<T: FromStr<Err: Display>>(value: &Value) -> Result<T, S
 pub(crate) fn app_id_of(text: &str) -> Result<AppId, String> {
     let text = trimmed(text);
     if text.is_empty() {
-        return Err("holds no AppID: it is empty".to_owned());
+        return Err("holds no AppID: it is empty; copy the AppID from Wonder's portal into it".to_owned());
     }
-    text.parse().map_err(|error| format!("{error}{}", hint(text).unwrap_or_default()))
+    text.parse()
+        .map_err(|error| format!("{error}{}", hint(text).unwrap_or_else(|| "; copy it from Wonder's portal".into())))
 }
 
 /// An IP address with port.

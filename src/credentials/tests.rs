@@ -87,14 +87,14 @@ fn says_which_file_is_wrong_and_why() {
         format!("{at}: cannot be read: No such file or directory (os error 2); create it, or correct its path")
     );
     for (content, reason) in [
-        (String::new(), "is empty"),
-        ("MARKER".to_owned(), "holds no PEM block (no \"-----BEGIN\" line)"),
+        (String::new(), "is empty; copy the key into it"),
+        ("MARKER".to_owned(), "holds no PEM block (no \"-----BEGIN\" line); copy the whole PEM file of the key"),
         (PEM[..200].to_owned(), "is cut short: the PEM block has no \"-----END\" line; copy the whole file"),
         (
             "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMARKER\n-----END ENCRYPTED PRIVATE KEY-----\n".to_owned(),
             "is encrypted with a passphrase; give that in a file (private_key_passphrase_file, --passphrase-file), or decrypt the key (openssl pkey -in key.pem -out plain.pem)",
         ),
-        ("MARKER".repeat(11_000), "is larger than 64 KiB"),
+        ("MARKER".repeat(11_000), "is larger than 64 KiB; name the right file"),
     ] {
         fs::write(&path, content).unwrap();
         let error = read_file(&path).unwrap_err();
@@ -125,10 +125,10 @@ fn an_app_id_file_and_a_webhook_key_belong_to_the_unit() {
     assert_eq!(entry.app_id.as_str(), APP_ID);
     assert_eq!(entry.webhook_key.as_ref().unwrap().fingerprint(), public.fingerprint());
     for (content, reason) in [
-        (&b" \n"[..], "holds no AppID: it is empty"),
-        (b"\xff", "holds no AppID: it is not UTF-8 text"),
-        (b"MARKER", "the AppID is not a UUID (8-4-4-4-12 hex digits)"),
-        (&[b'1'; 5000], "is larger than 4 KiB"),
+        (&b" \n"[..], "holds no AppID: it is empty; copy the AppID from Wonder's portal into it"),
+        (b"\xff", "holds no AppID: it is not UTF-8 text; copy the AppID from Wonder's portal into it"),
+        (b"MARKER", "the AppID is not a UUID (8-4-4-4-12 hex digits); copy it from Wonder's portal"),
+        (&[b'1'; 5000], "is larger than 4 KiB; name the right file"),
     ] {
         fs::write(&app_id, content).unwrap();
         let expected = format!("credentials.default.app_id_file {}: {reason}", app_id.display());

@@ -51,8 +51,11 @@ pub(super) fn read(table: &str, sources: &UnitConfig) -> Result<Unit, UnitError>
             let key = at("app_id_file");
             let content = read_file(&key, path, APP_ID_CAP)?;
             let refused = |reason| UnitError::new(&key, Some(path), reason);
-            let text = std::str::from_utf8(&content.bytes)
-                .map_err(|_| refused(Reason::AppId("holds no AppID: it is not UTF-8 text".to_owned())))?;
+            let text = std::str::from_utf8(&content.bytes).map_err(|_| {
+                refused(Reason::AppId(
+                    "holds no AppID: it is not UTF-8 text; copy the AppID from Wonder's portal into it".to_owned(),
+                ))
+            })?;
             app_id_of(text).map_err(|reason| refused(Reason::AppId(reason)))?
         }
     };

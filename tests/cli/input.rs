@@ -16,7 +16,7 @@ fn unusable_keys_are_bad_usage_with_the_reason() {
     for (path, reason) in [
         (desk.path("none"), "cannot be read: No such file or directory (os error 2); create it, or correct its path"),
         (desk.path(""), "is a directory, a file is needed; name the file in it"),
-        (desk.path("rsa2048-pkcs8.pub"), "is a public key, a private key is needed"),
+        (desk.path("rsa2048-pkcs8.pub"), "is a public key, a private key is needed; name the file of the private key"),
         (
             desk.path("rsa2047-pkcs1.pem"),
             "has a modulus of 2047 bits, 2048 to 4096 are accepted; make a new key pair (wonder-signer keygen --out keys) and a new \
@@ -30,14 +30,18 @@ fn unusable_keys_are_bad_usage_with_the_reason() {
             ec.to_owned(),
             "is a key of another algorithm, an RSA key is needed (wonder-signer keygen --out keys makes one)",
         ),
-        (desk.write("empty", b""), "is empty"),
-        (huge, "is larger than 64 KiB"),
+        (desk.write("empty", b""), "is empty; copy the key into it"),
+        (huge, "is larger than 64 KiB; name the right file"),
     ] {
         sign(&path).failed(64, &format!("--private-key-file {path}: {reason}"));
     }
     let private = desk.path("rsa2048-pkcs8.pem");
-    desk.verify(vector, &[("--public-key-file", &private)])
-        .failed(64, &format!("--public-key-file {private}: is a private key, a public key is needed"));
+    desk.verify(vector, &[("--public-key-file", &private)]).failed(
+        64,
+        &format!(
+            "--public-key-file {private}: is a private key, a public key is needed; name the file of the public key"
+        ),
+    );
     let none = desk.path("none");
     desk.verify(vector, &[("--body-file", &none)])
         .failed(64, &format!("--body-file {none}: No such file or directory (os error 2)"));

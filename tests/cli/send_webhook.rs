@@ -285,7 +285,10 @@ fn bad_input_names_the_option_and_the_remedy() {
     let public = desk.path(&format!("{KEY}.pub"));
     let text = desk.write("text", b"no JSON");
     for (more, line) in [
-        (vec!["--key", &public], format!("--key {public}: is a public key, a private key is needed")),
+        (
+            vec!["--key", &public],
+            format!("--key {public}: is a public key, a private key is needed; name the file of the private key"),
+        ),
         (
             vec!["--action", "order paid"],
             "usage: --action <ACTION>: must be a name such as order.paid, without spaces; try --help".to_owned(),

@@ -252,12 +252,18 @@ fn the_public_key_is_accepted_in_every_usual_form() {
     let private_der =
         BASE64_STANDARD.decode(private.lines().filter(|line| !line.starts_with("---")).collect::<String>()).unwrap();
     for (bytes, reason) in [
-        (private.clone().into_bytes(), "is a private key, a public key is needed"),
-        (private_der.clone(), "is a private key, a public key is needed"),
-        (BASE64_STANDARD.encode(&private_der).into_bytes(), "is a private key, a public key is needed"),
-        (BASE64_STANDARD.encode(&private).into_bytes(), "is a private key, a public key is needed"),
-        (b"".to_vec(), "is empty"),
-        (b"not a key".to_vec(), "holds no PEM block (no \"-----BEGIN\" line)"),
+        (private.clone().into_bytes(), "is a private key, a public key is needed; name the file of the public key"),
+        (private_der.clone(), "is a private key, a public key is needed; name the file of the public key"),
+        (
+            BASE64_STANDARD.encode(&private_der).into_bytes(),
+            "is a private key, a public key is needed; name the file of the public key",
+        ),
+        (
+            BASE64_STANDARD.encode(&private).into_bytes(),
+            "is a private key, a public key is needed; name the file of the public key",
+        ),
+        (b"".to_vec(), "is empty; copy the key into it"),
+        (b"not a key".to_vec(), "holds no PEM block (no \"-----BEGIN\" line); copy the whole PEM file of the key"),
         (
             der[..200].to_vec(),
             "is damaged: the PEM block cannot be decoded; copy the original file as a whole, because an editor may add invisible characters",

@@ -13,10 +13,10 @@ pub(super) const ENCRYPTED_LABEL: &str = "ENCRYPTED PRIVATE KEY";
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// Empty, or white space only.
-    #[error("is empty")]
+    #[error("is empty; copy the key into it")]
     Empty,
     /// No `-----BEGIN` line.
-    #[error("holds no PEM block (no \"-----BEGIN\" line)")]
+    #[error("holds no PEM block (no \"-----BEGIN\" line); copy the whole PEM file of the key")]
     NoPem,
     /// A `BEGIN` line without its `END` line.
     #[error("is cut short: the PEM block has no \"-----END\" line; copy the whole file")]
@@ -27,13 +27,13 @@ pub enum KeyError {
     )]
     Damaged,
     /// Modulus, exponents and primes do not belong together.
-    #[error("is damaged: the parts of the RSA key do not belong together")]
+    #[error("is damaged: the parts of the RSA key do not belong together; copy the original file again")]
     Inconsistent,
     /// A public key in place of a private one.
-    #[error("is a public key, a private key is needed")]
+    #[error("is a public key, a private key is needed; name the file of the private key")]
     PublicKey,
     /// A private key in place of a public one.
-    #[error("is a private key, a public key is needed")]
+    #[error("is a private key, a public key is needed; name the file of the public key")]
     PrivateKey,
     /// A private key under a passphrase that was not given.
     #[error(
@@ -78,16 +78,16 @@ pub enum KeyError {
     #[error("{}", of_format(*.0))]
     Format(Format),
     /// A PEM block that is no key of a known form: certificate, OpenSSH key, parameters. Its label, one of a fixed list.
-    #[error("holds a PEM block \"{0}\", which is not a key in PKCS#8 or PKCS#1 form")]
+    #[error("holds a PEM block \"{0}\", which is not a key in PKCS#8 or PKCS#1 form; name the file of the key")]
     OtherBlock(&'static str),
     /// A PEM block with an unknown label, which is not repeated because it may be a part of a damaged key.
-    #[error("holds a PEM block of a kind that is no key in PKCS#8 or PKCS#1 form")]
+    #[error("holds a PEM block of a kind that is no key in PKCS#8 or PKCS#1 form; name the file of the key")]
     UnknownBlock,
     /// A `BEGIN` line with too few dashes, other dashes, or in lower case.
     #[error("has a damaged BEGIN line; it begins and ends with five hyphens, as in \"-----BEGIN PRIVATE KEY-----\"")]
     Boundary,
     /// `BEGIN` and `END` lines with different labels.
-    #[error("is damaged: its BEGIN and END lines name different things")]
+    #[error("is damaged: its BEGIN and END lines name different things; copy the original file again")]
     Ends,
     /// The lines of base64 without those around them.
     #[error(

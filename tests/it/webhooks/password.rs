@@ -36,7 +36,7 @@ fn a_password_file_without_a_password_stops_the_start() {
         ("lines", "holds more than one line, or a control character; leave only the password in it"),
         ("control", "holds more than one line, or a control character; leave only the password in it"),
         ("binary", "holds no password: it is not UTF-8 text; write the password as text"),
-        ("large", "is larger than 4 KiB"),
+        ("large", "is larger than 4 KiB; name the right file"),
     ] {
         let file = path(name);
         let variables = [
