@@ -148,7 +148,7 @@ async fn a_restriction_of_addresses_is_the_first_cause_of_a_403_and_the_last_of_
         assert_eq!(world.send(&Call::unsigned("POST", "/simulator/faults", &fault)).await.status, 200);
         let said = fails(&world.origin).await;
         assert!(said.starts_with(status), "{said}");
-        assert!(said.contains(&format!("the answer gives no reason; check in this order {first}")), "{said}");
+        assert!(said.contains(&format!("the answer gives no reason; check in this order: {first}")), "{said}");
         for cause in ["IP restriction: the AppID's list", "AppID and environment: AppID ", "key: the public key"] {
             assert!(said.contains(cause), "{cause}: {said}");
         }

@@ -209,7 +209,7 @@ async fn a_unit_that_wonder_restricts_to_other_addresses_is_not_switched_to() {
     let (main, next) = (Volume::of(&UNITS[0]), Volume::of(&UNITS[1]));
     let sidecar = sidecar(&world, &main, &next, "").await;
     for (status, first) in
-        [(403, "check in this order IP restriction: "), (401, "check in this order AppID and environment: ")]
+        [(403, "check in this order: IP restriction: "), (401, "check in this order: AppID and environment: ")]
     {
         let fault = format!(r#"{{"fault":"status={status}","app_id":"{}"}}"#, UNITS[1].app_id);
         assert_eq!(world.send(&Call::unsigned("POST", "/simulator/faults", &fault)).await.status, 200);
