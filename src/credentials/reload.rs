@@ -99,7 +99,7 @@ impl Reader {
     ) -> Result<Option<Subject>, UnitError> {
         match entry {
             Err(error) if paths.is_empty() => return Err(error),
-            Err(error) => self.failed(&error),
+            Err(error) => self.log_failure(&error, self.fail().as_deref()),
             Ok(entry) => drop(self.put(entry)),
         }
         Ok((!paths.is_empty()).then(|| Subject::new(paths, fingerprint, move || self.again())))
@@ -113,14 +113,18 @@ impl Reader {
 
     fn again(self: &Arc<Self>) -> Commit {
         let (this, read) = (Arc::clone(self), self.read().and_then(|entry| self.checked(entry)));
-        Box::new(move || {
-            this.metrics.credential_reloaded(&this.name, read.is_ok());
-            match read {
-                Ok(entry) => {
-                    this.log(&entry, this.put(Arc::clone(&entry)));
-                    this.read_confused();
-                }
-                Err(error) => this.failed(&error),
+        // Counted once it has its effect, because a reader of the metric relies on that.
+        Box::new(move || match read {
+            Ok(entry) => {
+                let role = this.put(Arc::clone(&entry));
+                this.metrics.credential_reloaded(&this.name, true);
+                this.log(&entry, role);
+                this.read_confused();
+            }
+            Err(error) => {
+                let signed_before = this.fail();
+                this.metrics.credential_reloaded(&this.name, false);
+                this.log_failure(&error, signed_before.as_deref());
             }
         })
     }
@@ -185,10 +189,15 @@ impl Reader {
         }
     }
 
-    fn failed(&self, error: &UnitError) {
-        let (credential, error) = (&self.name, error.to_string());
+    /// The files cannot be used; returns the unit that signed before.
+    fn fail(&self) -> Option<Arc<Entry>> {
         let signed_before = self.store.units(&self.name).in_use().cloned();
         self.store.fail(&self.name, self.unit);
+        signed_before
+    }
+
+    fn log_failure(&self, error: &UnitError, signed_before: Option<&Entry>) {
+        let (credential, error) = (&self.name, error.to_string());
         let signs = self.store.units(&self.name).in_use().cloned();
         match (self.unit, signed_before.map(|entry| entry.unit), signs) {
             (UnitName::Next, Some(UnitName::Next), Some(main)) if main.unit == UnitName::Main => tracing::error!(

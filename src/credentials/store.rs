@@ -121,19 +121,22 @@ impl Store {
         let units = snapshot.entry(name.to_owned()).or_default();
         let before = units.in_use().map(Arc::as_ptr);
         let changed = change(units);
-        self.metrics.credential_outdated(name, units.is_outdated());
-        if let Some(entry) = units.in_use().filter(|entry| before != Some(Arc::as_ptr(entry))) {
+        let is_outdated = units.is_outdated();
+        let signs_now = units.in_use().filter(|entry| before != Some(Arc::as_ptr(entry))).cloned();
+        let proved = !snapshot.values().any(Units::is_unproved);
+        let usable = proved && snapshot.values().all(|units| units.in_use().is_some());
+        self.snapshot.store(Arc::new(snapshot));
+        self.proved.send_replace(proved);
+        self.usable.send_replace(usable);
+        // Last: the metrics show what requests already use.
+        self.metrics.credential_outdated(name, is_outdated);
+        if let Some(entry) = signs_now {
             self.metrics.key_loaded(&LoadedKey {
                 credential: name,
                 fingerprint: entry.verifying_key.fingerprint(),
                 unix_seconds: clock::since_1970().as_secs(),
             });
         }
-        let proved = !snapshot.values().any(Units::is_unproved);
-        let usable = proved && snapshot.values().all(|units| units.in_use().is_some());
-        self.snapshot.store(Arc::new(snapshot));
-        self.proved.send_replace(proved);
-        self.usable.send_replace(usable);
         changed
     }
 

@@ -114,14 +114,15 @@ impl TlsServer {
         Subject::new(paths(&self.files), self.read_at.clone(), move || {
             let (this, read) = (Arc::clone(&this), settings(&this.files));
             Box::new(move || {
-                this.metrics.certificates_reloaded(this.files.label, read.is_ok());
-                let files = this.files.table;
+                let (files, count) = (this.files.table, |ok| this.metrics.certificates_reloaded(this.files.label, ok));
                 match read {
                     Ok(settings) => {
                         this.settings.store(settings);
+                        count(true);
                         tracing::info!(files, "certificates of the listener reloaded");
                     }
                     Err(error) => {
+                        count(false);
                         tracing::error!(files, %error, "certificates of the listener cannot be used; the old ones stay in use");
                     }
                 }

@@ -69,13 +69,15 @@ impl Renewed {
         let read = tls::client(tls, *http_version, origin);
         let (this, metrics) = (Arc::clone(self), metrics.clone());
         Box::new(move || {
-            metrics.certificates_reloaded(Certificates::Upstream, read.is_ok());
+            let count = |ok| metrics.certificates_reloaded(Certificates::Upstream, ok);
             match read {
                 Ok((config, _)) => {
                     this.config.store(config);
+                    count(true);
                     tracing::info!("certificates for the origin reloaded");
                 }
                 Err(error) => {
+                    count(false);
                     tracing::error!(%error, "certificates for the origin cannot be used; the old ones stay in use");
                 }
             }
