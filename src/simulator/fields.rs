@@ -59,6 +59,11 @@ impl<'a> Fields<'a> {
         self.members.keys().map(String::as_str).find(|name| !known.contains(name))
     }
 
+    /// Refuses a field that is not among `known`. For the simulator's own calls: a misspelt one would be carried out in another way.
+    pub(super) fn only(&self, known: &'static [&'static str]) -> Result<(), Refusal> {
+        self.unknown(known).map_or(Ok(()), |name| Err(self.broken(name, Rule::Unknown(known))))
+    }
+
     /// Whether a field is present and not `null`.
     pub(super) fn has(&self, field: &str) -> bool {
         self.members.get(field).is_some_and(|value| !value.is_null())

@@ -103,6 +103,7 @@ impl Switches {
 
     /// Switches a fault on. Its fields are `fault` and optionally `operation` or `action`, `app_id` and `calls`.
     pub(crate) fn add(&self, fields: &Fields<'_>) -> Result<Rule, Refusal> {
+        fields.only(&["fault", "operation", "action", "app_id", "calls"])?;
         let fault = fields.required("fault", TEXT)?;
         let fault: Fault = fault.parse().map_err(|()| fields.broken("fault", FieldRule::OneOf(Fault::FORMS)))?;
         let operation = fields.filled("operation", TEXT)?.map(|wanted| {
@@ -116,8 +117,8 @@ impl Switches {
             known.ok_or_else(|| fields.broken("action", FieldRule::OneOf(ACTION_NAMES)))
         });
         let app_id = fields
-            .filled("app_id", TEXT)?
-            .map(|wanted| wanted.parse::<AppId>().map_err(|_| fields.broken("app_id", FieldRule::Uuid)));
+            .uuid("app_id")?
+            .map(|wanted| wanted.to_string().parse::<AppId>().map_err(|_| fields.broken("app_id", FieldRule::Uuid)));
         let (operation, action, app_id) = (operation.transpose()?, action.transpose()?, app_id.transpose()?);
         match fault.of_webhook() {
             Some(_) if operation.is_some() => return Err(fields.broken("operation", FieldRule::OfCalls)),

@@ -4,8 +4,8 @@
 use serde_json::{Value, json};
 
 use super::schema::{
-    Schemas, Sign, amount, date, null_or, object, one_of, optional_object, optional_text, or_empty, required_text,
-    short, url, written_uuid,
+    Schemas, Sign, amount, closed, date, null_or, object, one_of, optional_object, optional_text, or_empty,
+    required_text, short, url, written_uuid,
 };
 use crate::simulator::{
     customers::METHOD_LIST,
@@ -24,7 +24,7 @@ pub(super) fn add(schemas: &mut Schemas) {
     payments(&mut add);
     add(
         "AddFault",
-        object(
+        closed(object(
             &["fault"],
             json!({
                 "fault": {
@@ -36,7 +36,7 @@ pub(super) fn add(schemas: &mut Schemas) {
                 "app_id": or_empty(&written_uuid()),
                 "calls": null_or(&json!({ "type": "integer", "minimum": 1, "maximum": 1_000_000 })),
             }),
-        ),
+        )),
     );
 }
 
@@ -276,11 +276,11 @@ fn payments(add: &mut impl FnMut(&str, Value) -> Option<Value>) {
     );
     add(
         "Pay",
-        object(
+        closed(object(
             &[],
             json!({
                 "method": or_empty(&one_of(Method::NAMES)), "amount": or_empty(&money()), "outcome": or_empty(&one_of(Outcome::NAMES)),
             }),
-        ),
+        )),
     );
 }

@@ -41,6 +41,12 @@ pub(super) fn object(required: &[&str], properties: Value) -> Value {
     json!({ "type": "object", "required": required, "properties": properties })
 }
 
+/// An object in a body without other fields than these.
+pub(super) fn closed(mut object: Value) -> Value {
+    object["additionalProperties"] = json!(false);
+    object
+}
+
 /// An optional object in a body. An empty array counts as absent too, because PHP encodes an empty object as one.
 #[expect(clippy::needless_pass_by_value, reason = "made for each call")]
 pub(super) fn optional_object(required: &[&str], properties: Value) -> Value {

@@ -22,6 +22,7 @@ pub(crate) async fn handle(State(wonder): State<Arc<Wonder>>, number: Segment, b
     let Path(number) = number.map_err(|_| Refusal::NoOrder)?;
     let body = if body.is_empty() { json!({}) } else { json(&body)? };
     let fields = Fields::of(&body)?;
+    fields.only(&["method", "amount", "outcome"])?;
     let read = |field: &str, list| {
         let text = fields.filled(field, TEXT)?;
         Ok::<_, Refusal>(text.map(|text| (text, fields.broken(field, Rule::OneOf(list)))))

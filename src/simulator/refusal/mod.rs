@@ -153,6 +153,8 @@ pub(super) enum Rule {
     Like(&'static str),
     /// A value that cannot be changed.
     Fixed,
+    /// A field that is none of these.
+    Unknown(&'static [&'static str]),
     /// A field for faults of calls, but the fault is of a webhook.
     OfCalls,
     /// A field for faults of webhooks, but the fault is of a call.

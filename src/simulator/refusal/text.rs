@@ -145,6 +145,7 @@ impl fmt::Display for Rule {
             Self::Date => f.write_str("must be a date such as 2026-12-31"),
             Self::Uuid => f.write_str("must be a UUID such as 0c6f6a3e-2d53-4f6b-9f55-3a1d6a0c7a10, not all zeros"),
             Self::CurrencyOf(currency) => write!(f, "must be {}, the currency of the order", currency.as_str()),
+            Self::Unknown(known) => write!(f, "is unknown; known are {}", known.join(", ")),
             Self::OfCalls => {
                 f.write_str("is for faults of calls; for a fault of webhooks, name an action or leave it out")
             }

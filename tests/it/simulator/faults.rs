@@ -138,9 +138,14 @@ async fn a_fault_switch_applies_to_its_operation_app_id_and_number_of_calls() {
         (json!({ "fault": "webhook=lose", "operation": "echo" }), "operation is for faults of calls"),
         (json!({ "fault": "webhook=lose", "action": "order.lost" }), "action must be one of: order.created"),
         (json!({ "fault": "no-answer", "app_id": "shop" }), "app_id must be a UUID"),
+        (json!({ "fault": "no-answer", "app_id": "00000000-0000-0000-0000-000000000000" }), "app_id must be a UUID"),
         (json!({ "fault": "no-answer", "calls": 0 }), "calls must be"),
         (json!({ "fault": "no-answer", "calls": -1 }), "calls must be"),
         (json!({ "fault": "no-answer", "calls": "many" }), "calls must be"),
+        (
+            json!({ "fault": "no-answer", "call": 1 }),
+            "call is unknown; known are fault, operation, action, app_id, calls",
+        ),
         (json!([]), "body must be"),
     ] {
         let reply = faults(&world, "POST", "", &body).await;

@@ -283,6 +283,7 @@ async fn an_invalid_payment_call_is_rejected_and_changes_nothing() {
         (json!({ "amount": -5 }), 400, "amount must be greater than 0"),
         (json!({ "amount": "1.001" }), 400, "at most 2 decimals"),
         (json!({ "amount": [] }), 400, "amount must be a decimal number or a string with one."),
+        (json!({ "outcom": "declined" }), 400, "outcom is unknown; known are method, amount, outcome."),
         (json!({ "amount": "120.01" }), 409, "amount must be at most 120.00"),
         (json!([]), 400, "body must be an object."),
     ] {
