@@ -63,7 +63,8 @@ await() { # what, command: until it succeeds, up to 60 s
 }
 order() { curl -sS --max-time 20 -f http://127.0.0.1:3000/orders -d '{"reference":"T-1","amount":"120.00"}'; }
 status() { curl -sS --max-time 5 http://127.0.0.1:3000/orders/T-1; }
-has() { "${@:2}" | grep -q -- "$1"; }
+# Reads to the end: with `grep -q` the other command could fail because its reader is gone.
+has() { "${@:2}" | grep -- "$1" >/dev/null; }
 query() { curl -sSG --max-time 5 http://127.0.0.1:9095/api/v1/query --data-urlencode "query=$1"; }
 
 started=$(date +%s%N)

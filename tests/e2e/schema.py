@@ -1,6 +1,6 @@
 """config/schema.json and deploy/seed.schema.json with an independent validator: accepted and rejected files, and whether the program agrees.
 
-    schema.py PROGRAM       needs the package jsonschema
+    schema.py PROGRAM [SIMULATOR]   the second reads seeds, if the first is built without the simulator; needs the package jsonschema
 """
 
 import json
@@ -82,7 +82,7 @@ ROWS = {
 }
 
 
-def check(program):
+def check(program, simulator):
     """Raises AssertionError with the observed value; returns a summary of the comparisons."""
     import jsonschema
 
@@ -118,11 +118,11 @@ def check(program):
                 if bool(by_schema) == is_good or (by_program.returncode == 0) != is_good:
                     seen.append(f"{key} = {value}: schema {by_schema or 'accepts'}, program {by_program.stderr or 'accepts'}")
     assert not seen, "\n".join(seen)
-    rows = check_seeds(program, jsonschema)
+    rows = check_seeds(simulator, jsonschema)
     return f"{len(files)} files, {len(settings)} keys, {compared} values and {rows} seeds on which the program agrees"
 
 
-def check_seeds(program, jsonschema):
+def check_seeds(simulator, jsonschema):
     """The same for seeds; returns how many were compared."""
     schema = json.loads((ROOT / "deploy/seed.schema.json").read_text())
     jsonschema.Draft7Validator.check_schema(schema)
@@ -136,7 +136,7 @@ def check_seeds(program, jsonschema):
     with tempfile.TemporaryDirectory() as directory:
         for seed, is_good in seeds:
             by_schema = [error.message for error in validator.iter_errors(seed)]
-            by_program = sown(program, pathlib.Path(directory), seed)
+            by_program = sown(simulator, pathlib.Path(directory), seed)
             if bool(by_schema) == is_good or bool(by_program) == is_good:
                 seen.append(f"{json.dumps(seed)}: schema {by_schema or 'accepts'}, program {by_program or 'accepts'}")
     assert not seen, "\n".join(seen)
@@ -216,4 +216,4 @@ def started(program, directory, key, text):
 
 
 if __name__ == "__main__":
-    print(f"ok: {check(sys.argv[1])}")
+    print(f"ok: {check(sys.argv[1], sys.argv[-1])}")
