@@ -1,6 +1,14 @@
 //! What can take the place of a key file: each leaves the old unit in use, is named in the log, and keeps no other file from being read.
 
-use std::{fs, io::Write as _, path::Path, process::Command, time::Duration};
+use std::{
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use tempfile::TempDir;
 
 use super::{FAILED, OUTDATED, RELOADED, reached, signed_by};
 use crate::support::{
@@ -20,12 +28,18 @@ fn pipe(path: &Path) {
     assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
 }
 
-#[tokio::test]
-async fn nothing_that_takes_the_place_of_a_key_file_stops_the_signing() {
-    let (upstream, directory) = (Recorder::start().await, tempfile::tempdir().unwrap());
+/// The files of the first unit in a directory of their own: its AppID and its key.
+fn first_unit() -> (TempDir, PathBuf, PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
     let [app_id, key] = ["app_id", "key.pem"].map(|name| directory.path().join(name));
     fs::write(&app_id, &UNITS[0].app_id).unwrap();
     fs::write(&key, &UNITS[0].pem).unwrap();
+    (directory, app_id, key)
+}
+
+#[tokio::test]
+async fn nothing_that_takes_the_place_of_a_key_file_stops_the_signing() {
+    let (upstream, (_directory, app_id, key)) = (Recorder::start().await, first_unit());
     let toml = format!("[credentials.default]\napp_id_file = {app_id:?}\nprivate_key_file = {key:?}");
     let sidecar = Sidecar::with_credentials(&upstream.origin(), &toml).await.unwrap();
     let signs_with = async |unit: usize| {
@@ -72,10 +86,7 @@ async fn nothing_that_takes_the_place_of_a_key_file_stops_the_signing() {
 
 #[tokio::test]
 async fn the_log_names_file_and_remedy_and_a_storm_of_signals_reads_once_or_twice() {
-    let (upstream, directory) = (Recorder::start().await, tempfile::tempdir().unwrap());
-    let [app_id, key] = ["app_id", "key.pem"].map(|name| directory.path().join(name));
-    fs::write(&app_id, &UNITS[0].app_id).unwrap();
-    fs::write(&key, &UNITS[0].pem).unwrap();
+    let (upstream, (_directory, app_id, key)) = (Recorder::start().await, first_unit());
     let variables = [
         ("WONDER_SIGNER_CREDENTIALS__SHOP__APP_ID_FILE", app_id.to_str().unwrap()),
         ("WONDER_SIGNER_CREDENTIALS__SHOP__PRIVATE_KEY_FILE", key.to_str().unwrap()),
@@ -123,10 +134,7 @@ async fn the_log_names_file_and_remedy_and_a_storm_of_signals_reads_once_or_twic
 
 #[tokio::test]
 async fn a_file_that_grows_without_end_is_reported_and_the_old_unit_signs() {
-    let (upstream, directory) = (Recorder::start().await, tempfile::tempdir().unwrap());
-    let [app_id, key] = ["app_id", "key.pem"].map(|name| directory.path().join(name));
-    fs::write(&app_id, &UNITS[0].app_id).unwrap();
-    fs::write(&key, &UNITS[0].pem).unwrap();
+    let (upstream, (_directory, app_id, key)) = (Recorder::start().await, first_unit());
     let toml = format!("[credentials.default]\napp_id_file = {app_id:?}\nprivate_key_file = {key:?}");
     let sidecar = Sidecar::with_credentials(&upstream.origin(), &toml).await.unwrap();
     let mut file = fs::File::create(&key).unwrap();
